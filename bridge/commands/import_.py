@@ -1,0 +1,40 @@
+"""bridge import: read a network, build its PyTorch module, prove it, and save it on request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+
+def import_(
+    file: Path = typer.Argument(..., help="An .onnx or .mat file, or a saved folder."),
+    factors: Path | None = typer.Option(None, help="A .mat of the same network: its factors, class names and layer classes, proven by equal arrays."),
+    output: Path | None = typer.Option(None, "-o", "--output", help="The folder to save to; nothing is written without it."),
+    check: bool = typer.Option(True, help="Prove the module against the file."),
+    variable: str | None = typer.Option(None, help="Which network of a .mat that holds several."),
+    mappings: Path | None = typer.Option(None, help="A TOML file with rows for layer classes of your own."),
+    modules: Path | None = typer.Option(None, help="A Python file of yours (it is run) with MODULES = {'my.Layer': MyLayer}."),
+    classes: Path | None = typer.Option(None, help="Class names: a text file with one a line, or a .mat."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Turn what MATLAB wrote into a PyTorch module, with every factor and a proof."""
+    from bridge.commands import print_json, tables
+    from bridge.modules.build import modules_from
+    from bridge.parity.proof import prove
+    from bridge.readers import load
+
+    network = load(file, factors=factors, mappings=mappings, variable=variable, classes=classes)
+    model = network.to_torch(modules=modules_from(modules) if modules is not None else None)
+    if not as_json:
+        tables.show(network)
+    proof = prove(network, model) if check else None
+    saved = network.save(output) if output is not None and (proof is None or proof.holds) else None
+    if as_json:
+        print_json("import", {**tables.facts(network), "proof": str(proof) if proof else None, "holds": proof.holds if proof else None, "saved": str(saved) if saved else None})
+    else:
+        print(proof if proof is not None else "nothing was checked (--no-check)")
+        if saved is not None:
+            print(f"saved to {saved}")
+    if proof is not None and not proof.holds:
+        raise typer.Exit(1)

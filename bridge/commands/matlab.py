@@ -1,0 +1,23 @@
+"""bridge matlab: write out the MATLAB functions that ship with bridge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+
+def matlab(
+    folder: Path = typer.Argument(..., help="Where to write them; addpath(folder) in MATLAB."),
+    force: bool = typer.Option(False, "--force", help="Write over files of the same names."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Write bridgeExport, bridgeReference, bridgeProbe and bridgeData into a folder."""
+    from bridge.commands import print_json
+    from bridge.writers.matlab_functions import write_functions
+
+    written = write_functions(folder, force=force)
+    if as_json:
+        print_json("matlab", {"folder": str(folder), "files": [path.name for path in written]})
+    else:
+        print(f"{len(written)} files in {folder}; in MATLAB: addpath('{folder}')")

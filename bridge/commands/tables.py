@@ -1,0 +1,176 @@
+"""How a network is shown: the layer table, the input contract, connections, options, log and notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from bridge.contract import constant_shift, contracts
+from bridge.errors import BridgeError
+from bridge.network import Factor, Layer, Learnable, Network
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+
+def console() -> Console:
+    """Return a console on stdout: as wide as the terminal, or as the content where there is none."""
+    from rich.console import Console
+
+    plain = Console(highlight=False, soft_wrap=False)
+    return plain if plain.is_terminal else Console(highlight=False, width=200)
+
+
+def show(network: Network) -> None:
+    """Print everything known of a network."""
+    out = console()
+    source = network.source
+    producer = ", ".join(part for part in (source.producer, source.release, f"opset {source.opset}" if source.opset else "") if part)
+    out.print(f"[bold]{source.path}[/bold]: {network.kind}, {source.format}{f' ({producer})' if producer else ''}", soft_wrap=True)
+    for contract in contracts(network):
+        out.print(f"input {contract}; batch is free", soft_wrap=True)
+    out.print(layer_table(network))
+    if not is_chain(network):
+        out.print(connection_table(network))
+    out.print(totals(network), soft_wrap=True)
+    for line in extras(network):
+        out.print(line, soft_wrap=True, markup=False)
+    for note in notes(network):
+        out.print(f"note: {note}", soft_wrap=True, markup=False)
+
+
+def layer_table(network: Network) -> Table:
+    """One row a layer, and one more for each further learnable; indices are MATLAB's, from 1."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name, justify in (("", "right"), ("Name", "left"), ("Type", "left"), ("Activations", "right"), ("Learnables", "left"),
+                          ("LearnRateFactor", "right"), ("L2Factor", "right"), ("", "left")):  # fmt: skip
+        table.add_column(name, justify=justify, no_wrap=name in ("", "Activations", "LearnRateFactor", "L2Factor"))  # type: ignore[arg-type]
+    for index, layer in enumerate(network.layers, 1):
+        rows = list(layer.learnables.items()) or [("", None)]
+        for position, (name, learnable) in enumerate(rows):
+            lead = (str(index), _escape(layer.name), layer.kind, size_text(network, layer)) if position == 0 else ("", "", "", "")
+            table.add_row(*lead, *_learnable_cells(name, learnable), _mark(layer, learnable, position))
+    return table
+
+
+def _learnable_cells(name: str, learnable: Learnable | None) -> tuple[str, str, str]:
+    if learnable is None:
+        return "", "", ""
+    size = "×".join(map(str, learnable.shape)) if learnable.array.size else "not trained"
+    return f"{name} {size}", factor_text(learnable.learn_rate_factor, learnable.assumed), factor_text(learnable.l2_factor, learnable.assumed)
+
+
+def _mark(layer: Layer, learnable: Learnable | None, position: int) -> str:
+    marks = ["frozen"] if learnable is not None and learnable.frozen and not learnable.assumed else []
+    if position == 0 and layer.row.evidence == "unseen":
+        marks.append("unproven")
+    return " ".join(marks)
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape("".join(c if c.isprintable() else "?" for c in text))
+
+
+def factor_text(factor: Factor, assumed: bool) -> str:
+    """Print a factor; one the file does not hold is `1 (assumed)`."""
+    text = " ".join(f"{each:g}" for each in factor) if isinstance(factor, tuple) else f"{factor:g}"
+    return f"{text} (assumed)" if assumed else text
+
+
+def size_text(network: Network, layer: Layer) -> str:
+    """The activation size in MATLAB's order, or "" where it is an output layer's or cannot be told."""
+    try:
+        return "" if layer.row.is_output else str(network.sizes[layer.name][0])
+    except BridgeError:
+        return "?"
+
+
+def is_chain(network: Network) -> bool:
+    """Whether each layer is connected to the next, and nothing else is."""
+    following = {(a.name, b.name) for a, b in zip(network.layers, network.layers[1:], strict=False)}
+    return {(c.source, c.destination) for c in network.connections} == following and len(network.connections) == len(following)
+
+
+def connection_table(network: Network) -> Table:
+    """The connections in MATLAB's spelling."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("Source")
+    table.add_column("Destination")
+    for source, destination in connection_names(network):
+        table.add_row(_escape(source), _escape(destination))
+    return table
+
+
+def connection_names(network: Network) -> Iterator[tuple[str, str]]:
+    """Yield (source, destination), with ports where a layer has several."""
+    for c in network.connections:
+        source, destination = network.layers[c.source], network.layers[c.destination]
+        a = c.source if len(source.outputs) == 1 else f"{c.source}/{c.source_port}"
+        yield a, c.destination if len(destination.inputs) == 1 else f"{c.destination}/{c.destination_port}"
+
+
+def totals(network: Network) -> str:
+    """Count layers, connections, learnables and frozen ones."""
+    learnables = [each for _, _, each in network.learnables()]
+    values, frozen = sum(each.array.size for each in learnables), sum(each.array.size for each in learnables if each.frozen)
+    text = f"{len(network.layers)} layers, {len(network.connections)} connections, {len(learnables)} learnables with {values:,} values"
+    return f"{text}, {frozen:,} of them frozen" if frozen else text
+
+
+def extras(network: Network) -> Iterator[str]:
+    """Yield lines for class names, detector, training options and log."""
+    if network.classes:
+        yield f"classes ({len(network.classes)}): {', '.join(network.classes)}"
+    for title, facts in (("detector", network.detector), ("training options", network.training_options)):
+        if facts:
+            shown = ", ".join(f"{name} {_short(value)}" for name, value in facts.items() if value not in (None, "", ()) and name not in ("class", "Version"))
+            yield f"{title} {str(facts.get('class', '')).rpartition('.')[2]}: {shown}"
+    if network.training_info:
+        lengths = [len(value) for value in (_row(each) for each in network.training_info.values()) if value is not None]
+        yield f"training log: {', '.join(network.training_info)}; {max(lengths, default=0)} iterations"
+
+
+def _row(value: Any) -> Any:
+    size = getattr(value, "size", None)
+    return value.reshape(-1) if size is not None and hasattr(value, "reshape") else (value if isinstance(value, list) else None)
+
+
+def _short(value: Any) -> str:
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def notes(network: Network) -> list[str]:
+    """What was repaired, inferred or cannot be proven."""
+    unseen = sorted({layer.kind for layer in network.layers if layer.row.evidence == "unseen"})
+    listed = [*network.notes, *constant_shift(network)]
+    if unseen:
+        listed.append(f"no file from MATLAB with these layers has been seen, they follow the documentation: {', '.join(unseen)}")
+    if any(each.assumed for _, _, each in network.learnables()):
+        listed.append("the file holds no factors; MATLAB's defaults are assumed (--factors net.mat gives them)")
+    return listed
+
+
+def facts(network: Network) -> dict[str, Any]:
+    """Everything `show` prints, as JSON values."""
+    from dataclasses import asdict
+
+    from bridge.writers.folder import plain, to_json
+
+    known = to_json(network)
+    for index, (row, layer) in enumerate(zip(known["layers"], network.layers, strict=True), 1):
+        frozen = [name for name, each in layer.learnables.items() if each.frozen]
+        row.update(index=index, activations=size_text(network, layer), evidence=layer.row.evidence, frozen=frozen)
+    known.pop("schema")
+    known["notes"] = notes(network)
+    known["contracts"] = [plain(asdict(contract)) for contract in contracts(network)]
+    return known

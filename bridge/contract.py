@@ -1,0 +1,73 @@
+"""What a network expects of its input: size, layout, and the pixel range its statistics imply."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from bridge.network import Layer, Network
+
+LAYOUTS = {"SSCB": "N,C,H,W", "SSSCB": "N,C,H,W,D", "CB": "N,C", "CBT": "N,T,C", "SSCBT": "N,T,C,H,W", "SCBT": "N,T,C,S"}
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The input contract of one input layer.
+
+    Attributes:
+        name: the input layer.
+        size: in MATLAB's order ("227×227×3").
+        layout: of the torch tensor.
+        normalization: MATLAB's word for it.
+        statistics: (name, least, greatest) of each statistic it uses.
+        low, high: the range of values the statistics imply, or None where the file does not tell.
+    """
+
+    name: str
+    size: str
+    layout: str
+    normalization: str
+    statistics: tuple[tuple[str, float, float], ...]
+    low: float | None
+    high: float | None
+
+    @property
+    def range_text(self) -> str:
+        return "not told by the file" if self.low is None else f"{self.low:g}..{self.high:g}"
+
+    def __str__(self) -> str:
+        about = ", ".join(f"{name} {low:.4g}..{high:.4g}" for name, low, high in self.statistics)
+        return f"{self.name}: {self.size} as {self.layout}, normalization {self.normalization}{f' ({about})' if about else ''}, values {self.range_text}"
+
+
+def contracts(network: Network) -> Iterator[Contract]:
+    """Yield the contract of every input."""
+    for name in network.inputs:
+        layer, size = network.layers[name], network.sizes[name][0]
+        kind = str(layer.properties.get("Normalization", "none"))
+        arrays = {key: layer.state[key].read() for key in layer.state if kind != "none"}
+        statistics = tuple((key, float(np.min(value)), float(np.max(value))) for key, value in arrays.items() if value.size)
+        low, high = _range(layer, kind, dict((key, (a, b)) for key, a, b in statistics))
+        yield Contract(name, str(size), LAYOUTS.get(size.format, "as in the file"), kind, statistics, low, high)
+
+
+def _range(layer: Layer, kind: str, statistics: dict[str, tuple[float, float]]) -> tuple[float | None, float | None]:
+    """A mean of pixels between 1 and 255 implies 0..255, one between 0 and 1 implies 0..1; Min and Max tell it exactly."""
+    if kind.startswith("rescale") and {"Min", "Max"} <= set(statistics):
+        return statistics["Min"][0], statistics["Max"][1]
+    least, greatest = statistics.get("Mean", (0.0, 0.0))
+    if "Image" not in layer.kind or least < 0 or greatest <= 0 or least == greatest == 1:
+        return None, None
+    return (0.0, 1.0) if greatest <= 1 else (0.0, 255.0) if greatest <= 255 else (None, None)
+
+
+def constant_shift(network: Network) -> Iterator[str]:
+    """Yield a note for every input layer that subtracts the same constant from all its values."""
+    for contract in contracts(network):
+        if contract.normalization == "zerocenter":
+            (_, least, greatest), elements = contract.statistics[0], network.layers[contract.name].state["Mean"].size
+            if least == greatest and elements > 1:
+                meaning = "its mean has no effect" if least == 0 else f"the network computes f(x - {least:g})"
+                yield f"input '{contract.name}' subtracts {least:g} from every value: {meaning}"

@@ -1,0 +1,119 @@
+"""onnxruntime as the oracle of an .onnx file: graph optimisation disabled, the file changed as little as it accepts.
+
+The changes are made here, on the protobuf, and share nothing with the passes of the reader that they check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bridge.arrays import NDArray
+from bridge.contract import contracts
+from bridge.errors import UnsupportedError
+from bridge.network import Network
+
+ORACLE = "onnxruntime"
+
+
+def sample_inputs(network: Network, seed: int = 0, batch: int = 1) -> list[NDArray]:
+    """Return seeded inputs in torch's layout, uniform over each input's own range (0..1 where the file tells none)."""
+    rng = np.random.default_rng(seed)
+    samples = []
+    for contract in contracts(network):
+        size = network.sizes[contract.name][0]
+        lengths = [n or 8 for n in size.size]
+        shape = [lengths[-1], *lengths[:-1]] if size.format != "?" else lengths
+        shape = [7, *shape] if size.over_time else shape
+        low, high = (contract.low, contract.high) if contract.low is not None and contract.high is not None else (0.0, 1.0)
+        samples.append(rng.uniform(low, high, (batch, *shape)).astype(np.float32))
+    return samples
+
+
+def run(path: Path, inputs: Sequence[NDArray], values: Sequence[str]) -> dict[str, NDArray]:
+    """Run an .onnx file and return the named values.
+
+    Args:
+        path: the file.
+        inputs: in the order of the graph's true inputs.
+        values: names of values inside the graph.
+
+    Raises:
+        UnsupportedError: onnxruntime does not accept the file.
+    """
+    import onnx
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    model = accepted(onnx.load(path))
+    known = {output for node in model.graph.node for output in node.output}
+    declared = {output.name for output in model.graph.output}
+    wanted = [name for name in dict.fromkeys(values) if name in known]
+    for name in wanted:
+        if name not in declared:
+            model.graph.output.append(onnx.ValueInfoProto(name=name))
+    try:
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        weights = {tensor.name for tensor in model.graph.initializer}
+        names = [each.name for each in session.get_inputs() if each.name not in weights]
+        results = session.run(wanted, dict(zip(names, inputs, strict=True)))
+    except Exception as error:  # onnxruntime's errors share no base of their own
+        raise UnsupportedError("onnxruntime does not run this file", str(error).splitlines()[0], "pass --no-check to import it unproven") from error
+    return {name: np.asarray(result) for name, result in zip(wanted, results, strict=True)}
+
+
+def accepted(model: Any) -> Any:
+    """Return the model with the least change that lets onnxruntime load it; most files need none."""
+    versions = {each.domain: each for each in model.opset_import}
+    if "" in versions and versions[""].version < 7:
+        _repair_opset6(model)
+        versions[""].version = 7
+    if any(node.op_type == "MaxUnpool" and node.domain == "com.mathworks" for node in model.graph.node):
+        _rename_unpooling(model)
+        versions[""].version = max(versions[""].version, 9)
+    return model
+
+
+def _repair_opset6(model: Any) -> None:
+    """Drop attributes of opset 6, and flatten what a Gemm gets in four dimensions, as its rank asks."""
+    from onnx import helper
+
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    nodes: list[Any] = []
+    two_dimensional: set[str] = set()
+    for node in model.graph.node:
+        for name in ("consumed_inputs", "is_test", "spatial", "broadcast"):
+            for attribute in [each for each in node.attribute if each.name == name]:
+                node.attribute.remove(attribute)
+        if node.op_type == "Gemm" and node.input[0] not in two_dimensional and node.input[0] not in weights:
+            flat = f"{node.input[0]}_two_dimensional"
+            nodes.append(helper.make_node("Flatten", [node.input[0]], [flat], axis=1))
+            node.input[0] = flat
+        if node.op_type == "Gemm" or (node.op_type in ("Relu", "Softmax", "Tanh", "Sigmoid") and node.input[0] in two_dimensional):
+            two_dimensional.update(node.output)
+        nodes.append(node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    for output in model.graph.output:
+        if output.name in two_dimensional:
+            dims = output.type.tensor_type.shape.dim
+            while len(dims) > 2:
+                del dims[-1]
+
+
+def _rename_unpooling(model: Any) -> None:
+    """com.mathworks MaxUnpool(x, indices, size) is ai.onnx MaxUnpool with the window of the pooling it undoes."""
+    from onnx import helper
+
+    pools = {node.output[1]: node for node in model.graph.node if node.op_type == "MaxPool" and len(node.output) > 1}
+    for node in model.graph.node:
+        if node.op_type == "MaxUnpool" and node.domain == "com.mathworks":
+            node.domain = ""
+            window: Mapping[str, Any] = {each.name: helper.get_attribute_value(each) for each in pools[node.input[1]].attribute}
+            node.attribute.extend(helper.make_attribute(name, window[name]) for name in ("kernel_shape", "strides"))

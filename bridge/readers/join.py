@@ -1,0 +1,69 @@
+"""Join an .onnx with the .mat of the same network: MATLAB's names, classes and factors, proven by equal arrays."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+
+from bridge.arrays import Array, NDArray
+from bridge.axes import Turn
+from bridge.errors import DifferenceError
+from bridge.network import Layer, Network, nearest
+
+
+def mangled(name: str) -> str:
+    """Return a layer name as MATLAB's ONNX exporter writes it: whatever no identifier can hold becomes "_"."""
+    return re.sub(r"\W", "_", name, flags=re.ASCII)
+
+
+def join(onnx: Network, mat: Network) -> Network:
+    """Return the network of `mat`, proven to hold the arrays of `onnx`.
+
+    Raises:
+        DifferenceError: a layer is missing on one side, or an array differs; the layer and the difference are named.
+    """
+    ours = {mangled(layer.name): layer for layer in mat.layers if not layer.row.is_output}
+    theirs = {layer.name: layer for layer in onnx.layers}
+    hint = f"{mat.source.path} is of another network, or was trained on after the export"
+    for name, layer in theirs.items():
+        if layer.learnables and name not in ours:
+            raise DifferenceError(f"layer '{name}' of the .onnx is not in {mat.source.path}", nearest(name, ours), hint)
+    proven = 0
+    values = {}
+    for name, layer in ours.items():
+        other = theirs.get(name)
+        if other is None:
+            if layer.learnables:
+                raise DifferenceError(f"layer '{layer.name}' of {mat.source.path} is not in the .onnx", nearest(name, theirs), hint)
+            continue
+        proven += _require_equal(layer, other, hint)
+        values.update({key.replace(name, layer.name, 1): value for key, value in onnx.source.values.items() if key == name or key.startswith(name + "/")})
+    notes = [note for note in onnx.notes if "cannot tell them apart" not in note]
+    proof = f"joined with {mat.source.path}: weights equal bit for bit, {proven} of {proven}"
+    return replace(mat, source=replace(onnx.source, values=values), notes=(*notes, *mat.notes, proof))
+
+
+def _require_equal(layer: Layer, other: Layer, hint: str) -> int:
+    pairs = [(name, each.array, other.learnables[name].array if name in other.learnables else None) for name, each in layer.learnables.items()]
+    pairs += [(name, array, other.state.get(name)) for name, array in layer.state.items() if name in other.state]
+    for name, a, b in pairs:
+        if b is None:
+            raise DifferenceError(f"{name} of layer '{layer.name}' is not in the .onnx", "", hint)
+        mine, its = _comparable(layer, a), _comparable(other, b)
+        if mine.size != its.size:
+            raise DifferenceError(f"{name} of layer '{layer.name}' has {mine.size:,} values, in the .onnx {its.size:,}", "", hint)
+        if not np.array_equal(mine.reshape(-1), its.reshape(-1), equal_nan=True):
+            difference = float(np.nanmax(np.abs(mine.reshape(-1).astype(np.float64) - its.reshape(-1))))
+            raise DifferenceError(f"{name} of layer '{layer.name}' differs from the .onnx by up to {difference:.3g}", "", hint)
+    return len(pairs)
+
+
+def _comparable(layer: Layer, array: Array) -> NDArray:
+    """Read an array; a convolution's weights in the order of a fully connected layer's, since MATLAB exports one as the other."""
+    if layer.kind == "Convolution2DLayer" and len(array.shape) == 4:
+        array = Turn("kh kw in out", "out (in kw kh)")(array)
+    elif layer.kind == "ImageInputLayer" and array.size > 1:
+        array = array.reshape((array.size,)) if min(array.shape[:-1], default=1) == max(array.shape[:-1], default=1) == 1 else array
+    return array.read().astype(np.float32)

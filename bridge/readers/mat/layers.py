@@ -1,0 +1,162 @@
+"""From a saved MATLAB layer object to a `Layer`, by its row of the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bridge.arrays import Array
+from bridge.errors import UnreadableError
+from bridge.mapping import LayerRow, Mappings
+from bridge.network import Factor, Layer, Learnable, make_layer, unknown_row
+from bridge.readers.mat.objects import Object
+from bridge.readers.mat.v5 import Cell
+
+LONGEST_PROPERTY = 4096  # elements; longer arrays are no property a layer is configured by
+
+
+def plain(value: Any) -> Any:
+    """Turn a saved value into number, text, tuple or None; what is none of these becomes None."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, Object):
+        names = value.properties.get("categoryNames")
+        return tuple(str(name) for name in names) if value.class_name == "categorical" and names is not None else None
+    if isinstance(value, Cell):
+        items = tuple(plain(item) for item in value)
+        return items if all(isinstance(item, (str, int, float)) for item in items) else None
+    if isinstance(value, list):
+        return tuple(value)
+    if not isinstance(value, np.ndarray) or value.size == 0 or value.size > LONGEST_PROPERTY or np.iscomplexobj(value):
+        return None
+    flat = tuple(_number(each) for each in value.reshape(-1, order="F").tolist())
+    return flat[0] if value.size == 1 else flat
+
+
+def _number(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def as_array(value: Any) -> Array | None:
+    """Wrap a saved numeric value; None where it holds nothing."""
+    if isinstance(value, np.ndarray) and value.size and value.dtype.kind in "fiu":
+        return Array.of(value)
+    return value if isinstance(value, Array) and value.size else None
+
+
+def layer_from(saved: Object, tables: Mappings, notes: list[str]) -> Layer:
+    """Make a `Layer` of a saved layer object.
+
+    Raises:
+        UnreadableError: it has no name.
+    """
+    fields = saved.properties
+    name = plain(fields.get("Name"))
+    if not isinstance(name, str) or not name:
+        raise UnreadableError(f"a layer of class {saved.class_name} has no name", "every saved layer has one", "save the network again in MATLAB")
+    row = tables.by_class(saved.class_name)
+    if row is None:
+        notes.append(f"layer '{name}' has the class {saved.class_name}, which no table knows")
+        row = unknown_row(saved.class_name)
+    properties = {key: value for key, value in _properties(row, fields).items() if value is not None}
+    learnables = {key: found for key, found in _learnables(row, fields) if found is not None}
+    state = _state(row, fields)
+    return make_layer(row, name, properties, learnables, state)
+
+
+def _properties(row: LayerRow, fields: Mapping[str, Any]) -> dict[str, Any]:
+    if not row.properties and row.build == "unknown":
+        return {key: plain(value) for key, value in fields.items() if key not in ("Name", "Version")}
+    found = {}
+    for name, known in row.properties.items():
+        value = plain(fields.get(known.saved, fields.get(name)))
+        key = str(value).lower() if isinstance(value, bool) else str(value)
+        found[name] = known.values.get(key, value)
+    if "Normalization" in row.properties:
+        found["Normalization"] = _normalization(fields)
+    return found
+
+
+def _normalization(fields: Mapping[str, Any]) -> str:
+    saved = fields.get("Normalization")
+    if isinstance(saved, dict):
+        return str(plain(saved.get("Type")) or "none")
+    return saved if isinstance(saved, str) and saved else "none"
+
+
+def _learnables(row: LayerRow, fields: Mapping[str, Any]) -> list[tuple[str, Learnable | None]]:
+    names = row.learnables or {key: None for key, value in fields.items() if isinstance(value, dict) and "LearnRateFactor" in value}
+    return [(name, _learnable(name, fields, row)) for name in names]
+
+
+def _learnable(name: str, fields: Mapping[str, Any], row: LayerRow) -> Learnable | None:
+    saved = fields.get(name)
+    if not isinstance(saved, dict):
+        saved = {"Value": saved}
+    array = as_array(saved.get("Value"))
+    known = row.learnables.get(name)
+    rate, decay = (plain(saved.get(field)) for field in ("LearnRateFactor", "L2Factor"))
+    defaults = known.defaults if known else (1.0, 1.0)
+    array = array or Array.of(np.empty((0, 0), np.float32))
+    assumed = rate is None or decay is None
+    return Learnable(
+        _matlab_layout(array, fields, name, row),
+        _factor(rate, defaults[0]),
+        _factor(decay, defaults[1]),
+        assumed,
+        plain(saved["Initializer"].get("Class")) if isinstance(saved.get("Initializer"), dict) else None,
+    )
+
+
+def _factor(value: Any, default: float) -> Factor:
+    if value is None:
+        return default
+    return tuple(float(each) for each in value) if isinstance(value, tuple) else float(value)
+
+
+def _matlab_layout(array: Array, fields: Mapping[str, Any], name: str, row: LayerRow) -> Array:
+    """Give a saved array the dimensions MATLAB shows: trailing ones back, a fully connected layer's as a matrix.
+
+    After images a fully connected layer saves its Weights as [H W C Out]; MATLAB shows Out x (H*W*C), H fastest.
+    """
+    if array.size == 0:
+        return array
+    if row.name == "FullyConnectedLayer":
+        out = array.size if name == "Bias" else _outputs(fields, array)
+        if name == "Bias":
+            return array.reshape((out, 1))
+        if len(array.shape) == 2 and array.shape[0] == out:
+            return array
+        backwards = tuple(range(len(array.shape)))[::-1]
+        return array.transpose(backwards).reshape((out, array.size // out))
+    pattern = row.learnables[name].matlab_axes.split() if name in row.learnables else []
+    missing = len(pattern) - len(array.shape)
+    return array.reshape((*array.shape, *(1,) * missing)) if missing > 0 and len(pattern) > 1 else array
+
+
+def _outputs(fields: Mapping[str, Any], array: Array) -> int:
+    size = plain(fields.get("OutputSize"))
+    count = int(size[-1] if isinstance(size, tuple) else size) if size is not None else array.shape[-1]
+    if count < 1 or array.size % count:
+        raise UnreadableError(f"fully connected Weights of size {array.shape} for {count} outputs", "they do not fit", "save the network again")
+    return count
+
+
+def _state(row: LayerRow, fields: Mapping[str, Any]) -> dict[str, Array]:
+    found = {}
+    normalization = fields.get("Normalization")
+    nested = normalization if isinstance(normalization, dict) else {}
+    for name, known in row.state.items():
+        for key in known.saved:
+            value = nested.get(key, fields.get(key))
+            if isinstance(value, dict):
+                value = value.get("Value")
+            array = as_array(value)
+            if array is not None:
+                found[name] = array
+                break
+    return found

@@ -1,0 +1,254 @@
+"""From the variables of a .mat file to a `Network`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from bridge.errors import UnreadableError, UnsupportedError, UsageError
+from bridge.mapping import Mappings
+from bridge.network import Connection, Layer, LayerList, Network, Source, nearest
+from bridge.readers.mat import hdf5, shallow, structs, v5
+from bridge.readers.mat.layers import layer_from, plain
+from bridge.readers.mat.objects import Object, Objects
+from bridge.readers.mat.v5 import Cell
+
+NETWORKS = ("SeriesNetwork", "DAGNetwork", "dlnetwork", "nnet.cnn.LayerGraph")
+OPTIONS_PREFIX = "nnet.cnn.TrainingOptions"
+UNTRUSTED_V73 = "no .mat v7.3 written by MATLAB itself has been compared with this reader yet"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a .mat file holds, by variable name.
+
+    Attributes:
+        networks: variables that are networks, detectors or layer arrays.
+        options: class and plain fields of saved TrainingOptions objects.
+        logs: training logs, as dicts of arrays.
+        others: (class, dims) of everything else.
+    """
+
+    path: Path
+    format: str
+    networks: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    logs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    others: Mapping[str, str] = field(default_factory=dict)
+
+
+def variables(path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield (name, value) of a .mat file, v5 or v7.3, with every object reference resolved."""
+    file = hdf5.File(path) if is_hdf5(path) else v5.File(path)
+    wrapper = file.subsystem()
+    content = wrapper["MCOS"].content if isinstance(wrapper, dict) and isinstance(wrapper.get("MCOS"), v5.Opaque) else None
+    objects = Objects(content.__getitem__, len(content)) if content is not None else None
+    for name, value in file.variables():
+        yield name, objects.resolve(value) if objects else value
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether a .mat file is v7.3; MATLAB puts 512 bytes of its own before the HDF5 signature."""
+    with path.open("rb") as stream:
+        head = stream.read(520)
+    return b"\x89HDF\r\n\x1a\n" in (head[:8], head[512:520])
+
+
+def contents(path: Path) -> Contents:
+    """Sort the variables of a .mat file by what they are."""
+    found = Contents(path, "mat v7.3" if is_hdf5(path) else "mat v5", {}, {}, {}, {})
+    for name, value in variables(path):
+        kind = value.class_name if isinstance(value, Object) else ""
+        if kind.startswith(OPTIONS_PREFIX):
+            found.options[name] = {"class": kind, **value.properties}  # type: ignore[index]
+        elif is_network(value):
+            found.networks[name] = value  # type: ignore[index]
+        elif isinstance(value, dict) and ("TrainingLoss" in value or "TrainingHistory" in value):
+            found.logs[name] = value  # type: ignore[index]
+        else:
+            found.others[name] = describe(value)  # type: ignore[index]
+    return found
+
+
+def is_network(value: Any) -> bool:
+    if isinstance(value, Object):
+        return value.class_name in NETWORKS or _is_layer(value) or is_network(value.properties.get("Network"))
+    if isinstance(value, Cell):
+        return bool(value) and all(isinstance(item, Object) and _is_layer(item) for item in value)
+    return isinstance(value, dict) and (structs.is_struct_form(value) or shallow.is_shallow(value))
+
+
+def _is_layer(value: Object) -> bool:
+    return ".layer." in value.class_name or ("Name" in value.properties and value.class_name.endswith("Layer"))
+
+
+def describe(value: Any) -> str:
+    """Say class and size of a value: "3x3x3x10000 single"."""
+    if isinstance(value, Object):
+        return value.class_name
+    if isinstance(value, Cell):
+        return f"{'x'.join(map(str, value.dims))} cell"
+    if isinstance(value, str):
+        return "char"
+    if isinstance(value, dict):
+        return "struct"
+    names = {"float32": "single", "float64": "double", "bool": "logical"}
+    shape, dtype = getattr(value, "shape", None), str(getattr(value, "dtype", type(value).__name__))
+    return f"{'x'.join(map(str, shape))} {names.get(dtype, dtype)}" if shape is not None else dtype
+
+
+def load(path: Path, tables: Mappings, variable: str | None = None) -> Network:
+    """Read the network of a .mat file.
+
+    Args:
+        path: the file.
+        tables: the layer rows.
+        variable: which one, where the file holds several.
+
+    Raises:
+        UsageError: several networks and no choice, or a variable that is none.
+        UnreadableError: no network in the file; what it holds is listed.
+    """
+    held = contents(path)
+    name = choose(held, variable)
+    notes = [UNTRUSTED_V73] if held.format == "mat v7.3" else []
+    network = network_from(held.networks[name], held, tables, notes)
+    options = next(iter(held.options.values()), None)
+    return replace(
+        network,
+        notes=(*network.notes, *notes),
+        training_options={key: plain(value) for key, value in options.items()} if options and network.training_options is None else network.training_options,
+        training_info=next(iter(held.logs.values()), network.training_info),
+    )
+
+
+def choose(held: Contents, variable: str | None) -> str:
+    """Return the name of the network variable to read."""
+    if variable is not None:
+        if variable not in held.networks:
+            known = [*held.networks, *held.options, *held.logs, *held.others]
+            raise UsageError(f"{held.path} holds no network named '{variable}'", nearest(variable, known))
+        return variable
+    if not held.networks:
+        holds = {**dict.fromkeys(held.options, "training options"), **dict.fromkeys(held.logs, "a training log"), **held.others}
+        listed = ", ".join(f"{name} ({kind})" for name, kind in list(holds.items())[:12]) or "nothing"
+        raise UnreadableError(f"{held.path} holds no network", f"it holds {listed}", "save the network itself: save('net.mat', 'net')")
+    if len(held.networks) > 1:
+        raise UsageError(
+            f"{held.path} holds {len(held.networks)} networks", f"they are {', '.join(held.networks)}", "choose one with --variable NAME"
+        )
+    return next(iter(held.networks))
+
+
+def network_from(value: Any, held: Contents, tables: Mappings, notes: list[str]) -> Network:
+    """Make a `Network` of a network variable's value."""
+    source = Source(str(held.path), held.format, "MATLAB")
+    if isinstance(value, dict):
+        read = structs.network_from if structs.is_struct_form(value) else shallow.network_from
+        return read(value, source, tables)
+    if isinstance(value, Object) and is_network(value.properties.get("Network")):
+        return _with_detector(network_from(value.properties["Network"], held, tables, notes), value)
+    if isinstance(value, Cell) or (isinstance(value, Object) and _is_layer(value)):
+        saved, kind, fields = (value if isinstance(value, Cell) else [value]), "Layers", {}
+    else:
+        kind, fields = value.class_name.rpartition(".")[2], value.properties
+        graph = fields.get("LayerGraph")
+        inner = graph.properties if isinstance(graph, Object) else fields
+        saved = inner.get("Layers")
+        fields = {**inner, **fields}
+    saved = [saved] if isinstance(saved, Object) else saved
+    if not isinstance(saved, list) or not saved or not all(isinstance(each, Object) for each in saved):
+        raise UnreadableError(f"{held.path}: the {kind} holds no layers", "its object data is damaged or of an unknown version", "save it again")
+    layers = LayerList(layer_from(each, tables, notes) for each in saved)
+    table = fields.get("Connections")
+    connections = connections_from(table, layers) if isinstance(table, Object) else chain(layers)
+    names = plain(fields.get("OutputNames"))
+    return assemble(kind, layers, connections, source, outputs=names if isinstance(names, tuple) else None)
+
+
+def chain(layers: LayerList) -> tuple[Connection, ...]:
+    """Connect each layer to the next, as a SeriesNetwork does."""
+    pairs = zip(layers, layers[1:], strict=False)
+    return tuple(Connection(a.name, b.name, a.outputs[0], b.inputs[0]) for a, b in pairs if a.outputs and b.inputs)
+
+
+def connections_from(table: Object, layers: LayerList) -> tuple[Connection, ...]:
+    """Read the Connections table: its columns Source and Destination, with ports where a layer has several."""
+    columns = table.properties.get("data")
+    if not isinstance(columns, Cell) or len(columns) < 2:
+        raise UnreadableError("the table of connections is damaged", "it has no columns Source and Destination", "save the network again")
+    sources, destinations = ([each] if isinstance(each, str) else [str(item) for item in each] for each in columns[:2])
+    return connect(zip(sources, destinations, strict=True), layers)
+
+
+def connect(pairs: Any, layers: LayerList) -> tuple[Connection, ...]:
+    """Make connections of (source, destination) pairs in MATLAB's spelling ("add/in1")."""
+    made = []
+    for source, destination in pairs:
+        a, out = split_port(source, layers, "outputs")
+        b, into = split_port(destination, layers, "inputs")
+        made.append(Connection(a, b, out, into))
+    return tuple(made)
+
+
+def split_port(text: str, layers: LayerList, side: str) -> tuple[str, str]:
+    """Split "layer/port"; a name without a port means the layer's first one."""
+    if text in layers:
+        known = getattr(layers[text], side)
+        return text, known[0] if known else side
+    name, _, port = text.rpartition("/")
+    return (name, port) if name else (text, "")
+
+
+def assemble(
+    kind: str,
+    layers: LayerList,
+    connections: tuple[Connection, ...],
+    source: Source,
+    outputs: tuple[str, ...] | None = None,
+    classes: tuple[str, ...] | None = None,
+) -> Network:
+    """Make a network, finding its inputs, its outputs and its class names from its layers."""
+    fed = {c.destination for c in connections}
+    inputs = tuple(layer.name for layer in layers if layer.name not in fed and not layer.row.is_output)
+    if outputs is None:
+        outputs = output_names(layers, connections)
+    named = [layer.properties.get("Classes") for layer in layers if layer.row.is_output and layer.properties.get("Classes")]
+    return Network(kind, layers, connections, inputs, outputs, source, classes or (named[0] if len(named) == 1 else None))
+
+
+def output_names(layers: LayerList, connections: tuple[Connection, ...]) -> tuple[str, ...]:
+    """Return what the network puts out: the inputs of its output layers, or its unread layers."""
+    ends = [c for c in connections if layers[c.destination].row.is_output] if all(c.destination in layers for c in connections) else []
+    if ends:
+        return tuple(dict.fromkeys(port_name(layers[c.source], c.source_port) for c in ends))
+    read = {c.source for c in connections}
+    return tuple(layer.name for layer in layers if layer.name not in read and not layer.row.is_output)
+
+
+def port_name(layer: Layer, port: str) -> str:
+    return layer.name if len(layer.outputs) == 1 else f"{layer.name}/{port}"
+
+
+def _with_detector(network: Network, detector: Object) -> Network:
+    fields = {key: value for key, value in detector.properties.items() if key != "Network"}
+    anchors = fields.get("AnchorBoxes")
+    facts = {"class": detector.class_name, **{key: plain(value) for key, value in fields.items()}}
+    if hasattr(anchors, "tolist"):
+        facts["AnchorBoxes"] = tuple(tuple(pair) for pair in anchors.tolist())
+    classes = facts.get("ClassNames")
+    return replace(network, detector=facts, classes=classes if isinstance(classes, tuple) else network.classes)
+
+
+def require_known(network: Network) -> None:
+    """Raise UnsupportedError, naming every layer whose class no table knows."""
+    unknown = [layer for layer in network.layers if layer.row.build == "unknown"]
+    if unknown:
+        listed = "; ".join(f"'{layer.name}' is a {layer.row.matlab[0]}" for layer in unknown)
+        raise UnsupportedError(
+            f"{len(unknown)} layer(s) of a class no table knows: {listed}",
+            "custom layers hold their arithmetic in MATLAB code, which is not in the file",
+            "pass torch modules for them: modules={'my.Layer': MyLayer}, or --modules mine.py",
+        )

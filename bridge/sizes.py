@@ -1,0 +1,304 @@
+"""Activation sizes in MATLAB's order, without torch.
+
+A format names the dimensions as MATLAB's dlarray does: S spatial, C channel, B batch, T time. An `Activation`
+keeps the lengths of the S and C dimensions; batch and time are free. A rule takes a layer and the activations
+at its inputs. `None` is a length that is not known (ONNX files with symbolic height or width).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bridge.errors import UnreadableError, UnsupportedError
+
+if TYPE_CHECKING:
+    from bridge.network import Layer, Network
+
+Length = int | None
+Pairs = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Activation:
+    """The size of one activation of one observation.
+
+    Attributes:
+        format: "SSCB", "SSSCB", "SCB", "CB", "CBT", "SCBT" or "SSCBT".
+        size: lengths of the S dimensions (height, width, depth), then of C.
+    """
+
+    format: str
+    size: tuple[Length, ...]
+
+    @property
+    def channels(self) -> Length:
+        return self.size[-1]
+
+    @property
+    def spatial(self) -> tuple[Length, ...]:
+        return self.size[:-1]
+
+    @property
+    def over_time(self) -> bool:
+        return self.format.endswith("T")
+
+    @property
+    def elements(self) -> Length:
+        return None if None in self.size else math.prod(n for n in self.size if n is not None)
+
+    def resized(self, spatial: Sequence[Length], channels: Length) -> Activation:
+        return Activation(self.format, (*spatial, channels))
+
+    def __str__(self) -> str:
+        text = "×".join("?" if n is None else str(n) for n in self.size)
+        return f"{text}×T" if self.over_time else text
+
+
+Rule = Callable[["Layer", Sequence[Activation]], Activation]
+
+
+def activation_sizes(network: Network) -> Mapping[str, tuple[Activation, ...]]:
+    """Return for every layer the activation at each of its output ports.
+
+    Raises:
+        UnreadableError: two sizes contradict each other; the layer is named.
+        UnsupportedError: a layer cannot take the format it is given.
+    """
+    sizes: dict[str, tuple[Activation, ...]] = {}
+    for layer in network.order:
+        sources = network.incoming[layer.name]
+        given = [sizes[c.source][network.layers[c.source].outputs.index(c.source_port)] for c in sources]
+        sizes[layer.name] = layer_sizes(layer, given)
+    return sizes
+
+
+def layer_sizes(layer: Layer, given: Sequence[Activation]) -> tuple[Activation, ...]:
+    """Return the activations at a layer's output ports."""
+    rule = RULES[layer.row.size]
+    if len(given) < len(layer.inputs):
+        missing = layer.inputs[len(given)]
+        raise UnreadableError(f"layer '{layer.name}' has nothing connected to its input '{missing}'", "every input needs a connection")
+    out = rule(layer, given)
+    bad = next((n for n in out.size if n is not None and n < 1), None)
+    if bad is not None:
+        raise UnreadableError(f"layer '{layer.name}' ({layer.kind}) would put out {out}", f"its input is {given[0]}", "check filter, stride and padding")
+    return tuple(given[0] if port == "size" else out for port in layer.outputs) or (out,)
+
+
+def fail(layer: Layer, what: str, given: Sequence[Activation]) -> UnreadableError:
+    return UnreadableError(f"layer '{layer.name}' ({layer.kind}): {what}", f"its inputs are {', '.join(str(each) for each in given)}")
+
+
+def numbers(value: Any, count: int) -> tuple[int, ...]:
+    """Return a size property as `count` integers; a single number counts for every dimension."""
+    values = tuple(int(n) for n in value) if isinstance(value, (tuple, list)) else (int(value),)
+    return values * count if len(values) == 1 else values
+
+
+def padding_pairs(value: Any, dimensions: int) -> Pairs:
+    """Return [t b l r] (or [l r], [t b l r f k]) as ((before, after), ...); a single number counts for all sides."""
+    flat = numbers(value, 2 * dimensions)
+    return tuple((flat[2 * i], flat[2 * i + 1]) for i in range(dimensions))
+
+
+def same_padding(length: int, kernel: int, stride: int, dilation: int = 1) -> tuple[int, int]:
+    """MATLAB's 'same' padding of one dimension: the odd pixel goes to the bottom or right (proven on real files)."""
+    total = max((math.ceil(length / stride) - 1) * stride + (kernel - 1) * dilation + 1 - length, 0)
+    return total // 2, total - total // 2
+
+
+def window_length(length: Length, kernel: int, stride: int, dilation: int, pad: tuple[int, int] | None) -> Length:
+    """The length after a sliding window; `pad` None means 'same'."""
+    if length is None:
+        return None
+    if pad is None:
+        return math.ceil(length / stride)
+    return (length + sum(pad) - (kernel - 1) * dilation - 1) // stride + 1
+
+
+def window_dimensions(layer: Layer) -> int:
+    """The number of dimensions a convolution or pooling layer slides over, told by its class name."""
+    return next((n for n in (1, 2, 3) if f"{n}D" in layer.kind), 2)
+
+
+def _window(layer: Layer, given: Sequence[Activation], channels: Length) -> Activation:
+    at, count = given[0], window_dimensions(layer)
+    properties = layer.properties
+    lengths = at.spatial
+    if count == 1 and at.format == "CBT":
+        return at.resized((), channels)  # slides over time, which stays free
+    if len(lengths) != count:
+        raise UnsupportedError(
+            f"layer '{layer.name}' ({layer.kind}) gets an input of format {at.format}", f"it slides over {count} dimensions", "see docs/mapping.md"
+        )
+    kernel = numbers(properties["FilterSize"] if "FilterSize" in properties else properties["PoolSize"], count)
+    stride, dilation = numbers(properties.get("Stride", 1), count), numbers(properties.get("DilationFactor", 1), count)
+    same = properties.get("PaddingMode") == "same"
+    pads: Sequence[tuple[int, int] | None] = (None,) * count if same else padding_pairs(properties.get("PaddingSize", 0), count)
+    return at.resized([window_length(*each) for each in zip(lengths, kernel, stride, dilation, pads, strict=True)], channels)
+
+
+def convolution(layer: Layer, given: Sequence[Activation]) -> Activation:
+    filters = layer.properties["NumFilters"]
+    return _window(layer, given, int(filters) * int(layer.properties.get("NumGroups") or 1))
+
+
+def pooling(layer: Layer, given: Sequence[Activation]) -> Activation:
+    return _window(layer, given, given[0].channels)
+
+
+def transposed_convolution(layer: Layer, given: Sequence[Activation]) -> Activation:
+    """stride * (in - 1) + kernel - cropping; 'same' cropping gives stride * in."""
+    at, count = given[0], window_dimensions(layer)
+    kernel, stride = numbers(layer.properties["FilterSize"], count), numbers(layer.properties.get("Stride", 1), count)
+    if layer.properties.get("CroppingMode") == "same":
+        lengths = [None if n is None else n * s for n, s in zip(at.spatial, stride, strict=True)]
+    else:
+        crops = padding_pairs(layer.properties.get("CroppingSize", 0), count)
+        lengths = [None if n is None else s * (n - 1) + k - sum(c) for n, s, k, c in zip(at.spatial, stride, kernel, crops, strict=True)]
+    return at.resized(lengths, int(layer.properties["NumFilters"]))
+
+
+def global_pooling(layer: Layer, given: Sequence[Activation]) -> Activation:
+    at = given[0]
+    if at.format == "CBT":
+        return Activation("CB", at.size)
+    return at.resized([1] * len(at.spatial), at.channels)
+
+
+def unpooling(layer: Layer, given: Sequence[Activation]) -> Activation:
+    """The size of the pooling layer's input, which travels through the "size" port."""
+    return given[2]
+
+
+def fully_connected(layer: Layer, given: Sequence[Activation]) -> Activation:
+    at, expected = given[0], layer.learnables["Weights"].shape[1] if "Weights" in layer.learnables else None
+    if expected and at.elements is not None and expected != at.elements:
+        raise fail(layer, f"its Weights take {expected} values, its input has {at.elements}", given)
+    return Activation("CBT" if at.over_time else "CB", (numbers(layer.properties["OutputSize"], 1)[-1],))
+
+
+def recurrent(layer: Layer, given: Sequence[Activation]) -> Activation:
+    directions = 2 if layer.kind.startswith("BiLSTM") else 1
+    return Activation("CBT" if layer.properties.get("OutputMode", "sequence") == "sequence" else "CB", (int(layer.properties["NumHiddenUnits"]) * directions,))
+
+
+def same(layer: Layer, given: Sequence[Activation]) -> Activation:
+    return given[0]
+
+
+def combined(layer: Layer, given: Sequence[Activation]) -> Activation:
+    """Additions and multiplications: dimensions of length one are repeated."""
+    if len({len(each.size) for each in given}) > 1:
+        raise fail(layer, "its inputs have different formats", given)
+    lengths: list[Length] = []
+    for axis in zip(*(each.size for each in given), strict=True):
+        known = {n for n in axis if n not in (None, 1)}
+        if len(known) > 1:
+            raise fail(layer, "its inputs have different sizes", given)
+        lengths.append(None if None in axis else (known.pop() if known else 1))
+    return Activation(given[0].format, tuple(lengths))
+
+
+def concatenated(layer: Layer, given: Sequence[Activation]) -> Activation:
+    """Joined along Dim (1-based, MATLAB's order), the channels for a depth concatenation."""
+    at = given[0]
+    axis = int(layer.properties.get("Dim") or len(at.size)) - 1
+    if len({each.format for each in given}) > 1 or not 0 <= axis < len(at.size):
+        raise fail(layer, "its inputs cannot be concatenated", given)
+    for other in given[1:]:
+        if any(i != axis and a != b and None not in (a, b) for i, (a, b) in enumerate(zip(at.size, other.size, strict=True))):
+            raise fail(layer, "its inputs have different sizes", given)
+    joined = [each.size[axis] for each in given]
+    total = None if None in joined else sum(n for n in joined if n is not None)
+    return Activation(at.format, (*at.size[:axis], total, *at.size[axis + 1 :]))
+
+
+def flattened(layer: Layer, given: Sequence[Activation]) -> Activation:
+    at = given[0]
+    return Activation("CBT" if at.over_time else "CB", (at.elements,))
+
+
+def folded(layer: Layer, given: Sequence[Activation]) -> Activation:
+    return Activation(given[0].format.removesuffix("T"), given[0].size)
+
+
+def unfolded(layer: Layer, given: Sequence[Activation]) -> Activation:
+    return Activation(given[0].format + "T", given[0].size)
+
+
+def space_to_depth(layer: Layer, given: Sequence[Activation]) -> Activation:
+    at, block = given[0], numbers(layer.properties["BlockSize"], 2)
+    if any(n is not None and n % b for n, b in zip(at.spatial, block, strict=True)):
+        raise fail(layer, f"its input is no multiple of the block {block}", given)
+    channels = None if at.channels is None else at.channels * math.prod(block)
+    return at.resized([None if n is None else n // b for n, b in zip(at.spatial, block, strict=True)], channels)
+
+
+def depth_to_space(layer: Layer, given: Sequence[Activation]) -> Activation:
+    at, block = given[0], numbers(layer.properties["BlockSize"], 2)
+    if at.channels is not None and at.channels % math.prod(block):
+        raise fail(layer, f"its channels are no multiple of the block {block}", given)
+    channels = None if at.channels is None else at.channels // math.prod(block)
+    return at.resized([None if n is None else n * b for n, b in zip(at.spatial, block, strict=True)], channels)
+
+
+def resized(layer: Layer, given: Sequence[Activation]) -> Activation:
+    at, count = given[0], len(given[0].spatial)
+    if len(given) > 1:
+        return at.resized(given[1].spatial, at.channels)
+    if layer.properties.get("OutputSize"):
+        return at.resized(numbers(layer.properties["OutputSize"], count), at.channels)
+    scale = layer.properties["Scale"]
+    scales = tuple(scale) * (count if len(scale) == 1 else 1) if isinstance(scale, (tuple, list)) else (scale,) * count
+    return at.resized([None if n is None else math.floor(n * s) for n, s in zip(at.spatial, scales, strict=True)], at.channels)
+
+
+def cropped(layer: Layer, given: Sequence[Activation]) -> Activation:
+    return given[0].resized(given[1].spatial, given[0].channels)
+
+
+def padded(layer: Layer, given: Sequence[Activation]) -> Activation:
+    pads = padding_pairs(layer.properties["PaddingSize"], 2)
+    return given[0].resized([None if n is None else n + sum(p) for n, p in zip(given[0].spatial, pads, strict=True)], given[0].channels)
+
+
+def embedded(layer: Layer, given: Sequence[Activation]) -> Activation:
+    return Activation(given[0].format, (int(layer.properties.get("Dimension") or layer.properties["OutputSize"]),))
+
+
+def image_input(layer: Layer, given: Sequence[Activation]) -> Activation:
+    size = numbers(layer.properties["InputSize"], 1)
+    return Activation("S" * (len(size) - 1) + "CB", size)
+
+
+def sequence_input(layer: Layer, given: Sequence[Activation]) -> Activation:
+    size = numbers(layer.properties["InputSize"], 1)
+    return Activation("S" * (len(size) - 1) + "CBT", size)
+
+
+def from_file(layer: Layer, given: Sequence[Activation]) -> Activation:
+    """The size that ONNX shape inference found for a foreign node."""
+    return Activation(layer.properties["Format"], tuple(layer.properties["Size"]))
+
+
+def unknown(layer: Layer, given: Sequence[Activation]) -> Activation:
+    """A class no table knows: the format stays, the lengths are not known."""
+    return given[0].resized([None] * len(given[0].spatial), None)
+
+
+def attention(layer: Layer, given: Sequence[Activation]) -> Activation:
+    return given[0].resized(given[0].spatial, int(layer.properties.get("OutputSize") or given[0].channels or 0))
+
+
+RULES: Mapping[str, Rule] = {
+    rule.__name__: rule
+    for rule in (
+        attention, combined, concatenated, convolution, cropped, depth_to_space, embedded, flattened, folded, from_file, fully_connected,
+        global_pooling, image_input, padded, pooling, recurrent, resized, same, sequence_input, space_to_depth, transposed_convolution,
+        unfolded, unknown, unpooling,
+    )
+}  # fmt: skip

@@ -1,0 +1,1 @@
+"""How a network is trained: options, solvers, schedules and losses with MATLAB's arithmetic."""

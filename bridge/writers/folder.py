@@ -1,0 +1,128 @@
+"""A saved network: network.json, model.safetensors and a README.md, in a folder that is whole or not there.
+
+The tensors lie in torch's layout under their state-dict keys; docs/folder.md describes the JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bridge import __version__
+from bridge.network import Layer, Network
+from bridge.tensors import given_sizes, tensors
+from bridge.writers.atomic import write_folder
+
+SCHEMA = "bridge.network/1"
+
+
+def save(network: Network, folder: str | Path) -> Path:
+    """Save a network; a network saved there before is replaced.
+
+    Raises:
+        UsageError: the folder holds something else, or cannot be written.
+    """
+    from safetensors.numpy import save_file
+
+    stored = replace(network.source, sha256=network.source.sha256 or sha256(Path(network.source.path)))
+    network = replace(network, source=stored)
+
+    def write(target: Path) -> None:
+        arrays = state_arrays(network)
+        save_file(arrays, target / "model.safetensors", metadata={"format": "pt"})
+        facts = {**to_json(network), "tensors_sha256": sha256(target / "model.safetensors")}
+        (target / "network.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        (target / "README.md").write_text(readme(network), encoding="utf-8")
+
+    return write_folder(Path(folder), write, replaceable=lambda path: (path / "network.json").is_file())
+
+
+def sha256(path: Path) -> str:
+    """Return the hash of a file, or "" where it is no longer there."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def state_arrays(network: Network) -> dict[str, Any]:
+    """Return every learnable and statistic in torch's layout, by state-dict key."""
+    arrays = {}
+    for layer in network.layers:
+        for each in tensors(layer, given_sizes(network, layer)):
+            arrays[f"{layer.name}.{each.local}"] = np.ascontiguousarray(each.array.read())
+    return arrays
+
+
+def to_json(network: Network) -> dict[str, Any]:
+    """Return everything but the arrays as plain JSON values."""
+    return {
+        "schema": SCHEMA,
+        "bridge": __version__,
+        "kind": network.kind,
+        "source": {**asdict(network.source), "values": dict(network.source.values)},
+        "inputs": list(network.inputs),
+        "outputs": list(network.outputs),
+        "classes": list(network.classes) if network.classes is not None else None,
+        "notes": list(network.notes),
+        "layers": [_layer(layer) for layer in network.layers],
+        "connections": [[c.source, c.source_port, c.destination, c.destination_port] for c in network.connections],
+        "training_options": plain(network.training_options),
+        "training_info": plain(network.training_info),
+        "detector": plain(network.detector),
+    }
+
+
+def _layer(layer: Layer) -> dict[str, Any]:
+    facts: dict[str, Any] = {"name": layer.name, "kind": layer.kind, "class": layer.row.matlab[0] if layer.row.matlab else ""}
+    facts["properties"] = plain(layer.properties)
+    facts["inputs"], facts["outputs"] = list(layer.inputs), list(layer.outputs)
+    facts["learnables"] = {
+        name: {
+            "size": list(each.shape),
+            "learn_rate_factor": plain(each.learn_rate_factor),
+            "l2_factor": plain(each.l2_factor),
+            "assumed": each.assumed,
+            "initializer": each.initializer,
+        }
+        for name, each in layer.learnables.items()
+    }
+    facts["state"] = {name: list(array.shape) for name, array in layer.state.items()}
+    return facts
+
+
+def plain(value: Any) -> Any:
+    """Turn tuples, arrays and mappings into JSON values; NaN and infinities into their names."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return plain(value.reshape(-1, order="F").tolist())
+    if isinstance(value, float) and not np.isfinite(value):
+        return str(value)
+    return value if isinstance(value, (str, int, float, bool)) or value is None else str(value)
+
+
+def readme(network: Network) -> str:
+    """Return the README of a saved folder: input, classes, provenance, notes, how to use it."""
+    from bridge.contract import contracts
+
+    source = network.source
+    lines = ["# A network from MATLAB", "", f"{network.kind}, {len(network.layers)} layers, read from `{Path(source.path).name}`"]
+    lines[-1] += f" ({source.producer}{', ' + source.release if source.release else ''})." if source.producer else "."
+    if source.sha256:
+        lines += ["", f"sha256 of the source: `{source.sha256}`"]
+    lines += ["", "## Input", "", *(f"- {contract}" for contract in contracts(network))]
+    if network.classes:
+        lines += ["", "## Classes, in order", "", ", ".join(network.classes)]
+    if network.notes:
+        lines += ["", "## Notes", "", *(f"- {note}" for note in network.notes)]
+    lines += ["", "## Use", "", "```python", "import bridge", "", 'model = bridge.load(".").to_torch()', "```", ""]
+    return "\n".join(lines)

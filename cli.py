@@ -1,0 +1,6 @@
+"""The front door: `python cli.py ...` is `bridge ...`."""
+
+from bridge.commands import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,3 @@
+function layer = fullyConnectedLayer(outputSize, varargin)
+    layer = nnet.cnn.layer.FullyConnectedLayer('OutputSize', outputSize, varargin{:});
+end

@@ -1,0 +1,3 @@
+function layer = imageInputLayer(inputSize, varargin)
+    layer = nnet.cnn.layer.ImageInputLayer('InputSize', inputSize, varargin{:});
+end

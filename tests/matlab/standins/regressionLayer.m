@@ -1,0 +1,3 @@
+function layer = regressionLayer(varargin)
+    layer = nnet.cnn.layer.RegressionOutputLayer(varargin{:});
+end
