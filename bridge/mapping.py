@@ -161,8 +161,8 @@ def parse_row(name: str, raw: Mapping[str, Any], where: str) -> LayerRow:
         properties = {key: _property(key, value) for key, value in known.pop("properties", {}).items()}
         learnables = {key: _learnable(key, value) for key, value in known.pop("learnables", {}).items()}
         state = {key: _state(key, value) for key, value in known.pop("state", {}).items()}
-        lists = {key: _tuple(known.pop(key)) for key in ("matlab", "onnx", "inputs", "outputs") if key in known}
-        row = LayerRow(name, **lists, **known, properties=properties, learnables=learnables, state=state)
+        known.update({key: _tuple(known[key]) for key in ("matlab", "onnx", "inputs", "outputs") if key in known})
+        row = LayerRow(name, **known, properties=properties, learnables=learnables, state=state)
     except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise UsageError(f"the row [{name}] of {where} is malformed", str(error), "see CONTRIBUTING.md for the form of a row") from error
     if row.evidence not in EVIDENCE:

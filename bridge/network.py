@@ -153,8 +153,12 @@ class LayerList(Sequence[Layer]):
     def __iter__(self) -> Iterator[Layer]:
         return iter(self._layers)
 
+    def has(self, name: str) -> bool:
+        """Whether a layer of that name exists."""
+        return name in self._by_name
+
     def __contains__(self, item: object) -> bool:
-        return item in self._by_name if isinstance(item, str) else item in self._layers
+        return item in self._by_name if isinstance(item, str) else any(item is layer for layer in self._layers)
 
     def __repr__(self) -> str:
         return f"LayerList({', '.join(self._by_name)})"
@@ -346,7 +350,7 @@ def check_structure(network: Network) -> None:
     fed: set[tuple[str, str]] = set()
     for each in network.connections:
         for name, port, side in ((each.source, each.source_port, "outputs"), (each.destination, each.destination_port, "inputs")):
-            if name not in network.layers:
+            if not network.layers.has(name):
                 raise UnreadableError(f"a connection names layer '{name}', which does not exist", f"it runs {each.source} -> {each.destination}")
             if port not in getattr(network.layers[name], side):
                 raise UnreadableError(

@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+NARROWEST = 80  # columns in which the layer table can be folded; a narrower terminal wraps whole lines
+
 
 def console() -> Console:
-    """Return a console on stdout: as wide as the terminal, or as the content where there is none."""
+    """Return a console on stdout: as wide as the terminal, or as the content where there is none or it is too narrow."""
     from rich.console import Console
 
-    plain = Console(highlight=False, soft_wrap=False)
-    return plain if plain.is_terminal else Console(highlight=False, width=200)
+    plain = Console(highlight=False, emoji=False, soft_wrap=False)
+    return plain if plain.is_terminal and plain.width >= NARROWEST else Console(highlight=False, emoji=False, width=200)
 
 
 def show(network: Network) -> None:
@@ -27,9 +29,9 @@ def show(network: Network) -> None:
     out = console()
     source = network.source
     producer = ", ".join(part for part in (source.producer, source.release, f"opset {source.opset}" if source.opset else "") if part)
-    out.print(f"[bold]{source.path}[/bold]: {network.kind}, {source.format}{f' ({producer})' if producer else ''}", soft_wrap=True)
+    out.print(f"[bold]{_escape(source.path)}[/bold]: {network.kind}, {source.format}{f' ({producer})' if producer else ''}", soft_wrap=True)
     for contract in contracts(network):
-        out.print(f"input {contract}; batch is free", soft_wrap=True)
+        out.print(f"input {contract}; batch is free", soft_wrap=True, markup=False)
     out.print(layer_table(network))
     if not is_chain(network):
         out.print(connection_table(network))
@@ -48,9 +50,9 @@ def layer_table(network: Network) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name, justify in (("", "right"), ("Name", "left"), ("Type", "left"), ("Activations", "right"), ("Learnables", "left"),
                           ("LearnRateFactor", "right"), ("L2Factor", "right"), ("", "left")):  # fmt: skip
-        table.add_column(name, justify=justify, no_wrap=name in ("", "Activations", "LearnRateFactor", "L2Factor"))  # type: ignore[arg-type]
+        table.add_column(name, justify=justify, no_wrap=name in ("", "Activations", "LearnRateFactor", "L2Factor"), overflow="fold")  # type: ignore[arg-type]
     for index, layer in enumerate(network.layers, 1):
-        rows = list(layer.learnables.items()) or [("", None)]
+        rows: list[tuple[str, Learnable | None]] = list(layer.learnables.items()) or [("", None)]
         for position, (name, learnable) in enumerate(rows):
             lead = (str(index), _escape(layer.name), layer.kind, size_text(network, layer)) if position == 0 else ("", "", "", "")
             table.add_row(*lead, *_learnable_cells(name, learnable), _mark(layer, learnable, position))
@@ -103,8 +105,8 @@ def connection_table(network: Network) -> Table:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("Source")
-    table.add_column("Destination")
+    table.add_column("Source", overflow="fold")
+    table.add_column("Destination", overflow="fold")
     for source, destination in connection_names(network):
         table.add_row(_escape(source), _escape(destination))
     return table

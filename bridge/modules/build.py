@@ -88,6 +88,12 @@ def build_modules(network: Network, modules: Mapping[str, Callable[[Layer], nn.M
 
 def build_layer(layer: Layer, given: Given, modules: Mapping[str, Callable[[Layer], nn.Module]], include_normalization: bool = True) -> nn.Module:
     """Build one layer's module with its weights."""
+    made = _build(layer, given, modules, include_normalization)
+    setattr(made, factors.LAYER_ATTRIBUTE, layer.name)
+    return made
+
+
+def _build(layer: Layer, given: Given, modules: Mapping[str, Callable[[Layer], nn.Module]], include_normalization: bool) -> nn.Module:
     own = next((modules[name] for name in (*layer.row.matlab, layer.kind) if name in modules), None)
     if own is not None:
         return own(layer)
@@ -203,7 +209,7 @@ def _graph(network: Network, made: Mapping[str, nn.Module], names: Mapping[str, 
 
 def _output_value(graph: fx.Graph, network: Network, output: str, values: Mapping[tuple[str, str], Any]) -> Any:
     """Return the node of a network output; images of 1 x 1 pixels come out as N,C, as MATLAB's predict gives them."""
-    name, port = (output, network.layers[output].outputs[0]) if output in network.layers else output.rpartition("/")[::2]
+    name, port = (output, network.layers[output].outputs[0]) if network.layers.has(output) else output.rpartition("/")[::2]
     if (name, port) not in values:
         raise UnreadableError(f"the network's output '{output}' does not exist", "no layer has that name or port")
     size = network.sizes[name][network.layers[name].outputs.index(port)]
@@ -367,7 +373,7 @@ def max_pooling(layer: Layer, given: Given) -> nn.Module:
     if len(layer.outputs) > 1:
         if not symmetric:
             raise UnsupportedError(f"layer '{layer.name}' pads asymmetrically and puts out indices", "indices of padded images have not been seen")
-        return windows.PoolingWithIndices(padding.kernel, padding.stride, pads)
+        return windows.PoolingWithIndices(tuple(padding.kernel), tuple(padding.stride), pads)
     if symmetric and not over_time:
         plain: type[nn.Module] = getattr(nn, f"MaxPool{count}d")
         return plain(padding.kernel, padding.stride, pads)

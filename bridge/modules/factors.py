@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from torch import nn
 
 ATTRIBUTE = "matlab_factors"
+LAYER_ATTRIBUTE = "matlab_layer"
 Factor = float | tuple[float, ...]  # one number, or one for each gate of a recurrent layer
 
 
@@ -43,10 +44,16 @@ class LearnableTensor:
 
 def learnables(model: nn.Module) -> list[LearnableTensor]:
     """List every parameter of `model` once, in the order of its state dict, with its factors."""
-    found = {}
+    found: dict[int, LearnableTensor] = {}
     for prefix, module in model.named_modules():
         factors: dict[str, Factors] = getattr(module, ATTRIBUTE, {})
         for local, parameter in module.named_parameters(recurse=False):
             name = f"{prefix}.{local}" if prefix else local
             found.setdefault(id(parameter), LearnableTensor(name, parameter, factors.get(local)))
     return list(found.values())
+
+
+def layer_of(module: nn.Module) -> str | None:
+    """Return the name of the MATLAB layer that a module was built from, or None."""
+    name = getattr(module, LAYER_ATTRIBUTE, None)
+    return name if isinstance(name, str) else None

@@ -48,14 +48,14 @@ class Recurrent(nn.Module):
         return y if state is None else (y, after)
 
 
-class LSTM(Recurrent, nn.LSTM):
+class LSTM(Recurrent, nn.LSTM):  # type: ignore[misc]
     """torch's LSTM with MATLAB's one bias (the second is zero and frozen) and initial state."""
 
     def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         return nn.LSTM.forward(self, x, (state[0], state[1]))
 
 
-class GRU(Recurrent, nn.GRU):
+class GRU(Recurrent, nn.GRU):  # type: ignore[misc]
     """torch's GRU: MATLAB's 'after-multiplication' (second bias zero and frozen) and 'recurrent-bias-after-multiplication'."""
 
     def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
@@ -65,6 +65,12 @@ class GRU(Recurrent, nn.GRU):
 
 class ProjectedLSTM(Recurrent):
     """LSTM whose weights are products: InputWeights * InputProjector', RecurrentWeights * OutputProjector'."""
+
+    input_weights: Tensor
+    recurrent_weights: Tensor
+    input_projector: Tensor
+    output_projector: Tensor
+    bias: Tensor
 
     def __init__(self, last_only: bool, **shapes: tuple[int, ...]) -> None:
         super().__init__()
@@ -122,11 +128,12 @@ class GRUCellLoop(Recurrent):
     def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         squash, gate = ACTIVATIONS[self.state_activation], ACTIVATIONS[self.gate_activation]
         hidden = state[0][0]
-        gates, candidate = (w.split([2 * hidden.shape[-1], hidden.shape[-1]]) for w in (self.weight_hh_l0, self.bias_hh_l0))
-        (recurrent_gates, recurrent_candidate), (bias_gates, bias_candidate) = gates, candidate
+        both = 2 * hidden.shape[-1]  # rows of the reset and update gates
+        recurrent_gates, recurrent_candidate = self.weight_hh_l0[:both], self.weight_hh_l0[both:]
+        bias_gates, bias_candidate = self.bias_hh_l0[:both], self.bias_hh_l0[both:]
         steps = []
         for inputs in nn.functional.linear(x, self.weight_ih_l0, self.bias_ih_l0).unbind(1):
-            z_rz, z_c = inputs.split([2 * hidden.shape[-1], hidden.shape[-1]], -1)
+            z_rz, z_c = inputs[:, :both], inputs[:, both:]
             r, z = gate(z_rz + hidden @ recurrent_gates.T + bias_gates).chunk(2, -1)
             if self.mode == "before-multiplication":
                 c = squash(z_c + (r * hidden) @ recurrent_candidate.T)

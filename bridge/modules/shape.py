@@ -198,8 +198,9 @@ class SelfAttention(nn.Module):
             self.register_parameter(name, nn.Parameter(torch.empty(shape)))
 
     def forward(self, x: Tensor) -> Tensor:
-        q, k, v = (F.linear(x, getattr(self, f"{n}_weight"), getattr(self, f"{n}_bias")) for n in ("query", "key", "value"))
+        names = ("query", "key", "value")
+        q, k, v = (F.linear(x, self.get_parameter(f"{n}_weight"), self.get_parameter(f"{n}_bias")) for n in names)
         q, k, v = (each.unflatten(-1, (self.heads, -1)).transpose(1, 2) for each in (q, k, v))
         dropout = self.dropout if self.training else 0.0
         y = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=self.causal)
-        return F.linear(y.transpose(1, 2).flatten(2), self.output_weight, self.output_bias)
+        return F.linear(y.transpose(1, 2).flatten(2), self.get_parameter("output_weight"), self.get_parameter("output_bias"))

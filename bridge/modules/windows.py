@@ -80,11 +80,11 @@ class _CroppedConvolution:
         return out
 
 
-class CroppedConvTranspose2d(_CroppedConvolution, nn.ConvTranspose2d):
+class CroppedConvTranspose2d(_CroppedConvolution, nn.ConvTranspose2d):  # type: ignore[misc]
     """ConvTranspose2d with MATLAB's cropping."""
 
 
-class CroppedConvTranspose3d(_CroppedConvolution, nn.ConvTranspose3d):
+class CroppedConvTranspose3d(_CroppedConvolution, nn.ConvTranspose3d):  # type: ignore[misc]
     """ConvTranspose3d with MATLAB's cropping."""
 
 
@@ -124,7 +124,7 @@ class MaxUnpooling(nn.Module):
     def forward(self, x: Tensor, indices: Tensor, size: Sequence[int]) -> Tensor:
         height, width = size[-2:]
         out = x.new_zeros((x.shape[0], x.shape[1], height * width))
-        return out.scatter(2, indices.flatten(2), x.flatten(2)).unflatten(2, (height, width))
+        return out.scatter(2, indices.flatten(2), x.flatten(2)).view(*x.shape[:2], height, width)
 
 
 class GlobalPooling(nn.Module):

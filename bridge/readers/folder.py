@@ -96,7 +96,7 @@ def _with_arrays(network: Network, path: Path) -> Network:
         raise UnreadableError(f"{path} is missing", "the weights of a saved network lie in it", "copy the whole folder, or import the network again")
     try:
         file = safe_open(path, framework="numpy")
-        held = {key: _stored(file, key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+        held = {key: _stored(file, key) for key in file.keys()}  # noqa: SIM118 (it is no mapping)
     except (SafetensorError, OSError) as error:
         raise UnreadableError(f"{path} is damaged", str(error), "copy or import the network again") from error
     changed = {}

@@ -342,7 +342,7 @@ def _name(given: str, known: Iterable[str], what: str) -> str:
 def _word(value: Any, choices: Sequence[Any], what: str) -> Any:
     """Return the choice that `value` is, in any case of letters."""
     for choice in choices:
-        if value is choice or (isinstance(value, str) and value.lower() == str(choice).lower() and isinstance(choice, str)):
+        if value is choice or (isinstance(value, str) and isinstance(choice, str) and value.lower() == choice.lower()):
             return choice
     _wrong(what, value, ", ".join(map(repr, choices)))
 
@@ -352,7 +352,7 @@ def _checked(rows: Mapping[str, Row], owner: str, names: Mapping[str, Any]) -> P
     for given, value in names.items():
         name = _option_name(given, rows, owner)
         if name in values:
-            raise UsageError(f"{name} is given twice", hint="names differ by more than the case of their letters")
+            raise UsageError(f"{name} is given twice", hint="upper and lower case do not tell names apart")
         values[name] = _value(name, rows[name], value)
     return tuple((name, values[name]) for name in rows if name in values)
 
@@ -378,7 +378,7 @@ def _value(name: str, row: Row, value: Any) -> Any:
     if kind == "text":
         return _text(name, value)
     if kind == "boolean":
-        return bool(_word(value, (True, False, 1, 0), name))
+        return bool(value) if isinstance(value, numbers.Real) and value in (0, 1) else _wrong(name, value, "true or false")
     if kind == "choice" or (isinstance(value, str) and "choices" in row):
         return _word(value, row["choices"], name)
     return _number(name, row, value)

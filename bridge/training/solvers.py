@@ -202,7 +202,7 @@ class SGDM(Solver):
     velocity = momentum*velocity - rate*gradient; weight += velocity
 
     torch keeps velocity/-rate instead: equal while the rate stays the same, different from the first step after
-    it changes. Agrees with published values of sgdmupdate.
+    it changes. This is the form of sgdmupdate, by published tests of it.
 
     Args:
         params: see `Solver`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -27,13 +28,12 @@ def write_functions(folder: Path, *, force: bool = False) -> list[Path]:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"cannot write to {folder}", str(error), "check the folder and its permissions") from error
-        content = source.read_bytes()
-        written.append(write_file(target, lambda path, content=content: _write(path, content), force=True))
+        written.append(write_file(target, partial(_copy, source), force=True))
     return written
 
 
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
+def _copy(source: Traversable, target: Path) -> None:
+    target.write_bytes(source.read_bytes())
 
 
 def _functions(folder: Traversable, prefix: str) -> list[tuple[str, Traversable]]:

@@ -72,7 +72,7 @@ def test_names_and_words_take_any_case() -> None:
         ("sgdm", {"SequenceLength": "long"}, "'longest', 'shortest'"),
         ("sgdm", {"Shuffle": "always"}, "'every-epoch'"),
         ("sgdm", {"Shuffle": 1}, "'every-epoch'"),
-        ("sgdm", {"Verbose": 2}, "True, False"),
+        ("sgdm", {"Verbose": 2}, "true or false"),
         ("sgdm", {"Metrics": 3}, "text"),
         ("sgdm", {"LearnRateSchedule": "linear"}, "'piecewise'"),
         ("sgdm", {"LearnRateSchedule": ["warmup", "none"]}, "a chain"),

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from bridge.arrays import Array
+from bridge.readers.mat.objects import REFERENCE
 from bridge.readers.mat.v5 import DEEPEST, Cell, Opaque, Unread, damaged
 
 LAZY_ELEMENTS = 64  # arrays of more elements are not read until needed
@@ -95,9 +96,13 @@ def decode(item: Any, depth: int = 0) -> Any:
         return Unread(kind or str(item.dtype))
     if kind == "logical":
         return item[()].T.astype(bool)
-    if item.size > LAZY_ELEMENTS:
+    if item.size > LAZY_ELEMENTS and not _is_reference(item):
         return Array(item.shape, item.dtype, _reader(item), item.shape).transpose(tuple(range(item.ndim))[::-1])
     return item[()].T
+
+
+def _is_reference(item: Any) -> bool:
+    return item.dtype == np.uint32 and item[(0,) * item.ndim] == REFERENCE
 
 
 def _reader(item: Any) -> Any:

@@ -38,6 +38,7 @@ CELL, STRUCT, OBJECT, CHAR, SPARSE, FUNCTION, OPAQUE = 1, 2, 3, 4, 5, 16, 17
 
 # An element that inflates beyond this size at a ratio no trained weights reach is refused as a bomb.
 BOMB_BYTES, BOMB_RATIO = 256 << 20, 100
+PIECE = 1 << 18  # compressed bytes inflated at a time
 
 
 class Cell(list[Any]):
@@ -77,14 +78,16 @@ class File:
 
     def variables(self) -> Iterator[tuple[str, Any]]:
         """Yield (name, value) of every variable; an object's value is an `Opaque`."""
-        for at, element in self._elements():
+        for at, kind, body in self._elements():
             if at != self._subsystem:
+                element = self._inflated(kind, body)
                 yield Reader(element, self._order).matrix(0, len(element))
 
     def subsystem(self) -> Any:
         """Return the content of the object data, or None: a dict whose "MCOS" is the wrapped cell."""
-        for at, element in self._elements():
+        for at, kind, body in self._elements():
             if at == self._subsystem:
+                element = self._inflated(kind, body)
                 _, stored = Reader(element, self._order).matrix(0, len(element))
                 inner = memoryview(np.ascontiguousarray(stored).reshape(-1, order="F")).cast("B")
                 order = "<" if bytes(inner[2:4]) == b"IM" else ">"
@@ -93,22 +96,21 @@ class File:
                 return reader.matrix(start, start + size)[1] if kind == MATRIX else None
         return None
 
-    def _elements(self) -> Iterator[tuple[int, memoryview]]:
-        """Yield (file offset, body of the inflated MATRIX element)."""
+    def _elements(self) -> Iterator[tuple[int, int, memoryview]]:
+        """Yield (file offset, type, body) of every element, not yet inflated."""
         at, data = HEADER_SIZE, memoryview(self._data)
         reader = Reader(data, self._order)
         while at + 8 <= len(data):
             kind, start, size, after = reader.tag(at, len(data))
-            if kind == COMPRESSED:
-                yield at, self._inflate(data[start : start + size])
-                after = start + size
-            elif kind == MATRIX:
-                yield at, data[start : start + size]
-            else:
+            if kind not in (MATRIX, COMPRESSED):
                 raise damaged(f"an element of type {kind} at byte {at}")
-            at = after
+            yield at, kind, data[start : start + size]
+            at = after if kind == MATRIX else start + size
 
-    def _inflate(self, packed: memoryview) -> memoryview:
+    def _inflated(self, kind: int, packed: memoryview) -> memoryview:
+        """Return the body of a MATRIX element, inflated piece by piece into one buffer of the size it declares."""
+        if kind == MATRIX:
+            return packed
         stream = zlib.decompressobj()
         try:
             head = stream.decompress(packed[:1024], 8)
@@ -123,13 +125,17 @@ class File:
                     "no network compresses that well; a file like this exhausts memory",
                     "save the variable again in MATLAB, with -v7.3 if it is real",
                 )
-            stream = zlib.decompressobj()
-            body = stream.decompress(packed, size + 8)
+            stream, filled = zlib.decompressobj(), 0
+            body = memoryview(np.empty(size + 8, np.uint8))  # numpy asks for huge pages, which halve the cost of touching it
+            for start in range(0, len(packed), PIECE):
+                piece = stream.decompress(packed[start : start + PIECE])[: len(body) - filled]
+                body[filled : filled + len(piece)] = piece
+                filled += len(piece)
         except (zlib.error, struct.error) as error:
             raise damaged("a compressed element that does not inflate") from error
-        if len(body) < size + 8:
+        if filled < len(body):
             raise damaged("a compressed element that ends early")
-        return memoryview(body)[8 : 8 + size]
+        return body.toreadonly()[8:]
 
 
 class Reader:
