@@ -1,6 +1,7 @@
 """How fast and how large: a MATLAB-shaped ResNet-50 (98 MB) from .onnx, .mat v5 and .mat v7.3.
 
-Ratios inside one run, one thread, each pair in turn; memory in fresh processes, beyond what the imports take.
+Ratios inside one run, one thread, each pair in turn; memory in fresh processes, beyond what
+the imports take (read from /proc, so on Linux).
 
     python benchmarks/loading.py
 """
@@ -20,16 +21,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 ROUNDS = 9
 
 MEMORY = """
-import resource, sys
+import sys
 import numpy, torch, onnx, scipy.io, h5py
 from bridge.readers import load
-import bridge.modules.build, bridge.readers.onnx, bridge.readers.mat.networks, onnx.numpy_helper
 torch.set_num_threads(1)
-load(sys.argv[3]).to_torch()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-path = sys.argv[1]
-kept = {"bridge": lambda: load(path).to_torch(), "inspect": lambda: load(path).sizes, "onnx": lambda: onnx.load(path), "scipy": lambda: scipy.io.loadmat(path)}[sys.argv[2]]()
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+load(sys.argv[3]).to_torch()  # whatever is imported late
+
+def resident(field):
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith(field))
+
+path, before = sys.argv[1], resident("VmRSS:")
+with open("/proc/self/clear_refs", "w") as clear:
+    clear.write("5")  # the peak starts anew
+what = {"bridge": lambda: load(path).to_torch(), "inspect": lambda: load(path).sizes, "onnx": lambda: onnx.load(path), "scipy": lambda: scipy.io.loadmat(path)}
+kept = what[sys.argv[2]]()
+print(resident("VmHWM:") - before)
 """
 
 

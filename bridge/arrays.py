@@ -20,6 +20,22 @@ NDArray = np.ndarray[Any, Any]
 Step = tuple[Literal["reshape", "transpose"], tuple[int, ...]]
 
 
+def watch(path: Path) -> Callable[[], None]:
+    """Return a check that raises UnreadableError once a file is no longer what it is now."""
+
+    def stamp() -> tuple[int, int, int]:
+        now = path.stat()
+        return now.st_ino, now.st_mtime_ns, now.st_size
+
+    then = stamp()
+
+    def check() -> None:
+        if not path.exists() or stamp() != then:
+            raise UnreadableError(f"{path} has changed since it was loaded", "its weights are read when needed", "load it again")
+
+    return check
+
+
 @dataclass(frozen=True)
 class Array:
     """A lazily read array.
@@ -45,12 +61,10 @@ class Array:
     @staticmethod
     def in_file(path: Path, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """A slice of a file, in C order. Reading fails if the file has changed since."""
-        stamp = path.stat().st_mtime_ns, path.stat().st_size
+        unchanged = watch(path)
 
         def load() -> NDArray:
-            now = path.stat()
-            if (now.st_mtime_ns, now.st_size) != stamp:
-                raise UnreadableError(f"{path} has changed since it was loaded", "its weights are read when needed", "load it again")
+            unchanged()
             return np.fromfile(path, dtype, math.prod(shape), offset=offset).reshape(shape)
 
         return Array(shape, dtype, load, shape)

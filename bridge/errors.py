@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class BridgeError(Exception):
     """Base of every error that bridge raises on purpose.
 
     Attributes:
         error: what happened, naming the layer, file or option.
-        cause: why.
+        cause: why. Each kind of error has one, and a hint, for where nothing more is known.
         hint: what to do.
         exit_code: what a command exits with.
     """
 
     exit_code = 2
+    cause = "it cannot be done with what was given"
+    hint = "see `bridge --help`"
 
     def __init__(self, error: str, cause: str = "", hint: str = "") -> None:
-        self.error, self.cause, self.hint = error, cause, hint
+        self.error, self.cause, self.hint = error, cause or self.cause, hint or self.hint
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        parts = [("error", self.error), ("cause", self.cause), ("hint", self.hint)]
-        return "\n".join(f"{label + ':':<7}{text}" for label, text in parts if text)
+        return "\n".join(f"{label:<7}{printable(text)}" for label, text in (("error:", self.error), ("cause:", self.cause), ("hint:", self.hint)))
 
     def __reduce__(self) -> tuple[type[BridgeError], tuple[str, str, str]]:
         return type(self), (self.error, self.cause, self.hint)
@@ -31,23 +35,61 @@ class DifferenceError(BridgeError):
     """Two things that were compared are not the same."""
 
     exit_code = 1
+    cause = "they hold different values"
+    hint = "compare files of the same network after the same training"
 
 
 class UsageError(BridgeError):
     """The call, an option or an edit makes no sense."""
 
+    cause = "what was asked for does not fit what is there"
+    hint = "see `bridge --help`, or help(bridge.load) in Python"
+
 
 class UnreadableError(BridgeError):
     """The input is damaged, or not what it was said to be."""
+
+    cause = "the file is damaged, or of a form that is not known here"
+    hint = "copy it again, or save or export the network again in MATLAB"
 
 
 class UnsupportedError(BridgeError):
     """The input is sound, and holds something bridge cannot do."""
 
     exit_code = 3
+    cause = "it is not known how to do that"
+    hint = "replace it in MATLAB, or pass a torch module of your own: --modules mine.py"
 
 
 class MissingExtraError(BridgeError):
     """An optional dependency is not installed."""
 
     exit_code = 4
+    cause = "it is an optional dependency"
+    hint = "install it with pip"
+
+
+# What code meets in content that is not what it should be: a text where a number belongs, a field that is not there.
+DAMAGE = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Read content that may be anything: what its damage makes the code inside raise becomes an UnreadableError.
+
+    Args:
+        what: the file, layer or part that is read.
+
+    Raises:
+        UnreadableError: with the first exception as its cause.
+    """
+    try:
+        yield
+    except DAMAGE as error:
+        hint = "copy it again; if MATLAB can read it, then the fault is in bridge: please report it"
+        raise UnreadableError(f"{what} cannot be read", f"{type(error).__name__}: {error}", hint) from error
+
+
+def printable(text: str) -> str:
+    """Return a text from a file in one line that no terminal obeys: escape sequences and the like become "?"."""
+    return "".join(each if each.isprintable() else " " if each.isspace() else "?" for each in text)

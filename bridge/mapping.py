@@ -30,6 +30,7 @@ class PropertyRow:
         onnx: the ONNX attribute that holds it.
         torch: the argument of the torch module it becomes.
         default: its value where a file does not hold it.
+        new: its value in a layer that MATLAB's constructor makes, where that is another one.
         values: saved value (as text) -> public value.
     """
 
@@ -38,6 +39,7 @@ class PropertyRow:
     onnx: str | None = None
     torch: str | None = None
     default: Any = None
+    new: Any = None
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -50,6 +52,7 @@ class LearnableRow:
         matlab_axes, torch_axes: patterns of `bridge.axes.Turn`.
         learn_rate, l2: the layer's factor properties ("WeightLearnRateFactor").
         defaults: (learn-rate factor, L2 factor) that MATLAB gives a new layer.
+        initializer: how MATLAB makes its values: a name of `bridge.recipes.initialize`, or a number for all of them.
         onnx: the operator's input that holds it.
     """
 
@@ -60,18 +63,24 @@ class LearnableRow:
     learn_rate: str
     l2: str
     defaults: tuple[float, float] = (1.0, 1.0)
+    initializer: str | float | None = None
     onnx: int | None = None
 
 
 @dataclass(frozen=True)
 class StateRow:
-    """An array that training does not learn by gradient: batch-norm statistics, input means, cell states."""
+    """An array that training does not learn by gradient: batch-norm statistics, input means, cell states.
+
+    Attributes:
+        initializer: its values in a new layer; without one it is absent there.
+    """
 
     name: str
     torch: str
     matlab_axes: str
     torch_axes: str
     saved: tuple[str, ...]
+    initializer: str | float | None = None
     onnx: int | None = None
 
 
@@ -83,17 +92,20 @@ class LayerRow:
         name: the class without its namespace; `Layer.kind`.
         matlab: the full class names that mean this layer.
         constructor: the MATLAB function that makes it.
+        arguments: the properties it takes by position.
         onnx: ONNX operators it comes as ("domain::Op" outside ai.onnx).
         torch: the torch module it becomes, None for an output layer (a fact of the network, no module).
         build, size: names of the builder (bridge/modules/build.py) and the size rule (bridge/sizes.py).
         inputs, outputs: port names; a trailing "#" counts up to the property `ports` names.
         ports: the property that holds the number of inputs (or outputs).
+        gates: of a recurrent layer: how many factors a learnable may have, one for each gate.
         evidence: "proven" against MATLAB's own numbers, "documented" or "unseen" in any file.
     """
 
     name: str
     matlab: tuple[str, ...]
     constructor: str
+    arguments: tuple[str, ...] = ()
     onnx: tuple[str, ...] = ()
     torch: str | None = None
     build: str = "module"
@@ -101,6 +113,7 @@ class LayerRow:
     inputs: tuple[str, ...] = ("in",)
     outputs: tuple[str, ...] = ("out",)
     ports: str | None = None
+    gates: int = 1
     evidence: str = "unseen"
     properties: Mapping[str, PropertyRow] = field(default_factory=dict)
     learnables: Mapping[str, LearnableRow] = field(default_factory=dict)
@@ -161,7 +174,7 @@ def parse_row(name: str, raw: Mapping[str, Any], where: str) -> LayerRow:
         properties = {key: _property(key, value) for key, value in known.pop("properties", {}).items()}
         learnables = {key: _learnable(key, value) for key, value in known.pop("learnables", {}).items()}
         state = {key: _state(key, value) for key, value in known.pop("state", {}).items()}
-        known.update({key: _tuple(known[key]) for key in ("matlab", "onnx", "inputs", "outputs") if key in known})
+        known.update({key: _tuple(known[key]) for key in ("matlab", "arguments", "onnx", "inputs", "outputs") if key in known})
         row = LayerRow(name, **known, properties=properties, learnables=learnables, state=state)
     except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise UsageError(f"the row [{name}] of {where} is malformed", str(error), "see CONTRIBUTING.md for the form of a row") from error
@@ -200,6 +213,12 @@ def table(name: str) -> Mapping[str, Any]:
     return MappingProxyType(tomllib.loads((_folder() / f"{name}.toml").read_text(encoding="utf-8")))
 
 
+def table_files(folder: str) -> dict[str, Traversable]:
+    """Return the files `mappings/<folder>/*.toml`, by name without the ending."""
+    entries = sorted((_folder() / folder).iterdir(), key=lambda entry: entry.name)
+    return {entry.name.removesuffix(".toml"): entry for entry in entries if entry.name.endswith(".toml")}
+
+
 @cache
 def layer_mappings() -> Mappings:
     """Return the built-in layer rows, from every file of `mappings/layers/`.
@@ -208,10 +227,9 @@ def layer_mappings() -> Mappings:
         UsageError: two files define the same row.
     """
     rows: dict[str, LayerRow] = {}
-    for path in sorted((_folder() / "layers").iterdir(), key=lambda entry: entry.name):
-        if path.name.endswith(".toml"):
-            for name, raw in tomllib.loads(path.read_text(encoding="utf-8")).items():
-                if name in rows:
-                    raise UsageError(f"the row [{name}] is defined twice", f"the second is in {path.name}")
-                rows[name] = parse_row(name, raw, path.name)
+    for path in table_files("layers").values():
+        for name, raw in tomllib.loads(path.read_text(encoding="utf-8")).items():
+            if name in rows:
+                raise UsageError(f"the row [{name}] is defined twice", f"the second is in {path.name}")
+            rows[name] = parse_row(name, raw, path.name)
     return Mappings(rows)

@@ -8,8 +8,9 @@ import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from numbers import Real
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, overload
 
 from bridge.arrays import Array, NDArray
 from bridge.errors import UnreadableError, UsageError
@@ -22,8 +23,12 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.fx import GraphModule
 
+    from bridge.recipes.edit import Head
+
 Factor = float | tuple[float, ...]  # one number, or one for each gate of a recurrent layer
 EMPTY: Mapping[str, Any] = MappingProxyType({})
+NORMALIZATION = ("Scale", "Offset")  # the learnables of normalisation layers
+MOST_PORTS = 10_000  # a small file may declare any number
 
 
 @dataclass(frozen=True)
@@ -147,6 +152,13 @@ class LayerList(Sequence[Layer]):
             return self._by_name[key]
         return LayerList(self._layers[key]) if isinstance(key, slice) else self._layers[key]
 
+    def __setitem__(self, key: int | str | slice, value: Layer | Sequence[Layer]) -> NoReturn:
+        """Refuse MATLAB's `layers(1:10) = ...`, and say what to write instead."""
+        old, new = ([each] if isinstance(each, Layer) else list(each) for each in (self[key], value))
+        where = f"{key.start or ''}:{key.stop or ''}" if isinstance(key, slice) else repr(key)
+        cause = "networks are immutable; an edit returns a new one" if len(old) == len(new) else "each layer takes the place of one"
+        raise UsageError(f"{len(new)} layers cannot be assigned to {len(old)}", cause, f"net = net.replace(net.layers[{where}], layers)")
+
     def __len__(self) -> int:
         return len(self._layers)
 
@@ -167,8 +179,12 @@ class LayerList(Sequence[Layer]):
 def nearest(name: str, known: Iterable[str]) -> str:
     """Say which known names are closest to a wrong one."""
     names = list(known)
-    close = difflib.get_close_matches(name, names, 3, 0.5)
+    spelling = {each.lower(): each for each in names}
+    close = [spelling[each] for each in difflib.get_close_matches(name.lower(), spelling, 3, 0.5)]
     return f"the nearest are {', '.join(close)}" if close else f"there are {', '.join(names[:8])}{' ...' if len(names) > 8 else ''}"
+
+
+Selection: TypeAlias = "str | Layer | Sequence[str | Layer] | Callable[[Layer], bool]"
 
 
 @dataclass(frozen=True)
@@ -177,10 +193,12 @@ class Source:
 
     Attributes:
         path: the file, as given.
-        format: "onnx", "mat v5", "mat v7.3" or "folder".
+        format: "onnx", "mat v5", "mat v7.3", "folder", or "layers" for a network made of layers here.
         producer: what wrote it, with its version.
         release: the MATLAB release, where the file tells.
         opset: of an ONNX file.
+        batch: the number of observations an ONNX file fixes; None where it leaves it free.
+        factors: the file whose factors were joined to an .onnx.
         sha256: of the file, known once the network was saved.
         values: of an ONNX file, the name of the tensor each layer puts out.
     """
@@ -190,6 +208,8 @@ class Source:
     producer: str = ""
     release: str = ""
     opset: int | None = None
+    batch: int | None = None
+    factors: str = ""
     sha256: str = ""
     values: Mapping[str, str] = field(default_factory=dict)
 
@@ -279,12 +299,14 @@ class Network:
         """Return this network with layers of the same names put in place of its own."""
         return replace(self, layers=LayerList(changed.get(layer.name, layer) for layer in self.layers))
 
-    def select(self, what: str | Iterable[Layer] | Callable[[Layer], bool]) -> tuple[Layer, ...]:
-        """Return the layers that a name, a glob, a kind, layers themselves or a predicate mean.
+    def select(self, what: Selection) -> tuple[Layer, ...]:
+        """Return the layers that a name, a glob, a kind, a layer, several of these, or a predicate mean.
 
         Raises:
             UsageError: nothing fits.
         """
+        if isinstance(what, Layer):
+            return (self.layers[what.name],)
         if callable(what):
             chosen = tuple(layer for layer in self.layers if what(layer))
         elif isinstance(what, str):
@@ -292,37 +314,164 @@ class Network:
                 layer for layer in self.layers if fnmatch.fnmatchcase(layer.name, what) or layer.kind == what
             )
         else:
-            chosen = tuple(self.layers[layer.name] for layer in ([what] if isinstance(what, Layer) else what))
+            chosen = tuple({layer.name: layer for each in what for layer in self.select(each)}.values())
         if not chosen:
             raise UsageError(f"no layer fits {what!r}", nearest(str(what), (layer.name for layer in self.layers)))
         return chosen
 
-    def set_learn_rate_factor(self, layer: str, learnable: str, factor: Factor) -> Network:
+    def set_learn_rate_factor(self, layer: str, learnable: str | Factor, factor: Factor | None = None) -> Network:
         """Return this network with one learn-rate factor changed, as setLearnRateFactor does.
 
-        Raises:
-            UsageError: no such layer or learnable, or a factor that is negative or no number.
-        """
-        chosen = self.layers[layer]
-        if learnable not in chosen.learnables:
-            raise UsageError(f"layer '{layer}' has no learnable {learnable!r}", f"its learnables are {', '.join(chosen.learnables) or 'none'}")
-        changed = replace(chosen.learnables[learnable], learn_rate_factor=checked_factor(factor), assumed=False)
-        return self.with_layers({layer: replace(chosen, learnables={**chosen.learnables, learnable: changed})})
+        Args:
+            layer, learnable: names, or as one path: `set_learn_rate_factor("block/fc/Weights", 2)`.
+            factor: a number, or one for each gate of a recurrent layer.
 
-    def freeze(self, what: str | Iterable[Layer] | Callable[[Layer], bool], *, batch_norm: bool = True) -> Network:
-        """Return this network with the learn-rate factors of the chosen layers set to 0, as freezeWeights does.
+        Raises:
+            UsageError: no such layer or learnable, or a factor that is negative, no number, or too many.
+        """
+        return self._with_factor("learn_rate_factor", layer, learnable, factor)
+
+    def set_l2_factor(self, layer: str, learnable: str | Factor, factor: Factor | None = None) -> Network:
+        """Return this network with one L2 factor changed, as setL2Factor does; see `set_learn_rate_factor`."""
+        return self._with_factor("l2_factor", layer, learnable, factor)
+
+    def _with_factor(self, kind: str, layer: str, learnable: Any, factor: Factor | None) -> Network:
+        if factor is None:
+            (layer, _, name), value = layer.rpartition("/"), learnable  # a path, and its factor
+        else:
+            name, value = str(learnable), factor
+        chosen = self.layers[layer]
+        if name not in chosen.learnables:
+            raise UsageError(f"layer '{layer}' has no learnable {name!r}", f"its learnables are {', '.join(chosen.learnables) or 'none'}")
+        change: dict[str, Any] = {kind: checked_gates(chosen.row, name, value)}
+        changed = replace(chosen.learnables[name], assumed=False, **change)
+        return self.with_layers({layer: replace(chosen, learnables={**chosen.learnables, name: changed})})
+
+    def freeze(self, what: Selection, *, batch_norm: bool = True) -> Network:
+        """Return this network with the learn-rate factors of the chosen layers set to 0.
 
         Args:
-            what: layers (`net.layers[:10]`), a name, a glob, a kind or a predicate.
-            batch_norm: whether Scale and Offset of batch normalisation freeze too (the newer helper), or go on
-                training (the older one, which knows only Weights and Bias). Its statistics never freeze.
+            what: layers (`net.layers[:10]`), a name, a glob ("*" freezes everything), a kind, several of these, or a predicate.
+            batch_norm: whether Scale and Offset of normalisation layers freeze too: True is what freezeNetwork and the newer
+                freezeWeights do, False the older freezeWeights, which knows only weights and biases and sets their L2 factors
+                to 0 as well. The statistics of batch normalisation never freeze.
+
+        Raises:
+            UsageError: no layer fits.
         """
+        frozen: dict[str, Any] = {"learn_rate_factor": 0.0} if batch_norm else {"learn_rate_factor": 0.0, "l2_factor": 0.0}
         changed = {}
         for layer in self.select(what):
-            if batch_norm or {"Weights", "Bias"} & set(layer.learnables):
-                learnables = {name: replace(each, learn_rate_factor=0.0, assumed=False) for name, each in layer.learnables.items()}
-                changed[layer.name] = replace(layer, learnables=learnables)
+            kept = () if batch_norm else NORMALIZATION
+            learnables = {name: each if name in kept else replace(each, assumed=False, **frozen) for name, each in layer.learnables.items()}
+            changed[layer.name] = replace(layer, learnables=learnables)
         return self.with_layers(changed)
+
+    def head(self) -> Head:
+        """Return the last layer with weights and what follows, as findLayersToReplace and networkHead find them; see `bridge.recipes.edit.head`."""
+        from bridge.recipes.edit import head
+
+        return head(self)
+
+    def replace(self, what: str | Layer | Sequence[Layer], layers: Layer | Sequence[Layer]) -> Network:
+        """Return this network with one layer replaced by one or a chain of them, or several by as many; see `bridge.recipes.edit.replace_layers`."""
+        from bridge.recipes.edit import replace_layers
+
+        return replace_layers(self, what, layers)
+
+    def remove(self, what: Selection) -> Network:
+        """Return this network without the chosen layers and their connections, as removeLayers does."""
+        from bridge.recipes.edit import remove
+
+        return remove(self, self.select(what))
+
+    def add(self, layers: Layer | Sequence[Layer]) -> Network:
+        """Return this network with layers added, each connected to the next one, as addLayers does."""
+        from bridge.recipes.edit import add
+
+        return add(self, layers)
+
+    def connect(self, source: str, destination: str) -> Network:
+        """Return this network with a connection added ("a/out", "b/in2"), as connectLayers does."""
+        from bridge.recipes.edit import connected
+
+        return connected(self, source, destination)
+
+    def disconnect(self, source: str, destination: str) -> Network:
+        """Return this network without a connection, as disconnectLayers does."""
+        from bridge.recipes.edit import disconnected
+
+        return disconnected(self, source, destination)
+
+    def with_classes(self, classes: Sequence[str], name: str | None = None, **properties: Any) -> Network:
+        """Return this network with a new head for other classes: the recipe of MATLAB's transfer learning.
+
+        The last layer with weights is replaced by a new one of its kind and of the right size, the output layer gets the
+        classes; a softmax is put before an output layer that has none, and a regression becomes a classification. The new
+        layer has no values yet (`initialize` gives them), and factors of 1 where none are given.
+
+        Args:
+            classes: the class names, in order.
+            name: of the new layer; without one it keeps the old one's (unconfirmed for imagePretrainedNetwork).
+            properties: of the new layer, WeightLearnRateFactor=10 say.
+
+        Raises:
+            UsageError: the network has no single head, or a name is no property of it.
+        """
+        from bridge.recipes.edit import with_classes
+
+        return with_classes(self, classes, name, **properties)
+
+    def with_input_size(self, size: Sequence[int]) -> Network:
+        """Return this network for inputs of another size, [height, width] or [height, width, channels].
+
+        Statistics with a value for each pixel are dropped, with a note; those for each channel stay.
+
+        Raises:
+            UsageError: a layer forbids it, as a fully connected one does; it is named.
+        """
+        from bridge.recipes.edit import with_input_size
+
+        return with_input_size(self, size)
+
+    def initialize(self, seed: int = 0) -> Network:
+        """Return this network with values for every learnable that has none, by MATLAB's initializers; see `bridge.recipes.initialize`."""
+        from bridge.recipes.initialize import initialize
+
+        return initialize(self, seed)
+
+    @staticmethod
+    def assemble(
+        layers: Iterable[Layer], connections: Iterable[tuple[str, str]] | None = None, classes: Sequence[str] | None = None
+    ) -> Network:
+        """Return a network of layers, as assembleNetwork and dlnetwork do.
+
+        Args:
+            layers: in MATLAB's order, each with a name; they may still lack values (`initialize` gives them).
+            connections: ("relu1", "add/in2") pairs; without them each layer is connected to the next.
+            classes: class names, where the output layer has none.
+
+        Raises:
+            UsageError: two layers do not fit, or a name is missing, unknown or taken.
+        """
+        from bridge.recipes.edit import assemble
+
+        return assemble(layers, connections, classes)
+
+
+def checked_gates(row: LayerRow, learnable: str, factor: Factor) -> Factor:
+    """Return a factor of a learnable as `checked_factor` does.
+
+    Raises:
+        UsageError: as there; or it has several values, and not one for each gate.
+    """
+    known = row.learnables.get(learnable)
+    gates = row.gates if known is not None and known.matlab_axes.startswith("gates") else 1
+    value = checked_factor(factor)
+    if isinstance(value, tuple) and len(value) not in (1, gates):
+        takes = f"one number or {gates}, one for each gate" if gates > 1 else "one number"
+        raise UsageError(f"{learnable} of a {row.name} is given {len(value)} factors", f"it takes {takes}")
+    return value[0] if isinstance(value, tuple) and len(value) == 1 else value
 
 
 def checked_factor(factor: Factor) -> Factor:
@@ -331,22 +480,28 @@ def checked_factor(factor: Factor) -> Factor:
     Raises:
         UsageError: it is negative, not finite or no number.
     """
-    try:
-        values = tuple(float(each) for each in factor) if isinstance(factor, (tuple, list)) else (float(factor),)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{factor!r} is no factor", "a factor is a number that is not negative, or one for each gate") from error
-    if not values or any(not 0 <= value < float("inf") for value in values):
-        raise UsageError(f"a factor of {factor!r}", "factors are finite and not negative")
-    return values if isinstance(factor, (tuple, list)) else values[0]
+    values = tuple(factor) if isinstance(factor, (tuple, list)) else (factor,)
+    if not values or not all(isinstance(value, Real) and 0 <= value < float("inf") for value in values):
+        raise UsageError(f"{factor!r} is no factor", "a factor is a finite number that is not negative, or one for each gate")
+    return tuple(map(float, values)) if isinstance(factor, (tuple, list)) else float(values[0])
 
 
 def check_structure(network: Network) -> None:
-    """Raise UnreadableError unless names are unique and every connection joins ports that exist, once."""
+    """Raise UnreadableError for what no network can be.
+
+    Names are unique, factors are numbers, every connection joins ports that exist, once, none leads back to where it
+    came from, and what the network takes and returns exists.
+    """
     names: set[str] = set()
     for layer in network.layers:
         if layer.name in names:
             raise UnreadableError(f"two layers are named '{layer.name}'", "layer names must be unique", "rename one in MATLAB")
         names.add(layer.name)
+        for name, learnable in layer.learnables.items():
+            try:
+                checked_factor(learnable.learn_rate_factor), checked_factor(learnable.l2_factor)
+            except UsageError as error:
+                raise UnreadableError(f"{name} of layer '{layer.name}': {error.error}", error.cause, "set its factors again in MATLAB") from error
     fed: set[tuple[str, str]] = set()
     for each in network.connections:
         for name, port, side in ((each.source, each.source_port, "outputs"), (each.destination, each.destination_port, "inputs")):
@@ -359,6 +514,11 @@ def check_structure(network: Network) -> None:
         if (each.destination, each.destination_port) in fed:
             raise UnreadableError(f"two connections end at '{each.destination}/{each.destination_port}'", "an input takes one connection")
         fed.add((each.destination, each.destination_port))
+    ends = {each for layer in network.layers for each in (layer.name, *(f"{layer.name}/{port}" for port in layer.outputs))}
+    lost = [name for name in (*network.inputs, *network.outputs) if name not in ends]
+    if lost:
+        raise UnreadableError(f"the network's input or output '{lost[0]}' does not exist", nearest(lost[0], names))
+    run_order(network)
 
 
 def run_order(network: Network) -> tuple[Layer, ...]:
@@ -400,6 +560,8 @@ def make_layer(
     filled.update(properties)
     filled = {key: tuple(value) if isinstance(value, list) else value for key, value in filled.items()}
     count = int(filled.get(row.ports or "", 1))
+    if not 0 < count <= MOST_PORTS:
+        raise UnreadableError(f"layer '{name}' has {row.ports} {count:,}", f"a layer has between 1 and {MOST_PORTS:,} of them")
     inputs = ports(row.inputs, count)
     outputs = ports(row.outputs, count)
     if filled.get("HasUnpoolingOutputs"):

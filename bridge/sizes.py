@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bridge.errors import UnreadableError, UnsupportedError
+from bridge.errors import UnreadableError, UnsupportedError, reading
 
 if TYPE_CHECKING:
     from bridge.network import Layer, Network
@@ -49,6 +49,10 @@ class Activation:
     def elements(self) -> Length:
         return None if None in self.size else math.prod(n for n in self.size if n is not None)
 
+    def at_one_time(self) -> Activation:
+        """The size of a single time step."""
+        return Activation(self.format.removesuffix("T"), self.size)
+
     def resized(self, spatial: Sequence[Length], channels: Length) -> Activation:
         return Activation(self.format, (*spatial, channels))
 
@@ -76,12 +80,16 @@ def activation_sizes(network: Network) -> Mapping[str, tuple[Activation, ...]]:
 
 
 def layer_sizes(layer: Layer, given: Sequence[Activation]) -> tuple[Activation, ...]:
-    """Return the activations at a layer's output ports."""
-    rule = RULES[layer.row.size]
+    """Return the activations at a layer's output ports.
+
+    Raises:
+        UnreadableError: an input is not connected, or its size or the layer's properties make no sense.
+    """
     if len(given) < len(layer.inputs):
         missing = layer.inputs[len(given)]
         raise UnreadableError(f"layer '{layer.name}' has nothing connected to its input '{missing}'", "every input needs a connection")
-    out = rule(layer, given)
+    with reading(f"layer '{layer.name}' ({layer.kind})"):
+        out = RULES[layer.row.size](layer, given)
     bad = next((n for n in out.size if n is not None and n < 1), None)
     if bad is not None:
         raise UnreadableError(f"layer '{layer.name}' ({layer.kind}) would put out {out}", f"its input is {given[0]}", "check filter, stride and padding")
@@ -110,49 +118,84 @@ def same_padding(length: int, kernel: int, stride: int, dilation: int = 1) -> tu
     return total // 2, total - total // 2
 
 
-def window_length(length: Length, kernel: int, stride: int, dilation: int, pad: tuple[int, int] | None) -> Length:
-    """The length after a sliding window; `pad` None means 'same'."""
-    if length is None:
-        return None
-    if pad is None:
-        return math.ceil(length / stride)
-    return (length + sum(pad) - (kernel - 1) * dilation - 1) // stride + 1
+@dataclass(frozen=True)
+class Window:
+    """What a convolution or pooling slides, one number for each dimension.
+
+    Attributes:
+        padding: (before, after); None for 'same' where it depends on the input's size.
+    """
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    padding: Pairs | None
+
+    def lengths(self, at: Sequence[Length]) -> list[Length]:
+        """The lengths after the window slid over the dimensions of lengths `at`."""
+        if self.padding is None:
+            return [None if n is None else math.ceil(n / s) for n, s in zip(at, self.stride, strict=False)]
+        each = zip(at, self.kernel, self.stride, self.dilation, self.padding, strict=False)
+        return [None if n is None else (n + sum(pad) - (k - 1) * d - 1) // s + 1 for n, k, s, d, pad in each]
 
 
-def window_dimensions(layer: Layer) -> int:
-    """The number of dimensions a convolution or pooling layer slides over, told by its class name."""
-    return next((n for n in (1, 2, 3) if f"{n}D" in layer.kind), 2)
+def window(layer: Layer) -> Window:
+    """Return the window of a convolution or pooling layer.
 
-
-def _window(layer: Layer, given: Sequence[Activation], channels: Length) -> Activation:
-    at, count = given[0], window_dimensions(layer)
-    properties = layer.properties
-    lengths = at.spatial
-    if count == 1 and at.format == "CBT":
-        return at.resized((), channels)  # slides over time, which stays free
-    if len(lengths) != count:
-        raise UnsupportedError(
-            f"layer '{layer.name}' ({layer.kind}) gets an input of format {at.format}", f"it slides over {count} dimensions", "see docs/mapping.md"
-        )
+    Raises:
+        UnsupportedError: its PaddingMode is not known.
+    """
+    count, properties = window_dimensions(layer), layer.properties
     kernel = numbers(properties["FilterSize"] if "FilterSize" in properties else properties["PoolSize"], count)
     stride, dilation = numbers(properties.get("Stride", 1), count), numbers(properties.get("DilationFactor", 1), count)
-    same = properties.get("PaddingMode") == "same"
-    pads: Sequence[tuple[int, int] | None] = (None,) * count if same else padding_pairs(properties.get("PaddingSize", 0), count)
-    return at.resized([window_length(*each) for each in zip(lengths, kernel, stride, dilation, pads, strict=True)], channels)
+    reach = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
+    padding: Pairs | None
+    match properties.get("PaddingMode", "manual"):
+        case "manual":
+            padding = padding_pairs(properties.get("PaddingSize", 0), count)
+        case "causal":
+            padding = tuple((n, 0) for n in reach)
+        case "same":
+            padding = tuple((n // 2, n - n // 2) for n in reach) if set(stride) == {1} else None
+        case mode:
+            raise UnsupportedError(f"layer '{layer.name}' ({layer.kind}) pads in mode '{mode}'", "MATLAB documents 'manual', 'same' and 'causal'")
+    if min(*kernel, *stride, *dilation) < 1 or min((n for pair in padding or () for n in pair), default=0) < 0:
+        raise UnreadableError(f"layer '{layer.name}' ({layer.kind}) has a window of {kernel} with stride {stride}, dilation {dilation} and padding {padding}")
+    return Window(kernel, stride, dilation, padding)
+
+
+def window_dimensions(layer: Layer, default: int = 2) -> int:
+    """The number of dimensions a convolution or pooling layer slides over, told by its class name."""
+    return next((n for n in (1, 2, 3) if f"{n}D" in layer.kind), default)
+
+
+def group_count(layer: Layer, channels: Length) -> int:
+    """The number of groups of a convolution; "channel-wise" is one for each input channel."""
+    groups = layer.properties.get("NumGroups", 1)
+    return (channels or 1) if groups == "channel-wise" else int(groups)
+
+
+def _slid(layer: Layer, given: Sequence[Activation], channels: Length) -> Activation:
+    """Slide over space; with one dimension more than there are, over time too, which stays free."""
+    at, count = given[0], window_dimensions(layer)
+    if count - len(at.spatial) not in ((0, 1) if at.over_time else (0,)):
+        raise fail(layer, f"it slides over {count} dimensions, its input has the format {at.format}", given)
+    return at.resized(window(layer).lengths(at.spatial), channels)
 
 
 def convolution(layer: Layer, given: Sequence[Activation]) -> Activation:
-    filters = layer.properties["NumFilters"]
-    return _window(layer, given, int(filters) * int(layer.properties.get("NumGroups") or 1))
+    return _slid(layer, given, int(layer.properties["NumFilters"]) * group_count(layer, given[0].channels))
 
 
 def pooling(layer: Layer, given: Sequence[Activation]) -> Activation:
-    return _window(layer, given, given[0].channels)
+    return _slid(layer, given, given[0].channels)
 
 
 def transposed_convolution(layer: Layer, given: Sequence[Activation]) -> Activation:
     """stride * (in - 1) + kernel - cropping; 'same' cropping gives stride * in."""
     at, count = given[0], window_dimensions(layer)
+    if len(at.spatial) != count:
+        raise fail(layer, f"it slides over {count} dimensions, its input has the format {at.format}", given)
     kernel, stride = numbers(layer.properties["FilterSize"], count), numbers(layer.properties.get("Stride", 1), count)
     if layer.properties.get("CroppingMode") == "same":
         lengths = [None if n is None else n * s for n, s in zip(at.spatial, stride, strict=True)]
@@ -163,10 +206,13 @@ def transposed_convolution(layer: Layer, given: Sequence[Activation]) -> Activat
 
 
 def global_pooling(layer: Layer, given: Sequence[Activation]) -> Activation:
-    at = given[0]
-    if at.format == "CBT":
-        return Activation("CB", at.size)
-    return at.resized([1] * len(at.spatial), at.channels)
+    """To one value a channel; sequences of vectors lose their time."""
+    at, count = given[0], window_dimensions(layer)
+    if at.format == "CBT" and count == 1:
+        return at.at_one_time()
+    if len(at.spatial) != count:
+        raise fail(layer, f"it pools over {count} dimensions, its input has the format {at.format}", given)
+    return at.resized([1] * count, at.channels)
 
 
 def unpooling(layer: Layer, given: Sequence[Activation]) -> Activation:
@@ -181,7 +227,13 @@ def fully_connected(layer: Layer, given: Sequence[Activation]) -> Activation:
     return Activation("CBT" if at.over_time else "CB", (numbers(layer.properties["OutputSize"], 1)[-1],))
 
 
+def _require_sequences(layer: Layer, given: Sequence[Activation]) -> None:
+    if given[0].format != "CBT":
+        raise fail(layer, f"it takes sequences of vectors (CBT), its input has the format {given[0].format}", given)
+
+
 def recurrent(layer: Layer, given: Sequence[Activation]) -> Activation:
+    _require_sequences(layer, given)
     directions = 2 if layer.kind.startswith("BiLSTM") else 1
     return Activation("CBT" if layer.properties.get("OutputMode", "sequence") == "sequence" else "CB", (int(layer.properties["NumHiddenUnits"]) * directions,))
 
@@ -192,8 +244,8 @@ def same(layer: Layer, given: Sequence[Activation]) -> Activation:
 
 def combined(layer: Layer, given: Sequence[Activation]) -> Activation:
     """Additions and multiplications: dimensions of length one are repeated."""
-    if len({len(each.size) for each in given}) > 1:
-        raise fail(layer, "its inputs have different formats", given)
+    if len({each.format for each in given}) > 1:
+        raise fail(layer, f"its inputs have different formats, {' and '.join(each.format for each in given)}", given)
     lengths: list[Length] = []
     for axis in zip(*(each.size for each in given), strict=True):
         known = {n for n in axis if n not in (None, 1)}
@@ -207,8 +259,10 @@ def concatenated(layer: Layer, given: Sequence[Activation]) -> Activation:
     """Joined along Dim (1-based, MATLAB's order), the channels for a depth concatenation."""
     at = given[0]
     axis = int(layer.properties.get("Dim") or len(at.size)) - 1
-    if len({each.format for each in given}) > 1 or not 0 <= axis < len(at.size):
-        raise fail(layer, "its inputs cannot be concatenated", given)
+    if len({each.format for each in given}) > 1:
+        raise fail(layer, f"its inputs have different formats, {' and '.join(each.format for each in given)}", given)
+    if not 0 <= axis < len(at.size):
+        raise UnsupportedError(f"layer '{layer.name}' joins along dimension {axis + 1} of {at.format}", "space and channels can be joined, batch and time not")
     for other in given[1:]:
         if any(i != axis and a != b and None not in (a, b) for i, (a, b) in enumerate(zip(at.size, other.size, strict=True))):
             raise fail(layer, "its inputs have different sizes", given)
@@ -223,22 +277,33 @@ def flattened(layer: Layer, given: Sequence[Activation]) -> Activation:
 
 
 def folded(layer: Layer, given: Sequence[Activation]) -> Activation:
-    return Activation(given[0].format.removesuffix("T"), given[0].size)
+    if not given[0].over_time:
+        raise fail(layer, f"it folds sequences, its input has the format {given[0].format}", given)
+    return given[0].at_one_time()
 
 
 def unfolded(layer: Layer, given: Sequence[Activation]) -> Activation:
+    if given[0].over_time:
+        raise fail(layer, f"it makes sequences, its input is one already ({given[0].format})", given)
     return Activation(given[0].format + "T", given[0].size)
 
 
+def _require_images(layer: Layer, given: Sequence[Activation], dimensions: int) -> None:
+    formats = dict.fromkeys(each.format for each in given)
+    if len(formats) > 1 or len(given[0].spatial) != dimensions:
+        raise fail(layer, f"it takes images of {dimensions} dimensions, its input has the format {' and '.join(formats)}", given)
+
+
 def space_to_depth(layer: Layer, given: Sequence[Activation]) -> Activation:
+    """Rows and columns beyond the last whole block are dropped (documented)."""
+    _require_images(layer, given, 2)
     at, block = given[0], numbers(layer.properties["BlockSize"], 2)
-    if any(n is not None and n % b for n, b in zip(at.spatial, block, strict=True)):
-        raise fail(layer, f"its input is no multiple of the block {block}", given)
     channels = None if at.channels is None else at.channels * math.prod(block)
     return at.resized([None if n is None else n // b for n, b in zip(at.spatial, block, strict=True)], channels)
 
 
 def depth_to_space(layer: Layer, given: Sequence[Activation]) -> Activation:
+    _require_images(layer, given, 2)
     at, block = given[0], numbers(layer.properties["BlockSize"], 2)
     if at.channels is not None and at.channels % math.prod(block):
         raise fail(layer, f"its channels are no multiple of the block {block}", given)
@@ -247,17 +312,22 @@ def depth_to_space(layer: Layer, given: Sequence[Activation]) -> Activation:
 
 
 def resized(layer: Layer, given: Sequence[Activation]) -> Activation:
+    """To the reference's size, to OutputSize (NaN keeps the aspect ratio), or by Scale, rounded down."""
+    _require_images(layer, given, window_dimensions(layer))
     at, count = given[0], len(given[0].spatial)
     if len(given) > 1:
         return at.resized(given[1].spatial, at.channels)
-    if layer.properties.get("OutputSize"):
-        return at.resized(numbers(layer.properties["OutputSize"], count), at.channels)
-    scale = layer.properties["Scale"]
-    scales = tuple(scale) * (count if len(scale) == 1 else 1) if isinstance(scale, (tuple, list)) else (scale,) * count
+    size, scale = layer.properties.get("OutputSize"), layer.properties.get("Scale")
+    if size:
+        return at.resized([None if math.isnan(n) else int(n) for n in (size if isinstance(size, tuple) else (size,) * count)], at.channels)
+    scales: Any = scale if isinstance(scale, tuple) and len(scale) > 1 else (scale,) * count
     return at.resized([None if n is None else math.floor(n * s) for n, s in zip(at.spatial, scales, strict=True)], at.channels)
 
 
 def cropped(layer: Layer, given: Sequence[Activation]) -> Activation:
+    _require_images(layer, given, 2)
+    if any(a is not None and b is not None and a < b for a, b in zip(given[0].spatial, given[1].spatial, strict=True)):
+        raise fail(layer, "its reference is larger than its input", given)
     return given[0].resized(given[1].spatial, given[0].channels)
 
 
@@ -267,6 +337,7 @@ def padded(layer: Layer, given: Sequence[Activation]) -> Activation:
 
 
 def embedded(layer: Layer, given: Sequence[Activation]) -> Activation:
+    _require_sequences(layer, given)
     return Activation(given[0].format, (int(layer.properties.get("Dimension") or layer.properties["OutputSize"]),))
 
 
@@ -291,6 +362,7 @@ def unknown(layer: Layer, given: Sequence[Activation]) -> Activation:
 
 
 def attention(layer: Layer, given: Sequence[Activation]) -> Activation:
+    _require_sequences(layer, given)
     return given[0].resized(given[0].spatial, int(layer.properties.get("OutputSize") or given[0].channels or 0))
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
+from typing import Any, TextIO, cast
 
 import typer
 
 from bridge import __version__
-from bridge.commands import import_, inspect, matlab
-from bridge.errors import BridgeError
+from bridge.commands import import_, inspect, matlab, recipe
+from bridge.errors import BridgeError, UsageError
 
 app = typer.Typer(
     help="Networks that MATLAB trained, as PyTorch modules with MATLAB's names, factors and numbers.",
@@ -24,6 +26,7 @@ app = typer.Typer(
 app.command("inspect")(inspect.inspect)
 app.command("import")(import_.import_)
 app.command("matlab")(matlab.matlab)
+app.add_typer(recipe.app, name="recipe")
 
 
 def _version(value: bool) -> None:
@@ -43,17 +46,42 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # terminals that cannot show "×" show "?"
     try:
-        app()
+        with redirect_stdout(cast(TextIO, Results(sys.stdout)) if sys.stdout else None):
+            try:
+                app()
+            finally:
+                print(end="", flush=True)
     except BridgeError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
-    except KeyboardInterrupt:
-        sys.exit(130)
+
+
+class Results:
+    """stdout, whose reader may leave (the work goes on, and its exit code counts) or whose disk may be full (an error)."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> None:
+        self._try(lambda: self._stream.write(text))
+
+    def flush(self) -> None:
+        self._try(self._stream.flush)
+
+    def _try(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except OSError as error:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())  # what is still buffered goes there
+            os.close(nowhere)
+            if not isinstance(error, BrokenPipeError):
+                raise UsageError("the results cannot be written", str(error), "check where stdout leads") from error
 
 
 def print_json(verb: str, facts: Mapping[str, Any]) -> None:
-    """Print one JSON document with its schema."""
-    print(json.dumps({"schema": f"bridge.{verb}/1", **facts}, ensure_ascii=False, indent=1))
+    """Print one JSON document with its schema, in ASCII: whatever the terminal's encoding is, it reads back the same."""
+    print(json.dumps({"schema": f"bridge.{verb}/1", **facts}, indent=1))

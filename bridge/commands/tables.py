@@ -31,7 +31,8 @@ def show(network: Network) -> None:
     producer = ", ".join(part for part in (source.producer, source.release, f"opset {source.opset}" if source.opset else "") if part)
     out.print(f"[bold]{_escape(source.path)}[/bold]: {network.kind}, {source.format}{f' ({producer})' if producer else ''}", soft_wrap=True)
     for contract in contracts(network):
-        out.print(f"input {contract}; batch is free", soft_wrap=True, markup=False)
+        batch = "free" if source.batch is None else f"fixed at {source.batch} in the file, free here"
+        out.print(f"input {contract}; batch {batch}", soft_wrap=True, markup=False)
     out.print(layer_table(network))
     if not is_chain(network):
         out.print(connection_table(network))

@@ -1,7 +1,8 @@
 """Network -> torch module: one nn.Module for each MATLAB layer, called exactly once.
 
-A row of the tables names its builder, a function here. A builder makes the module without weights (on the meta
-device); `fill` then moves every learnable and statistic of the layer into it, turned as the row says.
+A row of the tables names its builder, a function here or beside the modules it makes. A builder makes the module
+without weights (on the meta device); `fill` then moves every learnable and statistic of the layer into it, turned as
+the row says.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import keyword
 import operator
 import re
 import runpy
-from collections.abc import Callable, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +21,9 @@ import torch
 from torch import Tensor, fx, nn
 
 from bridge.arrays import Array
-from bridge.errors import UnreadableError, UnsupportedError, UsageError
-from bridge.modules import factors, normalization, recurrent, shape, windows
-from bridge.sizes import Activation, numbers, padding_pairs, window_dimensions
+from bridge.errors import UnreadableError, UnsupportedError, UsageError, reading
+from bridge.modules import activation, attention, factors, foreign, normalization, recurrent, shape, windows
+from bridge.sizes import Activation, window_dimensions
 from bridge.tensors import given_sizes, tensors
 
 if TYPE_CHECKING:
@@ -75,15 +77,37 @@ def build_modules(network: Network, modules: Mapping[str, Callable[[Layer], nn.M
     for layer in network.order:
         if layer.row.is_output:
             continue
+        given = given_sizes(network, layer)
+        if works_on_images(layer, given):
+            given = [at.at_one_time() for at in given]
         try:
-            made[layer.name] = build_layer(layer, given_sizes(network, layer), modules, include_normalization)
+            made[layer.name] = build_layer(layer, given, modules, include_normalization)
         except UnsupportedError as error:
             problems.append(f"{error.error} ({error.cause})" if error.cause else error.error)
     if problems:
-        raise UnsupportedError(
-            "; ".join(problems), f"{len(problems)} of {len(network.layers)} layers cannot be built", "pass modules for them: --modules mine.py"
-        )
+        raise UnsupportedError("; ".join(problems), f"{len(problems)} of {len(network.layers)} layers cannot be built", OWN_MODULES)
     return made
+
+
+OWN_MODULES = (
+    "pass torch modules for them: --modules mine.py (an unknown layer right behind an image input is likely the preprocessing of "
+    "a network saved up to R2019a: newer copies of that network have it in their input layer)"
+)
+
+# Layers that treat every image of a sequence alike, each by itself or, as batch normalisation, all of them at once.
+PER_IMAGE = (
+    "average_pooling", "batch_normalization", "blocks", "convolution", "crop", "cross_channel_normalization", "global_pooling",
+    "max_pooling", "prelu", "resize", "softmax", "transposed_convolution",
+)  # fmt: skip
+
+
+def works_on_images(layer: Layer, given: Given) -> bool:
+    """Whether a layer gets a sequence of images N,T,C,... and works on the images N*T,C,..., as MATLAB documents it.
+
+    A window with one dimension more than the images have slides over time too, and takes the sequence as it is.
+    """
+    over_images = layer.row.build in PER_IMAGE and given[0].over_time and bool(given[0].spatial)
+    return over_images and window_dimensions(layer, len(given[0].spatial)) == len(given[0].spatial)
 
 
 def build_layer(layer: Layer, given: Given, modules: Mapping[str, Callable[[Layer], nn.Module]], include_normalization: bool = True) -> nn.Module:
@@ -93,19 +117,39 @@ def build_layer(layer: Layer, given: Given, modules: Mapping[str, Callable[[Laye
     return made
 
 
+ADDS_PORTS = ("HasStateInputs", "HasStateOutputs", "HasPaddingMaskInput", "HasScoresOutput")
+
+
 def _build(layer: Layer, given: Given, modules: Mapping[str, Callable[[Layer], nn.Module]], include_normalization: bool) -> nn.Module:
     own = next((modules[name] for name in (*layer.row.matlab, layer.kind) if name in modules), None)
     if own is not None:
-        return own(layer)
+        return _own_module(own, layer)
     if layer.row.build == "input_normalization" and not include_normalization:
         return normalization.InputNormalization("none")
+    more_ports = [name for name in ADDS_PORTS if layer.properties.get(name)]
+    if more_ports:
+        raise UnsupportedError(f"layer '{layer.name}' ({layer.kind}) has {' and '.join(more_ports)}", "its module has no such inputs and outputs")
     empty = [name for name, learnable in layer.learnables.items() if learnable.array.size == 0]
     if empty:
         raise UnsupportedError(f"layer '{layer.name}' is not trained: its {', '.join(empty)} hold no values")
-    with torch.device("meta"):
-        module = BUILDERS[layer.row.build](layer, given)
-    fill(module, layer, given)
+    if layer.row.build not in BUILDERS:
+        raise UnsupportedError(f"layer '{layer.name}' ({layer.kind}) names no builder: '{layer.row.build}'", f"there are {', '.join(BUILDERS)}")
+    with reading(f"layer '{layer.name}' ({layer.kind})"):
+        with torch.device("meta"):
+            module = BUILDERS[layer.row.build](layer, given)
+        fill(module, layer, given)
     return module
+
+
+def _own_module(make: Callable[[Layer], nn.Module], layer: Layer) -> nn.Module:
+    try:
+        made = make(layer)
+    except Exception as error:  # whatever the user's own code raises
+        cause = f"{type(error).__name__}: {error}"
+        raise UsageError(f"your module for layer '{layer.name}' ({layer.kind}) cannot be made", cause, "it is called with the layer") from error
+    if not isinstance(made, nn.Module):
+        raise UsageError(f"your module for layer '{layer.name}' ({layer.kind}) is a {type(made).__name__}", "it is no module", "return a torch.nn.Module")
+    return made
 
 
 def fill(module: nn.Module, layer: Layer, given: Given) -> None:
@@ -149,62 +193,84 @@ def as_tensor(array: Array) -> Tensor:
 
 
 def _zero_the_rest(module: nn.Module, layer: Layer) -> None:
-    """Give parameters MATLAB does not have (torch's second LSTM bias) and empty states zeros, frozen."""
+    """Give biases MATLAB does not have (torch's second LSTM bias), frozen, and states that are empty zeros."""
     for local, parameter in list(module.named_parameters()):
         if parameter.is_meta:
-            if local.startswith(("weight", "input_", "query")) or not local.startswith("bias"):
+            if not local.startswith("bias"):
                 raise UnsupportedError(f"layer '{layer.name}' ({layer.kind}) has no {local}")
             setattr(module, local, nn.Parameter(torch.zeros(parameter.shape), requires_grad=False))
     for local, buffer in list(module.named_buffers()):
-        if buffer is not None and buffer.is_meta:
+        if buffer.is_meta:
+            if not local.endswith(("_state", "num_batches_tracked")):
+                raise UnsupportedError(f"layer '{layer.name}' ({layer.kind}) holds no {local}", "its statistics were not computed yet")
             module._buffers[local] = torch.zeros(buffer.shape, dtype=buffer.dtype)
 
 
 # Names and the graph
 
 
-def module_names(layers: Any) -> dict[str, str]:
+def module_names(layers: Iterable[str]) -> dict[str, str]:
     """Return the submodule name of each layer name: the same, wherever torch can take it.
 
-    Dots, quotes, backslashes and control characters become "_" (torch.fx writes names into code); names that a
-    module already has, and Python's keywords, get a trailing "_".
+    Dots, quotes, backslashes and control characters become "_" (torch.fx writes names into code); identifiers are
+    written in the form in which Python reads them (NFKC); names that a module already has, Python's keywords and
+    "self" get a trailing "_".
     """
-    taken: set[str] = set()
+    taken = set(dir(fx.GraphModule({}, fx.Graph())))
     names = {}
     for layer in layers:
         name = "".join("_" if c in '."\\' or not c.isprintable() else c for c in layer) or "_"
-        while name in taken or hasattr(fx.GraphModule, name) or name in RESERVED or keyword.iskeyword(name):
+        name = unicodedata.normalize("NFKC", name) if name.isidentifier() else name
+        while name in taken or keyword.iskeyword(name) or name.lower() == "self":  # torch.fx names a variable so
             name += "_"
         taken.add(name)
         names[layer] = name
     return names
 
 
-RESERVED = ("graph", "training", "meta")
-
-
 def _graph(network: Network, made: Mapping[str, nn.Module], names: Mapping[str, str]) -> fx.Graph:
     graph = fx.Graph()
-    values: dict[tuple[str, str], Any] = {}
-    entries = {name: graph.placeholder(re.sub(r"\W", "_", f"x_{name}" if len(network.inputs) > 1 else "x", flags=re.ASCII)) for name in network.inputs}
+    values: dict[tuple[str, str], fx.Node] = {}
+    entries = _placeholders(graph, network.inputs)
     for layer in network.order:
         if layer.name not in made:
             continue
         arguments = tuple(values[c.source, c.source_port] for c in network.incoming[layer.name])
         if layer.name in entries:
             arguments = (entries[layer.name], *arguments)
-        node = graph.call_module(names[layer.name], arguments)
+        given = given_sizes(network, layer)
+        call = _call_on_images if works_on_images(layer, given) else fx.Graph.call_module
+        node = call(graph, names[layer.name], arguments)
         if len(layer.outputs) == 1:
             values[layer.name, layer.outputs[0]] = node
             continue
         read = {c.source_port for c in network.connections if c.source == layer.name}
-        read |= {output.rpartition("/")[2] for output in network.outputs if output.startswith(layer.name)} | {layer.outputs[0]}
         for index, port in enumerate(layer.outputs):
-            if port in read:
+            if index == 0 or port in read or f"{layer.name}/{port}" in network.outputs:
                 values[layer.name, port] = graph.call_function(operator.getitem, (node, index))
     outputs = tuple(_output_value(graph, network, output, values) for output in network.outputs)
     graph.output(outputs[0] if len(outputs) == 1 else outputs)
     return graph
+
+
+def _placeholders(graph: fx.Graph, inputs: Sequence[str]) -> dict[str, fx.Node]:
+    """Add the arguments of `forward`: "x", or "x_" and the input layer's name."""
+    if len(inputs) == 1:
+        return {inputs[0]: graph.placeholder("x")}
+    arguments: dict[str, str] = {}
+    for layer in inputs:
+        name = re.sub(r"\W", "_", f"x_{layer}", flags=re.ASCII)
+        while name in arguments.values():
+            name += "_"
+        arguments[layer] = name
+    return {layer: graph.placeholder(name) for layer, name in arguments.items()}
+
+
+def _call_on_images(graph: fx.Graph, target: str, arguments: tuple[fx.Node, ...]) -> fx.Node:
+    """Call a module on all images of a batch of sequences: N,T,... -> N*T,... and back."""
+    batch = graph.call_method("size", (arguments[0], 0))
+    images = tuple(graph.call_function(torch.flatten, (argument, 0, 1)) for argument in arguments)
+    return graph.call_method("unflatten", (graph.call_module(target, images), 0, (batch, -1)))
 
 
 def _output_value(graph: fx.Graph, network: Network, output: str, values: Mapping[tuple[str, str], Any]) -> Any:
@@ -234,295 +300,27 @@ def _relu_in_place(network: Network, made: Mapping[str, nn.Module]) -> None:
 
 def module(layer: Layer, given: Given) -> nn.Module:
     """Make the row's module with the properties the row maps onto arguments."""
-    made = getattr(shape, layer.row.torch or "", None) or getattr(nn, layer.row.torch or "")
+    made = next(getattr(family, layer.row.torch or "") for family in (shape, activation, nn) if hasattr(family, layer.row.torch or ""))
     arguments = {row.torch: layer.properties[name] for name, row in layer.row.properties.items() if row.torch and name in layer.properties}
     built: nn.Module = made(**arguments)
     return built
 
 
 def unknown(layer: Layer, given: Given) -> nn.Module:
-    raise UnsupportedError(
-        f"layer '{layer.name}' is a {layer.row.matlab[0]}", "no table knows this class", "pass a torch module for it with --modules mine.py"
-    )
+    raise UnsupportedError(f"layer '{layer.name}' is a {layer.row.matlab[0]}", NO_ARITHMETIC.get(layer.kind, "no table knows this class"))
 
 
-def input_normalization(layer: Layer, given: Given) -> nn.Module:
-    kind = layer.properties.get("Normalization", "none")
-    if kind not in normalization.STATISTICS:
-        raise UnsupportedError(f"layer '{layer.name}' normalises by '{kind}'", "that is a function of the user or unknown")
-    missing = [name for name in normalization.STATISTICS[kind] if name not in layer.state]
-    if missing:
-        raise UnsupportedError(f"layer '{layer.name}' normalises by '{kind}' and holds no {', '.join(missing)}", "the network was not trained yet")
-    made = normalization.InputNormalization(kind)
-    for name in normalization.STATISTICS[kind]:
-        made.register_buffer(layer.row.state[name].torch, torch.empty(0))
-    return made
-
-
-def _padding(layer: Layer, value: float = 0.0) -> windows.Padding:
-    count, properties = window_dimensions(layer), layer.properties
-    kernel = numbers(properties["FilterSize"] if "FilterSize" in properties else properties["PoolSize"], count)
-    stride, dilation = numbers(properties.get("Stride", 1), count), numbers(properties.get("DilationFactor", 1), count)
-    if properties.get("PaddingMode") != "same":
-        return windows.Padding(padding_pairs(properties.get("PaddingSize", 0), count), kernel, stride, dilation, value)
-    odd = all((k - 1) * d % 2 == 0 for k, d in zip(kernel, dilation, strict=True))
-    if odd and set(stride) == {1}:  # then 'same' does not depend on the input's size
-        return windows.Padding(tuple(((k - 1) * d // 2,) * 2 for k, d in zip(kernel, dilation, strict=True)), kernel, stride, dilation, value)
-    return windows.Padding(None, kernel, stride, dilation, value)
-
-
-def convolution(layer: Layer, given: Given) -> nn.Module:
-    count, padding = window_dimensions(layer), _padding(layer)
-    groups = int(layer.properties.get("NumGroups") or 1)
-    weights = layer.learnables["Weights"].shape
-    inputs = weights[count] * groups if len(weights) > count else int(layer.properties["NumChannels"])
-    outputs = int(layer.properties["NumFilters"]) * groups
-    bias = "Bias" in layer.learnables
-    over_time = given[0].format == "CBT"
-    value = layer.properties.get("PaddingValue", 0)
-    symmetric = padding.pairs is not None and all(a == b for a, b in padding.pairs)
-    if symmetric and not over_time and value == 0:
-        plain: type[nn.Module] = getattr(nn, f"Conv{count}d")
-        pads = tuple(a for a, _ in padding.pairs or ())
-        return plain(inputs, outputs, padding.kernel, padding.stride, pads, padding.dilation, groups, bias)
-    made = getattr(windows, f"PaddedConv{count}d")(inputs, outputs, padding.kernel, padding.stride, 0, padding.dilation, groups, bias)
-    if value != 0:
-        raise UnsupportedError(f"layer '{layer.name}' pads with {value}", "only zero padding has been seen")
-    made.padding_rule, made.channels_last = padding, over_time
-    return made  # type: ignore[no-any-return]
-
-
-def transposed_convolution(layer: Layer, given: Given) -> nn.Module:
-    count = window_dimensions(layer)
-    kernel, stride = numbers(layer.properties["FilterSize"], count), numbers(layer.properties.get("Stride", 1), count)
-    inputs, outputs = given[0].channels or layer.learnables["Weights"].shape[count + 1], int(layer.properties["NumFilters"])
-    same = layer.properties.get("CroppingMode") == "same"
-    crops = None if same else padding_pairs(layer.properties.get("CroppingSize", 0), count)
-    bias = "Bias" in layer.learnables
-    if crops is not None and all(a == b for a, b in crops):
-        plain: type[nn.Module] = getattr(nn, f"ConvTranspose{count}d")
-        return plain(inputs, outputs, kernel, stride, tuple(a for a, _ in crops), bias=bias)
-    made = getattr(windows, f"CroppedConvTranspose{count}d")(inputs, outputs, kernel, stride, bias=bias)
-    made.crops = crops
-    return made  # type: ignore[no-any-return]
-
-
-def fully_connected(layer: Layer, given: Given) -> nn.Module:
-    outputs, inputs = layer.learnables["Weights"].shape
-    bias = "Bias" in layer.learnables
-    if not given[0].spatial:
-        return nn.Linear(inputs, outputs, bias)
-    made = shape.FullyConnected(inputs, outputs, bias)
-    made.first = 2 if given[0].over_time else 1
-    return made
-
-
-def batch_normalization(layer: Layer, given: Given) -> nn.Module:
-    channels = layer.learnables["Scale"].array.size
-    kind = normalization.BatchNormOverTime if given[0].format == "CBT" else (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)[len(given[0].spatial)]
-    made: nn.Module = kind(channels, eps=layer.properties["Epsilon"], momentum=layer.properties["MeanDecay"])
-    return made
-
-
-def group_normalization(layer: Layer, given: Given) -> nn.Module:
-    channels = layer.learnables["Scale"].array.size
-    groups = layer.properties.get("NumGroups", "channel-wise")
-    count = {"channel-wise": channels, "all-channels": 1}.get(groups, groups) if isinstance(groups, str) else groups
-    kind = normalization.GroupNormOverTime if given[0].format == "CBT" else nn.GroupNorm
-    return kind(int(count), channels, eps=layer.properties["Epsilon"])
-
-
-def layer_normalization(layer: Layer, given: Given) -> nn.Module:
-    """Dimensions by OperationDimension; 'auto' (R2023a on) is the channels of a sequence, space and channels of an image."""
-    at, chosen = given[0], layer.properties["OperationDimension"]
-    spatial, channel_axis = len(at.spatial), -1 if at.format == "CBT" else -1 - len(at.spatial)
-    space = tuple(range(-spatial, 0)) if spatial else ()
-    axes = {
-        "auto": (channel_axis, *space),
-        "channel-only": (channel_axis,),
-        "spatial-channel": (channel_axis, *space),
-        "batch-excluded": (channel_axis, *space, *((1,) if at.over_time else ())),
-    }
-    if chosen not in axes or (spatial and at.over_time):
-        raise UnsupportedError(f"layer '{layer.name}' normalises over '{chosen}' of format {at.format}", "it is not known how")
-    return normalization.LayerNormalization(layer.learnables["Scale"].array.size, channel_axis, axes[chosen], layer.properties["Epsilon"])
-
-
-def cross_channel_normalization(layer: Layer, given: Given) -> nn.Module:
-    p = layer.properties
-    return normalization.CrossChannelNormalization(int(p["WindowChannelSize"]), p["Alpha"], p["Beta"], p["K"])
-
-
-def relu(layer: Layer, given: Given) -> nn.Module:
-    return nn.ReLU()
-
-
-def softmax(layer: Layer, given: Given) -> nn.Module:
-    return nn.Softmax(-1 if given[0].format == "CBT" else 1)
-
-
-def prelu(layer: Layer, given: Given) -> nn.Module:
-    return (shape.PReLUOverTime if given[0].format == "CBT" else nn.PReLU)(layer.learnables["Alpha"].array.size)
-
-
-def max_pooling(layer: Layer, given: Given) -> nn.Module:
-    count, padding = window_dimensions(layer), _padding(layer, float("-inf"))
-    over_time = given[0].format == "CBT"
-    symmetric = padding.pairs is not None and all(a == b <= k // 2 for (a, b), k in zip(padding.pairs, padding.kernel, strict=True))
-    pads = tuple(a for a, _ in padding.pairs or ())
-    if len(layer.outputs) > 1:
-        if not symmetric:
-            raise UnsupportedError(f"layer '{layer.name}' pads asymmetrically and puts out indices", "indices of padded images have not been seen")
-        return windows.PoolingWithIndices(tuple(padding.kernel), tuple(padding.stride), pads)
-    if symmetric and not over_time:
-        plain: type[nn.Module] = getattr(nn, f"MaxPool{count}d")
-        return plain(padding.kernel, padding.stride, pads)
-    return windows.Pooling("max", padding, padding.kernel, padding.stride, True, over_time)
-
-
-def average_pooling(layer: Layer, given: Given) -> nn.Module:
-    count, padding = window_dimensions(layer), _padding(layer)
-    over_time, counted = given[0].format == "CBT", layer.properties.get("PaddingValue", 0) == 0
-    symmetric = padding.pairs is not None and all(a == b <= k // 2 for (a, b), k in zip(padding.pairs, padding.kernel, strict=True))
-    if symmetric and not over_time:
-        plain: type[nn.Module] = getattr(nn, f"AvgPool{count}d")
-        return plain(padding.kernel, padding.stride, tuple(a for a, _ in padding.pairs or ()), count_include_pad=counted)
-    return windows.Pooling("avg", padding, padding.kernel, padding.stride, counted, over_time)
-
-
-def global_pooling(layer: Layer, given: Given) -> nn.Module:
-    if given[0].format == "CBT":
-        return windows.GlobalPooling("average" if "Average" in layer.kind else "max")
-    plain: type[nn.Module] = getattr(nn, layer.row.torch or "")
-    return plain(1)
-
-
-def max_unpooling(layer: Layer, given: Given) -> nn.Module:
-    return windows.MaxUnpooling()
-
-
-def concatenation(layer: Layer, given: Given) -> nn.Module:
-    """Dim counts MATLAB's order (S.., C); the channels where the layer has none."""
-    at = given[0]
-    spatial, dim = len(at.spatial), int(layer.properties.get("Dim") or len(at.size))
-    if dim == spatial + 1:
-        return shape.Concatenation(-1 if at.format == "CBT" else 1 + at.over_time)
-    return shape.Concatenation(1 + at.over_time + dim)
-
-
-def spatial_dropout(layer: Layer, given: Given) -> nn.Module:
-    names = {0: "Dropout1d", 1: "Dropout1d", 2: "Dropout2d", 3: "Dropout3d"}
-    plain: type[nn.Module] = getattr(nn, names[len(given[0].spatial)])
-    return plain(layer.properties["Probability"])
-
-
-def flatten(layer: Layer, given: Given) -> nn.Module:
-    return shape.Flatten(len(given[0].spatial), given[0].over_time)
-
-
-def blocks(layer: Layer, given: Given) -> nn.Module:
-    rows, columns = numbers(layer.properties["BlockSize"], 2)
-    if layer.row.torch == "SpaceToDepth":
-        return shape.SpaceToDepth((rows, columns))
-    return shape.DepthToSpace((rows, columns), str(layer.properties["Mode"]).lower())
-
-
-def resize(layer: Layer, given: Given) -> nn.Module:
-    count, p = len(given[0].spatial), layer.properties
-    if p["GeometricTransformMode"] != "half-pixel":
-        raise UnsupportedError(f"layer '{layer.name}' resizes in mode '{p['GeometricTransformMode']}'", "only 'half-pixel' is known")
-    scale = p.get("Scale")
-    scales = None if scale is None else tuple(float(s) for s in (scale if isinstance(scale, tuple) else (scale,) * count))
-    size = numbers(p["OutputSize"], count) if p.get("OutputSize") else None
-    return shape.Resize(size, scales, str(p["Method"]), count)
-
-
-def crop(layer: Layer, given: Given) -> nn.Module:
-    """Location is [x y], counted from 1."""
-    location = layer.properties.get("Location")
-    if layer.properties.get("Mode") == "custom" and isinstance(location, tuple):
-        return shape.Crop((int(location[1]) - 1, int(location[0]) - 1))
-    return shape.Crop(None)
-
-
-def word_embedding(layer: Layer, given: Given) -> nn.Module:
-    dimension, words = layer.learnables["Weights"].shape
-    return shape.WordEmbedding(words, dimension)
-
-
-def position_embedding(layer: Layer, given: Given) -> nn.Module:
-    dimension, positions = layer.learnables["Weights"].shape
-    return shape.PositionEmbedding(positions, dimension)
-
-
-def self_attention(layer: Layer, given: Given) -> nn.Module:
-    p = layer.properties
-    shapes: dict[str, tuple[int, ...]] = {}
-    for name, learnable in layer.learnables.items():
-        local = layer.row.learnables[name].torch[0]
-        shapes[local] = learnable.shape if local.endswith("weight") else (learnable.array.size,)
-    return shape.SelfAttention(int(p["NumHeads"]), p["AttentionMask"] == "causal", float(p["DropoutProbability"]), **shapes)
-
-
-def _recurrent_sizes(layer: Layer) -> tuple[int, int]:
-    return layer.learnables["InputWeights"].shape[1], int(layer.properties["NumHiddenUnits"])
-
-
-def _with_state(made: recurrent.Recurrent, layer: Layer, names: Sequence[str], directions: int = 1) -> nn.Module:
-    for name in names:
-        made.register_buffer(name, torch.empty(int(layer.properties["NumHiddenUnits"]) * directions))
-    made.last_only, made.directions = layer.properties["OutputMode"] == "last", directions
-    return made
-
-
-def _activations(layer: Layer) -> tuple[str, str]:
-    pair = layer.properties["StateActivationFunction"], layer.properties["GateActivationFunction"]
-    unknown_names = [name for name in pair if name not in recurrent.ACTIVATIONS]
-    if unknown_names:
-        raise UnsupportedError(f"layer '{layer.name}' uses the activation '{unknown_names[0]}'", "recurrent layers know " + ", ".join(recurrent.ACTIVATIONS))
-    return pair
-
-
-def lstm(layer: Layer, given: Given) -> nn.Module:
-    sizes = _recurrent_sizes(layer)
-    state, gate = _activations(layer)
-    if (state, gate) == ("tanh", "sigmoid"):
-        return _with_state(recurrent.LSTM(*sizes, batch_first=True), layer, ("hidden_state", "cell_state"))
-    return _with_state(recurrent.LSTMCellLoop(sizes, False, state, gate), layer, ("hidden_state", "cell_state"))
-
-
-def bilstm(layer: Layer, given: Given) -> nn.Module:
-    if _activations(layer) != ("tanh", "sigmoid"):
-        raise UnsupportedError(f"layer '{layer.name}' is a BiLSTM with other activations than tanh and sigmoid", "torch has no kernel for it")
-    made = recurrent.LSTM(*_recurrent_sizes(layer), batch_first=True, bidirectional=True)
-    return _with_state(made, layer, ("hidden_state", "cell_state"), 2)
-
-
-def gru(layer: Layer, given: Given) -> nn.Module:
-    sizes, mode = _recurrent_sizes(layer), layer.properties["ResetGateMode"]
-    state, gate = _activations(layer)
-    if mode not in ("after-multiplication", "before-multiplication", "recurrent-bias-after-multiplication"):
-        raise UnsupportedError(f"layer '{layer.name}' has the reset-gate mode '{mode}'", "it is not known")
-    if mode != "before-multiplication" and (state, gate) == ("tanh", "sigmoid"):
-        return _with_state(recurrent.GRU(*sizes, batch_first=True), layer, ("hidden_state",))
-    return _with_state(recurrent.GRUCellLoop(sizes, False, state, gate, mode), layer, ("hidden_state",))
-
-
-def projected_lstm(layer: Layer, given: Given) -> nn.Module:
-    if _activations(layer) != ("tanh", "sigmoid"):
-        raise UnsupportedError(f"layer '{layer.name}' is a projected LSTM with other activations than tanh and sigmoid", "torch has no kernel for it")
-    shapes = {row.torch[0]: layer.learnables[name].shape for name, row in layer.row.learnables.items()}
-    shapes["bias"] = (layer.learnables["Bias"].array.size,)
-    return _with_state(recurrent.ProjectedLSTM(False, **shapes), layer, ("hidden_state", "cell_state"))
-
+NO_ARITHMETIC = {"FunctionLayer": "what it computes is MATLAB code, which is not run here"}
 
 BUILDERS: Mapping[str, Builder] = {
     builder.__name__: builder
     for builder in (
-        average_pooling, batch_normalization, bilstm, blocks, concatenation, convolution, crop, cross_channel_normalization, flatten,
-        fully_connected, global_pooling, group_normalization, gru, input_normalization, layer_normalization, lstm, max_pooling,
-        max_unpooling, module, position_embedding, prelu, projected_lstm, relu, resize, self_attention, softmax, spatial_dropout,
-        transposed_convolution, unknown, word_embedding,
+        module, unknown, activation.prelu, activation.relu, activation.softmax, attention.position_embedding, attention.self_attention,
+        attention.word_embedding, foreign.foreign, normalization.batch_normalization, normalization.cross_channel_normalization,
+        normalization.group_normalization, normalization.input_normalization, normalization.layer_normalization, recurrent.bilstm,
+        recurrent.gru, recurrent.lstm, recurrent.projected_lstm, shape.blocks, shape.concatenation, shape.crop, shape.flatten,
+        shape.fully_connected, shape.resize, shape.spatial_dropout, windows.average_pooling, windows.convolution, windows.global_pooling,
+        windows.max_pooling, windows.max_unpooling, windows.transposed_convolution,
     )
 }  # fmt: skip
 

@@ -1,10 +1,19 @@
-"""Normalisation with MATLAB's formulas, where torch has no module for it."""
+"""Normalisation with MATLAB's formulas: torch's own modules where they say the same, ours where they do not."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from bridge.errors import UnsupportedError
+from bridge.sizes import Activation
+
+if TYPE_CHECKING:
+    from bridge.network import Layer
 
 # What each Normalization of an input layer needs.
 STATISTICS: dict[str, tuple[str, ...]] = {
@@ -51,14 +60,14 @@ class BatchNormOverTime(nn.BatchNorm1d):
     """Batch normalisation of sequences N,T,C over batch and time."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.transpose(1, 2)).transpose(1, 2)
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
 
 
 class GroupNormOverTime(nn.GroupNorm):
-    """Group normalisation of sequences N,T,C, each group over its channels and time."""
+    """Group normalisation of sequences N,T,C,...: each group over its channels, space and time (documented)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.transpose(1, 2)).transpose(1, 2)
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
 
 
 class LayerNormalization(nn.Module):
@@ -97,3 +106,62 @@ class CrossChannelNormalization(nn.Module):
         x = x.flip(1) if mirrored else x
         x = F.local_response_norm(x, self.window, self.alpha, self.beta, self.k)
         return x.flip(1) if mirrored else x
+
+    def extra_repr(self) -> str:
+        return f"window={self.window}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+# Builders
+
+
+def input_normalization(layer: Layer, given: Sequence[Activation]) -> nn.Module:
+    kind = layer.properties.get("Normalization", "none")
+    if kind not in STATISTICS:
+        raise UnsupportedError(f"layer '{layer.name}' normalises by '{kind}'", "that is a function of the user or unknown")
+    missing = [name for name in STATISTICS[kind] if name not in layer.state]
+    if missing:
+        raise UnsupportedError(f"layer '{layer.name}' normalises by '{kind}' and holds no {', '.join(missing)}", "the network was not trained yet")
+    made = InputNormalization(kind)
+    for name in STATISTICS[kind]:
+        made.register_buffer(layer.row.state[name].torch, torch.empty(0))
+    return made
+
+
+def batch_normalization(layer: Layer, given: Sequence[Activation]) -> nn.Module:
+    at, channels = given[0], layer.learnables["Scale"].array.size
+    kind = BatchNormOverTime if at.over_time else (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)[len(at.spatial)]
+    made: nn.Module = kind(channels, eps=layer.properties["Epsilon"], momentum=layer.properties["MeanDecay"])
+    return made
+
+
+def group_normalization(layer: Layer, given: Sequence[Activation]) -> nn.Module:
+    """Group and instance normalisation; the latter is one group for each channel."""
+    channels = layer.learnables["Scale"].array.size
+    groups = layer.properties.get("NumGroups", "channel-wise")
+    count = {"channel-wise": channels, "all-channels": 1}.get(groups, groups) if isinstance(groups, str) else groups
+    kind = GroupNormOverTime if given[0].over_time else nn.GroupNorm
+    return kind(int(count), channels, eps=layer.properties["Epsilon"])
+
+
+def layer_normalization(layer: Layer, given: Sequence[Activation]) -> nn.Module:
+    """Normalise over what OperationDimension says: "auto" is the channels, with space where there is any, but not time.
+
+    Releases before R2023a had no such property and normalised over time too (documented): so does a file without it.
+    """
+    at, chosen = given[0], layer.properties.get("OperationDimension", "batch-excluded")
+    spatial = len(at.spatial)
+    channel, space, time = -1 - spatial, tuple(range(-spatial, 0)), (1,) if at.over_time else ()
+    axes = {
+        "auto": (channel, *space),
+        "channel-only": (channel,),
+        "spatial-channel": (channel, *space),
+        "batch-excluded": (*time, channel, *space),
+    }
+    if chosen not in axes:
+        raise UnsupportedError(f"layer '{layer.name}' normalises over '{chosen}'", f"known are {', '.join(axes)}")
+    return LayerNormalization(layer.learnables["Scale"].array.size, channel, axes[chosen], layer.properties["Epsilon"])
+
+
+def cross_channel_normalization(layer: Layer, given: Sequence[Activation]) -> nn.Module:
+    p = layer.properties
+    return CrossChannelNormalization(int(p["WindowChannelSize"]), p["Alpha"], p["Beta"], p["K"])

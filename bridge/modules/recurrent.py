@@ -7,11 +7,17 @@ it returns (output, new state). `predict_and_update_state` carries the states of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, fx, nn
+
+from bridge.errors import UnsupportedError
+from bridge.sizes import Activation
+
+if TYPE_CHECKING:
+    from bridge.network import Layer
 
 State = tuple[Tensor, ...]
 
@@ -23,6 +29,7 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     # MATLAB's hard sigmoid is clip(0.2 x + 0.5); torch's own has slope 1/6.
     "hard-sigmoid": lambda x: (0.2 * x + 0.5).clamp(0, 1),
 }
+RESET_GATE_MODES = ("after-multiplication", "before-multiplication", "recurrent-bias-after-multiplication")
 
 
 class Recurrent(nn.Module):
@@ -42,8 +49,7 @@ class Recurrent(nn.Module):
 
     def forward(self, x: Tensor, state: State | None = None) -> Any:
         y, after = self.run(x, self.initial_state(x.shape[0]) if state is None else state)
-        if self.last_only:
-            # the backward direction ends at the first step, so its last value stands at time step 1
+        if self.last_only:  # the backward direction ends at the first step, so its last value stands at time step 1
             y = y[:, -1] if self.directions == 1 else torch.cat([y[:, -1].chunk(2, -1)[0], y[:, 0].chunk(2, -1)[1]], -1)
         return y if state is None else (y, after)
 
@@ -72,9 +78,8 @@ class ProjectedLSTM(Recurrent):
     output_projector: Tensor
     bias: Tensor
 
-    def __init__(self, last_only: bool, **shapes: tuple[int, ...]) -> None:
+    def __init__(self, **shapes: tuple[int, ...]) -> None:
         super().__init__()
-        self.last_only = last_only
         for name, shape in shapes.items():
             self.register_parameter(name, nn.Parameter(torch.empty(shape)))
 
@@ -89,13 +94,13 @@ class ProjectedLSTM(Recurrent):
 class LSTMCellLoop(Recurrent):
     """An LSTM step by step, for activation functions torch's kernel does not have."""
 
-    def __init__(self, sizes: tuple[int, int], last_only: bool, state_activation: str, gate_activation: str) -> None:
+    def __init__(self, sizes: tuple[int, int], state_activation: str, gate_activation: str) -> None:
         super().__init__()
         inputs, hidden = sizes
         self.weight_ih_l0 = nn.Parameter(torch.empty(4 * hidden, inputs))
         self.weight_hh_l0 = nn.Parameter(torch.empty(4 * hidden, hidden))
         self.bias_ih_l0 = nn.Parameter(torch.empty(4 * hidden))
-        self.last_only, self.state_activation, self.gate_activation = last_only, state_activation, gate_activation
+        self.state_activation, self.gate_activation = state_activation, gate_activation
 
     def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         squash, gate = ACTIVATIONS[self.state_activation], ACTIVATIONS[self.gate_activation]
@@ -116,14 +121,14 @@ class GRUCellLoop(Recurrent):
     R(r, h) is Rc (r * h) before, r * (Rc h) after, r * (Rc h + rb) with the recurrent bias after multiplication.
     """
 
-    def __init__(self, sizes: tuple[int, int], last_only: bool, state_activation: str, gate_activation: str, mode: str) -> None:
+    def __init__(self, sizes: tuple[int, int], state_activation: str, gate_activation: str, mode: str) -> None:
         super().__init__()
         inputs, hidden = sizes
         self.weight_ih_l0 = nn.Parameter(torch.empty(3 * hidden, inputs))
         self.weight_hh_l0 = nn.Parameter(torch.empty(3 * hidden, hidden))
         self.bias_ih_l0 = nn.Parameter(torch.empty(3 * hidden))
         self.bias_hh_l0 = nn.Parameter(torch.empty(3 * hidden))
-        self.last_only, self.state_activation, self.gate_activation, self.mode = last_only, state_activation, gate_activation, mode
+        self.state_activation, self.gate_activation, self.mode = state_activation, gate_activation, mode
 
     def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         squash, gate = ACTIVATIONS[self.state_activation], ACTIVATIONS[self.gate_activation]
@@ -173,3 +178,59 @@ def predict_and_update_state(model: fx.GraphModule, *inputs: Tensor, state: Mapp
     """
     runner = _Stateful(model, state or {})
     return runner.run(*inputs), runner.after
+
+
+# Builders
+
+
+def _sizes(layer: Layer) -> tuple[int, int]:
+    return layer.learnables["InputWeights"].shape[1], int(layer.properties["NumHiddenUnits"])
+
+
+def _with_state(made: Recurrent, layer: Layer, names: Sequence[str], directions: int = 1) -> nn.Module:
+    for name in names:
+        made.register_buffer(name, torch.empty(int(layer.properties["NumHiddenUnits"]) * directions))
+    made.last_only, made.directions = layer.properties["OutputMode"] == "last", directions
+    return made
+
+
+def _activations(layer: Layer) -> tuple[str, str]:
+    pair = layer.properties["StateActivationFunction"], layer.properties["GateActivationFunction"]
+    unknown = [name for name in pair if name not in ACTIVATIONS]
+    if unknown:
+        raise UnsupportedError(f"layer '{layer.name}' uses the activation '{unknown[0]}'", "recurrent layers know " + ", ".join(ACTIVATIONS))
+    return pair
+
+
+def _require_standard(layer: Layer) -> None:
+    if _activations(layer) != ("tanh", "sigmoid"):
+        raise UnsupportedError(f"layer '{layer.name}' ({layer.kind}) has other activations than tanh and sigmoid", "torch has no kernel for it")
+
+
+def lstm(layer: Layer, given: Sequence[Activation]) -> nn.Module:
+    state, gate = _activations(layer)
+    if (state, gate) == ("tanh", "sigmoid"):
+        return _with_state(LSTM(*_sizes(layer), batch_first=True), layer, ("hidden_state", "cell_state"))
+    return _with_state(LSTMCellLoop(_sizes(layer), state, gate), layer, ("hidden_state", "cell_state"))
+
+
+def bilstm(layer: Layer, given: Sequence[Activation]) -> nn.Module:
+    _require_standard(layer)
+    return _with_state(LSTM(*_sizes(layer), batch_first=True, bidirectional=True), layer, ("hidden_state", "cell_state"), 2)
+
+
+def gru(layer: Layer, given: Sequence[Activation]) -> nn.Module:
+    mode = layer.properties["ResetGateMode"]
+    state, gate = _activations(layer)
+    if mode not in RESET_GATE_MODES:
+        raise UnsupportedError(f"layer '{layer.name}' has the reset-gate mode '{mode}'", f"known are {', '.join(RESET_GATE_MODES)}")
+    if mode != "before-multiplication" and (state, gate) == ("tanh", "sigmoid"):
+        return _with_state(GRU(*_sizes(layer), batch_first=True), layer, ("hidden_state",))
+    return _with_state(GRUCellLoop(_sizes(layer), state, gate, mode), layer, ("hidden_state",))
+
+
+def projected_lstm(layer: Layer, given: Sequence[Activation]) -> nn.Module:
+    _require_standard(layer)
+    shapes = {row.torch[0]: layer.learnables[name].shape for name, row in layer.row.learnables.items()}
+    shapes["bias"] = (layer.learnables["Bias"].array.size,)
+    return _with_state(ProjectedLSTM(**shapes), layer, ("hidden_state", "cell_state"))

@@ -1,13 +1,21 @@
-"""Layers that combine, move or look up elements as MATLAB does."""
+"""Layers that combine or move elements as MATLAB does."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from functools import reduce
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from bridge.errors import UnsupportedError
+from bridge.sizes import Activation, numbers
+
+if TYPE_CHECKING:
+    from bridge.network import Layer
 
 
 class Addition(nn.Module):
@@ -33,6 +41,24 @@ class Concatenation(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         return torch.cat(inputs, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class SpatialDropout(nn.Module):
+    """Dropout of whole channels: all of a channel's elements in space and time, for each observation (documented)."""
+
+    def __init__(self, p: float, over_time: bool) -> None:
+        super().__init__()
+        self.p, self.channel = p, 2 if over_time else 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        kept = x.new_ones([n if axis in (0, self.channel) else 1 for axis, n in enumerate(x.shape)])
+        return x * F.dropout(kept, self.p, self.training)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
 
 
 class FullyConnected(nn.Linear):
@@ -79,7 +105,8 @@ class SequenceUnfolding(nn.Module):
 class SpaceToDepth(nn.Module):
     """Blocks of h x w pixels become channels: channel index (row in block, column in block, channel), channel fastest.
 
-    The order is the one documented for depthToSpace2dLayer's "dcr" mode, reversed; unconfirmed for yolov2ReorgLayer.
+    The order is the one of spaceToDepth's documented example; unconfirmed for yolov2ReorgLayer. Rows and columns
+    beyond the last whole block are dropped.
     """
 
     def __init__(self, block: tuple[int, int]) -> None:
@@ -87,9 +114,11 @@ class SpaceToDepth(nn.Module):
         self.block = block
 
     def forward(self, x: Tensor) -> Tensor:
-        (height, width), (n, c, _, _) = self.block, x.shape
-        x = x.unflatten(3, (-1, width)).unflatten(2, (-1, height))  # n c H bh W bw
-        return x.permute(0, 3, 5, 1, 2, 4).reshape(n, c * height * width, x.shape[2], x.shape[4])
+        height, width = self.block
+        rows, columns = x.shape[2] // height, x.shape[3] // width
+        x = x[:, :, : rows * height, : columns * width].unflatten(3, (columns, width)).unflatten(2, (rows, height))
+        x = x.permute(0, 3, 5, 1, 2, 4)  # n height width c rows columns
+        return x.flatten(1, 3)
 
 
 class DepthToSpace(nn.Module):
@@ -100,41 +129,39 @@ class DepthToSpace(nn.Module):
         self.block, self.mode = block, mode
 
     def forward(self, x: Tensor) -> Tensor:
-        (height, width), (n, c, rows, columns) = self.block, x.shape
-        channels = c // (height * width)
-        if self.mode == "dcr":
-            x = x.view(n, height, width, channels, rows, columns).permute(0, 3, 4, 1, 5, 2)
-        else:
-            x = x.view(n, channels, height, width, rows, columns).permute(0, 1, 4, 2, 5, 3)
-        return x.reshape(n, channels, rows * height, columns * width)
+        last = self.mode == "dcr"
+        x = x.unflatten(1, (*self.block, -1) if last else (-1, *self.block))
+        x = x.permute((0, 3, 4, 1, 5, 2) if last else (0, 1, 4, 2, 5, 3))  # n c rows height columns width
+        return x.flatten(4, 5).flatten(2, 3)
 
 
 class Resize(nn.Module):
-    """Resize by scale or to a size, nearest or linear, sampling at pixel centres ("half-pixel").
+    """Resize by scale or to a size, sampling as torch's `mode` says.
 
-    Rounding of ties is unconfirmed; torch's "nearest-exact" is used.
+    The size by scale is rounded down, and the step between samples is taken from the sizes: unconfirmed where the
+    scaled size is no integer. So are nearest samples halfway between two pixels.
     """
 
-    def __init__(self, size: tuple[int, ...] | None, scale: tuple[float, ...] | None, method: str, dimensions: int) -> None:
+    def __init__(self, size: tuple[int, ...] | None, scale: tuple[float, ...] | None, mode: str) -> None:
         super().__init__()
-        self.size, self.scale = size, scale
-        self.mode = "nearest-exact" if method == "nearest" else {2: "bilinear", 3: "trilinear"}[dimensions]
+        self.size, self.scale, self.mode = size, scale, mode
 
     def forward(self, x: Tensor, reference: Tensor | None = None) -> Tensor:
         size = self.size if reference is None else tuple(reference.shape[2:])
-        corners = None if self.mode == "nearest-exact" else False
-        if size is not None:
-            return F.interpolate(x, size, mode=self.mode, align_corners=corners)
-        assert self.scale is not None
-        wanted = tuple(math.floor(n * s) for n, s in zip(x.shape[2:], self.scale, strict=True))
-        return F.interpolate(x, wanted, mode=self.mode, align_corners=corners)
+        if size is None:
+            size = tuple(math.floor(n * s) for n, s in zip(x.shape[2:], self.scale or (), strict=True))
+        return F.interpolate(x, size, mode=self.mode, align_corners=None if self.mode.startswith("nearest") else False)
+
+    def extra_repr(self) -> str:
+        return f"{self.mode}, size={self.size}, scale={self.scale}"
 
 
 class Crop(nn.Module):
     """Cut the input to the height and width of the reference.
 
     Args:
-        corner: zero-based (row, column) of the cut; None for the centre (the odd pixel stays at the bottom and right).
+        corner: zero-based (row, column) of the cut; None for the centre (the odd pixel stays at the bottom and right,
+            which is unconfirmed).
     """
 
     def __init__(self, corner: tuple[int, int] | None) -> None:
@@ -147,60 +174,64 @@ class Crop(nn.Module):
         return x[:, :, row : row + height, column : column + width]
 
 
-class WordEmbedding(nn.Embedding):
-    """Vectors of words. Indices are MATLAB's, from 1: N,T,1 -> N,T,dimension."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.squeeze(-1).long() - 1)
+# Builders
 
 
-class PositionEmbedding(nn.Embedding):
-    """Vectors of the positions 1, 2, ... of a sequence: N,T,C -> N,T,dimension."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.weight[: x.shape[1]].expand(x.shape[0], -1, -1)
-
-
-class YOLOv2Transform(nn.Module):
-    """Turn a head's raw channels into IoU, box and class numbers.
-
-    Channels are grouped by quantity, anchors fastest: iou, x, y (sigmoid), w, h (exp), then the classes of every
-    anchor (softmax over the classes).
-    """
-
-    def __init__(self, anchors: int) -> None:
-        super().__init__()
-        self.anchors = anchors
-
-    def forward(self, x: Tensor) -> Tensor:
-        a = self.anchors
-        classes = x[:, 5 * a :].unflatten(1, (-1, a)).softmax(1).flatten(1, 2)
-        return torch.cat([x[:, : 3 * a].sigmoid(), x[:, 3 * a : 5 * a].exp(), classes], 1)
+def fully_connected(layer: Layer, given: Sequence[Activation]) -> nn.Module:
+    at, (outputs, inputs) = given[0], layer.learnables["Weights"].shape
+    bias = "Bias" in layer.learnables
+    if not at.spatial:
+        return nn.Linear(inputs, outputs, bias)
+    if None in at.spatial:
+        raise UnsupportedError(f"layer '{layer.name}' follows images of unknown size", "the order of its Weights depends on their height and width")
+    made = FullyConnected(inputs, outputs, bias)
+    made.first = 2 if at.over_time else 1
+    return made
 
 
-class PReLUOverTime(nn.PReLU):
-    """PReLU of sequences N,T,C with one slope a channel."""
+def concatenation(layer: Layer, given: Sequence[Activation]) -> nn.Module:
+    """Dim counts MATLAB's order (S.., C); the channels where the layer has none."""
+    at = given[0]
+    channels, dim = len(at.size), int(layer.properties.get("Dim") or len(at.size))
+    return Concatenation(1 + at.over_time + (0 if dim == channels else dim))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.transpose(1, 2)).transpose(1, 2)
+
+def spatial_dropout(layer: Layer, given: Sequence[Activation]) -> nn.Module:
+    return SpatialDropout(layer.properties["Probability"], given[0].over_time)
 
 
-class SelfAttention(nn.Module):
-    """Multi-head self-attention over N,T,C with MATLAB's separate query, key, value and output weights.
+def flatten(layer: Layer, given: Sequence[Activation]) -> nn.Module:
+    return Flatten(len(given[0].spatial), given[0].over_time)
 
-    softmax(Q K' / sqrt(channels of a head)) V, heads taken from consecutive channels, then the output weights.
-    """
 
-    def __init__(self, heads: int, causal: bool, dropout: float, **shapes: tuple[int, ...]) -> None:
-        super().__init__()
-        self.heads, self.causal, self.dropout = heads, causal, dropout
-        for name, shape in shapes.items():
-            self.register_parameter(name, nn.Parameter(torch.empty(shape)))
+def blocks(layer: Layer, given: Sequence[Activation]) -> nn.Module:
+    rows, columns = numbers(layer.properties["BlockSize"], 2)
+    if layer.row.torch == "SpaceToDepth":
+        return SpaceToDepth((rows, columns))
+    return DepthToSpace((rows, columns), str(layer.properties["Mode"]).lower())
 
-    def forward(self, x: Tensor) -> Tensor:
-        names = ("query", "key", "value")
-        q, k, v = (F.linear(x, self.get_parameter(f"{n}_weight"), self.get_parameter(f"{n}_bias")) for n in names)
-        q, k, v = (each.unflatten(-1, (self.heads, -1)).transpose(1, 2) for each in (q, k, v))
-        dropout = self.dropout if self.training else 0.0
-        y = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=self.causal)
-        return F.linear(y.transpose(1, 2).flatten(2), self.get_parameter("output_weight"), self.get_parameter("output_bias"))
+
+# (GeometricTransformMode, NearestRoundingMode) -> the mode of torch's interpolate that samples so
+NEAREST: Mapping[tuple[str, str], str] = {("half-pixel", "round"): "nearest-exact", ("asymmetric", "floor"): "nearest"}
+
+
+def resize(layer: Layer, given: Sequence[Activation]) -> nn.Module:
+    count, p = len(given[0].spatial), layer.properties
+    method, transform, rounding = str(p["Method"]), str(p["GeometricTransformMode"]), str(p["NearestRoundingMode"])
+    linear = method in ("bilinear", "trilinear") and transform == "half-pixel"
+    mode = method if linear else NEAREST.get((transform, rounding)) if method == "nearest" else None
+    if mode is None:
+        raise UnsupportedError(f"layer '{layer.name}' resizes by '{method}', '{transform}', rounding '{rounding}'", "no module of torch samples so")
+    scale, size = p.get("Scale"), p.get("OutputSize")
+    if isinstance(size, tuple) and any(math.isnan(n) for n in size):
+        raise UnsupportedError(f"layer '{layer.name}' keeps the aspect ratio", "how it rounds the other length is not known")
+    scales = None if scale is None else tuple(float(s) for s in (scale if isinstance(scale, tuple) else (scale,) * count))
+    return Resize(numbers(size, count) if size else None, scales, mode)
+
+
+def crop(layer: Layer, given: Sequence[Activation]) -> nn.Module:
+    """Location is [x y], counted from 1."""
+    location = layer.properties.get("Location")
+    if layer.properties.get("Mode") == "custom" and isinstance(location, tuple):
+        return Crop((int(location[1]) - 1, int(location[0]) - 1))
+    return Crop(None)

@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 from bridge.arrays import NDArray
 from bridge.errors import DifferenceError
 from bridge.modules.windows import PoolingWithIndices
-from bridge.network import Layer, Network
+from bridge.network import Network
 from bridge.tensors import given_sizes, tensors
 
 # Single precision rounds each operation to 6e-8 of its result; sums over thousands of terms in another order, layer
@@ -130,14 +130,16 @@ def count_equal_arrays(network: Network, model: fx.GraphModule) -> tuple[int, in
     for layer in network.layers:
         if layer.name not in names:
             continue
-        for local, array in _read_again(network, layer):
-            held = getattr(model.get_submodule(names[layer.name]), local, None)
-            if held is None and layer.row.build == "input_normalization":
+        module = model.get_submodule(names[layer.name])
+        held = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+        for each in tensors(layer, given_sizes(network, layer)):
+            if each.local not in held and layer.row.build == "input_normalization":
                 continue  # a statistic that this normalization does not use
             total += 1
-            equal += held is not None and np.array_equal(held.detach().cpu().numpy(), array, equal_nan=True)
+            equal += each.local in held and _is_equal(held[each.local].detach().cpu().numpy(), each.array.read())
     return equal, total
 
 
-def _read_again(network: Network, layer: Layer) -> list[tuple[str, NDArray]]:
-    return [(each.local, each.array.read().astype(np.float32)) for each in tensors(layer, given_sizes(network, layer))]
+def _is_equal(held: NDArray, array: NDArray) -> bool:
+    """Whether a tensor holds the array, in the tensor's precision: modules compute in single, as MATLAB does."""
+    return np.array_equal(held, array.astype(held.dtype), equal_nan=held.dtype.kind == "f")

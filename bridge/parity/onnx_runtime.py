@@ -19,22 +19,34 @@ from bridge.network import Network
 ORACLE = "onnxruntime"
 
 
-def sample_inputs(network: Network, seed: int = 0, batch: int = 1) -> list[NDArray]:
-    """Return seeded inputs in torch's layout, uniform over each input's own range (0..1 where the file tells none)."""
+def sample_inputs(network: Network, seed: int = 0, batch: int | None = None) -> list[NDArray]:
+    """Return seeded inputs in torch's layout, uniform over each input's own range (0..1 where the file tells none).
+
+    Args:
+        network: what they are for.
+        seed: of the random numbers.
+        batch: the number of observations; else the one the file fixes, or two of a sequence and one of an image.
+    """
     rng = np.random.default_rng(seed)
     samples = []
     for contract in contracts(network):
-        size = network.sizes[contract.name][0]
+        size, p = network.sizes[contract.name][0], network.layers[contract.name].properties
         lengths = [n or 8 for n in size.size]
-        shape = [lengths[-1], *lengths[:-1]] if size.format != "?" else lengths
+        shape = [lengths[-1], *lengths[:-1]]
         shape = [7, *shape] if size.over_time else shape
+        shape = [n or 8 for n in p["Shape"][1:]] if "Shape" in p else shape  # of an input that is no MATLAB layer's
         low, high = (contract.low, contract.high) if contract.low is not None and contract.high is not None else (0.0, 1.0)
-        samples.append(rng.uniform(low, high, (batch, *shape)).astype(np.float32))
+        count = batch or network.source.batch or (2 if size.over_time else 1)
+        sample = rng.uniform(low, high, (count, *shape) if "Shape" not in p or p["Shape"] else ())
+        kind = np.dtype(p.get("Type", "float32"))
+        samples.append(sample.astype(kind) if kind.kind == "f" else np.asarray(sample < 0.5, kind))
     return samples
 
 
 def run(path: Path, inputs: Sequence[NDArray], values: Sequence[str]) -> dict[str, NDArray]:
     """Run an .onnx file and return the named values.
+
+    Sequences stand T, N, C in the files that MATLAB writes; here they go in and come out N, T, C, as in torch.
 
     Args:
         path: the file.
@@ -52,6 +64,11 @@ def run(path: Path, inputs: Sequence[NDArray], values: Sequence[str]) -> dict[st
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
     model = accepted(onnx.load(path))
+    time_first = model.producer_name.startswith("MATLAB")
+
+    def turned(value: NDArray) -> NDArray:
+        return value.swapaxes(0, 1) if time_first and value.ndim == 3 else value
+
     known = {output for node in model.graph.node for output in node.output}
     declared = {output.name for output in model.graph.output}
     wanted = [name for name in dict.fromkeys(values) if name in known]
@@ -62,10 +79,10 @@ def run(path: Path, inputs: Sequence[NDArray], values: Sequence[str]) -> dict[st
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         weights = {tensor.name for tensor in model.graph.initializer}
         names = [each.name for each in session.get_inputs() if each.name not in weights]
-        results = session.run(wanted, dict(zip(names, inputs, strict=True)))
+        results = session.run(wanted, dict(zip(names, map(turned, inputs), strict=True)))
     except Exception as error:  # onnxruntime's errors share no base of their own
         raise UnsupportedError("onnxruntime does not run this file", str(error).splitlines()[0], "pass --no-check to import it unproven") from error
-    return {name: np.asarray(result) for name, result in zip(wanted, results, strict=True)}
+    return {name: turned(np.asarray(result)) for name, result in zip(wanted, results, strict=True)}
 
 
 def accepted(model: Any) -> Any:
@@ -84,11 +101,12 @@ def _repair_opset6(model: Any) -> None:
     """Drop attributes of opset 6, and flatten what a Gemm gets in four dimensions, as its rank asks."""
     from onnx import helper
 
+    _spread_slopes(model)
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     nodes: list[Any] = []
     two_dimensional: set[str] = set()
     for node in model.graph.node:
-        for name in ("consumed_inputs", "is_test", "spatial", "broadcast"):
+        for name in ("consumed_inputs", "is_test", "spatial", "broadcast", "output_sequence"):
             for attribute in [each for each in node.attribute if each.name == name]:
                 node.attribute.remove(attribute)
         if node.op_type == "Gemm" and node.input[0] not in two_dimensional and node.input[0] not in weights:
@@ -105,6 +123,20 @@ def _repair_opset6(model: Any) -> None:
             dims = output.type.tensor_type.shape.dim
             while len(dims) > 2:
                 del dims[-1]
+
+
+def _spread_slopes(model: Any) -> None:
+    """Give the slopes of a PRelu, one for each channel, the ones behind it with which they reach the channels since opset 7."""
+    from onnx import helper, shape_inference
+
+    read = {node.input[0]: node for node in model.graph.node if node.op_type == "PRelu"}
+    for value in (*model.graph.input, *(shape_inference.infer_shapes(model).graph.value_info if read else ())):
+        spatial = len(value.type.tensor_type.shape.dim) - 2
+        if value.name in read and spatial > 0:
+            node = read[value.name]
+            unsqueeze = helper.make_node("Unsqueeze", [node.input[1]], [f"{node.input[1]}_spread"], axes=[*range(1, 1 + spatial)])
+            model.graph.node.insert(0, unsqueeze)
+            node.input[1] = unsqueeze.output[0]
 
 
 def _rename_unpooling(model: Any) -> None:

@@ -50,7 +50,7 @@ class Proof:
                 parts.append(f"FIRST DIVERGENCE from {self.comparison.oracle} at {shown.layer}: {shown.max_abs:.1e} (allowed {FLOAT32:.0e} of its range)")
             elif shown is not None:
                 outputs = self.comparison.layers[-1]
-                layers = len(self.comparison.layers)
+                layers = len({each.layer for each in self.comparison.layers})
                 parts.append(f"outputs equal to {self.comparison.oracle} to {outputs.max_abs:.1e}")
                 parts.append(f"{layers} layers to {shown.relative:.1e} of their range")
         elif self.missing:
@@ -64,14 +64,15 @@ def prove(network: Network, model: fx.GraphModule) -> Proof:
     The module is left in the mode it was in.
     """
     equal, total = count_equal_arrays(network, model)
-    joined = next((note.split(": ")[0].removeprefix("joined with ") for note in network.notes if note.startswith("joined with ")), "")
     comparison, missing = None, ""
-    if network.source.format == "onnx":
+    if network.source.format == "onnx" and not Path(network.source.path).is_file():
+        missing = f"outputs not compared: {network.source.path} is no longer there"
+    elif network.source.format == "onnx":
         try:
             comparison = against_onnxruntime(network, model)
         except UnsupportedError as error:
             missing = f"outputs not compared: {error.error} ({error.cause})"
-    return Proof(equal, total, network.source.path, joined, comparison, missing)
+    return Proof(equal, total, network.source.path, network.source.factors, comparison, missing)
 
 
 def against_onnxruntime(network: Network, model: fx.GraphModule) -> Comparison:

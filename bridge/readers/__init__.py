@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
+import struct
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from bridge.errors import UnreadableError, UsageError
+from bridge.errors import UnreadableError, UsageError, reading
 from bridge.mapping import Mappings, layer_mappings
 from bridge.network import Network
 
 PROTOBUF_STARTS = (0x08, 0x12, 0x1A, 0x22, 0x2A, 0x32, 0x3A, 0x42, 0x72)  # first byte of an ONNX model: the key of one of its fields
+FORMS = "a network comes as .onnx, .mat or a saved folder"
 KNOWN = {b"\x89PNG": "a PNG image", b"\xff\xd8\xff": "a JPEG image", b"PK\x03\x04": "a zip archive", b"%PDF": "a PDF document", b"\x1f\x8b": "a gzip archive"}
 
 
@@ -34,21 +37,27 @@ def load(
 
     Raises:
         UnreadableError: the file is damaged or holds no network.
-        UsageError: the call makes no sense, or a file does not exist.
+        UnsupportedError: it is sound and holds something that cannot be read.
+        UsageError: the call makes no sense, a file does not exist, or there is not one class name for each output.
         DifferenceError: `factors` holds another network.
     """
     path = Path(path)
     tables = layer_mappings() if mappings is None else layer_mappings().extended(mappings)
     network = _read(path, tables, variable)
-    if factors is None and network.source.format == "onnx":
+    if factors is None and network.source.format == "onnx" and path.is_file():
         beside = path.with_name(path.stem + ".bridge.mat")
         factors = beside if beside.is_file() else None
     if factors is not None:
         from bridge.readers.join import join
 
-        network = join(network, _read(Path(factors), tables, None))
+        holder = _read(Path(factors), tables, None)
+        if network.source.format != "onnx" or holder.source.format == "onnx":
+            hint = "name the .onnx first, and the .mat after --factors"
+            raise UsageError(f"{path} cannot take factors from {factors}", "an .onnx holds none, its .mat does", hint)
+        network = join(network, holder)
     if classes is not None:
         network = replace(network, classes=_classes(classes))
+        _require_one_for_each_output(network)
     return network
 
 
@@ -60,10 +69,12 @@ def kind_of(path: Path) -> str:
     """
     if path.is_dir():
         if not (path / "network.json").is_file():
-            raise UnreadableError(f"{path} is a folder without network.json", "a saved network is a folder that `bridge import -o` wrote", "name the file itself")
+            cause = "a saved network is a folder that `bridge import -o` wrote"
+            raise UnreadableError(f"{path} is a folder without network.json", cause, "name the file itself")
         return "folder"
-    if not path.exists():
-        raise UsageError(f"{path} does not exist", "there is no such file or folder", "check the name")
+    if not path.is_file():
+        what = "is no file" if path.exists() else "does not exist"
+        raise UsageError(f"{path} {what}", FORMS, "check the name")
     with path.open("rb") as stream:
         head = stream.read(520)
     if not head:
@@ -73,33 +84,50 @@ def kind_of(path: Path) -> str:
     for start, name in KNOWN.items():
         if head.startswith(start):
             raise UnreadableError(f"{path} is {name}", "it is no network file", "name the .onnx or .mat file")
-    if head[:4] in (b"\0\0\0\0", b"\x0a\0\0\0", b"\x14\0\0\0", b"\x1e\0\0\0", b"\0\0\x03\xe8") and len(head) > 20 and head[1:3] == b"\0\0":
-        raise UnreadableError(f"{path} is a version 4 .mat file", "that format holds matrices only, no networks", "save('net.mat', 'net') writes today's format")
+    if _is_version_4(head):
+        cause = "that format holds matrices only, no networks"
+        raise UnreadableError(f"{path} is a version 4 .mat file", cause, "save('net.mat', 'net') writes today's format")
     if head[0] in PROTOBUF_STARTS and not _is_text(head):
         return "onnx"
     what = "text" if _is_text(head) else "of no format that is known here"
-    raise UnreadableError(f"{path} is {what}", "a network comes as .onnx, .mat or a saved folder", "export it with exportONNXNetwork, or save('net.mat', 'net')")
+    raise UnreadableError(f"{path} is {what}", FORMS, "export it with exportONNXNetwork, or save('net.mat', 'net')")
 
 
 def _is_text(head: bytes) -> bool:
-    return all(byte >= 0x20 or byte in b"\t\n\r\f" for byte in head[:256])
+    try:
+        text, _ = codecs.utf_8_decode(head[:256], "strict", False)
+    except UnicodeDecodeError:
+        return False
+    return all(each.isprintable() or each.isspace() for each in text)
+
+
+def _is_version_4(head: bytes) -> bool:
+    """Whether a file starts with a version 4 array: type (its digits: byte order, 0, precision, kind), size, complexity, length of the name."""
+    if len(head) < 20:
+        return False
+    for order, thousands in (("<", 0), (">", 1)):
+        kind, rows, columns, is_complex, length = struct.unpack(order + "5i", head[:20])
+        if kind - 1000 * thousands in range(60) and kind % 10 < 3 and rows >= 0 and columns >= 0 and is_complex in (0, 1) and 0 < length <= 64:
+            return True
+    return False
 
 
 def _read(path: Path, tables: Mappings, variable: str | None) -> Network:
-    kind = kind_of(path)
-    if variable is not None and kind != "mat":
-        raise UsageError(f"{path} has no variables", "--variable chooses among the networks of a .mat file")
-    if kind == "onnx":
-        from bridge.readers import onnx
+    with reading(str(path)):
+        kind = kind_of(path)
+        if variable is not None and kind != "mat":
+            raise UsageError(f"{path} has no variables", "--variable chooses among the networks of a .mat file")
+        if kind == "onnx":
+            from bridge.readers import onnx
 
-        return onnx.load(path, tables)
-    if kind == "mat":
-        from bridge.readers.mat import networks
+            return onnx.load(path, tables)
+        if kind == "mat":
+            from bridge.readers.mat import networks
 
-        return networks.load(path, tables, variable)
-    from bridge.readers import folder
+            return networks.load(path, tables, variable)
+        from bridge.readers import folder
 
-    return folder.load(path, tables)
+        return folder.load(path, tables)
 
 
 def _classes(classes: str | Path | Iterable[str]) -> tuple[str, ...]:
@@ -108,10 +136,23 @@ def _classes(classes: str | Path | Iterable[str]) -> tuple[str, ...]:
     path = Path(classes)
     if not path.is_file():
         raise UsageError(f"{path} does not exist", "--classes takes a text file with one name a line, or a .mat")
-    with path.open("rb") as stream:
-        is_mat = stream.read(6) == b"MATLAB"
-    if is_mat:
-        from bridge.readers.mat import networks
+    with reading(str(path)):
+        with path.open("rb") as stream:
+            is_mat = stream.read(6) == b"MATLAB"
+        if is_mat:
+            from bridge.readers.mat.classes import class_names
 
-        return networks.class_names(path)
-    return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+            return class_names(path)
+        return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+
+
+def _require_one_for_each_output(network: Network) -> None:
+    """Raise UsageError unless an output of the network has as many channels as there are class names; a detector's has more."""
+    names, channels = len(network.classes or ()), []
+    for output in network.outputs:
+        layer, port = (output, "") if network.layers.has(output) else output.rsplit("/", 1)
+        channels.append(network.sizes[layer][network.layers[layer].outputs.index(port) if port else 0].channels)
+    if network.detector is None and None not in channels and names not in channels:
+        counts = ", ".join(map(str, channels))
+        hint = "list one name for each output, in MATLAB's order"
+        raise UsageError(f"{names} class names for {counts} outputs", "the network gives one number for each class", hint)

@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
 
-from bridge.arrays import Array
-from bridge.errors import UnreadableError
+from bridge.arrays import Array, NDArray, watch
+from bridge.errors import UnreadableError, reading
 from bridge.mapping import LayerRow, Mappings
 from bridge.network import Connection, Layer, LayerList, Learnable, Network, Source, unknown_row
 from bridge.tensors import given_sizes, tensors, with_tensors
+from bridge.writers.folder import SCHEMA, sha256
 
-SCHEMA = "bridge.network/1"
+# The form of network.json: a type, [the form of each item], {str: the form of each value}, a mapping of exactly these
+# keys, or a tuple of alternatives. docs/network.schema.json says the same for other programs.
+FACTOR = (int, float, [(int, float)])
+LEARNABLE = {"size": [int], "learn_rate_factor": FACTOR, "l2_factor": FACTOR, "assumed": bool, "initializer": (str, NoneType)}
+LAYER = {
+    "name": str, "kind": str, "class": str, "properties": {str: object}, "inputs": [str], "outputs": [str], "learnables": {str: LEARNABLE},
+    "state": {str: [int]},
+}  # fmt: skip
+SOURCE = {
+    "path": str, "format": str, "producer": str, "release": str, "opset": (int, NoneType), "batch": (int, NoneType), "factors": str, "sha256": str,
+    "values": {str: str},
+}  # fmt: skip
+NETWORK = {
+    "schema": str, "bridge": str, "kind": str, "source": SOURCE, "inputs": [str], "outputs": [str], "classes": ([str], NoneType), "notes": [str],
+    "layers": [LAYER], "connections": [[str]], "training_options": ({str: object}, NoneType), "training_info": ({str: object}, NoneType),
+    "detector": ({str: object}, NoneType), "tensors_sha256": str,
+}  # fmt: skip
+DTYPES = {
+    "F32": "f4", "F64": "f8", "F16": "f2", "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1", "U64": "u8", "U32": "u4", "U16": "u2", "U8": "u1", "BOOL": "?",
+}  # fmt: skip
+NUMBERS = {"inf": np.inf, "-inf": -np.inf, "nan": np.nan}  # what JSON cannot write as a number
 
 
 def load(folder: Path, tables: Mappings) -> Network:
@@ -24,14 +47,34 @@ def load(folder: Path, tables: Mappings) -> Network:
     Raises:
         UnreadableError: a file is missing, damaged, or not the one that was saved with the other.
     """
-    try:
+    with reading(f"{folder / 'network.json'}"):
         facts = json.loads((folder / "network.json").read_text(encoding="utf-8"))
-        if facts["schema"] != SCHEMA:
-            raise UnreadableError(f"{folder} has the schema {facts['schema']!r}", f"this version reads {SCHEMA}", "import the network again")
+        if isinstance(facts, dict) and facts.get("schema") != SCHEMA:
+            raise UnreadableError(f"{folder} has the schema {facts.get('schema')!r}", f"this version reads {SCHEMA}", "import the network again")
+        _require(facts, NETWORK, f"{folder / 'network.json'}")
         network = _network(facts, tables, folder)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UnreadableError(f"{folder}/network.json is damaged", f"{type(error).__name__}: {error}", "import the network again") from error
-    return _with_arrays(network, folder / "model.safetensors")
+    return _with_arrays(network, folder / "model.safetensors", facts["tensors_sha256"])
+
+
+def _require(value: Any, form: Any, where: str) -> None:
+    """Raise UnreadableError, naming the place, unless a JSON value has the form."""
+    alternatives = form if isinstance(form, tuple) else (form,)
+    form = next((each for each in alternatives if each is object or type(value) is (each if isinstance(each, type) else type(each))), None)
+    if form is None:
+        raise _damaged(where, f"it is {str(value)[:40]!r}, a {type(value).__name__}")
+    if isinstance(form, list):
+        for index, item in enumerate(value):
+            _require(item, form[0], f"{where}[{index}]")
+    elif isinstance(form, dict):
+        forms = dict.fromkeys(value, form[str]) if str in form else form
+        if forms.keys() != value.keys():
+            raise _damaged(where, f"it has the keys {', '.join(value)}, not {', '.join(forms)}")
+        for key, item in value.items():
+            _require(item, forms[key], f"{where}.{key}")
+
+
+def _damaged(where: str, found: str) -> UnreadableError:
+    return UnreadableError(f"{where} is damaged", found, "import the network again")
 
 
 def _network(facts: Mapping[str, Any], tables: Mappings, folder: Path) -> Network:
@@ -53,9 +96,12 @@ def _network(facts: Mapping[str, Any], tables: Mappings, folder: Path) -> Networ
 
 def _layer(facts: Mapping[str, Any], tables: Mappings) -> Layer:
     kind = facts["kind"]
-    row = tables.by_class(facts["class"]) or tables.by_class(kind) or _other_row(kind, facts)
+    known = tables.by_class(facts["class"] or kind)
+    if known is not None and known.name != kind:
+        raise _damaged(f"layer '{facts['name']}'", f"it is a {kind} and a {known.name}")
+    row = known or _other_row(kind, facts)
     learnables = {
-        name: Learnable(_absent(each["size"]), _factor(each["learn_rate_factor"]), _factor(each["l2_factor"]), each["assumed"], each["initializer"])
+        name: Learnable(_absent(each["size"]), _tuples(each["learn_rate_factor"]), _tuples(each["l2_factor"]), each["assumed"], each["initializer"])
         for name, each in facts["learnables"].items()
     }
     state = {name: _absent(size) for name, size in facts["state"].items()}
@@ -67,36 +113,36 @@ def _other_row(kind: str, facts: Mapping[str, Any]) -> LayerRow:
     if kind == "onnx:Input":
         return LayerRow(kind, (), "", torch="Identity", size="from_file", evidence="documented", inputs=())
     if kind.startswith("onnx:"):
-        return LayerRow(kind, (), "", (kind.removeprefix("onnx:"),), "onnx2torch", "foreign", "from_file", evidence="documented")
+        operator = (kind.removeprefix("onnx:"),)
+        return LayerRow(kind, (), "", onnx=operator, torch="onnx2torch", build="foreign", size="from_file", evidence="documented")
     return unknown_row(facts["class"] or kind)
-
-
-def _factor(value: Any) -> Any:
-    return tuple(float(each) for each in value) if isinstance(value, list) else float(value)
 
 
 def _tuples(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _tuples(item) for key, item in value.items()}
+    if isinstance(value, str):
+        return NUMBERS.get(value, value)
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
 def _absent(size: list[int]) -> Array:
     """A place for an array of known size that is not found yet."""
-    shape = tuple(int(n) for n in size)
-    if any(n < 0 for n in shape):
-        raise ValueError(f"a size of {shape}")
+    shape = tuple(size)
+    if min(shape, default=0) < 0:
+        raise _damaged("a size in network.json", f"it is {shape}")
     return Array(shape, np.dtype(np.float32), lambda: np.zeros(shape, np.float32), shape)
 
 
-def _with_arrays(network: Network, path: Path) -> Network:
+def _with_arrays(network: Network, path: Path, digest: str) -> Network:
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
         raise UnreadableError(f"{path} is missing", "the weights of a saved network lie in it", "copy the whole folder, or import the network again")
+    require = _requirement(path, digest)
     try:
         file = safe_open(path, framework="numpy")
-        held = {key: _stored(file, key) for key in file.keys()}  # noqa: SIM118 (it is no mapping)
+        held = {key: _stored(file, key, require) for key in file.keys()}  # noqa: SIM118 (it is no mapping)
     except (SafetensorError, OSError) as error:
         raise UnreadableError(f"{path} is damaged", str(error), "copy or import the network again") from error
     changed = {}
@@ -105,17 +151,46 @@ def _with_arrays(network: Network, path: Path) -> Network:
         expected = {each.local: each.array.shape for each in tensors(layer, given)}
         values = {}
         for local, shape in expected.items():
-            array = held.get(f"{layer.name}.{local}")
+            array = held.pop(f"{layer.name}.{local}", None)
             if array is None or array.shape != shape:
                 found = "is not there" if array is None else f"has shape {array.shape}"
-                raise UnreadableError(f"{path} is not the one saved with network.json: '{layer.name}.{local}' {found}", f"its shape should be {shape}", "import the network again")
+                raise _of_another(path, f"'{layer.name}.{local}' {found}, its shape should be {shape}")
             values[local] = array
         changed[layer.name] = with_tensors(layer, given, values)
+    if held:
+        raise _of_another(path, f"it holds {', '.join(list(held)[:5])}, of no layer")
     return network.with_layers(changed)
 
 
-def _stored(file: Any, key: str) -> Array:
+def _of_another(path: Path, difference: str) -> UnreadableError:
+    return UnreadableError(f"{path} is not the one saved with network.json", difference, "copy the whole folder, or import the network again")
+
+
+def _requirement(path: Path, digest: str) -> Callable[[], None]:
+    """Return a check that a file is still the one that was saved; it is hashed when its first array is read."""
+    unchanged = watch(path)
+
+    @cache
+    def saved() -> bool:
+        return sha256(path) == digest
+
+    def check() -> None:
+        unchanged()
+        if not saved():
+            raise _of_another(path, "its sha256 differs")
+
+    return check
+
+
+def _stored(file: Any, key: str, require: Callable[[], None]) -> Array:
     part = file.get_slice(key)
-    shape = tuple(part.get_shape())
-    dtype = np.dtype({"F32": "f4", "F64": "f8", "F16": "f2", "I64": "i8", "I32": "i4", "U8": "u1", "I8": "i1", "BOOL": "?"}[part.get_dtype()])
-    return Array(shape, dtype, lambda: file.get_tensor(key), shape)
+    shape, name = tuple(part.get_shape()), part.get_dtype()
+    if name not in DTYPES:
+        raise UnreadableError(f"tensor '{key}' has the type {name}", f"a network is saved in {', '.join(DTYPES)}", "import the network again")
+
+    def load() -> NDArray:
+        require()
+        value: NDArray = file.get_tensor(key)
+        return value
+
+    return Array(shape, np.dtype(DTYPES[name]), load, shape)

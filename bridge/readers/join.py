@@ -24,7 +24,13 @@ def join(onnx: Network, mat: Network) -> Network:
     Raises:
         DifferenceError: a layer is missing on one side, or an array differs; the layer and the difference are named.
     """
-    ours = {mangled(layer.name): layer for layer in mat.layers if not layer.row.is_output}
+    computing = [layer for layer in mat.layers if not layer.row.is_output]
+    ours = {mangled(layer.name): layer for layer in computing}
+    for layer in computing:
+        twin = ours[mangled(layer.name)]
+        if twin is not layer:
+            shared = f"both are '{mangled(layer.name)}' in an .onnx"
+            raise DifferenceError(f"layers '{layer.name}' and '{twin.name}' cannot be told apart", shared, "rename one in MATLAB and export again")
     theirs = {layer.name: layer for layer in onnx.layers}
     hint = f"{mat.source.path} is of another network, or was trained on after the export"
     for name, layer in theirs.items():
@@ -42,7 +48,7 @@ def join(onnx: Network, mat: Network) -> Network:
         values.update({key.replace(name, layer.name, 1): value for key, value in onnx.source.values.items() if key == name or key.startswith(name + "/")})
     notes = [note for note in onnx.notes if "cannot tell them apart" not in note]
     proof = f"joined with {mat.source.path}: weights equal bit for bit, {proven} of {proven}"
-    return replace(mat, source=replace(onnx.source, values=values), notes=(*notes, *mat.notes, proof))
+    return replace(mat, source=replace(onnx.source, values=values, factors=mat.source.path), notes=(*notes, *mat.notes, proof))
 
 
 def _require_equal(layer: Layer, other: Layer, hint: str) -> int:
@@ -50,13 +56,15 @@ def _require_equal(layer: Layer, other: Layer, hint: str) -> int:
     pairs += [(name, array, other.state.get(name)) for name, array in layer.state.items() if name in other.state]
     for name, a, b in pairs:
         if b is None:
-            raise DifferenceError(f"{name} of layer '{layer.name}' is not in the .onnx", "", hint)
-        mine, its = _comparable(layer, a), _comparable(other, b)
+            raise DifferenceError(f"{name} of layer '{layer.name}' is not in the .onnx", f"there it has {', '.join(other.learnables) or 'none'}", hint)
+        mine, its = _comparable(layer, a).reshape(-1), _comparable(other, b).reshape(-1)
         if mine.size != its.size:
-            raise DifferenceError(f"{name} of layer '{layer.name}' has {mine.size:,} values, in the .onnx {its.size:,}", "", hint)
-        if not np.array_equal(mine.reshape(-1), its.reshape(-1), equal_nan=True):
-            difference = float(np.nanmax(np.abs(mine.reshape(-1).astype(np.float64) - its.reshape(-1))))
-            raise DifferenceError(f"{name} of layer '{layer.name}' differs from the .onnx by up to {difference:.3g}", "", hint)
+            raise DifferenceError(f"{name} of layer '{layer.name}' has {mine.size:,} values, in the .onnx {its.size:,}", hint=hint)
+        if not np.array_equal(mine, its, equal_nan=True):
+            differing = (mine != its) & ~(np.isnan(mine) & np.isnan(its))
+            largest = float(np.max(np.abs(mine[differing].astype(np.float64) - its[differing])))
+            difference = f"{np.count_nonzero(differing):,} of {mine.size:,} values are not the same"
+            raise DifferenceError(f"{name} of layer '{layer.name}' differs from the .onnx by up to {largest:.3g}", difference, hint)
     return len(pairs)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +35,7 @@ def write_folder(target: Path, write: Callable[[Path], None], *, replaceable: Ca
         UsageError: the target exists and is not `replaceable`, or cannot be written.
     """
     if target.exists() and not replaceable(target):
-        raise UsageError(f"{target} exists and is no saved network", "it is left as it is", "choose another folder")
+        raise UsageError(f"{target} exists and is no saved network, or holds other files too", "it is left as it is", "choose another folder")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
@@ -45,7 +44,7 @@ def write_folder(target: Path, write: Callable[[Path], None], *, replaceable: Ca
             write(made)
             if target.exists():
                 os.replace(target, Path(folder) / "old")
-            shutil.move(made, target)
+            os.replace(made, target)
     except OSError as error:
         raise UsageError(f"cannot write {target}", str(error), "check the folder, its permissions and the space left") from error
     return target

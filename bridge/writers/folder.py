@@ -15,11 +15,14 @@ from typing import Any
 import numpy as np
 
 from bridge import __version__
+from bridge.errors import UnsupportedError, printable
 from bridge.network import Layer, Network
 from bridge.tensors import given_sizes, tensors
 from bridge.writers.atomic import write_folder
 
 SCHEMA = "bridge.network/1"
+FILES = {"network.json", "model.safetensors", "README.md"}
+START = b'{\n "schema": "bridge.network/'
 
 
 def save(network: Network, folder: str | Path) -> Path:
@@ -28,6 +31,7 @@ def save(network: Network, folder: str | Path) -> Path:
     Raises:
         UsageError: the folder holds something else, or cannot be written.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     stored = replace(network.source, sha256=network.source.sha256 or sha256(Path(network.source.path)))
@@ -35,12 +39,24 @@ def save(network: Network, folder: str | Path) -> Path:
 
     def write(target: Path) -> None:
         arrays = state_arrays(network)
-        save_file(arrays, target / "model.safetensors", metadata={"format": "pt"})
+        try:
+            save_file(arrays, target / "model.safetensors", metadata={"format": "pt"})
+        except SafetensorError as error:  # its word for a full disk
+            raise OSError(str(error)) from error
         facts = {**to_json(network), "tensors_sha256": sha256(target / "model.safetensors")}
-        (target / "network.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        (target / "README.md").write_text(readme(network), encoding="utf-8")
+        # names may hold what UTF-8 cannot: a backslash escape is also JSON's own way to write it
+        (target / "network.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", errors="backslashreplace")
+        (target / "README.md").write_text(readme(network), encoding="utf-8", errors="backslashreplace")
 
-    return write_folder(Path(folder), write, replaceable=lambda path: (path / "network.json").is_file())
+    return write_folder(Path(folder), write, replaceable=is_saved_network)
+
+
+def is_saved_network(path: Path) -> bool:
+    """Whether a path is a folder that `save` wrote, with nothing else in it."""
+    if not path.is_dir() or {each.name for each in path.iterdir()} - FILES or not (path / "network.json").is_file():
+        return False
+    with (path / "network.json").open("rb") as stream:
+        return stream.read(len(START)) == START
 
 
 def sha256(path: Path) -> str:
@@ -56,7 +72,10 @@ def state_arrays(network: Network) -> dict[str, Any]:
     arrays = {}
     for layer in network.layers:
         for each in tensors(layer, given_sizes(network, layer)):
-            arrays[f"{layer.name}.{each.local}"] = np.ascontiguousarray(each.array.read())
+            key = f"{layer.name}.{each.local}"
+            if key in arrays:
+                raise UnsupportedError(f"two tensors would be named '{key}'", "dots in layer names can make them alike", "rename a layer in MATLAB")
+            arrays[key] = np.ascontiguousarray(each.array.read())
     return arrays
 
 
@@ -125,4 +144,4 @@ def readme(network: Network) -> str:
     if network.notes:
         lines += ["", "## Notes", "", *(f"- {note}" for note in network.notes)]
     lines += ["", "## Use", "", "```python", "import bridge", "", 'model = bridge.load(".").to_torch()', "```", ""]
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))

@@ -89,7 +89,7 @@ def _normalization(fields: Mapping[str, Any]) -> str:
 
 
 def _learnables(row: LayerRow, fields: Mapping[str, Any]) -> list[tuple[str, Learnable | None]]:
-    names = row.learnables or {key: None for key, value in fields.items() if isinstance(value, dict) and "LearnRateFactor" in value}
+    names = list(row.learnables) or [key for key, value in fields.items() if isinstance(value, dict) and "LearnRateFactor" in value]
     return [(name, _learnable(name, fields, row)) for name in names]
 
 

@@ -7,16 +7,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bridge.errors import UnreadableError, UnsupportedError, UsageError
 from bridge.mapping import Mappings
-from bridge.network import Connection, Layer, LayerList, Network, Source, nearest
-from bridge.readers.mat import hdf5, shallow, structs, v5
+from bridge.network import Connection, LayerList, Network, Source, nearest
+from bridge.readers.mat import hdf5, nested, shallow, structs, v5
+from bridge.readers.mat.assembly import assemble, chain, connect
 from bridge.readers.mat.layers import layer_from, plain
 from bridge.readers.mat.objects import Object, Objects
 from bridge.readers.mat.v5 import Cell
 
 NETWORKS = ("SeriesNetwork", "DAGNetwork", "dlnetwork", "nnet.cnn.LayerGraph")
 OPTIONS_PREFIX = "nnet.cnn.TrainingOptions"
+MOST_NOTES = 5_000
 UNTRUSTED_V73 = "no .mat v7.3 written by MATLAB itself has been compared with this reader yet"
 
 
@@ -115,13 +119,21 @@ def load(path: Path, tables: Mappings, variable: str | None = None) -> Network:
     name = choose(held, variable)
     notes = [UNTRUSTED_V73] if held.format == "mat v7.3" else []
     network = network_from(held.networks[name], held, tables, notes)
-    options = next(iter(held.options.values()), None)
+    options, log = (_first(what, found, notes) for what, found in (("training options", held.options), ("training logs", held.logs)))
+    if options is not None:
+        options = {key: plain(value) for key, value in options.items()}
     return replace(
         network,
         notes=(*network.notes, *notes),
-        training_options={key: plain(value) for key, value in options.items()} if options and network.training_options is None else network.training_options,
-        training_info=next(iter(held.logs.values()), network.training_info),
+        training_options=network.training_options or options,
+        training_info=network.training_info or log,
     )
+
+
+def _first(what: str, found: Mapping[str, Mapping[str, Any]], notes: list[str]) -> Mapping[str, Any] | None:
+    if len(found) > 1:
+        notes.append(f"the file holds {len(found)} {what}, {', '.join(found)}; the first is taken")
+    return next(iter(found.values()), None)
 
 
 def choose(held: Contents, variable: str | None) -> str:
@@ -142,17 +154,18 @@ def choose(held: Contents, variable: str | None) -> str:
     return next(iter(held.networks))
 
 
-def network_from(value: Any, held: Contents, tables: Mappings, notes: list[str]) -> Network:
-    """Make a `Network` of a network variable's value."""
+def network_from(value: Any, held: Contents, tables: Mappings, notes: list[str], within: tuple[str, ...] = ()) -> Network:
+    """Make a `Network` of a network variable's value; `within` names the network layers it lies in."""
+    if len(within) > v5.DEEPEST:
+        raise v5.damaged(f"more than {v5.DEEPEST} levels of networks")
     source = Source(str(held.path), held.format, "MATLAB")
     if isinstance(value, dict):
         read = structs.network_from if structs.is_struct_form(value) else shallow.network_from
         return read(value, source, tables)
-    if isinstance(value, Object) and is_network(value.properties.get("Network")):
+    if isinstance(value, Object) and not _is_layer(value) and is_network(value.properties.get("Network")):
         return _with_detector(network_from(value.properties["Network"], held, tables, notes), value)
-    if isinstance(value, Cell) or (isinstance(value, Object) and _is_layer(value)):
-        saved, kind, fields = (value if isinstance(value, Cell) else [value]), "Layers", {}
-    else:
+    saved, kind, fields = value, "Layers", {}
+    if isinstance(value, Object) and not _is_layer(value):
         kind, fields = value.class_name.rpartition(".")[2], value.properties
         graph = fields.get("LayerGraph")
         inner = graph.properties if isinstance(graph, Object) else fields
@@ -161,17 +174,33 @@ def network_from(value: Any, held: Contents, tables: Mappings, notes: list[str])
     saved = [saved] if isinstance(saved, Object) else saved
     if not isinstance(saved, list) or not saved or not all(isinstance(each, Object) for each in saved):
         raise UnreadableError(f"{held.path}: the {kind} holds no layers", "its object data is damaged or of an unknown version", "save it again")
-    layers = LayerList(layer_from(each, tables, notes) for each in saved)
+    layers, blocks = _layers(saved, held, tables, notes, within)
     table = fields.get("Connections")
     connections = connections_from(table, layers) if isinstance(table, Object) else chain(layers)
     names = plain(fields.get("OutputNames"))
-    return assemble(kind, layers, connections, source, outputs=names if isinstance(names, tuple) else None)
+    outputs = names if isinstance(names, tuple) else ()
+    if blocks:
+        layers, connections, outputs = nested.expanded(layers, connections, outputs, blocks)
+    return assemble(kind, layers, connections, source, outputs=outputs)
 
 
-def chain(layers: LayerList) -> tuple[Connection, ...]:
-    """Connect each layer to the next, as a SeriesNetwork does."""
-    pairs = zip(layers, layers[1:], strict=False)
-    return tuple(Connection(a.name, b.name, a.outputs[0], b.inputs[0]) for a, b in pairs if a.outputs and b.inputs)
+def _layers(
+    saved: list[Object], held: Contents, tables: Mappings, notes: list[str], within: tuple[str, ...]
+) -> tuple[LayerList, dict[str, Network]]:
+    """Make the layers, and by layer name the networks that some of them hold."""
+    made, blocks = [], {}
+    for each in saved:
+        network = nested.network_in(each)
+        if network is None:
+            made.append(layer_from(each, tables, notes))
+            continue
+        if len(notes) > MOST_NOTES:  # each network leaves one; shared ones can multiply without end
+            raise v5.damaged(f"more than {MOST_NOTES:,} networks inside networks")
+        name = str(plain(each.properties.get("Name")))
+        blocks[name] = network_from(network, held, tables, notes, (*within, name))
+        made.append(nested.placeholder(name, blocks[name]))
+        notes.append(f"layer '{'/'.join((*within, name))}' holds a network, whose {len(blocks[name].layers)} layers have its name in front")
+    return LayerList(made), blocks
 
 
 def connections_from(table: Object, layers: LayerList) -> tuple[Connection, ...]:
@@ -183,60 +212,11 @@ def connections_from(table: Object, layers: LayerList) -> tuple[Connection, ...]
     return connect(zip(sources, destinations, strict=True), layers)
 
 
-def connect(pairs: Any, layers: LayerList) -> tuple[Connection, ...]:
-    """Make connections of (source, destination) pairs in MATLAB's spelling ("add/in1")."""
-    made = []
-    for source, destination in pairs:
-        a, out = split_port(source, layers, "outputs")
-        b, into = split_port(destination, layers, "inputs")
-        made.append(Connection(a, b, out, into))
-    return tuple(made)
-
-
-def split_port(text: str, layers: LayerList, side: str) -> tuple[str, str]:
-    """Split "layer/port"; a name without a port means the layer's first one."""
-    if text in layers:
-        known = getattr(layers[text], side)
-        return text, known[0] if known else side
-    name, _, port = text.rpartition("/")
-    return (name, port) if name else (text, "")
-
-
-def assemble(
-    kind: str,
-    layers: LayerList,
-    connections: tuple[Connection, ...],
-    source: Source,
-    outputs: tuple[str, ...] | None = None,
-    classes: tuple[str, ...] | None = None,
-) -> Network:
-    """Make a network, finding its inputs, its outputs and its class names from its layers."""
-    fed = {c.destination for c in connections}
-    inputs = tuple(layer.name for layer in layers if layer.name not in fed and not layer.row.is_output)
-    if outputs is None:
-        outputs = output_names(layers, connections)
-    named = [layer.properties.get("Classes") for layer in layers if layer.row.is_output and layer.properties.get("Classes")]
-    return Network(kind, layers, connections, inputs, outputs, source, classes or (named[0] if len(named) == 1 else None))
-
-
-def output_names(layers: LayerList, connections: tuple[Connection, ...]) -> tuple[str, ...]:
-    """Return what the network puts out: the inputs of its output layers, or its unread layers."""
-    ends = [c for c in connections if layers[c.destination].row.is_output] if all(c.destination in layers for c in connections) else []
-    if ends:
-        return tuple(dict.fromkeys(port_name(layers[c.source], c.source_port) for c in ends))
-    read = {c.source for c in connections}
-    return tuple(layer.name for layer in layers if layer.name not in read and not layer.row.is_output)
-
-
-def port_name(layer: Layer, port: str) -> str:
-    return layer.name if len(layer.outputs) == 1 else f"{layer.name}/{port}"
-
-
 def _with_detector(network: Network, detector: Object) -> Network:
     fields = {key: value for key, value in detector.properties.items() if key != "Network"}
     anchors = fields.get("AnchorBoxes")
     facts = {"class": detector.class_name, **{key: plain(value) for key, value in fields.items()}}
-    if hasattr(anchors, "tolist"):
+    if isinstance(anchors, np.ndarray):
         facts["AnchorBoxes"] = tuple(tuple(pair) for pair in anchors.tolist())
     classes = facts.get("ClassNames")
     return replace(network, detector=facts, classes=classes if isinstance(classes, tuple) else network.classes)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from bridge.mapping import Mappings
 from bridge.network import Network, Source
-from bridge.readers.onnx.graph import Graph, check_values, graph_from
+from bridge.readers.onnx.graph import Graph, check_supported, check_values, graph_from
 from bridge.readers.onnx.passes import normalise
 from bridge.readers.onnx.recognise import Recogniser
 from bridge.readers.onnx.wire import initializer_arrays, read_skeleton
@@ -18,14 +17,20 @@ def load(path: Path, tables: Mappings) -> Network:
 
     Raises:
         UnreadableError: the file is damaged or no ONNX model.
+        UnsupportedError: it holds functions, subgraphs, sparse weights or training information.
     """
     skeleton = read_skeleton(path)
-    graph = graph_from(path, skeleton.model, initializer_arrays(path, skeleton))
+    check_supported(path, skeleton.model)
+    graph = graph_from(skeleton.model, initializer_arrays(path, skeleton))
     check_values(path, graph)
     graph, notes = normalise(graph)
-    recogniser = Recogniser(graph, tables, notes=notes)
-    network = recogniser.run(Source(str(path), "onnx", graph.producer, release(graph), graph.opset))
-    return replace(network, source=replace(network.source, values=recogniser.values))
+    return Recogniser(graph, tables, notes).run(Source(str(path), "onnx", graph.producer, release(graph), graph.opset, fixed_batch(graph)))
+
+
+def fixed_batch(graph: Graph) -> int | None:
+    """Return the number of observations that the first input declares, or None where it is symbolic; sequences of MATLAB run T, N, C."""
+    first = next((dims[graph.matlab and len(dims) == 3] for dims in graph.inputs.values() if dims), None)
+    return first if isinstance(first, int) and first > 0 else None
 
 
 def release(graph: Graph) -> str:

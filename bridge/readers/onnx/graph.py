@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from bridge.arrays import Array, NDArray
-from bridge.errors import UnreadableError
+from bridge.errors import UnreadableError, UnsupportedError
 
 Dims = tuple[int | str | None, ...]
+Shapes = Mapping[str, Dims]
+
+TENSOR, GRAPH, SPARSE = 4, 5, (11, 12)  # AttributeProto.type: TENSOR; GRAPH (GRAPHS is 10); SPARSE_TENSOR, SPARSE_TENSORS
+PLAIN = (1, 2, 3, TENSOR, 6, 7, 8)  # FLOAT, INT, STRING, TENSOR, FLOATS, INTS, STRINGS
 
 
 @dataclass(frozen=True)
@@ -33,30 +37,34 @@ class Graph:
     """A graph: nodes in run order, its inputs and outputs with their declared dims, its constants.
 
     Attributes:
-        shapes: declared or inferred dims of values, where known.
+        shapes: declared dims of values, where known.
+        types: numpy's names of the inputs' data types.
         opset: of ai.onnx.
         producer: name and version.
         matlab: whether MATLAB wrote it.
+        infer: finds the dims of every value it can; takes its time.
     """
 
     nodes: tuple[Node, ...]
-    inputs: Mapping[str, Dims]
+    inputs: Shapes
     outputs: tuple[str, ...]
     constants: Mapping[str, Array]
-    shapes: Mapping[str, Dims]
-    opset: int
-    producer: str
-    matlab: bool
+    shapes: Shapes = field(default_factory=dict)
+    types: Mapping[str, str] = field(default_factory=dict)
+    opset: int = 17
+    producer: str = ""
+    matlab: bool = False
+    infer: Callable[[], Shapes] = field(default=dict, compare=False, repr=False)
 
-    def with_nodes(self, nodes: Iterable[Node]) -> Graph:
-        return replace(self, nodes=tuple(nodes))
+    def with_nodes(self, nodes: Iterable[Node], constants: Mapping[str, Array] | None = None) -> Graph:
+        return replace(self, nodes=tuple(nodes), constants={**self.constants, **(constants or {})})
 
     def producers(self) -> dict[str, Node]:
         """Which node makes each value."""
-        return {output: node for node in self.nodes for output in node.outputs}
+        return {output: node for node in self.nodes for output in node.outputs if output}
 
     def readers(self) -> dict[str, list[Node]]:
-        """Which nodes read each value."""
+        """Which nodes read each value; one that reads it twice is listed twice."""
         found: dict[str, list[Node]] = {}
         for node in self.nodes:
             for name in node.inputs:
@@ -69,34 +77,44 @@ class Graph:
         return None if array is None else array.read()
 
 
-def graph_from(path: Path, model: Any, constants: Mapping[str, Array]) -> Graph:
-    """Make a `Graph` of a parsed model.
-
-    Raises:
-        UnreadableError: a node reads a value nothing makes, or two nodes make one.
-    """
-    from onnx import helper
-
+def graph_from(model: Any, constants: Mapping[str, Array]) -> Graph:
+    """Make a `Graph` of a parsed model."""
     nodes, constants = [], dict(constants)
     for proto in model.graph.node:
         domain = "" if proto.domain in ("", "ai.onnx") else f"{proto.domain}::"
-        attributes = {each.name: _attribute(helper.get_attribute_value(each)) for each in proto.attribute}
-        if not domain and proto.op_type == "Constant" and "value" in attributes:
-            constants[proto.output[0]] = _constant(attributes["value"])
+        attributes = {each.name: _attribute(each) for each in proto.attribute}
+        if not domain and proto.op_type == "Constant":
+            constants[proto.output[0]] = _constant(proto.output[0], attributes)
             continue
         nodes.append(Node(domain + proto.op_type, proto.name or (proto.output[0] if proto.output else ""), tuple(proto.input), tuple(proto.output), attributes))
-    shapes = {each.name: _dims(each) for each in (*model.graph.input, *model.graph.value_info, *model.graph.output)}
     versions = {each.domain: each.version for each in model.opset_import}
     return Graph(
         tuple(nodes),
         {each.name: _dims(each) for each in model.graph.input},
         tuple(each.name for each in model.graph.output),
         constants,
-        shapes,
+        _declared(model),
+        {each.name: _type(each) for each in model.graph.input},
         int(versions.get("", versions.get("ai.onnx", 1))),
         f"{model.producer_name} {model.producer_version}".strip(),
         model.producer_name.startswith("MATLAB"),
+        lambda: _inferred(model),
     )
+
+
+def check_supported(path: Path, model: Any) -> None:
+    """Raise UnsupportedError, naming everything in the file that a graph of plain nodes and dense constants cannot hold."""
+    found = [f"the function {each.domain}::{each.name}" for each in model.functions]
+    found += [f"the sparse initializer '{each.values.name}'" for each in model.graph.sparse_initializer]
+    found += ["training information"] * bool(model.training_info)
+    found += [f"'{each.name}', which is no tensor" for each in (*model.graph.input, *model.graph.output) if not each.type.HasField("tensor_type")]
+    for node in model.graph.node:
+        for each in node.attribute:
+            if each.type not in PLAIN:
+                kind = "a subgraph" if each.type in (GRAPH, 10) else "a sparse tensor" if each.type in SPARSE else f"the attribute {each.name}"
+                found.append(f"{kind} in node '{node.name or (node.output or [''])[0]}' ({node.op_type})")
+    if found:
+        raise UnsupportedError(f"{path} holds {', '.join(found)}", "only plain nodes with dense constants are read", "export the network without them")
 
 
 def check_values(path: Path, graph: Graph) -> None:
@@ -115,22 +133,55 @@ def check_values(path: Path, graph: Graph) -> None:
         raise UnreadableError(f"the graph's output {lost[0] if lost else ''!r} is made by no node", f"{path} is damaged")
 
 
-def _attribute(value: Any) -> Any:
+def _attribute(proto: Any) -> Any:
+    from onnx import helper, numpy_helper
+
+    if proto.type == TENSOR:
+        return numpy_helper.to_array(proto.t)
+    value = helper.get_attribute_value(proto)
     if isinstance(value, bytes):
         return value.decode("utf-8", errors="replace")
-    if hasattr(value, "extend") or isinstance(value, (list, tuple)):
+    if hasattr(value, "extend"):
         return tuple(each.decode("utf-8", errors="replace") if isinstance(each, bytes) else each for each in value)
     return value
 
 
-def _constant(tensor: Any) -> Array:
+def _constant(output: str, attributes: Mapping[str, Any]) -> Array:
+    """A Constant node's value: a tensor, or (value_float, value_ints, ...) plain numbers in ONNX's single or 64-bit precision."""
     import numpy as np
-    from onnx import numpy_helper
 
-    return Array.of(np.asarray(numpy_helper.to_array(tensor)))
+    if len(attributes) != 1:
+        raise UnreadableError(f"the Constant '{output}' has {len(attributes)} values", "it must have one", "export the network again")
+    (name, value), = attributes.items()
+    return Array.of(np.asarray(value, np.float32 if name.startswith("value_float") else None))
+
+
+def _declared(model: Any) -> Shapes:
+    values = (*model.graph.input, *model.graph.value_info, *model.graph.output)
+    return {each.name: _dims(each) for each in values if each.type.tensor_type.HasField("shape")}
+
+
+def _inferred(model: Any) -> Shapes:
+    from onnx import shape_inference
+
+    return _declared(shape_inference.infer_shapes(model, data_prop=True))
 
 
 def _dims(value: Any) -> Dims:
-    if not value.type.HasField("tensor_type"):
-        return ()
     return tuple(d.dim_value if d.HasField("dim_value") else (d.dim_param or None) for d in value.type.tensor_type.shape.dim)
+
+
+def _type(value: Any) -> str:
+    from onnx import helper
+
+    kind = value.type.tensor_type.elem_type
+    return str(helper.tensor_dtype_to_np_dtype(kind)) if kind in helper.get_all_tensor_dtypes() else ""
+
+
+def proto_of(node: Node) -> Any:
+    """Return a node of ai.onnx as onnx's own NodeProto."""
+    import numpy as np
+    from onnx import helper, numpy_helper
+
+    attributes = {key: numpy_helper.from_array(value) if isinstance(value, np.ndarray) else value for key, value in node.attributes.items()}
+    return helper.make_node(node.op, node.inputs, node.outputs, **{key: value for key, value in attributes.items() if value not in ((), None)})

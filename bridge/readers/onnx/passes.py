@@ -1,22 +1,33 @@
 """The passes that turn every exporter's dialect into one node for each MATLAB layer.
 
-A pass takes a graph and returns (a new graph, what it did in words for the notes). It never changes its input.
+A pass takes a graph and returns (a new graph, what it did in words for the notes). It never changes its input. A pass
+that joins nodes puts the new node where the last one of them was; `drop_unused` takes away what only fed it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from bridge.arrays import Array
+from bridge.arrays import Array, NDArray
+from bridge.readers.onnx.formulas import join_gelu, join_group_normalization, join_layer_normalization, join_multiplications, join_swish
 from bridge.readers.onnx.graph import Graph, Node
+from bridge.readers.onnx.recurrent import join_recurrent
 
 PassResult = tuple[Graph, str]
 Pass = Callable[[Graph], PassResult]
 
-OBSOLETE = ("consumed_inputs", "is_test", "spatial", "broadcast", "axis")  # attributes that opset 7 took away
+OBSOLETE = ("consumed_inputs", "is_test", "broadcast", "output_sequence")  # attributes that opset 7 took away
+REDUCTIONS = ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")
+# Inputs that were attributes once; which of both a file has depends on its opset only.
+ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
+    "Clip": ("min", "max"), "Dropout": ("ratio",), "Pad": ("pads", "constant_value"), "Split": ("split",), "Squeeze": ("axes",),
+    "Unsqueeze": ("axes",), **{f"Reduce{name}": ("axes",) for name in REDUCTIONS},
+}  # fmt: skip
+INPUTS: Mapping[str, tuple[str, ...]] = {"Slice": ("starts", "ends", "axes"), "Upsample": ("scales",)}  # and the other way round
 
 
 def drop_initializer_inputs(graph: Graph) -> PassResult:
@@ -26,17 +37,98 @@ def drop_initializer_inputs(graph: Graph) -> PassResult:
 
 
 def repair_opset6(graph: Graph) -> PassResult:
-    """Drop the attributes that opset 7 took away; their meaning is today's default in every file MATLAB wrote."""
+    """Drop the attributes that opset 7 took away, where they say what is today's default.
+
+    An `axis` to broadcast along says it in the files MATLAB wrote, and a `spatial` of 1 everywhere.
+    """
     if graph.opset >= 7:
         return graph, ""
-    arithmetic = ("Add", "Sub", "Mul", "Div")
 
     def obsolete(node: Node, name: str) -> bool:
-        return name in OBSOLETE and (name != "axis" or node.op in arithmetic)
+        axis = name == "axis" and node.op in ("Add", "Sub", "Mul", "Div") and graph.matlab
+        return name in OBSOLETE or axis or (name == "spatial" and node.attributes[name] == 1)
 
     nodes = [replace(node, attributes={k: v for k, v in node.attributes.items() if not obsolete(node, k)}) for node in graph.nodes]
     changed = sum(a != b for a, b in zip(nodes, graph.nodes, strict=True))
     return graph.with_nodes(nodes), f"repaired {changed} node(s) with attributes of opset 6" if changed else ""
+
+
+def fold_constants(graph: Graph) -> PassResult:
+    """Work out the nodes that read nothing but constants; an Identity or Transpose of a weight stays unread in the file."""
+    known = dict(graph.constants)
+    nodes = []
+    for node in graph.nodes:
+        value = _worked_out(node, known, graph.opset) if node.inputs and all(not name or name in known for name in node.inputs) else None
+        if value is None:
+            nodes.append(node)
+        else:
+            known[node.outputs[0]] = value
+    return graph.with_nodes(nodes, known), ""
+
+
+def _worked_out(node: Node, known: Mapping[str, Array], opset: int) -> Array | None:
+    if "::" in node.operator or len(node.outputs) != 1 or node.op in ("Bernoulli", "Multinomial") or node.op.startswith("Random"):
+        return None
+    if node.op == "Identity":
+        return known[node.inputs[0]]
+    if node.op == "Transpose":
+        array = known[node.inputs[0]]
+        return array.transpose(tuple(node.attributes.get("perm", range(len(array.shape))[::-1])))
+    from onnx.reference import ReferenceEvaluator
+
+    from bridge.readers.onnx.graph import proto_of
+
+    try:
+        (value,) = ReferenceEvaluator(proto_of(node), opsets={"": opset}).run(None, {name: known[name].read() for name in node.inputs if name})
+    except Exception:  # whatever an operator that the reference lacks or cannot run raises: the node then stays
+        return None
+    return Array.of(np.asarray(value))
+
+
+def settle_forms(graph: Graph) -> PassResult:
+    """Give every node the one form that its operator has here, of those that the opsets took turns in.
+
+    Constant inputs that older opsets had as attributes are attributes (`ATTRIBUTES`), or the reverse (`INPUTS`); an
+    Upsample is the Resize it became.
+    """
+    constants: dict[str, Array] = {}
+
+    def settled(node: Node) -> Node:
+        if node.op in ATTRIBUTES and len(node.inputs) > 1:
+            return _with_attributes(node, graph)
+        if node.op in INPUTS and len(node.inputs) == 1:
+            node = _with_inputs(node, constants)
+        return replace(node, operator="Resize") if node.operator == "Upsample" else node
+
+    return graph.with_nodes(map(settled, graph.nodes), constants), ""
+
+
+def _with_attributes(node: Node, graph: Graph) -> Node:
+    names, attributes = ATTRIBUTES[node.op], dict(node.attributes)
+    inputs = node.inputs[1:]
+    if node.op == "Dropout" and len(inputs) == 2 and not np.any(graph.constant(inputs[1]) if inputs[1] in graph.constants else True):
+        inputs = inputs[:1]  # training_mode: it is off
+    if len(inputs) > len(names) or any(name and name not in graph.constants for name in inputs):
+        return node
+    for key, name in zip(names, inputs, strict=False):
+        value = graph.constant(name)
+        if value is not None and value.ndim == 0 and value.dtype.kind != "f":
+            return node  # an operation on integers, which the attributes never knew
+        if value is not None:
+            attributes[key] = float(value) if value.ndim == 0 else tuple(int(n) for n in value)
+    if attributes.get("axes"):
+        attributes.pop("noop_with_empty_axes", None)
+    return replace(node, inputs=node.inputs[:1], attributes=attributes)
+
+
+def _with_inputs(node: Node, constants: dict[str, Array]) -> Node:
+    attributes, inputs = dict(node.attributes), list(node.inputs)
+    for key in INPUTS[node.op]:
+        if key in attributes:
+            value = np.asarray(attributes.pop(key))
+            inputs.append(f"{node.outputs[0]} {key}")
+            constants[inputs[-1]] = Array.of(value.astype(np.float32 if value.dtype.kind == "f" else np.int64))
+    return replace(node, inputs=tuple(inputs), attributes=attributes)
 
 
 def fold_same_padding(graph: Graph) -> PassResult:
@@ -56,14 +148,12 @@ def fold_same_padding(graph: Graph) -> PassResult:
         if constants is None or not _pads_with_zero(pad, graph) or not _is_same_rule(convolution, constants):
             continue
         attributes = {**{k: v for k, v in convolution.attributes.items() if k != "pads"}, "auto_pad": "SAME_UPPER"}
-        folded[convolution.name] = replace(convolution, inputs=(pad.inputs[0], *convolution.inputs[1:]), attributes=attributes)
-    if not folded:
-        return graph, ""
-    nodes = [folded.get(node.name, node) if node.op == "Conv" else node for node in graph.nodes]
-    return graph.with_nodes(nodes), f"folded the 'same' padding of {len(folded)} convolution(s)"
+        folded[convolution.outputs[0]] = replace(convolution, inputs=(pad.inputs[0], *convolution.inputs[1:]), attributes=attributes)
+    nodes = [folded.get(node.outputs[0], node) for node in graph.nodes]
+    return graph.with_nodes(nodes), f"folded the 'same' padding of {len(folded)} convolution(s)" if folded else ""
 
 
-def _shape_arithmetic(value: str, root: str, graph: Graph, producers: dict[str, Node]) -> list[np.ndarray] | None:  # type: ignore[type-arg]
+def _shape_arithmetic(value: str, root: str, graph: Graph, producers: Mapping[str, Node]) -> list[NDArray] | None:
     """Return the constants of a computation that reads nothing but Shape(root), or None if it reads more."""
     constants, waiting, seen = [], [value], set[str]()
     while waiting:
@@ -91,7 +181,7 @@ def _pads_with_zero(pad: Node, graph: Graph) -> bool:
     return pad.attributes.get("mode", "constant") == "constant" and value is not None and not value.any()
 
 
-def _is_same_rule(convolution: Node, constants: Sequence[np.ndarray]) -> bool:  # type: ignore[type-arg]
+def _is_same_rule(convolution: Node, constants: Sequence[NDArray]) -> bool:
     kernel = convolution.attributes.get("kernel_shape", ())
     dilations = convolution.attributes.get("dilations", (1,) * len(kernel))
     strides = tuple(convolution.attributes.get("strides", (1,) * len(kernel)))
@@ -120,103 +210,71 @@ def join_unpooling(graph: Graph) -> PassResult:
     return (graph.with_nodes(nodes), f"joined {joined} max pooling(s) with their unpooling sizes") if joined else (graph, "")
 
 
-def join_channel_softmax(graph: Graph) -> PassResult:
-    """Join Transpose, Softmax over the last axis, Transpose back into a softmax over the channels."""
-    producers, readers = graph.producers(), graph.readers()
-    replaced: dict[str, Node | None] = {}
-    for node in graph.nodes:
-        before = producers.get(node.inputs[0]) if node.op == "Softmax" else None
-        after = readers.get(node.outputs[0], []) if before is not None else []
-        if before is None or before.op != "Transpose" or len(after) != 1 or after[0].op != "Transpose" or len(readers[before.outputs[0]]) != 1:
+def join_bias(graph: Graph) -> PassResult:
+    """Make the bias of a convolution of a float constant with one number a channel that is added directly after it."""
+    constants: dict[str, Array] = {}
+    joined: dict[str, Node] = {}
+    for node, add, other in _followed_by_constant(graph, ("Conv", "ConvTranspose"), 2):
+        weights, array = graph.constants.get(node.inputs[1]), graph.constants[other]
+        if weights is None:
             continue
-        there, back = before.attributes.get("perm"), after[0].attributes.get("perm")
-        rank = len(there or ())
-        if node.attributes.get("axis", -1) in (-1, rank - 1) and there == (0, *range(2, rank), 1) and back == (0, rank - 1, *range(1, rank - 1)):
-            softmax = Node("Softmax", node.name, (before.inputs[0],), after[0].outputs, {"axis": 1, "over_channels": True})
-            replaced.update({before.outputs[0]: None, node.outputs[0]: softmax, after[0].outputs[0]: None})
-    if not replaced:
-        return graph, ""
-    nodes = [replaced.get(node.outputs[0], node) for node in graph.nodes]
-    return graph.with_nodes(node for node in nodes if node is not None), ""
+        channels = weights.shape[0] if node.op == "Conv" else weights.shape[1] * node.attributes.get("group", 1)
+        spatial = len(weights.shape) - 2
+        if array.size == channels and array.shape[-1 - spatial :] == (channels, *(1,) * spatial):
+            constants[f"{other} [channels]"] = array.reshape((channels,))
+            joined[add.outputs[0]] = replace(node, inputs=(*node.inputs, f"{other} [channels]"), outputs=add.outputs)
+    note = f"{len(joined)} constant(s) added after a convolution became its bias" if joined else ""
+    return graph.with_nodes([joined.get(node.outputs[0], node) for node in graph.nodes], constants), note
+
+
+def _followed_by_constant(graph: Graph, ops: Sequence[str], inputs: int) -> Iterable[tuple[Node, Node, str]]:
+    """Yield (node, Add, constant) for nodes that nothing reads but an Add of a float constant."""
+    readers = graph.readers()
+    for node in graph.nodes:
+        followers = readers.get(node.outputs[0], [])
+        if node.op in ops and len(node.inputs) == inputs and len(followers) == 1 and followers[0].op == "Add" and node.outputs[0] not in graph.outputs:
+            other = next((name for name in followers[0].inputs if name != node.outputs[0]), "")
+            if other in graph.constants and graph.constants[other].dtype.kind == "f":
+                yield node, followers[0], other
 
 
 def join_fully_connected(graph: Graph) -> PassResult:
-    """Make one Gemm of the forms a fully connected layer comes in: [Flatten,] MatMul [, Add], or [Flatten,] Gemm.
+    """Make one Gemm of the forms a fully connected layer comes in: MatMul [, Add], or Gemm.
 
-    The Gemm that comes out has weights [out, in] (transB) and takes its input unflattened: a fully connected layer
-    flattens by itself, in ONNX's order C, H, W.
+    The Gemm that comes out has weights [out, in] (transB), at most a bias vector, and no other attribute but `last_axis`
+    where it was a MatMul, which acts on the last axis of any number.
     """
-    readers, producers = graph.readers(), graph.producers()
-    constants = dict(graph.constants)
-    replaced: dict[str, Node | None] = {}
-    flattened = 0
+    constants: dict[str, Array] = {}
+    joined: dict[str, Node] = {}
+    adds = {node.outputs[0]: (add, other) for node, add, other in _followed_by_constant(graph, ("MatMul", "Gemm"), 2)}
     for node in graph.nodes:
-        weights = constants.get(node.inputs[1]) if node.op in ("MatMul", "Gemm") and len(node.inputs) > 1 else None
-        if weights is None or len(weights.shape) != 2 or weights.dtype.kind != "f" or not _is_plain_gemm(node, constants):
+        weights = graph.constants.get(node.inputs[1]) if node.op in ("MatMul", "Gemm") and len(node.inputs) > 1 else None
+        if weights is None or len(weights.shape) != 2 or weights.dtype.kind != "f" or not _is_plain(node):
             continue
-        transposed = bool(node.attributes.get("transB", 0))
-        bias = node.inputs[2] if len(node.inputs) > 2 else ""
-        name, outputs = node.name, node.outputs
-        follower = readers.get(node.outputs[0], [])
-        added = _added_constant(follower[0], node.outputs[0], weights.shape[0 if transposed else 1], constants) if len(follower) == 1 else None
-        if not bias and added and node.outputs[0] not in graph.outputs:
-            bias, outputs = added, follower[0].outputs
-            replaced[follower[0].outputs[0]] = None
-            name = name.removesuffix("_MatMul") if graph.matlab else name
-        source, before = node.inputs[0], producers.get(node.inputs[0])
-        if before is not None and before.op == "Flatten" and before.attributes.get("axis", 1) == 1:
-            source, flattened = before.inputs[0], flattened + 1
-        key = f"{node.inputs[1]} [out, in]"
-        constants[key] = weights if transposed else weights.transpose((1, 0))
-        inputs = (source, key, bias) if bias else (source, key)
-        replaced[node.outputs[0]] = Node("Gemm", name, inputs, outputs, {"transB": 1})
-    if not replaced:
-        return graph, ""
-    nodes = [replaced.get(node.outputs[0], node) for node in graph.nodes]
-    note = "fully connected weights after Flatten are taken in ONNX's order C, H, W" if flattened else ""
-    return replace(graph, nodes=tuple(node for node in nodes if node is not None), constants=constants), note
+        key, rows = f"{node.inputs[1]} [out, in]", weights if node.attributes.get("transB", 0) else weights.transpose((1, 0))
+        bias, name, outputs = (node.inputs[2] if len(node.inputs) > 2 else ""), node.name, node.outputs
+        add, other = adds.get(node.outputs[0], (node, bias))
+        if other and (other not in graph.constants or not _is_vector(graph.constants[other], rows.shape[0])):
+            if bias:
+                continue
+            add, other = node, ""
+        if add is not node:
+            outputs, name = add.outputs, name.removesuffix("_MatMul") if graph.matlab else name
+        constants[key] = rows
+        if other:
+            constants[f"{other} [out]"] = graph.constants[other].reshape((rows.shape[0],))
+        inputs = (node.inputs[0], key, f"{other} [out]") if other else (node.inputs[0], key)
+        joined[outputs[0]] = Node("Gemm", name, inputs, outputs, {"transB": 1, **({"last_axis": 1} if node.op == "MatMul" else {})})
+    return graph.with_nodes([joined.get(node.outputs[0], node) for node in graph.nodes], constants), ""
 
 
-def _is_plain_gemm(node: Node, constants: dict[str, Array]) -> bool:
-    a = node.attributes
-    plain = a.get("alpha", 1.0) == 1.0 and a.get("beta", 1.0) == 1.0 and not a.get("transA", 0)
-    return plain and (len(node.inputs) < 3 or (node.inputs[2] in constants and len(constants[node.inputs[2]].shape) == 1))
+def _is_plain(node: Node) -> bool:
+    a: Mapping[str, Any] = node.attributes
+    return a.get("alpha", 1.0) == 1.0 and a.get("beta", 1.0) == 1.0 and not a.get("transA", 0)
 
 
-def _added_constant(node: Node, value: str, channels: int, constants: dict[str, Array]) -> str | None:
-    """Return the constant that `node` adds to `value` if it has one number for each channel."""
-    if node.op != "Add" or value not in node.inputs:
-        return None
-    other = node.inputs[1] if node.inputs[0] == value else node.inputs[0]
-    array = constants.get(other)
-    return other if array is not None and array.size == channels and array.shape[-1:] == (channels,) and array.dtype.kind == "f" else None
-
-
-def join_bias(graph: Graph) -> PassResult:
-    """Make the bias of a convolution of a float constant with one number a channel that is added directly after it."""
-    readers = graph.readers()
-    constants = dict(graph.constants)
-    replaced: dict[str, Node | None] = {}
-    for node in graph.nodes:
-        weights = constants.get(node.inputs[1]) if node.op == "Conv" and len(node.inputs) == 2 else None
-        follower = readers.get(node.outputs[0], [])
-        if weights is None or len(follower) != 1 or follower[0].op != "Add" or node.outputs[0] in graph.outputs:
-            continue
-        other = next((name for name in follower[0].inputs if name != node.outputs[0]), "")
-        array, channels = constants.get(other), weights.shape[0]
-        if array is None or array.dtype.kind != "f" or tuple(n for n in array.shape if n != 1) != (channels,):
-            continue
-        if array.shape[-(len(weights.shape) - 1) :] != (channels, *(1,) * (len(weights.shape) - 2)):
-            continue
-        constants[f"{other} [channels]"] = array.reshape((channels,))
-        replaced[node.outputs[0]] = replace(node, inputs=(*node.inputs, f"{other} [channels]"), outputs=follower[0].outputs)
-        replaced[follower[0].outputs[0]] = None
-    if not replaced:
-        return graph, ""
-    nodes = [replaced.get(node.outputs[0], node) for node in graph.nodes]
-    joined = sum(node is not None for node in replaced.values())
-    note = f"{joined} constant(s) added after a convolution became its bias"
-    return replace(graph, nodes=tuple(node for node in nodes if node is not None), constants=constants), note
+def _is_vector(array: Array, length: int) -> bool:
+    return array.size == length and array.shape[-1:] == (length,) and array.dtype.kind == "f"
 
 
 def drop_unused(graph: Graph) -> PassResult:
@@ -232,9 +290,16 @@ def drop_unused(graph: Graph) -> PassResult:
 PASSES: Sequence[Pass] = (
     drop_initializer_inputs,
     repair_opset6,
+    fold_constants,
     fold_same_padding,
+    settle_forms,
     join_unpooling,
-    join_channel_softmax,
+    join_recurrent,
+    join_swish,
+    join_gelu,
+    join_group_normalization,
+    join_layer_normalization,
+    join_multiplications,
     join_bias,
     join_fully_connected,
     drop_unused,

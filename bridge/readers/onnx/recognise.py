@@ -5,232 +5,191 @@ A node enters a row of the tables by its operator. A node that fits no row stays
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
-import numpy as np
-
-from bridge.arrays import Array
-from bridge.axes import Turn
 from bridge.errors import UnsupportedError
-from bridge.mapping import LayerRow, Mappings
-from bridge.network import Connection, Layer, LayerList, Learnable, Network, Source, make_layer, unknown_row
-from bridge.readers.onnx.graph import Dims, Graph, Node
+from bridge.mapping import Mappings
+from bridge.network import Connection, Layer, LayerList, Network, Source, unknown_row
+from bridge.readers.onnx.foreign import foreign_layer, numbered, plain_form
+from bridge.readers.onnx.graph import Graph, Node, Shapes
+from bridge.readers.onnx.inputs import input_layer
+from bridge.readers.onnx.layout import TORCH_AXES, UNKNOWN, Value, activation_of, wanted_axes
+from bridge.readers.onnx.properties import Reading
+from bridge.readers.onnx.rows import fitting_layer
 from bridge.sizes import Activation, layer_sizes
 
-IMAGE = {4: "SSCB", 5: "SSSCB", 2: "CB"}  # MATLAB's format of an ONNX value by its rank; others stay foreign
-FOREIGN = "?"
-ELEMENTWISE = ("ReLULayer", "LeakyReLULayer", "ELULayer", "TanhLayer", "SigmoidLayer", "SoftplusLayer", "IdentityLayer", "DropoutLayer", "FullyConnectedLayer")
 AMBIGUOUS = "fully connected, or 1-by-1 convolutions on 1-by-1 pixels (an ONNX file cannot tell them apart)"
+FLATTENED = "fully connected weights after Flatten are taken in ONNX's order C, H, W"
 
 
 @dataclass
 class Recogniser:
-    """Walks the nodes in order, knowing where each value comes from and its size."""
+    """Walks the nodes in order, knowing what puts each value out, its size and how the file lays it out.
+
+    Attributes:
+        recorded: "layer" or "layer/port" -> the value in the file, where that is laid out as in torch (T, N, C for MATLAB's sequences).
+    """
 
     graph: Graph
     tables: Mappings
+    notes: list[str] = field(default_factory=list)
     layers: dict[str, Layer] = field(default_factory=dict)
     connections: list[Connection] = field(default_factory=list)
-    made_by: dict[str, tuple[str, str]] = field(default_factory=dict)  # value -> (layer, port)
-    sizes: dict[str, Activation] = field(default_factory=dict)
-    values: dict[str, str] = field(default_factory=dict)  # layer -> value
-    notes: list[str] = field(default_factory=list)
+    values: dict[str, Value] = field(default_factory=dict)
+    recorded: dict[str, str] = field(default_factory=dict)
     ambiguous: list[str] = field(default_factory=list)
 
     def run(self, source: Source) -> Network:
-        used = set[str]()
-        for name, dims in self.graph.inputs.items():
-            used.update(self.input_layer(name, dims))
+        inputs, taken = [], set[str]()
+        for name in self.graph.inputs:
+            layer, last, between = input_layer(name, self._unique(name), self.graph, self.tables, self.wanted.get(name, ""))
+            inputs.append(layer.name)
+            taken.update(between)
+            self._add(layer, [], (last,), "TBC" if layer.kind == "SequenceInputLayer" else "")
         for node in self.graph.nodes:
-            if node.outputs[0] not in used and not self.pass_through(node):
+            if node.outputs[0] not in taken:
                 self.layer(node)
-        if self.ambiguous:
-            shown = ", ".join(self.ambiguous[:4]) + (" ..." if len(self.ambiguous) > 4 else "")
-            self.notes.append(f"{len(self.ambiguous)} layer(s) are {AMBIGUOUS}: {shown}")
-        outputs = []
-        for value in self.graph.outputs:
-            layer, port = self.made_by[value]
-            outputs.append(layer if len(self.layers[layer].outputs) == 1 else f"{layer}/{port}")
-        fed = {c.destination for c in self.connections}
-        inputs = tuple(name for name in self.layers if name not in fed)
-        return Network("onnx", LayerList(self.layers.values()), tuple(self.connections), inputs, tuple(outputs), source, notes=tuple(self.notes))
+        outputs = tuple(self._output(name) for name in self.graph.outputs)
+        layers, notes = LayerList(self.layers.values()), (*self.notes, *self._closing_notes())
+        return Network("onnx", layers, tuple(self.connections), tuple(inputs), outputs, replace(source, values=self.recorded), notes=notes)
 
-    def input_layer(self, name: str, dims: Dims) -> list[str]:
-        """Make the input layer of a graph input, with the normalisation that follows it; return the values it took in."""
-        size = tuple(n if isinstance(n, int) and n > 0 else None for n in dims[1:])
-        kind = {2: "FeatureInputLayer", 4: "ImageInputLayer", 5: "Image3DInputLayer"}.get(len(dims))
-        if kind is None or None in size:
-            activation = self._activation(dims)
-            row = LayerRow("onnx:Input", (), "", torch="Identity", size="from_file", evidence="documented", inputs=())
-            properties = {"Format": activation.format, "Size": activation.size}
-            self._add(make_layer(row, self._unique(name), properties), (), (name,), activation)
-            return []
-        normalisation, last, statistics = self._normalisation(name)
-        row = self.tables.rows[kind]
-        properties = {"InputSize": (*size[1:], size[0]), "Normalization": normalisation}
-        state = {key: self._statistic(array) for key, array in statistics.items()}
-        layer = make_layer(row, self._unique(name), properties, {}, state)
-        self._add(layer, (), (last,))
-        return [] if last == name else self._between(name, last)
+    @cached_property
+    def wanted(self) -> Mapping[str, str]:
+        return wanted_axes(self.graph)
 
-    def _normalisation(self, name: str) -> tuple[str, str, dict[str, Array]]:
-        """Follow Sub (mean) and Div (deviation) behind an input of a file that MATLAB wrote."""
-        readers = self.graph.readers()
+    @cached_property
+    def readers(self) -> Mapping[str, list[Node]]:
+        return self.graph.readers()
 
-        def step(value: str, op: str) -> tuple[str, Array] | None:
-            found = readers.get(value, [])
-            if not self.graph.matlab or len(found) != 1 or found[0].op != op or found[0].inputs[0] != value:
-                return None
-            constant = self.graph.constants.get(found[0].inputs[1])
-            return (found[0].outputs[0], constant) if constant is not None else None
-
-        centred = step(name, "Sub")
-        if centred is None:
-            return "none", name, {}
-        scaled = step(centred[0], "Div")
-        if scaled is None:
-            return "zerocenter", centred[0], {"Mean": centred[1]}
-        return "zscore", scaled[0], {"Mean": centred[1], "StandardDeviation": scaled[1]}
-
-    def _statistic(self, array: Array) -> Array:
-        """[1 C H W] -> MATLAB's [H W C]."""
-        shape = array.shape[1:] if array.shape[:1] == (1,) else array.shape
-        array = array.reshape(shape)
-        return array.transpose((*range(1, len(shape)), 0)) if len(shape) > 1 else array
-
-    def _between(self, first: str, last: str) -> list[str]:
-        producers, taken = self.graph.producers(), []
-        while last != first:
-            taken.append(last)
-            last = producers[last].inputs[0]
-        return taken
-
-    def pass_through(self, node: Node) -> bool:
-        """Let a Flatten of 1-by-1 images (or of features) pass: the network flattens its output by itself."""
-        if node.op != "Flatten" or node.attributes.get("axis", 1) != 1 or node.inputs[0] not in self.sizes:
-            return False
-        size = self.sizes[node.inputs[0]]
-        if size.format == FOREIGN or set(size.spatial) - {1}:
-            return False
-        self.made_by[node.outputs[0]] = self.made_by[node.inputs[0]]
-        self.sizes[node.outputs[0]] = size
-        return True
+    @cached_property
+    def inferred(self) -> Shapes:
+        """The dims of every value, asked for once a foreign node is met."""
+        return self.graph.infer()
 
     def layer(self, node: Node) -> None:
-        """Make the layer of one node."""
-        given = [self.sizes[name] for name in node.inputs if name in self.sizes]
-        if node.op == "Conv" and self.graph.matlab and given[0].format == "CB":  # MATLAB's fully connected layers put out 1-by-1 images
-            given = [Activation("SSCB", (1, 1, *given[0].size))]
-        computed = tuple(name for name in node.inputs if name in self.made_by)
-        for row in self.tables.by_operator(node.operator):
-            layer = self._fit(row, node, given)
-            if layer is not None:
-                self._add(layer, computed, node.outputs)
-                return
-        self._foreign(node, computed)
+        """Make the layer of one node; none where it only lays out its value differently."""
+        computed = [name for name in node.inputs if name in self.values]
+        if self._passes(node) or self._fits(node, computed):
+            return
+        if node.op == "Placeholder" or "::" in node.operator:
+            self._unknown(node, computed)
+            return
+        differently = [name for name in computed if not self.values[name].as_in_torch]
+        for name in differently:
+            self._lay_out(name)
+        if not differently or not self._fits(node, computed):
+            self._foreign(node)
 
-    def _fit(self, row: LayerRow, node: Node, given: list[Activation]) -> Layer | None:
-        """Make the layer if the node says what this row can say; else None."""
-        if not given or not self._accepts(row, node, given):
-            return None
-        properties = node_properties(row, node, self.graph)
-        if properties is None:
-            return None
-        learnables, state = {}, {}
-        for name, each in row.learnables.items():
-            array = self.graph.constants.get(node.inputs[each.onnx]) if each.onnx is not None and each.onnx < len(node.inputs) else None
-            if array is None and each.onnx is not None and (each.onnx == 1 or (each.onnx < len(node.inputs) and node.inputs[each.onnx])):
-                return None
-            if array is not None:
-                sizes = {"groups": int(properties.get("NumGroups", 1)), **_lengths(given[0], row)}
-                array = array.reshape((array.size,)) if len(each.torch_axes.split()) == 1 else array
-                learnables[name] = Learnable(Turn(each.torch_axes, each.matlab_axes)(array, sizes), *each.defaults, assumed=True)
-        for name, known in row.state.items():
-            if known.onnx is not None:
-                array = self.graph.constants.get(node.inputs[known.onnx]) if known.onnx < len(node.inputs) else None
-                if array is None:
-                    return None
-                state[name] = array
-        layer = make_layer(row, self._unique(node.name), properties, learnables, state)
-        if len(layer.inputs) != len([name for name in node.inputs if name in self.made_by]):
-            return None
-        return self._as_fully_connected(layer, given, self.sizes[node.inputs[0]].format == "CB") or layer
-
-    def _accepts(self, row: LayerRow, node: Node, given: list[Activation]) -> bool:
-        if any(each.format == FOREIGN for each in given):
-            return row.name in ELEMENTWISE or (row.name == "AdditionLayer" and len({each.size for each in given}) == 1)
-        dimensions = next((n for n in (1, 2, 3) if f"{n}D" in row.name), None)
-        spatial = len(given[0].spatial)
-        if dimensions is not None and dimensions != spatial:
+    def _passes(self, node: Node) -> bool:
+        """Let a Transpose pass, and a Flatten that the layer behind it, or the network at its end, does by itself."""
+        value = self.values.get(node.inputs[0]) if node.op in ("Transpose", "Flatten") else None
+        if value is None or len(value.axes) < 3:
             return False
-        groups = node.attributes.get("group", 1)
-        if node.op == "Conv":
-            return (groups > 1) == row.name.startswith("Grouped")
-        if node.op == "Concat":
-            return (node.attributes.get("axis") in (1, -1 - spatial)) == (row.name == "DepthConcatenationLayer")
+        if node.op == "Transpose":
+            perm = node.attributes.get("perm", range(len(value.axes))[::-1])
+            return self._alias(node, "".join(value.axes[axis] for axis in perm))
+        behind = [reader.op == "Gemm" for reader in self.readers.get(node.outputs[0], [])]
+        by_itself = bool(behind) and all(behind) or (self.graph.matlab and set(value.pixel.spatial) == {1})
+        whole = node.attributes.get("axis", 1) == 1 and (value.is_pixel or (value.channels_second and not value.size.over_time))
+        return by_itself and whole and self._alias(node, "BC")
+
+    def _alias(self, node: Node, axes: str) -> bool:
+        self._put(node.outputs[0], replace(self.values[node.inputs[0]], axes=axes))
         return True
 
-    def _as_fully_connected(self, layer: Layer, given: list[Activation], certain: bool) -> Layer | None:
-        """Turn a convolution whose filter is its whole input into the fully connected layer MATLAB exports that way.
-
-        It is certain where the input comes from another fully connected layer.
-        """
-        if layer.kind != "Convolution2DLayer" or not self.graph.matlab:
-            return None
-        p = layer.properties
-        whole = tuple(p["FilterSize"]) == given[0].spatial and p["PaddingMode"] == "manual" and not any(p["PaddingSize"]) and set(p["DilationFactor"]) == {1}
-        if not whole or given[0].channels is None:
-            return None
-        if set(given[0].spatial) == {1} and not certain:
+    def _fits(self, node: Node, computed: Sequence[str]) -> bool:
+        """Make the MATLAB layer of a node that is one."""
+        if not computed or node.inputs[0] not in computed:
+            return False
+        if node.op in ("LSTM", "GRU"):
+            self._as_sequence(node.inputs[0])
+        reading = Reading(node, [self.values[name] for name in computed], self.graph)
+        layer = fitting_layer(reading, self._unique(node.name), self.tables)
+        if layer is None:
+            return False
+        if layer.kind == "FullyConnectedLayer" and set(reading.first.size.spatial) == {1} and node.op == "Conv":
             self.ambiguous.append(layer.name)
-        row = self.tables.rows["FullyConnectedLayer"]
-        kernel = Turn("kh kw in out", "out (in kw kh)")(layer.learnables["Weights"].array)
-        learnables = {"Weights": Learnable(kernel, *row.learnables["Weights"].defaults, assumed=True)}
-        if "Bias" in layer.learnables:
-            bias = layer.learnables["Bias"].array
-            learnables["Bias"] = Learnable(bias.reshape((bias.size, 1)), *row.learnables["Bias"].defaults, assumed=True)
-        return make_layer(row, layer.name, {"OutputSize": p["NumFilters"]}, learnables)
+        if layer.kind == "FullyConnectedLayer" and reading.first.is_flat and self.graph.matlab and FLATTENED not in self.notes:
+            self.notes.append(FLATTENED)
+        self._add(layer, computed, node.outputs, reading.first.axes if node.op == "Conv" else "")
+        return True
 
-    def _foreign(self, node: Node, computed: tuple[str, ...]) -> None:
-        """Keep a node that is no MATLAB layer, with plain attributes; its constant inputs are state."""
-        if "::" in node.operator or node.op == "Placeholder":
-            row = unknown_row(node.operator)
-            layer = Layer(self._unique(node.name), row.name, row, {}, inputs=tuple(f"in{i + 1}" for i in range(len(computed))))
-            sizes = [self._activation(self.graph.shapes.get(name, ())) for name in node.outputs]
-            self._add(layer, computed, node.outputs, sizes[0])
+    def _foreign(self, node: Node) -> None:
+        """Keep a node that is no MATLAB layer as an ONNX operator."""
+        rank = len(self._dims(node.inputs[0])) if node.inputs else 0
+        for each in plain_form(node, rank):
+            outputs = [name for name in each.outputs if name]
+            known = (None,) * len(node.attributes.get("perm", ()))
+            sizes = [activation_of(self._dims(name) or known, self.wanted.get(name, "")) for name in outputs]
+            self._add(foreign_layer(each, self._unique(each.name), sizes, self.graph), [name for name in each.inputs if name in self.values], outputs)
+
+    def _unknown(self, node: Node, computed: Sequence[str]) -> None:
+        """Keep a node of an unknown domain, or the Placeholder MATLAB leaves for a layer it cannot export, as an unknown class."""
+        row = replace(unknown_row(node.operator), name=node.operator)
+        layer = Layer(self._unique(node.name), row.name, row, inputs=numbered("in", len(computed)), outputs=numbered("out", len(node.outputs)))
+        if not computed:
+            size = Activation(UNKNOWN, ())
+            layer = replace(layer, row=replace(row, size="from_file"), properties={"Format": size.format, "Size": size.size})
+        self._add(layer, computed, node.outputs)
+
+    def _lay_out(self, name: str) -> None:
+        """Add the node that lays out a value in torch as the file does, where that is another way."""
+        value = self.values[name]
+        torch_axes = TORCH_AXES[value.size.format]
+        if value.as_in_torch:
             return
-        outputs = tuple(name for name in node.outputs if name)
-        size = self._activation(self.graph.shapes.get(outputs[0], ()))
-        row = LayerRow(f"onnx:{node.op}", (), "", (node.operator,), "onnx2torch", "foreign", "from_file", evidence="documented")
-        state = {f"input{i}": self.graph.constants[name] for i, name in enumerate(node.inputs) if name in self.graph.constants}
-        plain = {key: value for key, value in node.attributes.items() if isinstance(value, (int, float, str, tuple))}
-        if len(plain) < len(node.attributes):
-            raise UnsupportedError(f"node '{node.name}' ({node.op}) has an attribute that is a tensor or graph", "only plain attributes can be kept")
-        layout = tuple("computed" if name in self.made_by else "constant" if name in self.graph.constants else "" for name in node.inputs)
-        properties = {"Operator": node.op, "Opset": self.graph.opset, "Layout": layout, "Attributes": plain, "Format": size.format, "Size": size.size}
-        ports = ("in",) if len(computed) == 1 else tuple(f"in{i + 1}" for i in range(len(computed)))
-        out = ("out",) if len(outputs) == 1 else tuple(f"out{i + 1}" for i in range(len(outputs)))
-        self._add(Layer(self._unique(node.name), row.name, row, properties, {}, state, ports, out), computed, outputs, size)
+        if len(value.axes) < len(torch_axes):
+            node = Node("Flatten", f"{value.layer}_Flatten", (name,), (name,), {"axis": 1})
+        elif value.is_pixel:
+            node = Node("Unsqueeze", f"{value.layer}_Unsqueeze", (name,), (name,), {"axes": tuple(range(2, len(value.axes)))})
+        else:
+            node = Node("Transpose", f"{value.layer}_Transpose", (name,), (name,), {"perm": tuple(torch_axes.index(axis) for axis in value.axes)})
+        self._foreign(node)
 
-    def _activation(self, dims: Dims) -> Activation:
-        lengths = tuple(n if isinstance(n, int) and n > 0 else None for n in dims[1:])
-        if len(dims) in IMAGE:
-            return Activation(IMAGE[len(dims)], (*lengths[1:], lengths[0]))
-        return Activation(FOREIGN, lengths)
+    def _as_sequence(self, name: str) -> None:
+        """Bring a value T, N, C of unknown format to torch's N, T, C, as a recurrent layer reads it."""
+        size = self.values[name].size
+        if size.format == UNKNOWN and len(size.size) == 2:
+            node = Node("Transpose", f"{self.values[name].layer}_Transpose", (name,), (name,), {"perm": (1, 0, 2)})
+            layer = foreign_layer(node, self._unique(node.name), [Activation("CBT", size.size[1:])], self.graph)
+            self._add(layer, [name], [name], "TBC")
 
-    def _add(self, layer: Layer, computed: tuple[str, ...], outputs: tuple[str, ...], size: Activation | None = None) -> None:
-        given = [self.sizes[name] for name in computed]
+    def _output(self, name: str) -> str:
+        """Return "layer" or "layer/port" of a graph output; where MATLAB did not write the file, laid out as in the file."""
+        if name not in self.values:
+            raise UnsupportedError(f"the output '{name}' is a constant", "it depends on no input", "export the network without it")
+        if not self.graph.matlab:
+            self._lay_out(name)
+        value = self.values[name]
+        return value.layer if len(self.layers[value.layer].outputs) == 1 else f"{value.layer}/{value.port}"
+
+    def _dims(self, name: str) -> tuple[int | str | None, ...]:
+        return self.inferred.get(name, self.graph.shapes.get(name, ()))
+
+    def _add(self, layer: Layer, computed: Sequence[str], outputs: Sequence[str], axes: str = "") -> None:
+        """Add a layer that reads the values `computed` and makes `outputs`.
+
+        Args:
+            axes: how the file lays out what it makes; else as its first input, or as torch does where its format is another.
+        """
+        given = [self.values[name] for name in computed]
+        sizes = layer_sizes(layer, [value.size for value in given])
         self.layers[layer.name] = layer
-        for name, port in zip(computed, layer.inputs, strict=True):
-            source, source_port = self.made_by[name]
-            self.connections.append(Connection(source, layer.name, source_port, port))
-        sizes = layer_sizes(layer, given) if size is None else (size,) * len(layer.outputs)
-        for name, port, each in zip(outputs, layer.outputs, sizes, strict=False):
-            self.made_by[name], self.sizes[name] = (layer.name, port), each
-        for name, port in zip(outputs, layer.outputs, strict=False):
-            self.values[layer.name if port == layer.outputs[0] else f"{layer.name}/{port}"] = name
+        for value, port in zip(given, layer.inputs, strict=True):
+            self.connections.append(Connection(value.layer, layer.name, value.port, port))
+        kept = given[0].axes if given and layer.row.build != "foreign" and sizes[0].format == given[0].size.format else ""
+        for name, port, size in zip(outputs, layer.outputs, sizes, strict=False):
+            self._put(name, Value(layer.name, port, size, axes or kept or TORCH_AXES[size.format]))
+
+    def _put(self, name: str, value: Value) -> None:
+        self.values[name] = value
+        sequence = self.graph.matlab and value.size.over_time
+        if value.axes == "TBC" if sequence else (value.as_in_torch or value.is_pixel):
+            first = value.port == self.layers[value.layer].outputs[0]
+            self.recorded[value.layer if first else f"{value.layer}/{value.port}"] = name
 
     def _unique(self, name: str) -> str:
         wanted, count = name or "layer", 1
@@ -239,120 +198,25 @@ class Recogniser:
             wanted = f"{name}_{count}"
         return wanted
 
-
-def _lengths(at: Activation, row: LayerRow) -> dict[str, int]:
-    return dict(zip("hwd", [*(n or 1 for n in at.spatial), 1, 1, 1], strict=False)) if row.name == "FullyConnectedLayer" else {}
-
-
-def node_properties(row: LayerRow, node: Node, graph: Graph) -> Mapping[str, Any] | None:
-    """Read a node's attributes as the row's properties; None where the node says something MATLAB's layer cannot."""
-    a = dict(node.attributes)
-    if any(a.get(name, value) != value for name, value in MUST_BE.items()) or (set(a.get("dilations", (1,))) != {1} and "DilationFactor" not in row.properties):
-        return None
-    found: dict[str, Any] = {}
-    same = a.get("auto_pad", "NOTSET")
-    if same not in ("NOTSET", "VALID", "SAME_UPPER"):
-        return None
-    for name, known in row.properties.items():
-        if known.onnx == "pads":
-            pads = a.get("pads")
-            if pads is not None:
-                half = len(pads) // 2
-                found[name] = tuple(n for pair in zip(pads[:half], pads[half:], strict=True) for n in pair)
-        elif known.onnx in a:
-            found[name] = a[known.onnx]
-    if same == "SAME_UPPER":
-        found.update(PaddingMode="same")
-    special = SPECIAL.get(row.name)
-    return special(found, node, graph) if special else found
+    def _closing_notes(self) -> Iterator[str]:
+        """Say what the file could not tell, and what is not MATLAB's."""
+        for layer in self.layers.values():
+            if layer.properties.get("Normalization") == "zscore":
+                yield f"input '{layer.name}' subtracts and divides by constants: taken as zscore (an ONNX file cannot tell it from rescale)"
+        if self.ambiguous:
+            yield f"{len(self.ambiguous)} layer(s) are {AMBIGUOUS}: {_some(self.ambiguous)}"
+        foreign = [layer for layer in self.layers.values() if layer.row.build == "foreign"]
+        if foreign:
+            kinds = Counter(layer.properties["Operator"] for layer in foreign)
+            yield f"{len(foreign)} node(s) are no MATLAB layers and run as ONNX operators: {', '.join(f'{kind} ×{n}' for kind, n in sorted(kinds.items()))}"
+        kept = [f"{layer.name}/{key.removeprefix('constants.')}" for layer in foreign for key in layer.state]
+        if kept:
+            yield f"{len(kept)} constant(s) of those are buffers, which training leaves alone: {_some(kept)}"
+        learned = Counter(learnable.array.load for layer in self.layers.values() for learnable in layer.learnables.values())
+        shared = sum(count > 1 for count in learned.values())
+        if shared:
+            yield f"{shared} constant(s) that several nodes read became a learnable of each"
 
 
-MUST_BE = {"ceil_mode": 0, "storage_order": 0, "output_padding": (0, 0)}
-
-
-def _convolution(found: dict[str, Any], node: Node, graph: Graph) -> dict[str, Any] | None:
-    weights = graph.constants.get(node.inputs[1])
-    if weights is None:
-        return None
-    groups = int(node.attributes.get("group", 1))
-    found.setdefault("FilterSize", weights.shape[2:])
-    if node.op == "ConvTranspose":
-        if "output_shape" in node.attributes or groups > 1:
-            return None
-        found.update(NumChannels=weights.shape[0], NumFilters=weights.shape[1])
-    elif groups > 1:
-        found.update(NumGroups=groups, NumChannelsPerGroup=weights.shape[1], NumFilters=weights.shape[0] // groups)
-    else:
-        found.update(NumChannels=weights.shape[1], NumFilters=weights.shape[0])
-    return found
-
-
-def _fully_connected(found: dict[str, Any], node: Node, graph: Graph) -> dict[str, Any] | None:
-    weights = graph.constants.get(node.inputs[1])
-    if weights is None or not node.attributes.get("transB"):
-        return None
-    return {"OutputSize": weights.shape[0], "InputSize": weights.shape[1]}
-
-
-def _softmax(found: dict[str, Any], node: Node, graph: Graph) -> dict[str, Any] | None:
-    """Before opset 13 a softmax flattened everything behind its axis; that is a channel softmax on features only."""
-    axis = node.attributes.get("axis", 1 if graph.opset < 13 else -1)
-    rank = len(graph.shapes.get(node.inputs[0], ())) or 2
-    over_channels = node.attributes.get("over_channels") or axis in (1, 1 - rank)
-    return found if over_channels and (graph.opset >= 13 or rank == 2 or node.attributes.get("over_channels")) else None
-
-
-def _clipped(found: dict[str, Any], node: Node, graph: Graph) -> dict[str, Any] | None:
-    bounds = [graph.constant(name) if name else None for name in node.inputs[1:3]]
-    low = node.attributes.get("min", float(bounds[0]) if bounds and bounds[0] is not None else None)
-    high = node.attributes.get("max", float(bounds[1]) if len(bounds) > 1 and bounds[1] is not None else None)
-    return {"Ceiling": high} if low == 0 and high is not None and np.isfinite(high) else None
-
-
-def _dropout(found: dict[str, Any], node: Node, graph: Graph) -> dict[str, Any]:
-    ratio = graph.constant(node.inputs[1]) if len(node.inputs) > 1 and node.inputs[1] else None
-    return {"Probability": float(ratio)} if ratio is not None else found
-
-
-def _average(found: dict[str, Any], node: Node, graph: Graph) -> dict[str, Any]:
-    if any(found.get("PaddingSize", ())) and not node.attributes.get("count_include_pad", 0):
-        found["PaddingValue"] = "mean"
-    return found
-
-
-def _max_pooling(found: dict[str, Any], node: Node, graph: Graph) -> dict[str, Any] | None:
-    if len(node.outputs) > 1:
-        found["HasUnpoolingOutputs"] = True
-    return found if len(node.outputs) in (1, 3) else None
-
-
-def _combination(found: dict[str, Any], node: Node, graph: Graph) -> dict[str, Any] | None:
-    return {"NumInputs": len(node.inputs)} if not any(name in graph.constants for name in node.inputs) else None
-
-
-def _depth_to_space(found: dict[str, Any], node: Node, graph: Graph) -> dict[str, Any]:
-    return {"BlockSize": (found["BlockSize"],) * 2, "Mode": str(found.get("Mode", "DCR")).lower()}
-
-
-def _concatenation(found: dict[str, Any], node: Node, graph: Graph) -> dict[str, Any] | None:
-    rank = len(graph.shapes.get(node.inputs[0], ()))
-    axis = node.attributes["axis"] % rank if rank else 0
-    combined = _combination(found, node, graph)
-    return {**combined, "Dim": axis - 1} if combined and axis >= 2 else None
-
-
-SPECIAL: Mapping[str, Any] = {
-    **dict.fromkeys(
-        ("Convolution1DLayer", "Convolution2DLayer", "Convolution3DLayer", "GroupedConvolution2DLayer", "TransposedConvolution2DLayer",
-         "TransposedConvolution3DLayer"), _convolution,
-    ),
-    **dict.fromkeys(("AveragePooling1DLayer", "AveragePooling2DLayer", "AveragePooling3DLayer"), _average),
-    **dict.fromkeys(("AdditionLayer", "MultiplicationLayer", "DepthConcatenationLayer"), _combination),
-    "ConcatenationLayer": _concatenation,
-    "FullyConnectedLayer": _fully_connected,
-    "SoftmaxLayer": _softmax,
-    "ClippedReLULayer": _clipped,
-    "DropoutLayer": _dropout,
-    "MaxPooling2DLayer": _max_pooling,
-    "DepthToSpace2DLayer": _depth_to_space,
-}  # fmt: skip
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (" ..." if len(names) > 4 else "")

@@ -1,0 +1,140 @@
+"""bridge recipe: what a recipe will do, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from bridge.network import Network
+    from bridge.recipes.effective import Effect
+    from bridge.recipes.recipe import Recipe
+    from bridge.training.options import Explanation
+
+app = typer.Typer(help="Recipes: networks, edits, factors, trainingOptions and data in one file.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def recipe() -> None:
+    pass
+
+
+@app.command("show")
+def show(
+    recipe: str = typer.Argument(..., help="A recipe (TOML), or the name of one that ships: googlenet-transfer, alexnet-transfer, ..."),
+    network: Path | None = typer.Option(None, help="The network to train, instead of the recipe's own file."),
+    factors: Path | None = typer.Option(None, help="For an .onnx: a .mat of the same network, with its factors."),
+    python: bool = typer.Option(False, "--python", help="Print Python source that does the same instead."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Show what a recipe will do: the effective rate and L2 of each learnable, the options, and what is not confirmed."""
+    from bridge.commands import print_json
+    from bridge.recipes.recipe import Recipe
+
+    read = Recipe.load(recipe)
+    if python:
+        print(read.python(), end="")
+        return
+    edited, notes = _edited(read, network, factors)
+    if as_json:
+        print_json("recipe.show", _facts(read, edited, notes))
+    else:
+        _print(read, edited, notes)
+
+
+def _edited(recipe: Recipe, file: Path | None, factors: Path | None) -> tuple[Network | None, list[str]]:
+    """Return the network after the recipe's edits, where there is one, and notes on it."""
+    from bridge.readers import load
+    from bridge.recipes.effective import frozen_notes
+
+    notes = recipe.options.notes()
+    if file is None and not recipe.base.file:
+        return None, ["no network was given (--network), so that factors are not known", *notes]
+    base = load(file, factors=factors) if file is not None else recipe.load_base()
+    classes = base.classes if recipe.takes_classes else None
+    if recipe.takes_classes:
+        classes = classes or ("class 1", "class 2")
+        notes.append(f"the classes come from the data; here they are {', '.join(classes[:5])}{', ...' if len(classes) > 5 else ''}")
+    edited = recipe.network(base, classes=classes)
+    return edited, [*notes, *frozen_notes(edited), *edited.notes]
+
+
+def _facts(recipe: Recipe, network: Network | None, notes: list[str]) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from bridge.recipes.effective import effects
+    from bridge.writers.folder import plain
+
+    rows = [asdict(row) for row in effects(network, recipe.options)] if network is not None else None
+    options = [asdict(row) for row in recipe.options.explain() if row.given]
+    edits = [edit.source() for edit in recipe.edits]
+    return {"recipe": plain(recipe.to_mapping()), "edits": edits, "learnables": plain(rows), "options": plain(options), "notes": notes}
+
+
+def _print(recipe: Recipe, network: Network | None, notes: list[str]) -> None:
+    from bridge.commands.tables import console
+    from bridge.recipes.effective import effects
+
+    out = console()
+    for line in _head(recipe):
+        out.print(line, soft_wrap=True, markup=False)
+    if network is not None:
+        rows = effects(network, recipe.options)
+        out.print(_effect_table(rows))
+        out.print(_totals(rows), soft_wrap=True, markup=False)
+    out.print(_option_table([row for row in recipe.options.explain() if row.given]))
+    for note in notes:
+        out.print(f"note: {note}", soft_wrap=True, markup=False)
+
+
+def _head(recipe: Recipe) -> Iterator[str]:
+    if recipe.description:
+        yield recipe.description
+    base = recipe.base.file or recipe.base.name or "any network"
+    yield f"network {base}, trainer {recipe.trainer}, solver {recipe.options.solver}, seed {recipe.seed}"
+    yield from (f"  {edit.source()}" for edit in recipe.edits)
+
+
+def _effect_table(rows: list[Effect]) -> Table:
+    from bridge.commands.tables import factor_text
+
+    table = _table("Learnable", "Size", "LearnRateFactor", "L2Factor", "rate", "L2", "", "group")
+    for row in rows:
+        size = "×".join(map(str, row.size))
+        factors = factor_text(row.learn_rate_factor, row.assumed), factor_text(row.l2_factor, row.assumed)
+        effective = factor_text(row.learn_rate, False), factor_text(row.l2, False)
+        table.add_row(_escape(row.learnable), size, *factors, *effective, "frozen" if row.frozen else "", str(row.group or ""))
+    return table
+
+
+def _totals(rows: list[Effect]) -> str:
+    groups = {row.group for row in rows if row.group is not None}
+    return f"{len(rows)} learnables, {sum(row.frozen for row in rows)} of them frozen, {len(groups)} parameter groups"
+
+
+def _option_table(rows: list[Explanation]) -> Table:
+    table = _table("Option", "Value", "Default", "in PyTorch")
+    for row in rows:
+        table.add_row(row.name, _escape(str(row.value)), _escape(str(row.default)), _escape(row.torch))
+    return table
+
+
+def _table(*columns: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold", justify="right" if column in ("rate", "L2", "group", "Size") or column.endswith("Factor") else "left")
+    return table
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape("".join(c if c.isprintable() else "?" for c in text))

@@ -1,0 +1,209 @@
+"""MATLAB's layer constructors: `layers.fully_connected(5, name="fc_new", WeightLearnRateFactor=20)`.
+
+Each row of the tables has one, named as MATLAB's without "Layer" and with underscores: convolution2dLayer is
+`convolution2d`, batchNormalizationLayer is `batch_normalization`. They take MATLAB's arguments in MATLAB's order and
+MATLAB's properties by name, in any case of letters; learnables and statistics take arrays in MATLAB's layout, and have no
+values until `Network.initialize` without. `help(layers.lstm)` lists what a constructor takes.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from bridge.arrays import Array
+from bridge.axes import parse
+from bridge.errors import UsageError
+from bridge.mapping import LayerRow, layer_mappings
+from bridge.network import Layer, Learnable, checked_gates, make_layer, nearest
+from bridge.recipes.initialize import initializer_name
+
+Constructor = Callable[..., Layer]
+PER_DIMENSION = ("FilterSize", "PoolSize", "Stride", "DilationFactor")
+WORDS = {"NumGroups": ("channel-wise", "all-channels")}  # what a number of something may be instead
+SIDES = {"Padding": ("PaddingMode", "PaddingSize"), "Cropping": ("CroppingMode", "CroppingSize")}
+MODES = ("same", "causal")
+
+
+def __getattr__(name: str) -> Constructor:
+    if name.startswith("_"):
+        raise AttributeError(name)
+    if name not in constructors():
+        raise AttributeError(f"bridge.layers has no {name!r}; {nearest(name, constructors())}")
+    return constructors()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted(constructors())
+
+
+@cache
+def constructors() -> Mapping[str, Constructor]:
+    """Return every constructor of the built-in tables by its Python name."""
+    return {python_name(row): constructor(row) for row in layer_mappings() if row.constructor}
+
+
+def python_name(row: LayerRow) -> str:
+    """Return the Python name of a row's constructor."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", row.constructor.removesuffix("Layer")).lower()
+
+
+def constructor(row: LayerRow) -> Constructor:
+    """Return the constructor of a row, also of one from a table of your own."""
+
+    def make(*arguments: Any, name: str = "", **properties: Any) -> Layer:
+        if len(arguments) > len(row.arguments):
+            takes = ", ".join(row.arguments) or "names only"
+            raise UsageError(f"{row.constructor} is given {len(arguments)} arguments by position", f"it takes {takes}")
+        given = dict(zip(row.arguments, arguments, strict=False))
+        named = spelled(row, properties)
+        twice = next((key for key in named if key in given), None)
+        if twice is not None:
+            raise UsageError(f"{twice} of {row.constructor} is given twice", "by position and by name")
+        return new_layer(row, str(named.pop("Name", name)), {**given, **named})
+
+    make.__name__ = make.__qualname__ = python_name(row)
+    make.__doc__ = describe(row)
+    return make
+
+
+def new_layer(row: LayerRow, name: str, given: Mapping[str, Any]) -> Layer:
+    """Make a layer of properties, factors, initializers and arrays, named in MATLAB's spelling.
+
+    Raises:
+        UsageError: one is missing, or its value makes no sense.
+    """
+    missing = [key for key in row.arguments if key not in given and row.properties[key].default is None]
+    if missing:
+        raise UsageError(f"{row.constructor} needs {', '.join(missing)}", f"its arguments are {', '.join(row.arguments)}")
+    properties = {key: each.new for key, each in row.properties.items() if each.new is not None}
+    for key, value in given.items():
+        if key in SIDES:
+            properties.update(_sides(row, key, value))
+        elif key in row.properties:
+            properties[key] = _property(row, key, value)
+    state = {key: _array(value, each.matlab_axes, f"{key} of {row.constructor}") for key, each in row.state.items() if (value := given.get(key)) is not None}
+    return make_layer(row, name, properties, {key: _learnable(row, key, given) for key in row.learnables}, state)
+
+
+def spelled(row: LayerRow, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `given` with the names in MATLAB's spelling.
+
+    Raises:
+        UsageError: a name is unknown, the nearest is offered; or it is given twice.
+    """
+    known = {name.lower(): name for name in property_names(row)}
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        spelling = known.get(name.lower())
+        if spelling is None:
+            raise UsageError(f"{row.constructor} has no property '{name}'", nearest(name, known.values()))
+        if spelling in found:
+            raise UsageError(f"{spelling} of {row.constructor} is given twice", "upper and lower case do not tell names apart")
+        found[spelling] = value
+    return found
+
+
+def property_names(row: LayerRow) -> list[str]:
+    """Return every name that the constructor of a row takes."""
+    factors = [name for each in row.learnables.values() for name in (each.learn_rate, each.l2, f"{each.name}Initializer")]
+    sides = [side for side, (_, size) in SIDES.items() if size in row.properties]
+    return ["Name", *row.properties, *sides, *row.learnables, *factors, *row.state]
+
+
+def from_mapping(entry: Mapping[str, Any]) -> Layer:
+    """Return the layer of an entry as recipes hold it: {"layer": "fullyConnectedLayer", "OutputSize": 5, "Name": "fc"}.
+
+    Raises:
+        UsageError: the constructor or a property is unknown, or a value makes no sense.
+    """
+    row = row_of(entry)
+    named = spelled(row, {key: value for key, value in entry.items() if key != "layer"})
+    return new_layer(row, str(named.pop("Name", "")), named)
+
+
+def row_of(entry: Mapping[str, Any]) -> LayerRow:
+    """Return the row whose constructor an entry names."""
+    rows = {row.constructor: row for row in layer_mappings() if row.constructor}
+    name = entry.get("layer") if isinstance(entry, Mapping) else None
+    if name not in rows:
+        raise UsageError(f"{name!r} is no layer constructor", nearest(str(name), rows), 'write { layer = "fullyConnectedLayer", OutputSize = 5 }')
+    return rows[str(name)]
+
+
+def describe(row: LayerRow) -> str:
+    """Return the documentation of a row's constructor."""
+    lines = [f"Return a {row.name}: MATLAB's {row.constructor}({', '.join(row.arguments)}).", "", "Properties, with their defaults:"]
+    for name, each in row.properties.items():
+        default = each.new if each.new is not None else each.default
+        lines.append(f"    {name}{f' = {default}' if default is not None else ''}")
+    for name, known in row.learnables.items():
+        rate, decay = known.defaults
+        lines.append(f"    {name}: {known.learn_rate} = {rate:g}, {known.l2} = {decay:g}, {name}Initializer = {known.initializer}")
+    return "\n".join(lines if row.properties or row.learnables else lines[:1])
+
+
+def _learnable(row: LayerRow, name: str, given: Mapping[str, Any]) -> Learnable:
+    known = row.learnables[name]
+    rate = checked_gates(row, name, given.get(known.learn_rate, known.defaults[0]))
+    decay = checked_gates(row, name, given.get(known.l2, known.defaults[1]))
+    how = given.get(f"{name}Initializer")
+    array = _array(given.get(name, ()), known.matlab_axes, f"{name} of {row.constructor}")
+    return Learnable(array, rate, decay, initializer=initializer_name(how) if how is not None else None)
+
+
+def _array(value: Any, pattern: str, what: str) -> Array:
+    """Wrap an array; a vector gets the ones that MATLAB puts around it."""
+    try:
+        array = np.array(value, np.float32)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{what} is {value!r}", "it takes an array of numbers in MATLAB's layout") from error
+    axes = parse(pattern)
+    if array.size == 0:
+        array = np.empty((0, 0), np.float32)
+    elif array.ndim == 1 and sum(map(bool, axes)) == 1 and len(axes) > 1:
+        array = array.reshape([array.size if axis else 1 for axis in axes])
+    return Array.of(array)
+
+
+def _property(row: LayerRow, name: str, value: Any) -> Any:
+    value = tuple(value) if isinstance(value, (list, np.ndarray)) else value
+    if name in row.arguments and (name.startswith("Num") or name.endswith(("Size", "Dim", "Dimension", "Position"))):
+        _require_whole(f"{name} of {row.constructor}", value, WORDS.get(name, ()))
+    elif name in PER_DIMENSION:
+        _require_whole(f"{name} of {row.constructor}", value)
+    dimensions = _dimensions(row)
+    return (value,) * dimensions if name in PER_DIMENSION and dimensions > 1 and isinstance(value, int) else value
+
+
+def _require_whole(what: str, value: Any, words: Iterable[str] = (), least: int = 1) -> None:
+    values = value if isinstance(value, tuple) and value else (value,)
+    whole = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= least for n in values)
+    if not whole and value not in words:
+        allowed = "".join(f", or {word!r}" for word in words)
+        raise UsageError(f"{what} is {value!r}", f"it takes whole numbers from {least}{allowed}")
+
+
+def _dimensions(row: LayerRow) -> int:
+    """The number of dimensions that a layer slides over."""
+    sides = next((row.properties[size].default for _, size in SIDES.values() if size in row.properties), ())
+    return len(sides) // 2
+
+
+def _sides(row: LayerRow, name: str, value: Any) -> dict[str, Any]:
+    """Turn Padding or Cropping (a word, one number, one for each dimension or one for each side) into mode and size."""
+    mode, size = SIDES[name]
+    if value in MODES:
+        return {mode: value}
+    count = _dimensions(row)
+    flat = tuple(np.array(value).T.flatten().tolist()) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
+    _require_whole(f"{name} of {row.constructor}", flat, least=0)
+    repeats = 2 * count // len(flat) if 2 * count % len(flat) == 0 else 0
+    if repeats * len(flat) != 2 * count or len(flat) not in (1, count, 2 * count):
+        raise UsageError(f"{name} of {row.constructor} is {value!r}", f"it takes one number, {count} or {2 * count}, or 'same'")
+    return {mode: "manual", size: tuple(n for n in flat for _ in range(repeats)) if math.prod((repeats, count)) > 1 else flat}

@@ -1,0 +1,63 @@
+"""Activations, where torch's own module takes another layout or does not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from bridge.errors import UnsupportedError
+from bridge.sizes import Activation
+
+if TYPE_CHECKING:
+    from bridge.network import Layer
+
+
+class PReLUOverTime(nn.PReLU):
+    """PReLU of sequences N,T,C with one slope a channel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.transpose(1, 2)).transpose(1, 2)
+
+
+class YOLOv2Transform(nn.Module):
+    """Turn a head's raw channels into IoU, box and class numbers.
+
+    Channels are grouped by quantity, anchors fastest: iou, x, y (sigmoid), w, h (exp), then the classes of every
+    anchor (softmax over the classes).
+    """
+
+    def __init__(self, anchors: int) -> None:
+        super().__init__()
+        self.anchors = anchors
+
+    def forward(self, x: Tensor) -> Tensor:
+        a = self.anchors
+        classes = x[:, 5 * a :].unflatten(1, (-1, a)).softmax(1).flatten(1, 2)
+        return torch.cat([x[:, : 3 * a].sigmoid(), x[:, 3 * a : 5 * a].exp(), classes], 1)
+
+    def extra_repr(self) -> str:
+        return f"anchors={self.anchors}"
+
+
+# Builders
+
+
+def relu(layer: Layer, given: Sequence[Activation]) -> nn.Module:
+    return nn.ReLU()
+
+
+def softmax(layer: Layer, given: Sequence[Activation]) -> nn.Module:
+    return nn.Softmax(2 if given[0].over_time else 1)
+
+
+def prelu(layer: Layer, given: Sequence[Activation]) -> nn.Module:
+    """One slope, or one for each channel. MATLAB expands any Alpha that fits; no other shape is known here."""
+    at, alpha = given[0], layer.learnables["Alpha"].array
+    along_channels = all(n == 1 for axis, n in enumerate(alpha.shape) if axis != len(at.spatial)) or len(alpha.shape) == 1
+    if alpha.size != 1 and not (along_channels and alpha.size == at.channels):
+        size = "×".join(map(str, alpha.shape))
+        raise UnsupportedError(f"layer '{layer.name}' has an Alpha of {size} for an input of {at}", "known are one slope, or one for each channel")
+    return (PReLUOverTime if at.over_time else nn.PReLU)(alpha.size)

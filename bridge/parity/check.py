@@ -1,0 +1,279 @@
+"""Is this model the same as what MATLAB computed, or as another network? One call, one verdict."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import fx, nn
+
+from bridge import __version__
+from bridge.errors import DifferenceError, UnsupportedError, UsageError
+from bridge.network import Network, nearest
+from bridge.parity import onnx_runtime
+from bridge.parity.diagnosis import Cause, diagnose
+from bridge.parity.differences import Comparison, LayerDifference
+from bridge.parity.oracles import Lockstep, OnnxRuntime, Recorded, Recording
+from bridge.parity.profiles import Profile
+from bridge.parity.references import MOST_OBSERVATIONS, Names, Reference, Values, read_data, read_inputs, read_reference
+from bridge.parity.watching import OUTPUT, Batch, Oracle, Subject, compare
+from bridge.readers import load
+from bridge.writers.folder import plain, sha256
+
+SCHEMA = "bridge.check/1"
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a check found. Everything in it is a plain value; `to_json` gives it as JSON values.
+
+    Attributes:
+        model: what was checked, a path or a class.
+        comparison: the layers, in the order they ran, against an oracle with a name.
+        profile: the tolerance.
+        cause: what makes the two agree, where they differ and a known cause does.
+        tried: how many causes were tried.
+        notes: what was not compared, and why.
+        facts: versions and hashes.
+    """
+
+    model: str
+    comparison: Comparison
+    profile: Profile
+    cause: Cause | None = None
+    tried: int = 0
+    notes: tuple[str, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        """Whether every layer agrees within the tolerance."""
+        return self.comparison.first_above is None
+
+    @property
+    def layers(self) -> tuple[LayerDifference, ...]:
+        """Every layer that was compared, in the order they ran."""
+        return self.comparison.layers
+
+    @property
+    def first_divergence(self) -> LayerDifference | None:
+        """The layer where the two begin to differ."""
+        return self.comparison.first_divergence
+
+    @property
+    def verdict(self) -> str:
+        """One line: PASSED, or FIRST DIVERGENCE and where."""
+        return self.comparison.verdict
+
+    @property
+    def explanation(self) -> str:
+        """One line: the cause of a difference; "" where there is none to tell."""
+        if self.passed:
+            return ""
+        return f"cause: {self.cause}" if self.cause else f"cause: none of the {self.tried} known ones that were tried makes them agree"
+
+    def require(self) -> Check:
+        """Return this check if it passed.
+
+        Raises:
+            DifferenceError: it did not; the first diverging layer is named, and the cause where it is known.
+        """
+        if not self.passed:
+            raise DifferenceError(f"{self.verdict}, against {self.comparison.oracle}", self.explanation.removeprefix("cause: "))
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as JSON values; infinite numbers as texts."""
+        first = self.first_divergence
+        facts = {
+            "passed": self.passed,
+            "verdict": self.verdict,
+            "first_divergence": first.layer if first else None,
+            **asdict(self),
+            "layers": [{**asdict(each), "relative": each.relative, "differs": each.differs} for each in self.layers],
+        }
+        facts["oracle"] = facts.pop("comparison")["oracle"]
+        facts["cause"] = {**asdict(self.cause), "sentence": str(self.cause)} if self.cause else None
+        return {name: plain(value) for name, value in facts.items()}
+
+
+def check(
+    model: nn.Module | Network,
+    reference: str | Path | Reference | None = None,
+    *,
+    against: str | Path | Network | nn.Module | None = None,
+    profile: str = "matlab",
+    tolerances: Mapping[str, float] | None = None,
+    network: Network | None = None,
+    names: Mapping[str, str] | None = None,
+    data: Names | None = None,
+    seed: int = 0,
+) -> Check:
+    """Compare a model layer by layer with what MATLAB computed, or with another network, and say where they first differ.
+
+    Args:
+        model: a network, a module of `Network.to_torch`, or any torch module.
+        reference: a reference.mat of bridgeReference.m, or a file with inputs and outputs (.mat, .npz, .csv).
+        against: instead, another network: an .onnx (run by onnxruntime), a .mat, a saved folder, a network or a module.
+            With neither, a network that was read from an .onnx is held against onnxruntime.
+        profile: the tolerance: "exact", "float32", "matlab" or "float16".
+        tolerances: others for single layers, by name or glob, relative to a layer's largest value.
+        network: what a module was built from: sizes, class names and MATLAB's layouts.
+        names: layer name -> submodule path, for modules that `bridge` has not built.
+        data: the variables and dimension orders of a file that bridgeReference has not written, or the inputs for `against`.
+        seed: of the random inputs that two networks are compared on, where `data` names none.
+
+    Raises:
+        UsageError: the call makes no sense, the reference is of another network, or fits it in more than one way.
+        UnreadableError: a file is damaged, or one side has NaN or infinite values.
+    """
+    subject = Subject.of(model, network=network, names=names)
+    tolerance = Profile.of(profile, tolerances)
+    if reference is not None and against is not None:
+        raise UsageError("a reference and another network at once", "a check is against one of them", "for the inputs of the other one, name --inputs")
+    notes: list[str] = []
+    if reference is not None:
+        held = reference if isinstance(reference, Reference) else _read(reference, subject, data)
+        batches = _batches(held.inputs, held.batch, subject)
+        oracle: Oracle = Recording(held, subject)
+        notes += [*held.notes, *_require_same_layers(held, subject)]
+    else:
+        oracle, batches = _other(against, subject, data, seed, notes)
+    found, oracle = _compared(subject, batches, oracle, tolerance, notes)
+    diagnosis = diagnose(subject, batches, oracle, tolerance, found) if found.first_above else None
+    if diagnosis is None and isinstance(oracle, Recording):
+        _require_same_class_order(oracle.reference, subject)
+    facts = {"bridge": __version__, "torch": torch.__version__, "python": platform.python_version(), **_hashes(subject, reference, against)}
+    return Check(
+        subject.network.source.path if subject.network else type(subject.model).__name__,
+        found,
+        tolerance,
+        diagnosis.cause if diagnosis else None,
+        diagnosis.tried if diagnosis else 0,
+        tuple(notes),
+        facts,
+    )
+
+
+def _compared(subject: Subject, batches: Sequence[Batch], oracle: Oracle, profile: Profile, notes: list[str]) -> tuple[Comparison, Oracle]:
+    """Compare; where onnxruntime refuses a file, against bridge's own reading of it."""
+    try:
+        return compare(subject, batches, oracle, profile), oracle
+    except UnsupportedError as error:
+        if not isinstance(oracle, OnnxRuntime) or oracle.network is subject.network:
+            raise
+        notes.append(f"not compared with onnxruntime, but with the module built from the same file: {error.cause}")
+        own = Lockstep(Path(oracle.network.source.path).name, Subject.of(oracle.network), subject)
+        return compare(subject, batches, own, profile), own
+
+
+def _read(reference: str | Path, subject: Subject, data: Names | None) -> Reference:
+    path = Path(reference)
+    if subject.network is None:
+        raise UsageError("the sizes of the module's inputs are not known", "a file's arrays cannot be turned without them", "pass network=, what it was built from")
+    if data is None and path.suffix.lower() == ".mat":
+        from bridge.parity.references import is_reference
+        from bridge.parity.variables import Variables
+
+        if any(is_reference(value) for value in Variables.of(path).values.values()):
+            return read_reference(path, subject.network)
+    return read_data(path, subject.network, data or Names())
+
+
+def _other(
+    against: str | Path | Network | nn.Module | None, subject: Subject, data: Names | None, seed: int, notes: list[str]
+) -> tuple[Oracle, list[Batch]]:
+    """Return another network as an oracle, and the inputs on which the two are compared."""
+    other = load(against) if isinstance(against, (str, Path)) else against
+    if other is None:
+        other = subject.network
+        if other is None or other.source.format != "onnx":
+            raise UsageError("there is nothing to check against", "no reference is given", "name a reference, or another network with --against")
+    oracle: Oracle
+    if isinstance(other, Network) and other.source.format == "onnx" and Path(other.source.path).is_file():
+        oracle = OnnxRuntime(other, subject)
+    else:
+        theirs = Subject.of(other)
+        label = Path(other.source.path).name if isinstance(other, Network) else type(theirs.model).__name__
+        oracle = (Lockstep if isinstance(theirs.model, fx.GraphModule) else Recorded)(label, theirs, subject)
+    notes += _uncompared(subject, oracle)
+    network = subject.network or oracle.network
+    if network is None:
+        raise UsageError("neither of the two modules tells the size of its inputs", hint="pass network=, or check against a network")
+    if data is not None and data.inputs:
+        inputs: Sequence[Values] = read_inputs(network, data)
+    else:
+        one = any(each is not None and each.source.batch for each in (subject.network, oracle.network))
+        inputs = onnx_runtime.sample_inputs(network, seed, 1 if one else 2)
+    fixed = next((each.source.batch for each in (oracle.network, subject.network) if each is not None and each.source.batch), None)
+    return oracle, _batches(tuple(inputs), fixed or MOST_OBSERVATIONS, subject)
+
+
+def _batches(inputs: Sequence[Values], size: int, subject: Subject) -> list[Batch]:
+    """Divide the observations; sequences in cells run one by one, sequences in one array all at once, as in MATLAB."""
+    count = len(inputs[0])
+    network = subject.network
+    over_time = network is not None and any(network.sizes[name][0].over_time for name in network.inputs)
+    size = 1 if isinstance(inputs[0], list) else count if over_time else size
+    return [Batch(tuple(_part(values, start, size) for values in inputs), start) for start in range(0, count, size)]
+
+
+def _part(values: Values, start: int, size: int) -> torch.Tensor:
+    part = values[start] if isinstance(values, list) else values[start : start + size]
+    return torch.from_numpy(np.ascontiguousarray(part, np.float32))
+
+
+def _require_same_layers(reference: Reference, subject: Subject) -> list[str]:
+    """Raise UsageError where a reference is of another network; return what the two do not share."""
+    network, notes = subject.network, list[str]()
+    lost = [layer for layer in reference.records if layer.partition("/")[0] not in subject.layers]
+    if lost:
+        raise UsageError(
+            f"the reference has the layer '{lost[0]}', the network has not ({len(lost)} such layer(s))", nearest(lost[0], subject.layers), "it is of another network"
+        )
+    missing = [layer for layer in subject.layers if layer not in (*reference.records, *reference.skipped, OUTPUT)] if reference.records else []
+    if missing:
+        raise UsageError(
+            f"the reference lacks the layer '{missing[0]}' ({len(missing)} such layer(s))", "it is of another network, or was cut", "save it of this network"
+        )
+    if network is not None and reference.classes and network.classes and set(reference.classes) != set(network.classes):
+        strange = sorted(set(reference.classes) ^ set(network.classes))[0]
+        side = "reference" if strange in reference.classes else "network"
+        raise UsageError(f"only the {side} has the class '{strange}'", f"the network's classes are {', '.join(network.classes)}", "check the class names")
+    if network is not None and network.classes is None and reference.classes:
+        notes.append("the network has no class names, so its classes were not compared")
+    return notes
+
+
+def _require_same_class_order(reference: Reference, subject: Subject) -> None:
+    """Raise UsageError where the numbers agree and the class names stand in another order."""
+    network = subject.network
+    if network is not None and reference.classes and network.classes and reference.classes != network.classes:
+        pairs = zip(reference.classes, network.classes, strict=True)
+        at, (theirs, ours) = next((at, pair) for at, pair in enumerate(pairs, 1) if pair[0] != pair[1])
+        raise UsageError(
+            f"class {at} is '{ours}' in the network and '{theirs}' in the reference", "the numbers agree, the names stand in another order", "check the class names"
+        )
+
+
+def _uncompared(subject: Subject, oracle: Oracle) -> list[str]:
+    """Return what two networks do not share; raise UsageError if that is every layer with learnables."""
+    network = subject.network
+    alone = [layer for layer in subject.layers if layer not in oracle.layers and layer != OUTPUT]
+    trained = [layer.name for layer in network.layers if layer.learnables and layer.name in subject.layers] if network is not None else []
+    if not oracle.layers or (trained and set(trained) <= set(alone)):
+        raise UsageError(
+            f"no layer with learnables is in both networks: '{(trained or alone)[0]}', say", "they are different networks", "names= maps the layers of modules"
+        )
+    return [f"not compared, for they are in one network only: {', '.join(alone)}"] if alone else []
+
+
+def _hashes(subject: Subject, *files: Any) -> dict[str, str]:
+    paths = [file for file in files if isinstance(file, (str, Path))]
+    paths += [subject.network.source.path] if subject.network is not None else []
+    return {f"sha256 of {Path(path).name}": sha256(Path(path)) for path in paths if Path(path).is_file()}

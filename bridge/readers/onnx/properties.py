@@ -1,0 +1,291 @@
+"""What a node says, as the properties of the MATLAB layer it may be.
+
+A function returns None where the node says something that MATLAB's layer cannot.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.arrays import NDArray
+from bridge.mapping import LayerRow
+from bridge.readers.onnx.graph import Graph, Node
+from bridge.readers.onnx.layout import Value
+
+Properties = dict[str, Any]
+MUST_BE = {"ceil_mode": 0, "storage_order": 0, "training_mode": 0, "spatial": 1}
+METHODS = {("nearest", 2): "nearest", ("nearest", 3): "nearest", ("linear", 2): "bilinear", ("linear", 3): "trilinear"}
+HALF_PIXEL = ("half_pixel", "pytorch_half_pixel")  # which differ where the new size is 1
+WHOLE = 1e-6  # how close a single-precision product of size and scale comes to a whole number
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A node with what is known of the values it reads."""
+
+    node: Node
+    given: Sequence[Value]
+    graph: Graph
+
+    @property
+    def first(self) -> Value:
+        return self.given[0]
+
+    def attribute(self, name: str, default: Any) -> Any:
+        return self.node.attributes.get(name, default)
+
+    def constant(self, index: int) -> NDArray | None:
+        """Return the constant at an input, or None where it is computed or left out."""
+        return self.graph.constant(self.node.inputs[index]) if index < len(self.node.inputs) else None
+
+    def shape(self, index: int) -> tuple[int, ...] | None:
+        """Return the shape of the constant at an input, unread."""
+        array = self.graph.constants.get(self.node.inputs[index]) if index < len(self.node.inputs) else None
+        return None if array is None else array.shape
+
+
+def node_properties(row: LayerRow, reading: Reading) -> Properties | None:
+    """Read a node's attributes as the row's properties."""
+    a = reading.node.attributes
+    same = a.get("auto_pad", "NOTSET")
+    if any(a.get(name, value) != value for name, value in MUST_BE.items()) or same not in ("NOTSET", "VALID", "SAME_UPPER"):
+        return None
+    if set(a.get("dilations", (1,))) != {1} and "DilationFactor" not in row.properties:
+        return None
+    found: Properties = {}
+    for name, known in row.properties.items():
+        if known.onnx == "pads":
+            if "pads" in a:
+                half = len(a["pads"]) // 2
+                found[name] = tuple(n for pair in zip(a["pads"][:half], a["pads"][half:], strict=True) for n in pair)
+        elif known.onnx in a:
+            found[name] = a[known.onnx]
+    if same == "SAME_UPPER":
+        found.update(PaddingMode="same")
+    special = SPECIAL.get(row.name)
+    return special(found, reading) if special else found
+
+
+def convolution(found: Properties, reading: Reading) -> Properties | None:
+    weights, groups = reading.shape(1), int(reading.attribute("group", 1))
+    if weights is None or "output_shape" in reading.node.attributes or any(reading.attribute("output_padding", ())):
+        return None
+    found.setdefault("FilterSize", weights[2:])
+    if reading.node.op == "ConvTranspose":
+        if groups > 1 or "PaddingMode" in found:
+            return None
+        return {**found, "NumChannels": weights[0], "NumFilters": weights[1]}
+    if groups > 1:
+        return {**found, "NumGroups": groups, "NumChannelsPerGroup": weights[1], "NumFilters": weights[0] // groups}
+    return {**found, "NumChannels": weights[1], "NumFilters": weights[0]}
+
+
+def fully_connected(found: Properties, reading: Reading) -> Properties | None:
+    """A Gemm as `join_fully_connected` makes it. Over the last axis of an image it would be no fully connected layer."""
+    weights, bias = reading.shape(1), reading.shape(2) if len(reading.node.inputs) > 2 else None
+    joined = reading.attribute("transB", 0) and set(reading.node.attributes) <= {"transB", "last_axis"}
+    if weights is None or not joined or (len(reading.node.inputs) > 2 and bias != weights[:1]):
+        return None
+    over_last = reading.first.axes[-1:] == "C" and not reading.first.size.spatial
+    whole = reading.first.is_flat or (bool(reading.first.size.spatial) and reading.first.as_in_torch and not reading.attribute("last_axis", 0))
+    return {"OutputSize": weights[0], "InputSize": weights[1]} if over_last or whole else None
+
+
+def lstm(found: Properties, reading: Reading, directions: int = 1) -> Properties | None:
+    """An LSTM or GRU as `join_recurrent` makes it."""
+    a, weights = reading.node.attributes, reading.shape(1)
+    if weights is None or "last" not in a or reading.first.axes != "TBC" or a["directions"] != directions:
+        return None
+    found = {"InputSize": weights[1], "NumHiddenUnits": a["hidden_size"], "OutputMode": "last" if a["last"] else "sequence"}
+    return {**found, "StateActivationFunction": a["state"], "GateActivationFunction": a["gate"]}
+
+
+def bilstm(found: Properties, reading: Reading) -> Properties | None:
+    return lstm(found, reading, directions=2)
+
+
+def gru(found: Properties, reading: Reading) -> Properties | None:
+    made, a = lstm(found, reading), reading.node.attributes
+    mode = "before-multiplication" if not a.get("after") else "recurrent-bias-after-multiplication" if a["recurrent_bias"] else "after-multiplication"
+    return None if made is None else {**made, "ResetGateMode": mode}
+
+
+def softmax(found: Properties, reading: Reading) -> Properties | None:
+    """Over the channels. Before opset 13 it ran over its axis and all behind it, which then must be of length one."""
+    first, old = reading.first, reading.graph.opset < 13
+    axis = reading.attribute("axis", 1 if old else -1)
+    lengths = dict(zip("HWD", first.pixel.spatial, strict=False))
+    alone = all(lengths.get(letter) == 1 for letter in first.axes[axis:][1:])
+    many = first.is_flat and set(first.size.spatial) != {1}
+    return found if first.letters((axis,)) == {"C"} and (alone or not old) and not many else None
+
+
+def clipped_relu(found: Properties, reading: Reading) -> Properties | None:
+    low, high = reading.attribute("min", None), reading.attribute("max", None)
+    return {"Ceiling": high} if low == 0 and high is not None and math.isfinite(high) and len(reading.node.inputs) == 1 else None
+
+
+def dropout(found: Properties, reading: Reading) -> Properties | None:
+    return found if len(reading.node.inputs) == 1 else None
+
+
+def average_pooling(found: Properties, reading: Reading) -> Properties:
+    padded = any(found.get("PaddingSize", ())) or found.get("PaddingMode") == "same"
+    return {**found, "PaddingValue": "mean"} if padded and not reading.attribute("count_include_pad", 0) else found
+
+
+def max_pooling(found: Properties, reading: Reading) -> Properties | None:
+    """Indices are MATLAB's only together with the size, which `join_unpooling` adds."""
+    count = len(reading.node.outputs)
+    return {**found, "HasUnpoolingOutputs": True} if count == 3 else found if count == 1 else None
+
+
+def global_pooling(found: Properties, reading: Reading) -> Properties | None:
+    """Also a mean or maximum over the time of a sequence, which it takes away, or over the space of an image, which it keeps."""
+    if not reading.node.op.startswith("Reduce"):
+        return found
+    first, axes = reading.first, tuple(reading.attribute("axes", ()))
+    over_time = first.size.format == "CBT"
+    wanted = {"T"} if over_time else set(first.axes) - {"B", "C"}
+    return found if axes and first.letters(axes) == wanted and reading.attribute("keepdims", 1) == (0 if over_time else 1) else None
+
+
+def combination(found: Properties, reading: Reading) -> Properties | None:
+    """Sizes must be equal or, where the format is known, of length one."""
+    sizes, formats = [value.size for value in reading.given], {value.size.format for value in reading.given}
+    if len(reading.given) < len(reading.node.inputs) or len(formats) > 1 or len({value.axes for value in reading.given}) > 1:
+        return None
+    lengths = [{n for n in each if n not in (None, 1)} for each in zip(*(size.size for size in sizes), strict=False)]
+    fits = len({size.size for size in sizes}) == 1 or (formats != {"?"} and all(len(each) < 2 for each in lengths))
+    return {"NumInputs": len(reading.node.inputs)} if fits else None
+
+
+def concatenation(found: Properties, reading: Reading) -> Properties | None:
+    """Dim counts MATLAB's dimensions: space, then channels."""
+    first, axis = reading.first, reading.attribute("axis", 0)
+    if len(reading.given) < len(reading.node.inputs) or len({(value.axes, value.size.format) for value in reading.given}) > 1 or first.is_flat:
+        return None
+    letter = "".join(first.letters((axis,)))
+    return {"NumInputs": len(reading.node.inputs), "Dim": "HWD".index(letter) + 1} if letter and letter in "HWD" else None
+
+
+def depth_concatenation(found: Properties, reading: Reading) -> Properties | None:
+    first, axis = reading.first, reading.attribute("axis", 0)
+    same = len({(value.axes, value.size.format) for value in reading.given}) == 1
+    joins = len(reading.given) == len(reading.node.inputs) and same and first.letters((axis,)) == {"C"} and (not first.is_flat or set(first.size.spatial) == {1})
+    return {"NumInputs": len(reading.node.inputs)} if joins else None
+
+
+def blocks(found: Properties, reading: Reading) -> Properties | None:
+    if len(reading.first.size.spatial) != 2:
+        return None
+    mode = {"Mode": str(found.get("Mode", "DCR")).lower()} if reading.node.op == "DepthToSpace" else {}
+    return {"BlockSize": (found["BlockSize"],) * 2, **mode}
+
+
+def prelu(found: Properties, reading: Reading) -> Properties | None:
+    """One slope, or one for each channel: [C 1 1], or before opset 7 [C]."""
+    shape, spatial = reading.shape(1) or (), len(reading.first.axes) - 2
+    count = math.prod(shape)
+    by_channel = shape[-1 - spatial :] == (count, *(1,) * spatial) or (shape == (count,) and reading.graph.opset < 7)
+    return found if reading.shape(1) is not None and (count == 1 or (by_channel and count == reading.first.size.channels)) else None
+
+
+def layer_normalization(found: Properties, reading: Reading) -> Properties | None:
+    """Over the channels, or space and channels; scale and offset must be one for each channel.
+
+    ONNX's own operator runs over its axis and all behind it, the formula that `join_layer_normalization` joins over `axes`.
+    """
+    first, axis = reading.first, int(reading.attribute("axis", -1))
+    rank, position = len(first.axes), first.axes.find("C")
+    letters = first.letters(reading.attribute("axes", tuple(range(axis % rank, rank))))
+    by_channel = (first.size.channels, *(1,) * (rank - 1 - position))
+    if first.is_flat or any((reading.shape(index) or ())[position - rank :] != by_channel for index in (1, 2)):
+        return None
+    if letters == {"C"}:
+        return {**found, "OperationDimension": "channel-only" if first.size.spatial else "auto"}
+    return found if letters == set(first.axes) - {"B"} and not first.size.over_time else None
+
+
+def group_normalization(found: Properties, reading: Reading) -> Properties | None:
+    """Scale and offset must be one for each channel (before opset 21 ONNX's own operator had one for each group)."""
+    size, shape = reading.first.size, reading.attribute("shape", None)
+    channels = [math.prod(reading.shape(index) or ()) for index in (1, 2)]
+    lengths = (size.channels, *size.spatial, *(None,) * size.over_time)
+    back = shape is None or (len(shape) == len(lengths) + 1 and all(b is None or a in (0, -1, b) for a, b in zip(shape[1:], lengths, strict=True)))
+    return found if channels == [size.channels] * 2 and back else None
+
+
+def flatten(found: Properties, reading: Reading) -> Properties | None:
+    """MATLAB's order, height fastest: the file turned the image over first, or one spatial dimension at most is long."""
+    first = reading.first
+    order = first.axes == "BC" + "HWD"[: len(first.size.spatial)][::-1]
+    long = sum(n != 1 for n in first.size.spatial)
+    flat = reading.attribute("axis", 1) == 1 and bool(first.size.spatial) and not first.size.over_time and not first.is_flat
+    return found if flat and (order or (long < 2 and first.as_in_torch)) else None
+
+
+def resize(found: Properties, reading: Reading) -> Properties | None:
+    """Half-pixel coordinates; the nearest pixel where ties go up as MATLAB rounds, or there are none."""
+    spatial = reading.first.size.spatial
+    method, coordinates = METHODS.get((reading.attribute("mode", "nearest"), len(spatial))), reading.attribute("coordinate_transformation_mode", "half_pixel")
+    computed = any(name and name not in reading.graph.constants for name in reading.node.inputs[1:])
+    if method is None or coordinates not in HALF_PIXEL or reading.attribute("antialias", 0) or "axes" in reading.node.attributes or computed:
+        return None
+    to = new_size(reading, spatial)
+    if to is None or (coordinates == "pytorch_half_pixel" and 1 in to.get("OutputSize", ())):
+        return None
+    rounding = reading.attribute("nearest_mode", "round_prefer_floor")
+    ties = any(n is None or has_ties(n, m) for n, m in zip(spatial, to.get("OutputSize", (None,) * len(spatial)), strict=True))
+    if method == "nearest" and rounding != "round_prefer_ceil" and (ties or rounding != "round_prefer_floor"):
+        return None
+    return {"Method": method, **to}
+
+
+def new_size(reading: Reading, spatial: Sequence[int | None]) -> Properties | None:
+    """Return Scale or OutputSize; None for a scale that leaves a part of a pixel, of which ONNX and torch make different things."""
+    scales, sizes = reading.constant(2), reading.constant(3)
+    if sizes is not None and sizes.size == len(spatial) + 2 and reading.attribute("keep_aspect_ratio_policy", "stretch") == "stretch":
+        return {"OutputSize": tuple(int(n) for n in sizes[2:])}
+    if scales is None or scales.size != len(spatial) + 2 or set(scales[:2].tolist()) != {1.0}:
+        return None
+    factors = [float(n) for n in scales[2:]]
+    if all(factor.is_integer() for factor in factors):
+        return {"Scale": tuple(int(factor) for factor in factors)}
+    new = [0.5 if n is None else n * factor for n, factor in zip(spatial, factors, strict=True)]
+    return {"OutputSize": tuple(round(n) for n in new)} if all(abs(n - round(n)) <= WHOLE * n for n in new) else None
+
+
+def has_ties(old: int, new: int | None) -> bool:
+    """Whether resizing samples in the middle between two pixels somewhere: at (i + 1/2) * old / new - 1/2."""
+    return new is None or any((2 * i + 1) * old % (2 * new) == 0 for i in range(new))
+
+
+SPECIAL: Mapping[str, Callable[[Properties, Reading], Properties | None]] = {
+    **dict.fromkeys(
+        ("Convolution1DLayer", "Convolution2DLayer", "Convolution3DLayer", "GroupedConvolution2DLayer", "TransposedConvolution2DLayer",
+         "TransposedConvolution3DLayer"), convolution,
+    ),
+    **dict.fromkeys((f"AveragePooling{n}DLayer" for n in (1, 2, 3)), average_pooling),
+    **dict.fromkeys((f"MaxPooling{n}DLayer" for n in (1, 2, 3)), max_pooling),
+    **dict.fromkeys((f"Global{kind}Pooling{n}DLayer" for n in (1, 2, 3) for kind in ("Average", "Max")), global_pooling),
+    **dict.fromkeys(("AdditionLayer", "MultiplicationLayer"), combination),
+    **dict.fromkeys(("DepthToSpace2DLayer", "SpaceToDepthLayer"), blocks),
+    **dict.fromkeys(("Resize2DLayer", "Resize3DLayer"), resize),
+    "DepthConcatenationLayer": depth_concatenation,
+    "ConcatenationLayer": concatenation,
+    "FullyConnectedLayer": fully_connected,
+    "LSTMLayer": lstm,
+    "BiLSTMLayer": bilstm,
+    "GRULayer": gru,
+    "SoftmaxLayer": softmax,
+    "ClippedReLULayer": clipped_relu,
+    "DropoutLayer": dropout,
+    "PReLULayer": prelu,
+    "LayerNormalizationLayer": layer_normalization,
+    "GroupNormalizationLayer": group_normalization,
+    "FlattenLayer": flatten,
+}  # fmt: skip

@@ -1,0 +1,230 @@
+"""A recipe: the network it starts from, edits, trainingOptions, loss, data and seed, as one frozen object and one TOML file.
+
+    schema = "bridge.recipe/1"
+    trainer = "trainNetwork"
+
+    [network]
+    file = "googlenet.mat"
+
+    [[edits]]
+    freeze = "1:10"
+
+    [options]
+    solver = "sgdm"
+    InitialLearnRate = 0.0003
+
+Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bridge.errors import UnreadableError, UsageError
+from bridge.mapping import table_files
+from bridge.network import Network, nearest
+from bridge.recipes import toml
+from bridge.recipes.parts import Base, Data, Loss, changed, expect, expect_table, expect_texts, is_seed, located, refuse_unknown
+from bridge.recipes.verbs import Edit
+from bridge.training.options import TRAINERS, TrainingOptions
+from bridge.writers.atomic import write_file
+
+SCHEMA = "bridge.recipe/1"
+Part = TypeVar("Part", Base, Loss, Data)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that a training is made of but the training set and the network's numbers.
+
+    Attributes:
+        base: the network it starts from.
+        options: trainingOptions; they hold the trainer.
+        edits: what is done to the network, in order.
+        loss: the loss.
+        data: the data.
+        seed: of the values of new layers, of shuffling and augmentation.
+        description: a sentence about it.
+        folder: where it was read from; files are seen from there.
+    """
+
+    base: Base
+    options: TrainingOptions
+    edits: tuple[Edit, ...] = ()
+    loss: Loss = field(default_factory=Loss)
+    data: Data = field(default_factory=Data)
+    seed: int = 0
+    description: str = ""
+    folder: Path = field(default=Path(), compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        expect_texts(self, "description")
+        expect(is_seed(self.seed), "seed", self.seed, "a whole number from 0")
+        object.__setattr__(self, "edits", tuple(self.edits))
+
+    @property
+    def trainer(self) -> str:
+        """"trainNetwork" or "trainnet": whose rules hold."""
+        return self.options.trainer
+
+    @property
+    def takes_classes(self) -> bool:
+        """Whether an edit takes its class names from the data."""
+        return any(edit.takes_classes for edit in self.edits)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Recipe:
+        """Read a recipe.
+
+        Args:
+            path: a TOML file, or the name of a recipe that ships with bridge ("googlenet-transfer").
+
+        Raises:
+            UsageError: there is none, or an entry is unknown or makes no sense; the nearest name is offered.
+            UnreadableError: the file is no TOML; the line is named.
+        """
+        file, folder = _find(path)
+        try:
+            document = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise UnreadableError(f"{path} is no TOML file", str(error), f'a recipe is TOML, and begins with schema = "{SCHEMA}"') from error
+        except OSError as error:
+            raise UnreadableError(f"cannot read {path}", str(error), "check the name and its permissions") from error
+        with located(str(path)):
+            return cls.from_mapping(document, folder)
+
+    @classmethod
+    def from_mapping(cls, document: Mapping[str, Any], folder: Path = Path()) -> Recipe:
+        """Return the recipe in a parsed TOML file.
+
+        Raises:
+            UsageError: an entry is unknown or makes no sense.
+        """
+        known = ("schema", "description", "trainer", "seed", "network", "edits", "options", "loss", "data")
+        refuse_unknown(document, known, "entry of a recipe")
+        if document.get("schema") != SCHEMA:
+            raise UsageError(f"the schema is {document.get('schema')!r}", f"this version reads {SCHEMA!r}", f'begin with schema = "{SCHEMA}"')
+        trainer = document.get("trainer", TRAINERS[0])
+        options = expect_table(document, "options")
+        if "trainer" in options:
+            raise UsageError("[options] holds 'trainer'", "the trainer belongs to the whole recipe", "move it above the first table")
+        edits = document.get("edits", [])
+        expect(isinstance(edits, Sequence) and not isinstance(edits, str), "edits", edits, "tables that begin with [[edits]]")
+        return cls(
+            _part(Base, document, "network"),
+            _options(trainer, options),
+            tuple(_edit(index, entry) for index, entry in enumerate(edits, 1)),
+            _part(Loss, document, "loss"),
+            _part(Data, document, "data"),
+            document.get("seed", 0),
+            document.get("description", ""),
+            folder,
+        )
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the recipe as plain values, which `from_mapping` turns back; what has its default is left out."""
+        options = self.options.to_mapping()
+        head = {"description": self.description, "trainer": options.pop("trainer"), "seed": self.seed}
+        parts = {"network": changed(self.base), "edits": [edit.to_mapping() for edit in self.edits]}
+        parts |= {"options": options, "loss": changed(self.loss), "data": changed(self.data)}
+        return {"schema": SCHEMA, **{key: value for key, value in {**head, **parts}.items() if value or key in ("seed", "options")}}
+
+    def to_toml(self) -> str:
+        """Return the recipe as TOML; reading that and writing it again gives the same text."""
+        return toml.dumps(self.to_mapping())
+
+    def save(self, path: str | Path, *, force: bool = False) -> Path:
+        """Write the recipe as TOML.
+
+        Raises:
+            UsageError: the file exists (without `force`), or cannot be written.
+        """
+        text = self.to_toml().encode()
+
+        def write(made: Path) -> None:
+            made.write_bytes(text)
+
+        return write_file(Path(path), write, force=force)
+
+    def network(self, base: Network | None = None, *, classes: Sequence[str] | None = None) -> Network:
+        """Return the network to train: the base with every edit, and values for new learnables from the seed.
+
+        Args:
+            base: the network to start from, instead of the recipe's own file.
+            classes: the class names of the data, for edits that take them from there.
+
+        Raises:
+            UsageError: the base is another network than the recipe is for, or an edit does not fit it.
+        """
+        network = self.load_base() if base is None else base
+        self.base.require(network)
+        for index, edit in enumerate(self.edits, 1):
+            with located(f"edit {index} ({edit.verb})"):
+                network = edit.apply(network, classes)
+        return network.initialize(self.seed)
+
+    def options_for(self, observations: int) -> TrainingOptions:
+        """Return the options for a training set of `observations`: `validate_each_epoch` becomes ValidationFrequency."""
+        if not self.data.validate_each_epoch:
+            return self.options
+        return self.options.replace(ValidationFrequency=max(1, observations // self.options.MiniBatchSize))
+
+    def python(self) -> str:
+        """Return Python source that does the same: `net`, `options`, `loss`, `data` and `seed`."""
+        from bridge.recipes.source import python
+
+        return python(self)
+
+    def load_base(self) -> Network:
+        """Return the network of the recipe's own file.
+
+        Raises:
+            UsageError: the recipe names none.
+        """
+        from bridge.readers import load
+
+        if not self.base.file:
+            name = self.base.name or "net"
+            raise UsageError(
+                f"the recipe names no file of its network{f', {self.base.name}' if self.base.name else ''}",
+                "its numbers are MATLAB's",
+                f"in MATLAB: net = {name}; save('{name}.mat', 'net'); then pass {name}.mat",
+            )
+        return load(self.folder / self.base.file, classes=self.base.classes or None)
+
+
+def shipped() -> dict[str, Traversable]:
+    """Return the recipes that ship with bridge, by name."""
+    return table_files("recipes")
+
+
+def _find(path: str | Path) -> tuple[Path | Traversable, Path]:
+    """Return the file of a recipe, and the folder that its own files are seen from."""
+    if Path(path).is_file():
+        return Path(path), Path(path).parent
+    known = shipped()
+    if str(path) not in known:
+        raise UsageError(f"there is no recipe {path}", "it is neither a file nor the name of one that ships", nearest(str(path), known))
+    return known[str(path)], Path()
+
+
+def _edit(index: int, entry: Any) -> Edit:
+    with located(f"edit {index}"):
+        return Edit.from_mapping(entry)
+
+
+def _options(trainer: Any, options: Mapping[str, Any]) -> TrainingOptions:
+    with located("[options]"):
+        return TrainingOptions.from_mapping({"trainer": trainer, **options})
+
+
+def _part(kind: type[Part], document: Mapping[str, Any], name: str) -> Part:
+    values = expect_table(document, name)
+    refuse_unknown(values, [each.name for each in fields(kind)], f"entry of [{name}]")
+    with located(f"[{name}]"):
+        return kind(**values)

@@ -1,0 +1,164 @@
+"""Checkpoints: everything a training needs to go on to the same bits, in one safetensors file that is whole or not there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from bridge.errors import UnreadableError, UsageError
+from bridge.modules.factors import ATTRIBUTE
+from bridge.training.options import TrainingOptions
+from bridge.writers.atomic import write_file
+
+NAME = "checkpoint.safetensors"
+SCHEMA = "bridge.checkpoint/1"
+KEY = "bridge"  # of the JSON in the file's header
+DISPLAY = ("Verbose", "VerboseFrequency", "Plots", "OutputFcn", "CheckpointPath", "CheckpointFrequency", "CheckpointFrequencyUnit", "ExecutionEnvironment",
+           "WorkerLoad", "DispatchInBackground", "PreprocessingEnvironment", "Acceleration")  # fmt: skip
+DISPLAY_TEXT = "options that change no number may differ"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a training between two iterations.
+
+    Attributes:
+        tensors: by name; "model/...", "solver/...", "best/...", "random".
+        facts: JSON values: the log, the counters, and the identity of the recipe.
+    """
+
+    tensors: Mapping[str, Tensor]
+    facts: Mapping[str, Any]
+
+    def group(self, name: str) -> dict[str, Tensor]:
+        """Return the tensors below a name."""
+        return {key.removeprefix(f"{name}/"): value for key, value in self.tensors.items() if key.startswith(f"{name}/")}
+
+    def save(self, folder: Path) -> Path:
+        """Write the checkpoint over the one before.
+
+        Raises:
+            UsageError: it cannot be written; the one before is still there.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import save_file
+
+        def write(path: Path) -> None:
+            try:
+                save_file({name: value.contiguous() for name, value in self.tensors.items()}, path, {KEY: json.dumps(self.facts)})
+            except SafetensorError as error:
+                raise OSError(str(error)) from error
+
+        return write_file(folder / NAME, write, force=True)
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint, or the one in a folder.
+
+    Raises:
+        UnreadableError: the file is damaged, or no checkpoint.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    file = path / NAME if path.is_dir() else path
+    try:
+        with safe_open(file, framework="pt") as stream:
+            facts = json.loads((stream.metadata() or {})[KEY])
+            if facts["schema"] != SCHEMA:
+                raise UnreadableError(f"{file} has the schema {facts['schema']!r}", f"this version reads {SCHEMA}", "train again")
+            return Checkpoint({key: stream.get_tensor(key) for key in stream.keys()}, facts)  # noqa: SIM118 (it is no mapping)
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise UnreadableError(f"{file} is no checkpoint", f"{type(error).__name__}: {error}", "train again without --resume") from error
+
+
+def remove_remains(folder: Path) -> None:
+    """Remove what a killed process left half-written."""
+    for path in folder.glob(f".{NAME}.*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def identity(model: nn.Module, options: TrainingOptions, **more: Any) -> dict[str, Any]:
+    """Return what must be the same for a checkpoint to be continued: layers, factors, frozen values, options and `more`."""
+    given = {name: value for name, value in options.to_mapping().items() if name not in DISPLAY}
+    facts = {"options": given, "network": _structure(model), "frozen values": _checksum(frozen_tensors(model).values()), **more}
+    plain: dict[str, Any] = json.loads(json.dumps(facts))
+    return plain
+
+
+def require_same(checkpoint: Checkpoint, expected: Mapping[str, Any], path: Path) -> None:
+    """Raise UsageError, naming the first difference, unless a checkpoint belongs to this recipe."""
+    for name, here, there in _differences(expected, checkpoint.facts["identity"]):
+        raise UsageError(
+            f"{path} is a checkpoint of another recipe: {name} differs",
+            f"here it is {here}, there {there}; {DISPLAY_TEXT}",
+            "train into another folder, or continue with the recipe of the checkpoint",
+        )
+
+
+def _differences(here: Any, there: Any, name: str = "") -> Iterable[tuple[str, Any, Any]]:
+    if isinstance(here, Mapping) and isinstance(there, Mapping):
+        for key in [*here, *(key for key in there if key not in here)]:
+            yield from _differences(here.get(key, "not set"), there.get(key, "not set"), f"{name} {key}".strip())
+    elif here != there:
+        yield name, here, there
+
+
+def _structure(model: nn.Module) -> dict[str, str]:
+    """Return for each parameter its shape and factors."""
+    found = {}
+    for prefix, module in model.named_modules():
+        factors = getattr(module, ATTRIBUTE, {})
+        for local, parameter in module.named_parameters(recurse=False):
+            known = factors.get(local)
+            text = f", learn-rate factor {known.learn_rate}, L2 factor {known.l2}" if known else ""
+            found[f"{prefix}.{local}"] = f"{tuple(parameter.shape)}{text}"
+    return found
+
+
+def changing_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Return the parameters that train and all buffers, by name in the state dict."""
+    trained = {name: value.detach() for name, value in model.named_parameters() if value.requires_grad}
+    return {**trained, **dict(model.named_buffers())}
+
+
+def frozen_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Return the parameters that do not train."""
+    return {name: value.detach() for name, value in model.named_parameters() if not value.requires_grad}
+
+
+def restore_tensors(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Put values back that `changing_tensors` gave."""
+    for name, value in changing_tensors(model).items():
+        value.copy_(tensors[name])
+
+
+def _checksum(tensors: Iterable[Tensor]) -> int:
+    total = 0
+    for tensor in tensors:
+        total = zlib.crc32(memoryview(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy()), total)
+    return total
+
+
+def solver_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+    """Return the averages of a solver, by number of the parameter and name."""
+    state = optimizer.state_dict()["state"]
+    return {f"{index}/{name}": value for index, averages in state.items() for name, value in averages.items()}
+
+
+def restore_solver(optimizer: Optimizer, tensors: Mapping[str, Tensor], iteration: int) -> None:
+    """Put averages back that `solver_tensors` gave, after `iteration` iterations."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, _, name = key.partition("/")
+        state.setdefault(int(index), {})[name] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": [{**group, "iteration": iteration} for group in groups]})

@@ -1,0 +1,68 @@
+"""Mini-batches of a source as what the part of the network that trains takes: inputs, or features of the part before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from bridge.arrays import NDArray
+from bridge.training.features import FeatureCache
+from bridge.training.sources import ALL, Batch, Request, Source, load
+
+
+class Feed:
+    """Loads mini-batches in order.
+
+    Args:
+        source: the observations.
+        like: a module; inputs get its device and precision.
+        fixed: the part of the network before the one that is fed, or None.
+        cache: keeps what `fixed` computes, or None.
+    """
+
+    def __init__(self, source: Source, like: nn.Module, fixed: nn.Module | None = None, cache: FeatureCache | None = None) -> None:
+        self._source, self._fixed, self._cache = source, fixed, cache
+        first = next(like.parameters())
+        self._device, self._dtype = first.device, first.dtype
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def batches(self, epoch: int, divided: Iterable[NDArray], part: slice = ALL) -> Iterator[Batch]:
+        """Yield mini-batches.
+
+        Args:
+            epoch: from 1.
+            divided: the numbers of the observations of each mini-batch.
+            part: which of them to load, where several processes share a mini-batch.
+        """
+        requests = [Request(epoch, indices, part) for indices in divided]
+        known = [self._cache is not None and self._cache.holds(each.wanted) for each in requests]
+        loaded = self.inputs([each for each, is_known in zip(requests, known, strict=True) if not is_known])
+        for request, is_known in zip(requests, known, strict=True):
+            if is_known and self._cache is not None:
+                yield self._placed(self._cache.get(request.wanted))
+            else:
+                yield self._through_fixed(request, next(loaded))
+
+    def inputs(self, requests: Iterable[Request]) -> Iterator[Batch]:
+        """Yield the inputs of the whole network."""
+        return map(self._placed, load(self._source, requests))
+
+    def _through_fixed(self, request: Request, batch: Batch) -> Batch:
+        if self._fixed is None:
+            return batch
+        with torch.no_grad():
+            features = Batch(self._fixed(*batch.inputs), batch.targets)
+        if self._cache is not None:
+            self._cache.keep(request.wanted, features)
+        return features
+
+    def _placed(self, batch: Batch) -> Batch:
+        targets = batch.targets.to(self._device, self._dtype if batch.targets.is_floating_point() else torch.long)
+        return Batch(tuple(self._numbers(each) for each in batch.inputs), targets)
+
+    def _numbers(self, values: Tensor) -> Tensor:
+        return values.to(self._device, self._dtype)

@@ -1,0 +1,200 @@
+"""What a training minimises and logs: the loss of a network's output layer, or one by name, and its metrics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bridge.errors import UnsupportedError, UsageError
+from bridge.network import Layer, Network
+from bridge.sizes import Activation
+from bridge.training import losses
+from bridge.training.options import TrainingOptions
+
+ENTROPIES = ("ClassificationOutputLayer", "PixelClassificationLayer", "crossentropy", "index-crossentropy")
+REGRESSIONS = ("RegressionOutputLayer", "mse", "mean-squared-error", "l2loss", "mae", "mean-absolute-error", "l1loss", "huber")
+OF_LAYER = {  # the word trainnet has for the loss of an output layer
+    "ClassificationOutputLayer": "crossentropy",
+    "PixelClassificationLayer": "crossentropy",
+    "RegressionOutputLayer": "mse",
+}
+METRICS = {"accuracy": "Accuracy", "rmse": "RMSE"}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number of the log that is a mean over a data set, with what is done to the mean at last.
+
+    Attributes:
+        name: as MATLAB's fields end: TrainingAccuracy, ValidationRMSE.
+        mean: of a mini-batch.
+        count: what that mean was taken over.
+        finish: from the mean over everything to the number of the log.
+    """
+
+    name: str
+    mean: Callable[[Tensor, Tensor], float]
+    count: Callable[[Tensor, Tensor], float]
+    finish: Callable[[float], float] = float
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is minimised and logged.
+
+    Attributes:
+        name: of the loss.
+        loss: predictions and targets -> the loss of a mini-batch.
+        count: what the loss of a mini-batch was divided by. It weighs mini-batches of different sizes (unconfirmed for a partial
+            validation mini-batch), and the parts of one that several processes share.
+        metrics: the other numbers of the log.
+        logits: whether the loss takes the input of the network's last softmax: the same numbers, without underflow.
+        by_class: whether targets are classes.
+    """
+
+    name: str
+    loss: Callable[[Any, Tensor], Tensor]
+    count: Callable[[Any, Tensor], float]
+    metrics: tuple[Metric, ...] = ()
+    logits: bool = False
+    by_class: bool = False
+
+
+def objective(
+    network: Network | None,
+    options: TrainingOptions,
+    loss: str | Callable[[Any, Tensor], Tensor] | None = None,
+    class_weights: Sequence[float] | None = None,
+    *,
+    ends_in_softmax: bool = True,
+    device: torch.device | None = None,
+) -> Objective:
+    """Return the objective of a training.
+
+    Args:
+        network: its output layer says the loss, or, for trainnet without one, the softmax that it ends in.
+        options: the trainer decides how the loss is normalised; Metrics are trainnet's columns.
+        loss: instead: a name that `losses.loss` knows, or a function of predictions and targets that returns the mean over observations.
+        class_weights: instead of those of the output layer.
+        ends_in_softmax: whether the module ends in a softmax that can be left out.
+        device: of the predictions.
+
+    Raises:
+        UsageError: there is no loss, or a metric is unknown.
+        UnsupportedError: the output layer's loss is not known.
+    """
+    if callable(loss):
+        return Objective(getattr(loss, "__name__", "a function"), loss, _observations, _metrics(options, None, False))
+    output = _output_layer(network)
+    name = loss or _name(network, output, options.trainer)
+    by_class, sequence = _is_by_class(name), network is not None and output_size(network).format == "CBT"
+    weights = class_weights if class_weights is not None else _class_weights(output)
+    logits = name in ENTROPIES and ends_in_softmax
+    if name in ENTROPIES and not ends_in_softmax:
+        raise UsageError(
+            f"the loss '{name}' needs probabilities, and the module does not end in a softmax",
+            "cross entropies of MATLAB take the output of a softmax",
+            "build it with include_softmax=True, or pass loss=functools.partial(bridge.training.losses.cross_entropy, logits=True)",
+        )
+    tensor = None if weights is None else torch.tensor(weights, dtype=torch.float32, device=device)
+    function = _loss(name, output, options, sequence, tensor, logits)
+    metrics = _metrics(options, by_class, sequence)
+    return Objective(name, function, _count(name, options, sequence), metrics, logits, by_class)
+
+
+def _output_layer(network: Network | None) -> Layer | None:
+    return next((layer for layer in network.layers if layer.row.is_output), None) if network is not None else None
+
+
+def _name(network: Network | None, output: Layer | None, trainer: str) -> str:
+    if output is not None:
+        return output.kind if trainer == "trainNetwork" else OF_LAYER.get(output.kind, output.kind)
+    if network is not None and network.layers.has(network.outputs[0]) and network.layers[network.outputs[0]].kind == "SoftmaxLayer":
+        return "ClassificationOutputLayer" if trainer == "trainNetwork" else "crossentropy"
+    raise UsageError("it is not said which loss to train with", "the network has no output layer and ends in no softmax", "pass loss=, as trainnet's lossFcn")
+
+
+def _is_by_class(name: str) -> bool:
+    return name not in REGRESSIONS and name != "binary-crossentropy"
+
+
+def output_size(network: Network) -> Activation:
+    """Return the size of a network's first output, "layer" or "layer/port"."""
+    output = network.outputs[0]
+    name, port = (output, "") if network.layers.has(output) else output.rpartition("/")[::2]
+    return network.sizes[name][network.layers[name].outputs.index(port) if port else 0]
+
+
+def _class_weights(output: Layer | None) -> Sequence[float] | None:
+    weights = output.properties.get("ClassWeights") if output is not None else None
+    return weights if isinstance(weights, (tuple, list)) and len(weights) > 0 else None
+
+
+def _loss(
+    name: str, output: Layer | None, options: TrainingOptions, sequence: bool, weights: Tensor | None, logits: bool
+) -> Callable[[Tensor, Tensor], Tensor]:
+    if name == "TverskyPixelClassificationLayer" and output is not None:
+        return partial(losses.tversky, alpha=output.Alpha, beta=output.Beta)
+    if name == "FocalLossLayer" and output is not None:
+        return partial(losses.focal, alpha=output.Alpha, gamma=output.Gamma, dim=-1 if sequence else 1)
+    if name == "YOLOv2OutputLayer":
+        raise UnsupportedError("the network is a YOLO v2 detector", "its loss compares boxes, not classes or responses", "pass loss= with a function")
+    return losses.loss(name, options.semantics, sequence=sequence, class_weights=weights, logits=logits)
+
+
+def _count(name: str, options: TrainingOptions, sequence: bool) -> Callable[[Tensor, Tensor], float]:
+    elements = name == "PixelClassificationLayer" or (name in ENTROPIES and options.semantics.crossentropy_over == "elements")
+    if elements and not options.semantics.undefined_labels_count:
+        return partial(_defined, dim=-1 if sequence else 1)
+    if elements:
+        return lambda predictions, targets: predictions.numel() / predictions.shape[-1 if sequence else 1]
+    if name in REGRESSIONS and name != "RegressionOutputLayer":
+        return _elements
+    return _observations
+
+
+def _observations(predictions: Any, targets: Tensor) -> float:
+    return len(targets)
+
+
+def _elements(predictions: Tensor, targets: Tensor) -> float:
+    return targets.numel()
+
+
+def _defined(predictions: Tensor, targets: Tensor, dim: int) -> float:
+    """Return how many elements have a label."""
+    is_one_hot = targets.shape == predictions.shape
+    return float(((targets != 0).any(dim) if is_one_hot else targets >= 0).sum())
+
+
+def _metrics(options: TrainingOptions, by_class: bool | None, sequence: bool) -> tuple[Metric, ...]:
+    """trainNetwork logs accuracy or RMSE, trainnet what Metrics says; a loss of one's own has none without being asked for."""
+    if options.trainer == "trainNetwork":
+        names: tuple[str, ...] = () if by_class is None else ("accuracy",) if by_class else ("rmse",)
+    else:
+        asked = options.Metrics if isinstance(options.Metrics, (tuple, list)) else (options.Metrics,)
+        names = tuple(str(each).lower() for each in asked)
+    unknown = [name for name in names if name not in METRICS]
+    if unknown:
+        raise UsageError(f"the metric '{unknown[0]}' is not known", f"there are {', '.join(METRICS)}", "an OutputFcn can compute others")
+    return tuple(_accuracy(sequence) if name == "accuracy" else _rmse(options, sequence) for name in names)
+
+
+def _accuracy(sequence: bool) -> Metric:
+    dim = -1 if sequence else 1
+    return Metric("Accuracy", partial(losses.accuracy, dim=dim), partial(_defined, dim=dim))
+
+
+def _rmse(options: TrainingOptions, sequence: bool) -> Metric:
+    over = options.semantics.rmse_over
+
+    def square(predictions: Tensor, targets: Tensor) -> float:
+        return losses.rmse(predictions, targets, over=over, sequence=sequence) ** 2
+
+    return Metric("RMSE", square, _observations if over == "observations" else _elements, math.sqrt)

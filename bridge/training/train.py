@@ -1,0 +1,243 @@
+"""bridge.train: a network, data and options become a trained network and its log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from bridge.arrays import NDArray
+from bridge.errors import BridgeError, UsageError
+from bridge.network import Network
+from bridge.training import checkpoint, distributed, features
+from bridge.training.batch_norm import batch_norms
+from bridge.training.data import Sources, sources
+from bridge.training.expected import Expected
+from bridge.training.feed import Feed
+from bridge.training.history import HISTORY, TrainingInfo, write_json
+from bridge.training.input_statistics import reset_input_normalization, with_places
+from bridge.training.interrupt import Interrupt
+from bridge.training.loop import Loop, Outcome, finalizes, output_functions
+from bridge.training.objective import Objective, objective
+from bridge.training.options import TrainingOptions
+from bridge.training.order import Order, all_batches, mini_batches
+from bridge.training.progress import Progress
+from bridge.training.sources import DatasetSource, Source
+
+SOLVERS = ("continue", "restart")
+
+
+def train(
+    model: Network | nn.Module,
+    data: Any,
+    options: TrainingOptions,
+    *,
+    loss: str | Callable[[Any, Tensor], Tensor] | None = None,
+    class_weights: Sequence[float] | None = None,
+    validation: Any = None,
+    order: Sequence[Any] | NDArray | None = None,
+    layout: str | None = None,
+    output: str | Path | None = None,
+    resume: str | Path | None = None,
+    solver: str = "continue",
+    cache_features: bool | None = None,
+    seed: int = 0,
+) -> TrainingInfo:
+    """Train a network as MATLAB does; `bridge.training.loop` tells the order of events.
+
+    Args:
+        model: a Network; or a module, which is trained in place: one of `Network.to_torch()` (then `loss` says the loss of the output
+            layer, which the module does not know), or any other with a function as `loss`.
+        data: (inputs, targets) as arrays or tensors, an image datastore, a Dataset or DataLoader, or a path; see `bridge.training.data`.
+        options: trainingOptions. They hold the trainer, whose rules are followed.
+        loss: instead of that of the output layer: a name that `bridge.training.losses.loss` knows, or a function of predictions and
+            targets (the mean over the observations); trainnet's lossFcn.
+        class_weights: of a cross entropy, one for each class, instead of those of the output layer.
+        validation: like `data`; default: the validation part of a path, or ValidationData.
+        order: in which order the observations are seen: each number from 0 once, or one such row for each epoch.
+        layout: "HWCN" or "NCHW", where an array of images could be both.
+        output: a folder for the network, history.json, info.mat, the checkpoint and the plot; for a Network.
+        resume: a checkpoint, or the folder of one, to go on from; where there is none yet, training starts at the beginning.
+        solver: "continue" goes on to the same bits as if the training had never stopped; "restart" takes the learnables of the checkpoint
+            and begins anew, as MATLAB does.
+        cache_features: compute the layers before the first that trains once for each observation. Default: where it pays, fits into
+            memory and changes no number; for a Dataset only if True, which says that its items never change.
+        seed: of shuffling, augmentation and dropout.
+
+    Returns:
+        The log, with the trained module and, where a Network was given, the trained Network.
+
+    Raises:
+        UsageError: data, options and network do not fit each other; a checkpoint is of another recipe; the loss is not finite.
+        UnreadableError: a file of the data, or a checkpoint, is damaged.
+        UnsupportedError: a layer, a loss or the solver is not supported.
+
+    Example:
+        >>> from bridge.training.options import training_options
+        >>> from bridge.training.losses import half_mse
+        >>> x = torch.arange(8.0).reshape(8, 1)
+        >>> options = training_options("sgdm", MaxEpochs=2, MiniBatchSize=4, InitialLearnRate=0.01, Verbose=False)
+        >>> info = train(nn.Linear(1, 1), (x, 2 * x), options, loss=half_mse)
+        >>> info.iterations, info.StopReason
+        (4, 'Max epochs completed')
+    """
+    if solver not in SOLVERS:
+        raise UsageError(f"solver is {solver!r}", f"it is {' or '.join(map(repr, SOLVERS))}")
+    network = model if isinstance(model, Network) else None
+    if network is not None and options.ResetInputNormalization:
+        network = with_places(network)
+    with distributed.processes(), torch.random.fork_rng():
+        torch.manual_seed(seed + distributed.rank())
+        folder = _folder(output, network, resume)
+        module = _placed(network.to_torch() if network is not None else model, options)  # type: ignore[arg-type]
+        goal, whole = _objective(module, network, options, loss, class_weights)
+        held = sources(data, validation, Expected.of(network, goal), options, layout, seed)
+        turns = Order(len(held.train), options.Shuffle, seed, order)
+        optimizer = options.optimizer(module)
+        facts = {"loss": goal.name, "observations": len(held.train), "classes": held.classes, "order": turns.checksum, "seed": seed}
+        identity = checkpoint.identity(module, options, **facts, processes=distributed.count())
+        saved, found = _saved(resume, identity, solver)
+        parts, cached = _parts(whole, held.train, options, turns, cache_features)
+        train_feed, validation_feed = (each and _feed(each, module, parts, cached) for each in (held.train, held.validation))
+        checkpoints = folder or (Path(options.CheckpointPath) if options.CheckpointPath else None)
+        loop = Loop(module, parts.rest, goal, options, train_feed, validation_feed, turns, optimizer, identity, checkpoints)
+        _begin(loop, module, held.train, saved, solver)
+        notes = (*options.notes(), *held.notes, *found, *_notes(loop, module, options, cached))
+        outcome = _run(loop, folder, notes)
+        info = _info(loop, outcome, notes, module, None if network is None else _trained(network, module, held, outcome))
+        if folder is not None and distributed.rank() == 0:
+            info.save(folder)
+    return info
+
+
+def _folder(output: str | Path | None, network: Network | None, resume: str | Path | None) -> Path | None:
+    """Make the output folder; one that holds a training is only written to when that goes on."""
+    if output is None:
+        return None
+    if network is None:
+        raise UsageError("a module alone is not saved", "the names and layout of MATLAB are the Network's", "pass the Network, or save the module yourself")
+    folder = Path(output)
+    if resume is None and any((folder / name).exists() for name in (HISTORY, checkpoint.NAME)):
+        raise UsageError(f"{folder} holds a training already", "it is left as it is", "choose another folder, or go on with it: --resume")
+    if distributed.rank() == 0:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"cannot make the folder {folder}", str(error), "choose another one") from error
+        checkpoint.remove_remains(folder)
+    return folder
+
+
+def _placed(module: nn.Module, options: TrainingOptions) -> nn.Module:
+    """Move a module to the GPU where ExecutionEnvironment asks for one, or leaves it open and there is one."""
+    wanted = options.ExecutionEnvironment
+    if wanted == "gpu" and not torch.cuda.is_available():
+        raise UsageError("ExecutionEnvironment is 'gpu', and there is no GPU", "torch finds no CUDA device", "choose 'auto' or 'cpu'")
+    if wanted == "cpu" or not torch.cuda.is_available():
+        return module
+    return module.to(f"cuda:{distributed.local_rank()}")
+
+
+def _objective(
+    module: nn.Module, network: Network | None, options: TrainingOptions, loss: Any, class_weights: Sequence[float] | None
+) -> tuple[Objective, nn.Module]:
+    """Return the objective, and the module to run for it: without the last softmax where the loss takes logits."""
+    is_graph = isinstance(module, fx.GraphModule)
+    if not is_graph and not callable(loss):
+        raise UsageError("it is not said which loss to train with", "the model is no module of Network.to_torch()", "pass loss= with a function of predictions and targets")
+    bare = features.without_softmax(module) if isinstance(module, fx.GraphModule) else None
+    device = next(module.parameters()).device
+    goal = objective(network, options, loss, class_weights, ends_in_softmax=bare is not None, device=device)
+    return goal, bare if bare is not None and goal.logits else module
+
+
+def _saved(resume: str | Path | None, identity: dict[str, Any], solver: str) -> tuple[checkpoint.Checkpoint | None, list[str]]:
+    """Return the checkpoint to go on from, and a note where there is none yet.
+
+    A new solver may have other options, but not another network.
+    """
+    if resume is None:
+        return None, []
+    path = Path(resume)
+    if not path.suffix and not (path / checkpoint.NAME).is_file():
+        return None, [f"{path} holds no checkpoint yet: the training started at the beginning"]
+    saved = checkpoint.load(path)
+    checkpoint.require_same(saved, identity if solver == "continue" else {"network": identity["network"]}, path)
+    return saved, []
+
+
+def _parts(whole: nn.Module, source: Source, options: TrainingOptions, order: Order, wanted: bool | None) -> tuple[features.Split, bool]:
+    """Split the network where features are cached; else run it as a whole."""
+    everything = features.Split(None, whole, "")
+    if wanted is False or (wanted is None and (options.MaxEpochs == 1 or isinstance(source, DatasetSource))):
+        return everything, False
+    parts = features.split(whole)
+    first = next(mini_batches(order.epoch(1), options.MiniBatchSize))
+    reason = parts.reason
+    if parts.fixed is not None:
+        (batch,) = Feed(source, whole).batches(1, [first], distributed.part())
+        reason = features.why_not(parts, source, batch.inputs, order.varies, wanted is None)
+    if reason and wanted:
+        raise UsageError("cache_features: it would change the numbers, or cannot be done", reason, "leave cache_features out")
+    return (everything, False) if reason else (parts, True)
+
+
+def _feed(source: Source, module: nn.Module, parts: features.Split, cached: bool) -> Feed:
+    return Feed(source, module, parts.fixed, features.FeatureCache(len(source)) if cached else None)
+
+
+def _begin(loop: Loop, module: nn.Module, source: Source, saved: checkpoint.Checkpoint | None, solver: str) -> None:
+    """Restore a checkpoint, or compute the statistics of the input layers."""
+    if saved is not None and solver == "continue":
+        loop.restore(saved)
+        return
+    if saved is not None:
+        checkpoint.restore_tensors(module, saved.group("model"))
+    if loop.options.ResetInputNormalization and isinstance(module, fx.GraphModule):
+        divided = all_batches(loop.order.epoch(1), 1 if source.ragged else loop.options.MiniBatchSize)
+        batches = Feed(source, module).batches(1, divided)
+        reset_input_normalization(module, (batch.inputs for batch in batches))
+
+
+def _run(loop: Loop, folder: Path | None, notes: Sequence[str]) -> Outcome:
+    """Run the loop; what it logged before it failed is written."""
+    metrics = [each.name for each in loop.objective.metrics]
+    quiet = distributed.rank() > 0
+    progress = Progress(loop.options, metrics, loop.validation is not None, loop.iterations, folder, quiet)
+    for note in notes:
+        progress.say(f"note: {note}")
+    try:
+        with progress, Interrupt() as interrupt:
+            outcome = loop.run(progress, interrupt)
+            progress.finish(outcome.reason)
+    except BridgeError as error:
+        if folder is not None and not quiet:
+            write_json(folder / HISTORY, _info(loop, Outcome(error.error, {}, 0), notes, loop.model, None).facts())
+        raise
+    return outcome
+
+
+def _notes(loop: Loop, module: nn.Module, options: TrainingOptions, cached: bool) -> list[str]:
+    notes = []
+    if batch_norms(module) and loop.validation is not None and finalizes(options):
+        notes.append("validation during training uses moving batch-norm statistics, as the final ones are computed after it (unconfirmed)")
+    if options.OutputFcn and not output_functions(options):
+        notes.append("OutputFcn is no Python callable and is left out")
+    if options.ExecutionEnvironment.startswith(("multi", "parallel")) and distributed.count() == 1:
+        notes.append(f"ExecutionEnvironment is {options.ExecutionEnvironment!r}: start several processes with torchrun")
+    return notes + (["features of the frozen layers are computed once for each observation"] if cached else [])
+
+
+def _info(loop: Loop, outcome: Outcome, notes: Sequence[str], module: nn.Module, network: Network | None) -> TrainingInfo:
+    metrics = tuple(each.name for each in loop.objective.metrics)
+    trainer, rows = loop.options.trainer, tuple(loop.state.rows)
+    return TrainingInfo(trainer, metrics, rows, outcome.final, outcome.iteration, outcome.reason, tuple(notes), module, network)
+
+
+def _trained(network: Network, module: nn.Module, held: Sources, outcome: Outcome) -> Network:
+    trained = network.with_weights(module).with_notes(f"trained by bridge up to iteration {outcome.iteration}: {outcome.reason}")
+    return replace(trained, classes=held.classes) if held.classes and trained.classes is None else trained

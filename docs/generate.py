@@ -1,0 +1,152 @@
+"""`python docs/generate.py` writes docs/mapping.md from the tables in mappings/layers; a test holds the two in step."""
+
+from __future__ import annotations
+
+import pkgutil
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+from torch import nn
+
+import bridge.modules
+from bridge.mapping import EVIDENCE, LayerRow, parse_row
+
+ROOT = Path(__file__).resolve().parent.parent
+TABLES = ROOT / "mappings" / "layers"
+PAGE = ROOT / "docs" / "mapping.md"
+
+INTRODUCTION = """\
+# Layers
+
+*Written by `python docs/generate.py` from `mappings/layers/*.toml`. Change the tables, not this page.*
+
+One row of a table is all that is known of one MATLAB layer class: readers, the torch builder, the writers and this page
+read the same row. {count} classes have one: {evidence}.
+
+| evidence | meaning |
+|---|---|
+| proven | files that MATLAB wrote hold this layer, and their networks agree with MATLAB's own numbers or with MATLAB's own .onnx under onnxruntime |
+| documented | files that MATLAB wrote hold this layer, or its form is documented in full; no numbers of MATLAB to compare with yet |
+| unseen | no file that MATLAB wrote was found with it; it follows the documentation, and `bridge inspect` marks it `unproven` |
+
+**Axes.** A pattern names the axes of an array in order: `kh kw in out` is what MATLAB's `size` counts. `(c h w)` is one axis
+that runs through c, h and w, the last one fastest; `1` is an axis of length one. A pattern of one name is a vector, whatever
+ones MATLAB has put around it.
+
+**Factors.** The numbers are MATLAB's defaults for a new layer: they count where a file holds no factors, and are then
+shown as `1 (assumed)`. In the property names `*` stands for `LearnRateFactor` and for `L2Factor`.
+
+**torch.** Names without a prefix are classes of `torch.nn`, those with `bridge` are modules that torch lacks. Padding that is
+not symmetric, 'same' padding that depends on the size of the input, and sequences (N,T,C) take a subclass of the module named
+here, with the same parameters. Output layers have no module: they are facts of the network (classes, kind of loss).
+"""
+
+
+def mapping_page() -> str:
+    """Return the text of docs/mapping.md."""
+    groups = {path: rows_of(path) for path in sorted(TABLES.glob("*.toml"))}
+    every = [row for rows in groups.values() for row in rows]
+    found = Counter(row.evidence for row in every)
+    evidence = ", ".join(f"{found[word]} {word}" for word in EVIDENCE)
+    sections = [section(path, rows) for path, rows in groups.items()]
+    return "\n".join([INTRODUCTION.format(count=len(every), evidence=evidence), *sections])
+
+
+def rows_of(path: Path) -> list[LayerRow]:
+    """Return the rows of one table file, in its order."""
+    return [parse_row(name, raw, path.name) for name, raw in tomllib.loads(path.read_text(encoding="utf-8")).items()]
+
+
+def section(path: Path, rows: Sequence[LayerRow]) -> str:
+    """Return a heading, the file's own first line, a table of layers and a table of their arrays."""
+    about = path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+    layers = table(("layer", "MATLAB class", "made by", "ONNX", "torch", "evidence"), map(layer_cells, rows))
+    parts = [f"## {path.stem.capitalize()}", about, layers]
+    learnables = list(learnable_cells(rows))
+    if learnables:
+        parts.append(table(("learnable", "MATLAB's axes", "torch's name", "torch's axes", "factors", "learn rate", "L2"), learnables))
+    state = list(state_cells(rows))
+    if state:
+        parts.append(table(("statistic or state", "MATLAB's axes", "torch's buffer", "torch's axes"), state))
+    return "\n\n".join(parts) + "\n"
+
+
+def layer_cells(row: LayerRow) -> tuple[str, ...]:
+    """Return the cells of one layer."""
+    return row.name, code(row.matlab), code([row.constructor]), code(row.onnx), module_name(row), row.evidence
+
+
+def module_name(row: LayerRow) -> str:
+    """Return the torch module, with a prefix where it is not torch's own (or a subclass that adds MATLAB's habits to it)."""
+    if row.torch is None:
+        return "none"
+    own = own_modules().get(row.torch)
+    is_torch = hasattr(nn, row.torch) and (own is None or issubclass(own, getattr(nn, row.torch)))
+    return f"`{row.torch}`" if is_torch else f"bridge `{row.torch}`"
+
+
+@cache
+def own_modules() -> dict[str, type]:
+    """Return the torch modules that bridge/modules/ defines, by name."""
+    files = [import_module(f"bridge.modules.{each.name}") for each in pkgutil.iter_modules(bridge.modules.__path__)]
+    classes = [value for file in files for value in vars(file).values() if isinstance(value, type) and value.__module__ == file.__name__]
+    return {each.__name__: each for each in classes}
+
+
+def learnable_cells(rows: Iterable[LayerRow]) -> Iterator[tuple[str, ...]]:
+    """Yield the cells of every learnable."""
+    return shared_lines(
+        (
+            row.name,
+            each.name,
+            code([each.matlab_axes]),
+            code(each.torch),
+            code([each.torch_axes]),
+            factors(each.learn_rate),
+            *map("{:g}".format, each.defaults),
+        )
+        for row in rows
+        for each in row.learnables.values()
+    )
+
+
+def state_cells(rows: Iterable[LayerRow]) -> Iterator[tuple[str, ...]]:
+    """Yield the cells of every statistic or state."""
+    return shared_lines(
+        (row.name, each.name, code([each.matlab_axes]), code([each.torch]), code([each.torch_axes]))
+        for row in rows
+        for each in row.state.values()
+    )
+
+
+def shared_lines(lines: Iterable[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    """Yield lines (layer, name, fact, ...) as cells, with layers that share a name and all its facts in one."""
+    layers: dict[tuple[str, ...], list[str]] = {}
+    for layer, *facts in lines:
+        layers.setdefault(tuple(facts), []).append(layer)
+    for (name, *facts), names in layers.items():
+        yield f"{', '.join(names)}: **{name}**", *facts
+
+
+def factors(learn_rate: str) -> str:
+    """Return both factor properties of a learnable in short: "WeightLearnRateFactor" -> `Weight*`."""
+    return f"`{learn_rate.removesuffix('LearnRateFactor')}*`"
+
+
+def code(words: Iterable[str]) -> str:
+    """Return words as code, separated by commas."""
+    return ", ".join(f"`{word}`" for word in words)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(mapping_page(), encoding="utf-8", newline="\n")

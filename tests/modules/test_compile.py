@@ -1,0 +1,36 @@
+"""torch.compile of every layer class and every module that bridge adds.
+
+Oracle: the module itself, run as it is; tests/modules/test_matrix.py holds that against MATLAB's formulas.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tests.modules.cases import CASES, Case, one_of_each, outputs
+from tests.modules.conftest import Read
+
+WITH_INDUCTOR = ("conv2d_same_strided", "average2d_asymmetric_mean", "fc_image", "batchnorm_image", "lstm_projected", "attention_causal", "folding")
+
+
+def check(case: Case, read: Read, backend: str) -> None:
+    """In one graph, but for torch's own recurrent modules, which Dynamo leaves to eager."""
+    network = read(case.net)
+    model, inputs = network.to_torch(), case.inputs(network.inputs)
+    torch._dynamo.reset()
+    compiled = torch.compile(model, backend=backend, fullgraph=not any(isinstance(part, torch.nn.RNNBase) for part in model.modules()))
+    with torch.no_grad():
+        for ours, theirs in zip(outputs(compiled, inputs), outputs(model, inputs), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("chosen", one_of_each().values(), ids=one_of_each())
+def test_compiles(chosen: Case, read: Read) -> None:
+    check(chosen, read, "aot_eager")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WITH_INDUCTOR)
+def test_compiles_with_inductor(name: str, read: Read) -> None:
+    check(CASES[name], read, "inductor")
