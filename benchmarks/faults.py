@@ -40,7 +40,7 @@ from bridge.network import Layer, Network, make_layer  # noqa: E402
 from bridge.parity.check import Check, check  # noqa: E402
 from bridge.parity.onnx_runtime import sample_inputs  # noqa: E402
 from bridge.parity.profiles import Profile  # noqa: E402
-from bridge.sizes import padding_pairs, window  # noqa: E402
+from bridge.sizes import window  # noqa: E402
 from fixtures import mat, networks, reference  # noqa: E402
 
 SHAPES = (networks.chain_cnn, networks.residual, networks.squeeze, networks.unet, networks.lstm_classifier, networks.segnet)
@@ -404,8 +404,8 @@ def timing(path: Path) -> None:
 
 
 def compared(model: nn.Module, twin: nn.Module, network: Network, x: torch.Tensor) -> bool:
+    from bridge.parity.compare import Batch, Subject, compare
     from bridge.parity.oracles import Lockstep
-    from bridge.parity.watching import Batch, Subject, compare
 
     subject = Subject.of(model, network=network)
     return compare(subject, [Batch((x,))], Lockstep("twin", Subject.of(twin), subject), Profile.of("matlab")).first_above is None

@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     from bridge.modules.factors import learnables as learnables
     from bridge.modules.recurrent import predict_and_update_state as predict_and_update_state
     from bridge.network import Network as Network
+    from bridge.parity.check import check as check
     from bridge.readers import load as load
     from bridge.recipes.recipe import Recipe as Recipe
+    from bridge.training.batch_norm import finalize_batch_norm as finalize_batch_norm
     from bridge.training.groups import param_groups as param_groups
     from bridge.training.options import TrainingOptions as TrainingOptions
     from bridge.training.options import training_options as training_options
+    from bridge.training.train import train as train
+    from bridge.writers import export as export
 
 __version__ = "0.1.0"
 
@@ -27,15 +31,20 @@ PUBLIC = {
     "Network": "bridge.network",
     "Recipe": "bridge.recipes.recipe",
     "TrainingOptions": "bridge.training.options",
+    "check": "bridge.parity.check",
+    "export": "bridge.writers",
+    "finalize_batch_norm": "bridge.training.batch_norm",
     "learnables": "bridge.modules.factors",
     "load": "bridge.readers",
     "param_groups": "bridge.training.groups",
     "predict_and_update_state": "bridge.modules.recurrent",
+    "train": "bridge.training.train",
     "training_options": "bridge.training.options",
 }
 MODULES = ("layers",)
 __all__ = [
-    "BridgeError", "Network", "Recipe", "TrainingOptions", "layers", "learnables", "load", "param_groups", "predict_and_update_state", "training_options",
+    "BridgeError", "Network", "Recipe", "TrainingOptions", "check", "export", "finalize_batch_norm", "layers", "learnables",
+    "load", "param_groups", "predict_and_update_state", "train", "training_options",
 ]  # fmt: skip
 
 

@@ -59,12 +59,12 @@ def constructor(row: LayerRow) -> Constructor:
     def make(*arguments: Any, name: str = "", **properties: Any) -> Layer:
         if len(arguments) > len(row.arguments):
             takes = ", ".join(row.arguments) or "names only"
-            raise UsageError(f"{row.constructor} is given {len(arguments)} arguments by position", f"it takes {takes}")
+            raise _refusal(row, f"{row.constructor} is given {len(arguments)} arguments by position", f"it takes {takes}")
         given = dict(zip(row.arguments, arguments, strict=False))
         named = spelled(row, properties)
         twice = next((key for key in named if key in given), None)
         if twice is not None:
-            raise UsageError(f"{twice} of {row.constructor} is given twice", "by position and by name")
+            raise _refusal(row, f"{twice} of {row.constructor} is given twice", "by position and by name")
         return new_layer(row, str(named.pop("Name", name)), {**given, **named})
 
     make.__name__ = make.__qualname__ = python_name(row)
@@ -80,14 +80,18 @@ def new_layer(row: LayerRow, name: str, given: Mapping[str, Any]) -> Layer:
     """
     missing = [key for key in row.arguments if key not in given and row.properties[key].default is None]
     if missing:
-        raise UsageError(f"{row.constructor} needs {', '.join(missing)}", f"its arguments are {', '.join(row.arguments)}")
+        raise _refusal(row, f"{row.constructor} needs {', '.join(missing)}", f"its arguments are {', '.join(row.arguments)}")
     properties = {key: each.new for key, each in row.properties.items() if each.new is not None}
     for key, value in given.items():
         if key in SIDES:
             properties.update(_sides(row, key, value))
         elif key in row.properties:
             properties[key] = _property(row, key, value)
-    state = {key: _array(value, each.matlab_axes, f"{key} of {row.constructor}") for key, each in row.state.items() if (value := given.get(key)) is not None}
+    state = {
+        key: _array(value, each.matlab_axes, f"{key} of {row.constructor}")
+        for key, each in row.state.items()
+        if (value := given.get(key)) is not None
+    }
     return make_layer(row, name, properties, {key: _learnable(row, key, given) for key in row.learnables}, state)
 
 
@@ -102,11 +106,15 @@ def spelled(row: LayerRow, given: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in given.items():
         spelling = known.get(name.lower())
         if spelling is None:
-            raise UsageError(f"{row.constructor} has no property '{name}'", nearest(name, known.values()))
+            raise _refusal(row, f"{row.constructor} has no property '{name}'", nearest(name, known.values()))
         if spelling in found:
-            raise UsageError(f"{spelling} of {row.constructor} is given twice", "upper and lower case do not tell names apart")
+            raise _refusal(row, f"{spelling} of {row.constructor} is given twice", "upper and lower case do not tell names apart")
         found[spelling] = value
     return found
+
+
+def _refusal(row: LayerRow, error: str, cause: str) -> UsageError:
+    return UsageError(error, cause, f"help(bridge.layers.{python_name(row)}) lists what it takes")
 
 
 def property_names(row: LayerRow) -> list[str]:
@@ -132,7 +140,9 @@ def row_of(entry: Mapping[str, Any]) -> LayerRow:
     rows = {row.constructor: row for row in layer_mappings() if row.constructor}
     name = entry.get("layer") if isinstance(entry, Mapping) else None
     if name not in rows:
-        raise UsageError(f"{name!r} is no layer constructor", nearest(str(name), rows), 'write { layer = "fullyConnectedLayer", OutputSize = 5 }')
+        raise UsageError(
+            f"{name!r} is no layer constructor", nearest(str(name), rows), 'write { layer = "fullyConnectedLayer", OutputSize = 5 }'
+        )
     return rows[str(name)]
 
 

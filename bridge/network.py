@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.fx import GraphModule
 
-    from bridge.recipes.edit import Head
+    from bridge.recipes.head import Head
 
 Factor = float | tuple[float, ...]  # one number, or one for each gate of a recurrent layer
+JOINED = "joined with "  # how the note begins that tells of factors proven to belong to the weights
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 NORMALIZATION = ("Scale", "Offset")  # the learnables of normalisation layers
 MOST_PORTS = 10_000  # a small file may declare any number
@@ -148,7 +149,7 @@ class LayerList(Sequence[Layer]):
         """
         if isinstance(key, str):
             if key not in self._by_name:
-                raise UsageError(f"there is no layer '{key}'", nearest(key, self._by_name))
+                raise UsageError(f"there is no layer '{key}'", nearest(key, self._by_name), "net.layers and `bridge inspect` list them")
             return self._by_name[key]
         return LayerList(self._layers[key]) if isinstance(key, slice) else self._layers[key]
 
@@ -316,7 +317,8 @@ class Network:
         else:
             chosen = tuple({layer.name: layer for each in what for layer in self.select(each)}.values())
         if not chosen:
-            raise UsageError(f"no layer fits {what!r}", nearest(str(what), (layer.name for layer in self.layers)))
+            cause = nearest(str(what), (layer.name for layer in self.layers))
+            raise UsageError(f"no layer fits {what!r}", cause, "give a name, a pattern ('conv*'), a class, layers or a function")
         return chosen
 
     def set_learn_rate_factor(self, layer: str, learnable: str | Factor, factor: Factor | None = None) -> Network:
@@ -342,7 +344,8 @@ class Network:
             name, value = str(learnable), factor
         chosen = self.layers[layer]
         if name not in chosen.learnables:
-            raise UsageError(f"layer '{layer}' has no learnable {name!r}", f"its learnables are {', '.join(chosen.learnables) or 'none'}")
+            cause = f"its learnables are {', '.join(chosen.learnables) or 'none'}"
+            raise UsageError(f"layer '{layer}' has no learnable {name!r}", cause, "write layer and learnable, or a path: 'conv1/Weights'")
         change: dict[str, Any] = {kind: checked_gates(chosen.row, name, value)}
         changed = replace(chosen.learnables[name], assumed=False, **change)
         return self.with_layers({layer: replace(chosen, learnables={**chosen.learnables, name: changed})})
@@ -368,8 +371,8 @@ class Network:
         return self.with_layers(changed)
 
     def head(self) -> Head:
-        """Return the last layer with weights and what follows, as findLayersToReplace and networkHead find them; see `bridge.recipes.edit.head`."""
-        from bridge.recipes.edit import head
+        """Return the last layer with weights and what follows, as findLayersToReplace and networkHead find them; see `bridge.recipes.head`."""
+        from bridge.recipes.head import head
 
         return head(self)
 
@@ -418,7 +421,7 @@ class Network:
         Raises:
             UsageError: the network has no single head, or a name is no property of it.
         """
-        from bridge.recipes.edit import with_classes
+        from bridge.recipes.head import with_classes
 
         return with_classes(self, classes, name, **properties)
 
@@ -470,7 +473,7 @@ def checked_gates(row: LayerRow, learnable: str, factor: Factor) -> Factor:
     value = checked_factor(factor)
     if isinstance(value, tuple) and len(value) not in (1, gates):
         takes = f"one number or {gates}, one for each gate" if gates > 1 else "one number"
-        raise UsageError(f"{learnable} of a {row.name} is given {len(value)} factors", f"it takes {takes}")
+        raise UsageError(f"{learnable} of a {row.name} is given {len(value)} factors", f"it takes {takes}", "give one number for all of it")
     return value[0] if isinstance(value, tuple) and len(value) == 1 else value
 
 

@@ -101,9 +101,8 @@ def fail(layer: Layer, what: str, given: Sequence[Activation]) -> UnreadableErro
 
 
 def numbers(value: Any, count: int) -> tuple[int, ...]:
-    """Return a size property as `count` integers; a single number counts for every dimension."""
-    values = tuple(int(n) for n in value) if isinstance(value, (tuple, list)) else (int(value),)
-    return values * count if len(values) == 1 else values
+    """Return a size property as integers: a vector as it is, a single number for each of `count` dimensions."""
+    return tuple(int(n) for n in value) if isinstance(value, (tuple, list)) else (int(value),) * count
 
 
 def padding_pairs(value: Any, dimensions: int) -> Pairs:
@@ -148,7 +147,7 @@ def window(layer: Layer) -> Window:
     count, properties = window_dimensions(layer), layer.properties
     kernel = numbers(properties["FilterSize"] if "FilterSize" in properties else properties["PoolSize"], count)
     stride, dilation = numbers(properties.get("Stride", 1), count), numbers(properties.get("DilationFactor", 1), count)
-    reach = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
+    reach = [(k - 1) * d for k, d, _ in zip(kernel, dilation, stride, strict=True)]
     padding: Pairs | None
     match properties.get("PaddingMode", "manual"):
         case "manual":
@@ -229,7 +228,7 @@ def fully_connected(layer: Layer, given: Sequence[Activation]) -> Activation:
 
 def _require_sequences(layer: Layer, given: Sequence[Activation]) -> None:
     if given[0].format != "CBT":
-        raise fail(layer, f"it takes sequences of vectors (CBT), its input has the format {given[0].format}", given)
+        raise UnsupportedError(f"layer '{layer.name}' ({layer.kind}) gets an input of format {given[0].format}", "known are sequences of vectors (CBT)")
 
 
 def recurrent(layer: Layer, given: Sequence[Activation]) -> Activation:
@@ -242,10 +241,15 @@ def same(layer: Layer, given: Sequence[Activation]) -> Activation:
     return given[0]
 
 
+def _different_formats(layer: Layer, given: Sequence[Activation]) -> UnsupportedError:
+    formats = " and ".join(each.format for each in given)
+    return UnsupportedError(f"layer '{layer.name}' ({layer.kind}) gets inputs of different formats, {formats}", "how they expand is not known")
+
+
 def combined(layer: Layer, given: Sequence[Activation]) -> Activation:
     """Additions and multiplications: dimensions of length one are repeated."""
     if len({each.format for each in given}) > 1:
-        raise fail(layer, f"its inputs have different formats, {' and '.join(each.format for each in given)}", given)
+        raise _different_formats(layer, given)
     lengths: list[Length] = []
     for axis in zip(*(each.size for each in given), strict=True):
         known = {n for n in axis if n not in (None, 1)}
@@ -260,7 +264,7 @@ def concatenated(layer: Layer, given: Sequence[Activation]) -> Activation:
     at = given[0]
     axis = int(layer.properties.get("Dim") or len(at.size)) - 1
     if len({each.format for each in given}) > 1:
-        raise fail(layer, f"its inputs have different formats, {' and '.join(each.format for each in given)}", given)
+        raise _different_formats(layer, given)
     if not 0 <= axis < len(at.size):
         raise UnsupportedError(f"layer '{layer.name}' joins along dimension {axis + 1} of {at.format}", "space and channels can be joined, batch and time not")
     for other in given[1:]:

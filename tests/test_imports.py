@@ -20,8 +20,9 @@ FILES = ROOT / "fixtures" / "files"
 LAYERS = (
     {"__main__"},
     {"commands"},
+    {"networks"},
     {"recipes", "training", "parity", "detection"},
-    {"images", "networks", "readers", "writers"},
+    {"images", "readers", "writers"},
     {"modules"},
     {"tensors", "contract"},
     {"network"},
@@ -30,7 +31,9 @@ LAYERS = (
     {"__init__"},
 )
 FACES = {"layers": "recipes"}  # a module that is another part's public face
-UPWARD = {("network", "modules"), ("network", "recipes"), ("network", "writers")}  # methods of Network that import when called
+UPWARD = {  # methods of Network and Recipe that import when called
+    ("network", "modules"), ("network", "recipes"), ("network", "writers"), ("recipes", "networks"),
+}  # fmt: skip
 WITHOUT_TORCH = ("readers", "network", "sizes", "mapping", "arrays", "axes", "tensors", "contract", "errors", "writers.folder")
 HEAVY = {"numpy", "torch", "onnx", "scipy", "h5py", "rich", "safetensors"}
 

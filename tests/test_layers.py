@@ -22,7 +22,14 @@ ROWS = [row for row in layer_mappings() if row.constructor]
 
 def arguments(row: LayerRow) -> list[Any]:
     """Return values for the arguments of a constructor."""
-    values: dict[str, Any] = {"Mode": "centercrop", "Probability": 0.3, "Ceiling": 6, "Scale": 0.1, "Alpha": 1, "AnchorBoxes": [[16, 16], [32, 16]]}
+    values: dict[str, Any] = {
+        "Mode": "centercrop",
+        "Probability": 0.3,
+        "Ceiling": 6,
+        "Scale": 0.1,
+        "Alpha": 1,
+        "AnchorBoxes": [[16, 16], [32, 16]],
+    }
     return [values.get(name, 2) for name in row.arguments]
 
 
@@ -106,7 +113,9 @@ def test_constructors_document_themselves() -> None:
 
 
 def test_a_row_of_ones_own_gets_a_constructor(tmp_path: Path) -> None:
-    (tmp_path / "mine.toml").write_text('[Swirl]\nmatlab = "my.Swirl"\nconstructor = "swirlLayer"\narguments = ["Turns"]\n[Swirl.properties]\nTurns = {}\n')
+    (tmp_path / "mine.toml").write_text(
+        '[Swirl]\nmatlab = "my.Swirl"\nconstructor = "swirlLayer"\narguments = ["Turns"]\n[Swirl.properties]\nTurns = {}\n'
+    )
     made = layers.constructor(layer_mappings().extended(tmp_path / "mine.toml").rows["Swirl"])(3, name="swirl")
     assert (made.kind, made.Turns) == ("Swirl", 3)
 
@@ -152,7 +161,11 @@ def test_an_unknown_constructor_names_the_nearest() -> None:
 def same_layer(made: Layer, read: Layer) -> dict[str, tuple[Any, Any]]:
     """Return the properties and factors in which two layers differ; what only training fills in is left out."""
     filled = {"NumChannels", "NumTrainingSamples", "IsMovingAverageMode", "InputSize", "OutputSize", "ResponseNames"}
-    found = {key: (made.properties.get(key), value) for key, value in read.properties.items() if key not in filled and made.properties.get(key) != value}
+    found = {
+        key: (made.properties.get(key), value)
+        for key, value in read.properties.items()
+        if key not in filled and made.properties.get(key) != value
+    }
     for name, each in read.learnables.items():
         mine = made.learnables[name]
         if (mine.learn_rate_factor, mine.l2_factor) != (each.learn_rate_factor, each.l2_factor):

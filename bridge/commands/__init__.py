@@ -12,7 +12,7 @@ from typing import Any, TextIO, cast
 import typer
 
 from bridge import __version__
-from bridge.commands import import_, inspect, matlab, recipe
+from bridge.commands import calibrate, check, export, import_, inspect, matlab, models, recipe, train
 from bridge.errors import BridgeError, UsageError
 
 app = typer.Typer(
@@ -25,8 +25,13 @@ app = typer.Typer(
 )
 app.command("inspect")(inspect.inspect)
 app.command("import")(import_.import_)
+app.command("check")(check.check)
+app.command("calibrate")(calibrate.calibrate)
+app.command("export")(export.export)
 app.command("matlab")(matlab.matlab)
 app.add_typer(recipe.app, name="recipe")
+app.command("train")(train.train)
+app.command("models")(models.models)
 
 
 def _version(value: bool) -> None:

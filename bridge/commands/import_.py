@@ -26,9 +26,10 @@ def import_(
 
     network = load(file, factors=factors, mappings=mappings, variable=variable, classes=classes)
     model = network.to_torch(modules=modules_from(modules) if modules is not None else None)
+    network = network.with_notes(*(f"layer '{name}' is the submodule '{module}'" for module, name in model.meta["layers"].items() if module != name))
     if not as_json:
         tables.show(network)
-    proof = prove(network, model) if check else None
+    proof = prove(network, model, file) if check else None
     saved = network.save(output) if output is not None and (proof is None or proof.holds) else None
     if as_json:
         print_json("import", {**tables.facts(network), "proof": str(proof) if proof else None, "holds": proof.holds if proof else None, "saved": str(saved) if saved else None})

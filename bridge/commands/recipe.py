@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from bridge.recipes.recipe import Recipe
     from bridge.training.options import Explanation
 
-app = typer.Typer(help="Recipes: networks, edits, factors, trainingOptions and data in one file.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Recipes: networks, edits, factors, trainingOptions and data in one file.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.callback()
@@ -53,7 +55,7 @@ def _edited(recipe: Recipe, file: Path | None, factors: Path | None) -> tuple[Ne
     from bridge.recipes.effective import frozen_notes
 
     notes = recipe.options.notes()
-    if file is None and not recipe.base.file:
+    if file is None and not (recipe.base.file or recipe.base.name):
         return None, ["no network was given (--network), so that factors are not known", *notes]
     base = load(file, factors=factors) if file is not None else recipe.load_base()
     classes = base.classes if recipe.takes_classes else None
@@ -130,7 +132,9 @@ def _table(*columns: str) -> Table:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold", justify="right" if column in ("rate", "L2", "group", "Size") or column.endswith("Factor") else "left")
+        table.add_column(
+            column, overflow="fold", justify="right" if column in ("rate", "L2", "group", "Size") or column.endswith("Factor") else "left"
+        )
     return table
 
 

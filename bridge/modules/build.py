@@ -106,7 +106,7 @@ def works_on_images(layer: Layer, given: Given) -> bool:
 
     A window with one dimension more than the images have slides over time too, and takes the sequence as it is.
     """
-    over_images = layer.row.build in PER_IMAGE and given[0].over_time and bool(given[0].spatial)
+    over_images = layer.row.build in PER_IMAGE and len(layer.outputs) == 1 and given[0].over_time and bool(given[0].spatial)
     return over_images and window_dimensions(layer, len(given[0].spatial)) == len(given[0].spatial)
 
 
@@ -149,7 +149,21 @@ def _own_module(make: Callable[[Layer], nn.Module], layer: Layer) -> nn.Module:
         raise UsageError(f"your module for layer '{layer.name}' ({layer.kind}) cannot be made", cause, "it is called with the layer") from error
     if not isinstance(made, nn.Module):
         raise UsageError(f"your module for layer '{layer.name}' ({layer.kind}) is a {type(made).__name__}", "it is no module", "return a torch.nn.Module")
+    own = dict(made.named_parameters(recurse=False))
+    for name in layer.learnables:
+        row = layer.row.learnables.get(name)
+        for local in row.torch if row else (name,):
+            if local in own:
+                _set_factors(made, local, own[local], layer, name)
     return made
+
+
+def _set_factors(module: nn.Module, local: str, parameter: nn.Parameter, layer: Layer, name: str) -> None:
+    learnable = layer.learnables[name]
+    parameter.requires_grad_(not learnable.frozen)
+    known: dict[str, factors.Factors] = getattr(module, factors.ATTRIBUTE, {})
+    facts = factors.Factors(f"{layer.name}/{name}", learnable.learn_rate_factor, learnable.l2_factor, learnable.assumed)
+    setattr(module, factors.ATTRIBUTE, {**known, local: facts})
 
 
 def fill(module: nn.Module, layer: Layer, given: Given) -> None:
@@ -159,7 +173,7 @@ def fill(module: nn.Module, layer: Layer, given: Given) -> None:
         UnsupportedError: a parameter of the module got no values.
         UnreadableError: an array does not fit.
     """
-    known: dict[str, factors.Factors] = {}
+    setattr(module, factors.ATTRIBUTE, {})
     for each in tensors(layer, given):
         if not each.learnable and each.local not in module._buffers:
             continue
@@ -174,12 +188,10 @@ def fill(module: nn.Module, layer: Layer, given: Given) -> None:
         if not each.learnable:
             module._buffers[each.local] = tensor
             continue
-        learnable = layer.learnables[each.name]
-        setattr(module, each.local, nn.Parameter(tensor, requires_grad=not learnable.frozen))
-        path = f"{layer.name}/{each.name}"
-        known[each.local] = factors.Factors(path, learnable.learn_rate_factor, learnable.l2_factor, learnable.assumed)
+        parameter = nn.Parameter(tensor)
+        setattr(module, each.local, parameter)
+        _set_factors(module, each.local, parameter, layer, each.name)
     _zero_the_rest(module, layer)
-    setattr(module, factors.ATTRIBUTE, known)
 
 
 def as_tensor(array: Array) -> Tensor:
@@ -218,14 +230,18 @@ def module_names(layers: Iterable[str]) -> dict[str, str]:
     """
     taken = set(dir(fx.GraphModule({}, fx.Graph())))
     names = {}
-    for layer in layers:
-        name = "".join("_" if c in '."\\' or not c.isprintable() else c for c in layer) or "_"
-        name = unicodedata.normalize("NFKC", name) if name.isidentifier() else name
+    for layer in sorted(layers, key=lambda name: _writable(name) != name):  # a name that can stay keeps it, whatever another becomes
+        name = _writable(layer)
         while name in taken or keyword.iskeyword(name) or name.lower() == "self":  # torch.fx names a variable so
             name += "_"
         taken.add(name)
         names[layer] = name
     return names
+
+
+def _writable(name: str) -> str:
+    name = "".join("_" if c in '."\\' or not c.isprintable() else c for c in name) or "_"
+    return unicodedata.normalize("NFKC", name) if name.isidentifier() else name
 
 
 def _graph(network: Network, made: Mapping[str, nn.Module], names: Mapping[str, str]) -> fx.Graph:
@@ -300,7 +316,10 @@ def _relu_in_place(network: Network, made: Mapping[str, nn.Module]) -> None:
 
 def module(layer: Layer, given: Given) -> nn.Module:
     """Make the row's module with the properties the row maps onto arguments."""
-    made = next(getattr(family, layer.row.torch or "") for family in (shape, activation, nn) if hasattr(family, layer.row.torch or ""))
+    name = layer.row.torch or ""
+    made = next((getattr(family, name) for family in (shape, activation, nn) if hasattr(family, name)), None)
+    if made is None:
+        raise UnsupportedError(f"layer '{layer.name}' ({layer.kind}) becomes '{name}', which torch does not have")
     arguments = {row.torch: layer.properties[name] for name, row in layer.row.properties.items() if row.torch and name in layer.properties}
     built: nn.Module = made(**arguments)
     return built

@@ -6,7 +6,7 @@ onnx2torch is imported when the first such layer is built: that takes seconds.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from bridge.arrays import Array
     from bridge.network import Layer
 
-MAKES_ITS_OWN = ("Conv", "ConvTranspose")  # the modules of these hold weight and bias themselves
+HINT = "replace it in the network, or pass a torch module for it: --modules mine.py"
+MAKES_ITS_OWN = ("Conv", "ConvTranspose")  # onnx2torch's modules of these hold weight and bias themselves
 NEEDS_RANK = ("AveragePool", "BatchNormalization", "GlobalAveragePool", "InstanceNormalization", "MaxPool")
 REORDERED = {"Resize": 11}  # the opset in which an operator's inputs changed their places
-FLOAT, TENSOR = 1, 4  # AttributeProto.type
 
 
 class Foreign(nn.Module):
@@ -33,12 +33,16 @@ class Foreign(nn.Module):
     Args:
         operator: onnx2torch's module.
         arguments: for each of its arguments where it comes from: "in" (the next input), a name here, or "" (left out).
+        shapes: of the learnables.
+        constants: by name.
     """
 
-    def __init__(self, operator: nn.Module, arguments: Sequence[str], learnables: Mapping[str, tuple[int, ...]], constants: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self, operator: nn.Module, arguments: Iterable[str], shapes: Mapping[str, tuple[int, ...]], constants: Mapping[str, Tensor]
+    ) -> None:
         super().__init__()
         self.operator, self.arguments, self.constants = operator, tuple(arguments), nn.Module()
-        for name, shape in learnables.items():
+        for name, shape in shapes.items():
             self.register_parameter(name, nn.Parameter(torch.empty(shape, device="meta")))
         for name, value in constants.items():
             self.constants.register_buffer(name.removeprefix("constants."), value)
@@ -58,75 +62,83 @@ def foreign(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     Raises:
         UnsupportedError: onnx2torch has no converter for the operator, or none for what this node says.
     """
-    p = layer.properties
-    sources: tuple[str, ...] = p["Layout"]
-    names = tuple(f"input{index}" if source else "" for index, source in enumerate(sources))
-    absorbed = [name for name in layer.learnables if p["Operator"] in MAKES_ITS_OWN]
-    arrays = {**{name: layer.learnables[name].array for name in absorbed}, **layer.state}
+    what = f"layer '{layer.name}' is the ONNX operator {layer.properties['Operator']}"
     with torch.device("cpu"), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.filterwarnings("error", ".*differ significantly")  # so onnx2torch says that its numbers are other ones
         try:
-            node, graph = one_node(layer, names, {name: arrays[source] for name, source in zip(names, sources, strict=True) if source in arrays}, given)
-            operator, mapping = converter(node, int(p["Opset"]))(node, graph)
+            node, graph = one_node(layer, given)
+            operator, mapping = converter(node, int(layer.properties["Opset"]))(node, graph)
         except Exception as error:  # onnx2torch's errors share no base of their own
-            raise UnsupportedError(f"layer '{layer.name}' is the ONNX operator {p['Operator']}", f"{error}", HINT) from error
-    if absorbed and set(absorbed) <= {name for name, _ in operator.named_parameters(recurse=False)}:
+            raise UnsupportedError(what, str(error), HINT) from error
+    if layer.properties["Operator"] in MAKES_ITS_OWN and set(layer.learnables) == {name for name, _ in operator.named_parameters()}:
         made: nn.Module = operator
         return made
-    arguments = [dict(zip(names, sources, strict=True)).get(name, "") for name in mapping.inputs]
-    lost = set(layer.learnables).difference(arguments)
+    sources = {name: source for name, source in zip(input_names(layer), layer.properties["Layout"], strict=True) if name}
+    arguments = [sources.get(name, "") for name in mapping.inputs]
+    lost = sorted(set(layer.learnables).difference(arguments))
     if lost:
-        raise UnsupportedError(f"layer '{layer.name}' is the ONNX operator {p['Operator']}", f"its {', '.join(sorted(lost))} cannot be trained there", HINT)
+        raise UnsupportedError(what, f"its {', '.join(lost)} cannot be trained there", HINT)
     constants = {name: torch.from_numpy(array.read().copy()) for name, array in layer.state.items()}
-    return Foreign(operator, arguments, {name: learnable.shape for name, learnable in layer.learnables.items()}, constants)
+    return Foreign(operator, arguments, {name: each.shape for name, each in layer.learnables.items()}, constants)
 
 
-HINT = "replace it in the network, or pass a torch module for it: --modules mine.py"
+def input_names(layer: Layer) -> list[str]:
+    """Name the inputs of the layer's node; one that is left out has no name."""
+    return [f"input{index}" if source else "" for index, source in enumerate(layer.properties["Layout"])]
 
 
-def one_node(layer: Layer, names: Sequence[str], constants: Mapping[str, Array], given: Sequence[Activation]) -> tuple[Any, Any]:
-    """Return the layer's node, as ONNX has it, and a graph of nothing else, in onnx2torch's classes."""
+def one_node(layer: Layer, given: Sequence[Activation]) -> tuple[Any, Any]:
+    """Return the layer's node, as ONNX has it, and a graph of nothing else, in onnx2torch's classes.
+
+    Constants are initializers. Learnables are inputs, so that the module made of the node takes them when it runs;
+    all but those that can only be its own.
+    """
     from onnx import TensorProto, helper, numpy_helper
     from onnx2torch.onnx_graph import OnnxGraph
 
-    p = layer.properties
+    p, names = layer.properties, input_names(layer)
     if p["Operator"] in NEEDS_RANK and given[0].size == ():
         raise NotImplementedError("the file does not tell how many dimensions its input has")
-    node = helper.make_node(p["Operator"], names, [f"output{index}" for index in range(len(layer.outputs))], name="node")
-    kinds = attribute_kinds(p["Operator"])
-    for key, value in p["Attributes"].items():
+    own = {name: each.array for name, each in layer.learnables.items() if p["Operator"] in MAKES_ITS_OWN}
+    arrays: Mapping[str, Array] = {**own, **layer.state}
+    sizes, inputs, initializers = iter(given), [], []
+    for name, source in zip(names, p["Layout"], strict=True):
+        if source in arrays:
+            initializers.append(numpy_helper.from_array(arrays[source].read(), name))
+        elif source:
+            inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, dims(next(sizes)) if source == "in" else None))
+    outputs = [f"output{index}" for index in range(len(layer.outputs))]
+    node = helper.make_node(p["Operator"], names, outputs, name="node")
+    node.attribute.extend(attributes(layer))
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
+    graph = OnnxGraph(helper.make_graph([node], "node", inputs, ends, initializers))
+    return graph.nodes["node"], graph
+
+
+def attributes(layer: Layer) -> Iterable[Any]:
+    """Yield the attributes of the layer's node, in the types that the operator declares."""
+    from onnx import defs, helper, numpy_helper
+
+    kinds = defs.OpSchema.AttrType
+    declared = {name: each.type for name, each in defs.get_schema(layer.properties["Operator"]).attributes.items()}
+    for key, value in layer.properties["Attributes"].items():
         if value != ():
-            node.attribute.append(helper.make_attribute(key, float(value) if kinds.get(key) == FLOAT else value))
+            yield helper.make_attribute(key, float(value) if declared.get(key) == kinds.FLOAT else value)
     for name, array in layer.state.items():
         key = name.removeprefix("constants.")
-        if kinds.get(key) == TENSOR:
-            node.attribute.append(helper.make_attribute(key, numpy_helper.from_array(array.read())))
-    computed = [name for name, source in zip(names, p["Layout"], strict=True) if source == "in"]
-    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, dims(at)) for name, at in zip(computed, given, strict=True)]
-    learned = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names if name and name not in (*computed, *constants)]
-    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in node.output]
-    initializers = [numpy_helper.from_array(array.read(), name) for name, array in constants.items()]
-    graph = OnnxGraph(helper.make_graph([node], "node", [*inputs, *learned], outputs, initializers))
-    (made,) = graph.nodes.values()
-    return made, graph
+        if declared.get(key) == kinds.TENSOR:
+            yield helper.make_attribute(key, numpy_helper.from_array(array.read()))
 
 
 def dims(at: Activation) -> list[int | None]:
-    """The dims of an activation's tensor, where the converters only want to know how many there are."""
-    if at.format == "?":
-        return [None, *at.size]
-    return [None, *((None,) if at.over_time else (at.channels,)), *(at.spatial if not at.over_time else (*at.size,))]
-
-
-def attribute_kinds(operator: str) -> Mapping[str, int]:
-    """Return the type of every attribute the operator has in its newest version."""
-    from onnx import defs
-
-    return {name: int(each.type.value) for name, each in defs.get_schema(operator).attributes.items()}
+    """Return the dims of an activation's tensor; the converters want to know how many there are."""
+    return [None, *at.size] if at.format == "?" else [None, *((None,) if at.over_time else ()), at.channels, *at.spatial]
 
 
 def converter(node: Any, opset: int) -> Callable[[Any, Any], Any]:
-    """Return onnx2torch's converter for a node: the newest that is not newer than the opset and takes the node as it is, else the oldest that does.
+    """Return onnx2torch's converter for a node.
+
+    It is the newest one, not newer than the opset, for which the node means the same; else the oldest newer one.
 
     Raises:
         NotImplementedError: there is none.
@@ -135,12 +147,14 @@ def converter(node: Any, opset: int) -> Callable[[Any, Any], Any]:
     from onnx2torch.node_converters.registry import _CONVERTER_REGISTRY
 
     operator = node.operation_type
-    known = {key.version: each for key, each in _CONVERTER_REGISTRY.items() if key.operation_type == operator and key.domain == defs.ONNX_DOMAIN}
+    known = {key.version: each for key, each in _CONVERTER_REGISTRY.items() if key[:2] == (defs.ONNX_DOMAIN, operator)}
     versions = [*sorted((v for v in known if v <= opset), reverse=True), *sorted(v for v in known if v > opset)]
     version = next((each for each in versions if means_the_same(node.proto, opset, each)), None)
-    if version is None or ((operator, version) == ("Resize", 10) and node.attributes.get("mode") == "linear"):  # which it samples at pixel centres
+    off_centre = (operator, version) == ("Resize", 10) and node.attributes.get("mode") == "linear"  # its module samples at pixel centres
+    if version is None or off_centre:
         raise NotImplementedError(f"onnx2torch has no converter for {operator}" + (f" as opset {opset} has it" if known else ""))
-    return known[version]
+    found: Callable[[Any, Any], Any] = known[version]
+    return found
 
 
 def means_the_same(node: Any, opset: int, version: int) -> bool:
@@ -151,16 +165,14 @@ def means_the_same(node: Any, opset: int, version: int) -> bool:
     from onnx import defs
 
     there, reordered = defs.get_schema(node.op_type, version), REORDERED.get(node.op_type, 0)
-    if (opset < reordered) != (version < reordered):
-        return False
-    attributes = {each.name for each in node.attribute}
-    if not attributes <= set(there.attributes) or not there.min_input <= len(node.input) <= there.max_input:
-        return False
-    if any(each.required and name not in attributes for name, each in there.attributes.items()):
+    given = {each.name for each in node.attribute}
+    required = {name for name, each in there.attributes.items() if each.required}
+    takes = required <= given <= set(there.attributes) and there.min_input <= len(node.input) <= there.max_input
+    if not takes or (opset < reordered) != (version < reordered):
         return False
     try:
         here = defs.get_schema(node.op_type, opset)
     except defs.SchemaError:
         return True  # an operator that came later: nothing else of that name can be meant
-    left_out = (set(here.attributes) & set(there.attributes)) - attributes
+    left_out = (set(here.attributes) & set(there.attributes)) - given
     return all(here.attributes[name].default_value == there.attributes[name].default_value for name in left_out)

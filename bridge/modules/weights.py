@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch import nn
 from bridge.arrays import Array
 from bridge.errors import UsageError
 from bridge.modules.factors import layer_of
-from bridge.network import Network, nearest
+from bridge.network import JOINED, Network, nearest
 from bridge.tensors import given_sizes, with_tensors
 
 
@@ -40,7 +41,16 @@ def with_weights(network: Network, module: nn.Module) -> Network:
         if layer.name in found:
             tensors = {**dict(found[layer.name].named_parameters()), **dict(found[layer.name].named_buffers())}
             changed[layer.name] = with_tensors(layer, given_sizes(network, layer), {key: as_array(value) for key, value in tensors.items()})
-    return network.with_layers(changed)
+    return replace(network.with_layers(changed), source=replace(network.source, values={}), notes=_notes(network))
+
+
+def _notes(network: Network) -> tuple[str, ...]:
+    """What was proven of the weights that were read is not said of those that took their place."""
+    kept = [note for note in network.notes if not note.startswith(JOINED) and note != CHANGED]
+    return (*kept, CHANGED)
+
+
+CHANGED = "the weights are those of a module, no longer the ones that were read"
 
 
 def layer_modules(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:

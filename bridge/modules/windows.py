@@ -210,7 +210,7 @@ def max_pooling(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     pads = _pooling_pads(w, given[0])
     if len(layer.outputs) > 1:
         if pads is None:
-            raise UnsupportedError(f"layer '{layer.name}' puts out indices of asymmetrically padded images", "that has not been seen")
+            raise UnsupportedError(f"layer '{layer.name}' puts out indices of asymmetrically padded images, or of sequences", "that has not been seen")
         return PoolingWithIndices(w.kernel, w.stride, pads)
     if pads is None:
         return Pooling("max", w, True, given[0].over_time)

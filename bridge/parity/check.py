@@ -16,12 +16,13 @@ from bridge import __version__
 from bridge.errors import DifferenceError, UnsupportedError, UsageError
 from bridge.network import Network, nearest
 from bridge.parity import onnx_runtime
-from bridge.parity.diagnosis import Cause, diagnose
+from bridge.parity.compare import OUTPUT, Batch, Oracle, Subject, compare
+from bridge.parity.diagnosis import Cause, Diagnosis, diagnose
 from bridge.parity.differences import Comparison, LayerDifference
+from bridge.parity.fit import Fit, fit
 from bridge.parity.oracles import Lockstep, OnnxRuntime, Recorded, Recording
 from bridge.parity.profiles import Profile
-from bridge.parity.references import MOST_OBSERVATIONS, Names, Reference, Values, read_data, read_inputs, read_reference
-from bridge.parity.watching import OUTPUT, Batch, Oracle, Subject, compare
+from bridge.parity.references import MOST_OBSERVATIONS, Names, Reference, Values, read, read_inputs
 from bridge.readers import load
 from bridge.writers.folder import plain, sha256
 
@@ -40,6 +41,7 @@ class Check:
         tried: how many causes were tried.
         notes: what was not compared, and why.
         facts: versions and hashes.
+        fit: the error against targets, where those are all there is to check against; then no layers are compared.
     """
 
     model: str
@@ -49,11 +51,12 @@ class Check:
     tried: int = 0
     notes: tuple[str, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
+    fit: Fit | None = None
 
     @property
     def passed(self) -> bool:
-        """Whether every layer agrees within the tolerance."""
-        return self.comparison.first_above is None
+        """Whether every layer agrees within the tolerance; of targets, whether no known mistake makes the error large."""
+        return self.comparison.first_above is None and (self.fit is None or self.fit.cause is None)
 
     @property
     def layers(self) -> tuple[LayerDifference, ...]:
@@ -68,14 +71,18 @@ class Check:
     @property
     def verdict(self) -> str:
         """One line: PASSED, or FIRST DIVERGENCE and where."""
-        return self.comparison.verdict
+        return self.fit.verdict if self.fit is not None else self.comparison.verdict
 
     @property
     def explanation(self) -> str:
         """One line: the cause of a difference; "" where there is none to tell."""
         if self.passed:
             return ""
-        return f"cause: {self.cause}" if self.cause else f"cause: none of the {self.tried} known ones that were tried makes them agree"
+        if self.cause is not None:
+            return f"cause: {self.cause}"
+        if not self.tried:
+            return "cause: not looked for, the reference holds too few numbers to tell one from another"
+        return f"cause: none of the {self.tried} known ones that were tried makes them agree"
 
     def require(self) -> Check:
         """Return this check if it passed.
@@ -132,110 +139,98 @@ def check(
         UsageError: the call makes no sense, the reference is of another network, or fits it in more than one way.
         UnreadableError: a file is damaged, or one side has NaN or infinite values.
     """
-    subject = Subject.of(model, network=network, names=names)
-    tolerance = Profile.of(profile, tolerances)
+    subject, tolerance = Subject.of(model, network=network, names=names), Profile.of(profile, tolerances)
     if reference is not None and against is not None:
-        raise UsageError("a reference and another network at once", "a check is against one of them", "for the inputs of the other one, name --inputs")
-    notes: list[str] = []
-    if reference is not None:
-        held = reference if isinstance(reference, Reference) else _read(reference, subject, data)
-        batches = _batches(held.inputs, held.batch, subject)
-        oracle: Oracle = Recording(held, subject)
-        notes += [*held.notes, *_require_same_layers(held, subject)]
-    else:
-        oracle, batches = _other(against, subject, data, seed, notes)
-    found, oracle = _compared(subject, batches, oracle, tolerance, notes)
-    diagnosis = diagnose(subject, batches, oracle, tolerance, found) if found.first_above else None
-    if diagnosis is None and isinstance(oracle, Recording):
-        _require_same_class_order(oracle.reference, subject)
-    facts = {"bridge": __version__, "torch": torch.__version__, "python": platform.python_version(), **_hashes(subject, reference, against)}
-    return Check(
-        subject.network.source.path if subject.network else type(subject.model).__name__,
-        found,
-        tolerance,
-        diagnosis.cause if diagnosis else None,
-        diagnosis.tried if diagnosis else 0,
-        tuple(notes),
-        facts,
-    )
+        raise UsageError("a reference and another network at once", "a check is against one of them", "name the inputs for another network with --inputs")
+    if reference is None:
+        return _against_network(subject, tolerance, against, data, seed)
+    held = reference if isinstance(reference, Reference) else read(Path(reference), subject.network, data)
+    return (_against_targets if held.are_targets else _against_reference)(subject, tolerance, held, reference)
 
 
-def _compared(subject: Subject, batches: Sequence[Batch], oracle: Oracle, profile: Profile, notes: list[str]) -> tuple[Comparison, Oracle]:
-    """Compare; where onnxruntime refuses a file, against bridge's own reading of it."""
-    try:
-        return compare(subject, batches, oracle, profile), oracle
-    except UnsupportedError as error:
-        if not isinstance(oracle, OnnxRuntime) or oracle.network is subject.network:
-            raise
-        notes.append(f"not compared with onnxruntime, but with the module built from the same file: {error.cause}")
-        own = Lockstep(Path(oracle.network.source.path).name, Subject.of(oracle.network), subject)
-        return compare(subject, batches, own, profile), own
+def _against_reference(subject: Subject, profile: Profile, held: Reference, file: object) -> Check:
+    notes = [*held.notes, *_require_same_layers(held, subject)]
+    oracle, batches = Recording(held, subject), _batches(held.inputs, held.batch, subject.network)
+    found = _checked(subject, batches, oracle, profile, notes, file)
+    if found.passed:
+        _require_same_class_order(held, subject)
+    return found
 
 
-def _read(reference: str | Path, subject: Subject, data: Names | None) -> Reference:
-    path = Path(reference)
-    if subject.network is None:
-        raise UsageError("the sizes of the module's inputs are not known", "a file's arrays cannot be turned without them", "pass network=, what it was built from")
-    if data is None and path.suffix.lower() == ".mat":
-        from bridge.parity.references import is_reference
-        from bridge.parity.variables import Variables
-
-        if any(is_reference(value) for value in Variables.of(path).values.values()):
-            return read_reference(path, subject.network)
-    return read_data(path, subject.network, data or Names())
+def _against_targets(subject: Subject, profile: Profile, held: Reference, file: object) -> Check:
+    found = fit(subject, _batches(held.inputs, held.batch, subject.network), held)
+    note = "targets are not what MATLAB computed: they show whether something is wrong, not that all numbers are the same"
+    return Check(_name(subject), Comparison(f"the targets {held.name}", ()), profile, found.cause, found.tried, (note,), _facts(subject, file), found)
 
 
-def _other(
-    against: str | Path | Network | nn.Module | None, subject: Subject, data: Names | None, seed: int, notes: list[str]
-) -> tuple[Oracle, list[Batch]]:
-    """Return another network as an oracle, and the inputs on which the two are compared."""
-    other = load(against) if isinstance(against, (str, Path)) else against
+def _against_network(subject: Subject, profile: Profile, against: str | Path | Network | nn.Module | None, data: Names | None, seed: int) -> Check:
+    other: Network | nn.Module | None = load(against) if isinstance(against, (str, Path)) else against
     if other is None:
         other = subject.network
         if other is None or other.source.format != "onnx":
             raise UsageError("there is nothing to check against", "no reference is given", "name a reference, or another network with --against")
-    oracle: Oracle
-    if isinstance(other, Network) and other.source.format == "onnx" and Path(other.source.path).is_file():
-        oracle = OnnxRuntime(other, subject)
-    else:
-        theirs = Subject.of(other)
-        label = Path(other.source.path).name if isinstance(other, Network) else type(theirs.model).__name__
-        oracle = (Lockstep if isinstance(theirs.model, fx.GraphModule) else Recorded)(label, theirs, subject)
-    notes += _uncompared(subject, oracle)
+    oracle = _oracle(other, subject)
+    notes = _uncompared(subject, oracle)
     network = subject.network or oracle.network
     if network is None:
         raise UsageError("neither of the two modules tells the size of its inputs", hint="pass network=, or check against a network")
-    if data is not None and data.inputs:
-        inputs: Sequence[Values] = read_inputs(network, data)
-    else:
-        one = any(each is not None and each.source.batch for each in (subject.network, oracle.network))
-        inputs = onnx_runtime.sample_inputs(network, seed, 1 if one else 2)
-    fixed = next((each.source.batch for each in (oracle.network, subject.network) if each is not None and each.source.batch), None)
-    return oracle, _batches(tuple(inputs), fixed or MOST_OBSERVATIONS, subject)
+    fixed = next((each.source.batch for each in (oracle.network, network) if each is not None and each.source.batch), None)
+    inputs: Sequence[Values] = read_inputs(network, data) if data is not None and data.inputs else onnx_runtime.sample_inputs(network, seed, fixed)
+    batches = _batches(inputs, fixed or MOST_OBSERVATIONS, network)
+    try:
+        return _checked(subject, batches, oracle, profile, notes, against)
+    except UnsupportedError as error:
+        if not isinstance(oracle, OnnxRuntime) or other is subject.network:
+            raise
+        note = f"onnxruntime does not run the other network's file, so the module built from it is compared: {error.cause}"
+        return _checked(subject, batches, _lockstep(other, subject), profile, [*notes, note], against)
 
 
-def _batches(inputs: Sequence[Values], size: int, subject: Subject) -> list[Batch]:
+def _oracle(other: Network | nn.Module, subject: Subject) -> Oracle:
+    """Return another network as an oracle: onnxruntime where there is an .onnx, which shares no code with what is checked."""
+    if isinstance(other, Network) and other.source.format == "onnx" and Path(other.source.path).is_file():
+        return OnnxRuntime(other, subject)
+    return _lockstep(other, subject)
+
+
+def _lockstep(other: Network | nn.Module, subject: Subject) -> Oracle:
+    theirs = Subject.of(other)
+    label = Path(other.source.path).name if isinstance(other, Network) else type(theirs.model).__name__
+    return (Lockstep if isinstance(theirs.model, fx.GraphModule) else Recorded)(label, theirs, subject)
+
+
+def _checked(subject: Subject, batches: Sequence[Batch], oracle: Oracle, profile: Profile, notes: Sequence[str], file: object) -> Check:
+    found = compare(subject, batches, oracle, profile)
+    diagnosis = diagnose(subject, batches, oracle, profile, found) if found.first_above is not None else Diagnosis(None, 0)
+    return Check(_name(subject), found, profile, diagnosis.cause, diagnosis.tried, tuple(notes), _facts(subject, file))
+
+
+def _name(subject: Subject) -> str:
+    return subject.network.source.path if subject.network else type(subject.model).__name__
+
+
+def _batches(inputs: Sequence[Values], size: int, network: Network | None) -> list[Batch]:
     """Divide the observations; sequences in cells run one by one, sequences in one array all at once, as in MATLAB."""
-    count = len(inputs[0])
-    network = subject.network
-    over_time = network is not None and any(network.sizes[name][0].over_time for name in network.inputs)
+    count, names = len(inputs[0]), network.inputs if network is not None else ()
+    over_time = network is not None and any(network.sizes[name][0].over_time for name in names)
     size = 1 if isinstance(inputs[0], list) else count if over_time else size
-    return [Batch(tuple(_part(values, start, size) for values in inputs), start) for start in range(0, count, size)]
+    kinds = [str(network.layers[name].properties.get("Type", "float32")) for name in names] if network is not None else ["float32"] * len(inputs)
+    return [
+        Batch(tuple(_part(values, start, size, kind) for values, kind in zip(inputs, kinds, strict=True)), start) for start in range(0, count, size)
+    ]
 
 
-def _part(values: Values, start: int, size: int) -> torch.Tensor:
-    part = values[start] if isinstance(values, list) else values[start : start + size]
-    return torch.from_numpy(np.ascontiguousarray(part, np.float32))
+def _part(values: Values, start: int, size: int, kind: str) -> torch.Tensor:
+    return torch.from_numpy(np.array(values[start] if isinstance(values, list) else values[start : start + size], kind))
 
 
 def _require_same_layers(reference: Reference, subject: Subject) -> list[str]:
     """Raise UsageError where a reference is of another network; return what the two do not share."""
     network, notes = subject.network, list[str]()
-    lost = [layer for layer in reference.records if layer.partition("/")[0] not in subject.layers]
+    lost = [layer for layer in reference.records if layer.partition("/")[0] not in (*subject.layers, *reference.skipped)]
     if lost:
-        raise UsageError(
-            f"the reference has the layer '{lost[0]}', the network has not ({len(lost)} such layer(s))", nearest(lost[0], subject.layers), "it is of another network"
-        )
+        cause = nearest(lost[0], subject.layers)
+        raise UsageError(f"the reference has the layer '{lost[0]}', the network has not ({len(lost)} such layer(s))", cause, "it is of another network")
     missing = [layer for layer in subject.layers if layer not in (*reference.records, *reference.skipped, OUTPUT)] if reference.records else []
     if missing:
         raise UsageError(
@@ -256,9 +251,8 @@ def _require_same_class_order(reference: Reference, subject: Subject) -> None:
     if network is not None and reference.classes and network.classes and reference.classes != network.classes:
         pairs = zip(reference.classes, network.classes, strict=True)
         at, (theirs, ours) = next((at, pair) for at, pair in enumerate(pairs, 1) if pair[0] != pair[1])
-        raise UsageError(
-            f"class {at} is '{ours}' in the network and '{theirs}' in the reference", "the numbers agree, the names stand in another order", "check the class names"
-        )
+        found = f"class {at} is '{ours}' in the network and '{theirs}' in the reference"
+        raise UsageError(found, "the numbers agree, the names stand in another order", "check the class names")
 
 
 def _uncompared(subject: Subject, oracle: Oracle) -> list[str]:
@@ -273,7 +267,8 @@ def _uncompared(subject: Subject, oracle: Oracle) -> list[str]:
     return [f"not compared, for they are in one network only: {', '.join(alone)}"] if alone else []
 
 
-def _hashes(subject: Subject, *files: Any) -> dict[str, str]:
-    paths = [file for file in files if isinstance(file, (str, Path))]
-    paths += [subject.network.source.path] if subject.network is not None else []
-    return {f"sha256 of {Path(path).name}": sha256(Path(path)) for path in paths if Path(path).is_file()}
+def _facts(subject: Subject, *files: Any) -> dict[str, str]:
+    """Return versions, and the hashes of what was checked."""
+    paths = [Path(file) for file in (*files, _name(subject)) if isinstance(file, (str, Path))]
+    hashes = {f"sha256 of {path.name}": sha256(path) for path in paths if path.is_file()}
+    return {"bridge": __version__, "torch": torch.__version__, "python": platform.python_version(), **hashes}

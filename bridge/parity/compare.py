@@ -1,145 +1,370 @@
-"""Compare a module with a reference, layer by layer, through forward hooks."""
+"""Run a model and hold each layer against an oracle while it runs; no activation is kept.
+
+The model is watched through forward hooks, so any torch module will do. The oracle is asked for a layer at the moment
+the model has computed it: another network runs in lockstep and is only as far ahead as that layer.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from bridge.arrays import NDArray
-from bridge.errors import DifferenceError
+from bridge.errors import UnreadableError, UsageError
+from bridge.modules.factors import layer_of
 from bridge.modules.windows import PoolingWithIndices
 from bridge.network import Network
-from bridge.tensors import given_sizes, tensors
+from bridge.parity.differences import Comparison, LayerDifference
+from bridge.parity.profiles import Profile
 
-# Single precision rounds each operation to 6e-8 of its result; sums over thousands of terms in another order, layer
-# after layer, have stayed below 1e-5 of a layer's largest value on every real file.
-FLOAT32 = 1e-5
+Look = Callable[[str, nn.Module, tuple[Any, ...], Any], Any]
+OUTPUT = "output"  # what the result of a module without layer names is called
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Observations that run together: one tensor for each input of the network, and the number of the first of them, from 0."""
+
+    inputs: tuple[Tensor, ...]
+    start: int = 0
 
 
 @dataclass(frozen=True)
-class LayerDifference:
-    """How far one layer's activation is from the reference.
+class Pair:
+    """What is compared of one layer in one batch.
 
     Attributes:
-        layer: MATLAB's layer name.
-        max_abs: largest absolute difference.
-        scale: largest absolute value of the reference.
+        ours, theirs: the values, in the same order.
+        scale: largest absolute value of the whole layer, where `theirs` is only a part of it.
+        agreement: (observations with the same class, observations), where classes are told apart.
+        size: why nothing can be compared: "10×10×8, expected 12×12×8".
     """
 
-    layer: str
-    max_abs: float
-    scale: float
+    ours: Tensor
+    theirs: Tensor
+    scale: float = 0.0
+    agreement: tuple[int, int] | None = None
+    size: str = ""
+
+
+Expected = Callable[[Tensor], Pair]  # pairs the model's values with the oracle's
+
+
+class Oracle(Protocol):
+    """What the layers of a model are held against."""
 
     @property
-    def relative(self) -> float:
-        """Largest difference relative to the layer's largest value."""
-        return self.max_abs / self.scale if self.scale > 0 else self.max_abs
+    def name(self) -> str:
+        """What it is called in a verdict: "onnxruntime", "reference.mat"."""
+
+    @property
+    def layers(self) -> Mapping[str, str]:
+        """What it knows: the model's layer name -> its own."""
+
+    @property
+    def models(self) -> tuple[nn.Module, ...]:
+        """The modules that it runs itself."""
+
+    def begin(self, batch: Batch) -> None:
+        """Begin a batch."""
+
+    @property
+    def network(self) -> Network | None:
+        """The network it is, where it is one."""
+
+    def expect(self, layer: str) -> Expected | None:
+        """Return what is expected of the layer in this batch; asked for once, in the order in which the layers run."""
+
+    def indices(self, layer: str) -> Tensor | None:
+        """Return the oracle's choice of maxima of a pooling layer with indices."""
+
+    def beyond(self, layer: str) -> float:
+        """Return the largest difference that shows beyond the pairs: in statistics of the whole layer."""
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """The layers that were compared, in the order they ran, against an oracle with a name."""
+class Subject:
+    """A model under check: what runs, and which of its submodules is which layer.
 
-    oracle: str
-    layers: tuple[LayerDifference, ...]
-    tolerance: float
+    Attributes:
+        model: the module.
+        layers: layer name -> submodule path.
+        outputs: the layers whose values the model returns.
+        network: what the model was built from, where known.
+        prepare: what is done to each input first; hypotheses change it.
+        replaced: modules that stand in for those of the model, by layer; hypotheses fill it.
+    """
+
+    model: nn.Module
+    layers: Mapping[str, str]
+    outputs: tuple[str, ...]
+    network: Network | None = None
+    prepare: Callable[[Tensor], Tensor] = lambda x: x
+    replaced: Mapping[str, nn.Module] = field(default_factory=dict)
+
+    @staticmethod
+    def of(model: nn.Module | Network, *, network: Network | None = None, names: Mapping[str, str] | None = None) -> Subject:
+        """Return a network or module as a subject.
+
+        Args:
+            model: a network, a module of `Network.to_torch` (also inside a bigger one), or any other module.
+            network: what a module was built from; with it the diagnosis knows MATLAB's properties and learnables.
+            names: layer name -> submodule path, for modules that `bridge` has not built.
+
+        Raises:
+            UsageError: no layer is known, or a submodule does not exist.
+        """
+        if isinstance(model, Network):
+            return Subject.of(model.to_torch(), network=model)
+        model = getattr(model, "_orig_mod", model)  # hooks do not fire inside what torch.compile made
+        layers = dict(names or {})
+        for path, part in model.named_modules():
+            name = layer_of(part)
+            if name is not None:
+                layers.setdefault(name, path)
+        if isinstance(model, fx.GraphModule) and "layers" in model.meta:
+            layers = {name: path for path, name in model.meta["layers"].items()} | layers
+        paths = {path for path, _ in model.named_modules()}
+        lost = next((path for path in layers.values() if path not in paths), None)
+        if lost is not None:
+            raise UsageError(f"the module has no submodule '{lost}'", f"it has {', '.join(sorted(paths)[1:9])} ...", "names maps layers to submodules")
+        outputs = _output_layers(model, layers) if isinstance(model, fx.GraphModule) else ()
+        if not outputs:
+            outputs, layers = (OUTPUT,), {**layers, OUTPUT: ""}
+        return Subject(model, layers, outputs, network)
+
+    def module(self, layer: str) -> nn.Module:
+        """Return the module that computes a layer."""
+        return self.replaced[layer] if layer in self.replaced else self.model.get_submodule(self.layers[layer])
+
+    def with_modules(self, modules: Mapping[str, nn.Module]) -> Subject:
+        """Return this subject with other modules in the place of some layers'."""
+        return replace(self, replaced={**self.replaced, **modules})
 
     @property
-    def first_divergence(self) -> LayerDifference | None:
-        return next((each for each in self.layers if not each.relative <= self.tolerance), None)
+    def device(self) -> torch.device:
+        """Where the model's tensors lie."""
+        held = next((tensor for tensor in (*self.model.parameters(), *self.model.buffers())), None)
+        return torch.device("cpu") if held is None else held.device
 
-    @property
-    def worst(self) -> LayerDifference | None:
-        return max(self.layers, key=lambda each: each.relative, default=None)
+    def prepared(self, batch: Batch) -> Batch:
+        """Return the batch as the model is to get it."""
+        device = self.device
+        return replace(batch, inputs=tuple(self.prepare(x.to(device)) for x in batch.inputs))
 
-    def require(self) -> None:
-        """Raise DifferenceError, naming the first layer that differs."""
-        first = self.first_divergence
-        if first is not None:
-            agree = self.layers[: self.layers.index(first)]
-            before = max((each.relative for each in agree), default=0.0)
-            raise DifferenceError(
-                f"layer '{first.layer}' differs from {self.oracle} by {first.max_abs:.2g}, {first.relative:.2g} of its range",
-                f"allowed is {self.tolerance:.0e}; the {len(agree)} layer(s) before it agree to {before:.1e}",
-            )
+    @contextmanager
+    def watched(self, look: Look) -> Iterator[Callable[[Batch], Any]]:
+        """Yield a function that runs the model on a batch and calls `look` after every layer.
+
+        Whatever `look` returns, but for None, takes the place of the layer's output.
+        """
+        with self._as_replaced():
+            handles = [self.model.get_submodule(path).register_forward_hook(_hook(name, look)) for name, path in self.layers.items()]
+            try:
+                yield lambda batch: self.model(*self.prepared(batch).inputs)
+            finally:
+                for handle in handles:
+                    handle.remove()
+
+    @contextmanager
+    def _as_replaced(self) -> Iterator[None]:
+        own = {layer: self.model.get_submodule(self.layers[layer]) for layer in self.replaced}
+        try:
+            for layer, module in self.replaced.items():
+                self.model.set_submodule(self.layers[layer], module)
+            yield
+        finally:
+            for layer, module in own.items():
+                self.model.set_submodule(self.layers[layer], module)
 
 
-def compare(model: fx.GraphModule, inputs: Sequence[Tensor], reference: Mapping[str, NDArray], oracle: str, tolerance: float = FLOAT32) -> Comparison:
-    """Run a module once and compare each layer's activation as it appears; none is kept.
+def _hook(name: str, look: Look) -> Callable[[nn.Module, tuple[Any, ...], Any], Any]:
+    return lambda module, inputs, output: look(name, module, inputs, output)
+
+
+def _output_layers(model: fx.GraphModule, layers: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the layers whose values a graph returns, looking through the functions behind them."""
+    names = {path: name for name, path in layers.items()}
+    returned = next(node for node in model.graph.nodes if node.op == "output").all_input_nodes
+    found = []
+    for node in returned:
+        while node.op == "call_function" and len(node.all_input_nodes) == 1:
+            node = node.all_input_nodes[0]
+        if node.op == "call_module" and node.target in names:
+            found.append(names[node.target])
+    return tuple(found) if len(found) == len(returned) else ()
+
+
+@contextmanager
+def exactly(*models: nn.Module) -> Iterator[None]:
+    """Compute as exactly as the hardware can: eval mode, nothing in place, no TF32, no choice of kernels by timing, no gradients."""
+    training = [(part, part.training) for model in models for part in model.modules()]
+    in_place: list[Any] = [part for model in models for part in model.modules() if getattr(part, "inplace", False)]
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    for model in models:
+        model.eval()
+    for part in in_place:
+        part.inplace = False
+    try:
+        with torch.no_grad(), torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
+        for part in in_place:
+            part.inplace = True
+        for part, mode in training:
+            part.training = mode
+
+
+class Reached(Exception):
+    """The layer up to which a model was to run has run."""
+
+
+def compare(subject: Subject, batches: Sequence[Batch], oracle: Oracle, profile: Profile, until: str = "") -> Comparison:
+    """Run a model on each batch and compare every layer that the oracle knows.
 
     Args:
-        model: a module of `Network.to_torch()`.
-        inputs: what to run it on.
-        reference: activations by MATLAB's layer name, in torch's layout; other layers are not compared.
-        oracle: what made the reference.
-        tolerance: allowed difference relative to a layer's largest value.
+        subject: the model.
+        batches: its inputs, in torch's layout.
+        oracle: what the layers are held against.
+        profile: how far they may differ.
+        until: the last layer of interest; the model stops behind it.
+
+    Raises:
+        UnreadableError: a layer has NaN or infinite values on one side only.
+        UsageError: a submodule runs twice, so it cannot stand for one layer; no layer could be compared.
     """
-    found: list[LayerDifference] = []
-    layers: Mapping[str, str] = model.meta["layers"]
+    tallies: dict[str, Tally] = {}
+    seen: set[str] = set()
+    number = 0
 
-    def hook(name: str) -> Callable[..., Any]:
-        def look(module: nn.Module, arguments: tuple[Tensor, ...], output: Any) -> Any:
-            value = output[0] if isinstance(output, tuple) else output
-            found.append(difference(name, value.detach().cpu().numpy(), reference[name]))
-            if isinstance(module, PoolingWithIndices) and f"{name}/indices" in reference:
-                return _with_indices(name, arguments[0], output, reference, found)
+    def look(layer: str, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
+        if layer not in oracle.layers:
             return None
+        if layer in seen:
+            raise UsageError(f"the submodule of layer '{layer}' runs twice", "then no one layer has its values", "map names to modules that run once")
+        seen.add(layer)
+        tally = tallies.setdefault(layer, Tally(layer, profile))
+        value = first(output)
+        expected = oracle.expect(layer)
+        if expected is not None:
+            tally.add(expected(value), number)
+        chosen = oracle.indices(layer) if isinstance(module, PoolingWithIndices) else None
+        changed = None
+        if chosen is not None and chosen.shape == output[1].shape:
+            values, changed = with_indices(inputs[0], output, chosen)
+            tally.add(Pair(values, output[0]), number)
+        if layer == until:
+            raise Reached
+        return changed
 
-        return look
+    with subject.watched(look) as run, exactly(subject.model, *subject.replaced.values(), *oracle.models):
+        for number, batch in enumerate(batches):  # noqa: B007 (look reads the number)
+            seen.clear()
+            oracle.begin(batch)
+            with suppress(Reached):
+                run(batch)
+    found = tuple(tally.result(oracle.beyond(layer)) for layer, tally in tallies.items() if tally.compared)
+    if not found:
+        raise UsageError(f"no layer of the model ran that {oracle.name} knows", "they have no layer in common", "compare files of the same network")
+    return Comparison(oracle.name, found)
 
-    handles = [model.get_submodule(module).register_forward_hook(hook(name)) for module, name in layers.items() if name in reference]
-    try:
-        with torch.no_grad():
-            model(*inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return Comparison(oracle, tuple(found), tolerance)
+
+def first(output: Any) -> Any:
+    """Return the value of a layer's first output port."""
+    return output[0] if isinstance(output, tuple) else output
 
 
-def _with_indices(name: str, x: Tensor, output: Any, reference: Mapping[str, NDArray], found: list[LayerDifference]) -> Any:
-    """Go on with the reference's choice of maxima, once the values it chose are proven maxima.
+def with_indices(x: Tensor, output: tuple[Any, ...], chosen: Tensor) -> tuple[Tensor, Any]:
+    """Return the values at the oracle's choice of maxima, which should be maxima too, and the output with that choice.
 
     Where two values of a window are equal to rounding, either may win, and an unpooling puts the winner elsewhere.
     """
-    indices = torch.from_numpy(reference[f"{name}/indices"]) % (x.shape[2] * x.shape[3])
-    chosen = x.flatten(2).gather(2, indices.flatten(2))
-    found.append(difference(name, chosen.detach().cpu().numpy(), reference[name]))
-    return output[0], indices, output[2]
+    indices = chosen.to(x.device) % (x.shape[2] * x.shape[3])
+    return x.flatten(2).gather(2, indices.flatten(2)).view_as(output[0]), (output[0], indices, output[2])
 
 
-def difference(layer: str, ours: NDArray, theirs: NDArray) -> LayerDifference:
-    """Compare one activation; shapes may differ in dimensions of length one."""
-    if ours.size != theirs.size:
-        return LayerDifference(layer, float("inf"), 1.0)
-    a, b = ours.reshape(-1).astype(np.float64), theirs.reshape(-1).astype(np.float64)
-    same = (a == b) | (np.isnan(a) & np.isnan(b))
-    distance = np.where(same, 0.0, np.abs(a - b))
-    return LayerDifference(layer, float(distance.max(initial=0.0)), float(np.abs(b[np.isfinite(b)]).max(initial=0.0)))
+class Tally:
+    """The running comparison of one layer over all batches."""
 
+    def __init__(self, layer: str, profile: Profile) -> None:
+        self.layer, self._profile = layer, profile
+        self._worst_batch = 0
+        self._max_abs = self._scale = self._ulps = 0.0
+        self._dots = np.zeros(3)
+        self._elements = self._outside = 0
+        self._agreement: tuple[int, int] | None = None
+        self._size = ""
 
-def count_equal_arrays(network: Network, model: fx.GraphModule) -> tuple[int, int]:
-    """Count the learnables and statistics whose file values, read again, equal the module's bit for bit: (equal, all)."""
-    names = {layer: module for module, layer in model.meta["layers"].items()}
-    equal = total = 0
-    for layer in network.layers:
-        if layer.name not in names:
-            continue
-        module = model.get_submodule(names[layer.name])
-        held = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-        for each in tensors(layer, given_sizes(network, layer)):
-            if each.local not in held and layer.row.build == "input_normalization":
-                continue  # a statistic that this normalization does not use
-            total += 1
-            equal += each.local in held and _is_equal(held[each.local].detach().cpu().numpy(), each.array.read())
-    return equal, total
+    @property
+    def compared(self) -> bool:
+        """Whether anything was."""
+        return self._elements > 0 or bool(self._size)
 
+    def add(self, pair: Pair, batch: int) -> None:
+        """Take in one pair of a batch.
 
-def _is_equal(held: NDArray, array: NDArray) -> bool:
-    """Whether a tensor holds the array, in the tensor's precision: modules compute in single, as MATLAB does."""
-    return np.array_equal(held, array.astype(held.dtype), equal_nan=held.dtype.kind == "f")
+        Raises:
+            UnreadableError: one side has NaN or infinite values where the other has none.
+        """
+        a, b = pair.ours.reshape(-1), pair.theirs.reshape(-1).to(pair.ours.device)
+        if pair.size or a.numel() != b.numel():
+            size = "×".join(map(str, pair.ours.shape)) + ", expected " + "×".join(map(str, pair.theirs.shape))
+            self._size, self._max_abs = self._size or pair.size or size, float("inf")
+            return
+        if not a.numel():
+            return
+        dtype = b.dtype if b.is_floating_point() else torch.float32
+        a, b = a.to(dtype), b.to(dtype)
+        distance = (a - b).abs_()
+        if not bool(distance.amax().isfinite()):
+            a, b, distance = self._finite(a, b)
+        low, high = (float(each) for each in torch.aminmax(b))
+        self._scale = max(self._scale, pair.scale, -low, high)
+        largest = float(distance.amax())
+        if largest > self._max_abs:
+            self._max_abs, self._worst_batch = largest, batch
+            self._ulps = largest / float(np.spacing(np.abs(np.float32(float(b[distance.argmax()])))))
+        allowed = self._profile.allowed(self.layer, self._scale)
+        self._outside += int((distance > allowed).sum()) if largest > allowed else 0
+        self._elements += a.numel()
+        self._dots += [float(torch.dot(a, b)), float(torch.dot(a, a)), float(torch.dot(b, b))]
+        if pair.agreement is not None:
+            equal, all_ = self._agreement or (0, 0)
+            self._agreement = (equal + pair.agreement[0], all_ + pair.agreement[1])
+
+    def _finite(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Leave out what is NaN or infinite on both sides alike."""
+        same = (a == b) | (a.isnan() & b.isnan())
+        for mine, other, whose in ((a, b, "the model"), (b, a, "the reference")):
+            bad = ~mine.isfinite() & ~same
+            if bool(bad.any()) and bool(other[bad].isfinite().all()):
+                kind = "NaN" if bool(mine[bad].isnan().any()) else "infinite"
+                raise UnreadableError(
+                    f"layer '{self.layer}' has {int(bad.sum()):,} {kind} values of {mine.numel():,} in {whose}, and none in the other",
+                    "from there on nothing can be compared",
+                    "look at the inputs, and at the learnables of this layer",
+                )
+        kept = a.isfinite() & b.isfinite()
+        if not bool((same | kept).all()):
+            raise UnreadableError(f"layer '{self.layer}' has NaN or infinite values on both sides, in different places", "they cannot be compared")
+        a, b = torch.where(kept, a, 0), torch.where(kept, b, 0)
+        return a, b, (a - b).abs_()
+
+    def result(self, beyond: float) -> LayerDifference:
+        """Return what was found; `beyond` is a difference of the whole layer that the pairs need not show."""
+        product, ours, theirs = (float(each) for each in self._dots)
+        cosine = min(max(product / math.sqrt(ours * theirs), -1.0), 1.0) if ours * theirs > 0 else float(ours == theirs)
+        max_abs = max(self._max_abs, beyond)
+        allowed = self._profile.allowed(self.layer, self._scale)
+        outside = self._outside / self._elements if self._elements else 0.0
+        return LayerDifference(
+            self.layer, max_abs, self._scale, allowed, self._elements, self._ulps, cosine, outside, self._agreement, self._worst_batch, self._size
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,10 +13,10 @@ from bridge.arrays import Array, NDArray
 from bridge.modules.normalization import STATISTICS, InputNormalization
 from bridge.modules.weights import as_array
 from bridge.network import Layer, Network
+from bridge.parity.compare import Oracle, Subject
 from bridge.parity.oracles import Recording
 from bridge.parity.references import Record
 from bridge.parity.variants import changed, rewired
-from bridge.parity.watching import Oracle, Subject
 from bridge.readers.join import mangled
 from bridge.tensors import given_sizes, statistic, tensors, with_tensors
 
@@ -131,7 +131,7 @@ def normalizations(subject: Subject, oracle: Oracle, layer: str) -> Iterator[tup
         yield f"the input is normalised by '{kind}' with the reference's {' and '.join(names)}", made
 
 
-def with_theirs(module: nn.Module, differences: list[LearnableDifference]) -> nn.Module:
+def with_theirs(module: nn.Module, differences: Sequence[LearnableDifference]) -> nn.Module:
     """Return a copy of a module with the oracle's values."""
     values = {name: torch.from_numpy(np.array(array, np.float32)) for each in differences for name, array in each.theirs.items()}
     return rewired(module, values) if isinstance(module, nn.RNNBase) else changed(module, **values)

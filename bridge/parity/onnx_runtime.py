@@ -63,7 +63,10 @@ def run(path: Path, inputs: Sequence[NDArray], values: Sequence[str]) -> dict[st
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
-    model = accepted(onnx.load(path))
+    try:
+        model = accepted(onnx.load(path))
+    except Exception as error:  # protobuf's and onnx's errors share no base of their own
+        raise UnsupportedError(f"onnx does not read {path}", str(error), "pass --no-check to import it unproven") from error
     time_first = model.producer_name.startswith("MATLAB")
 
     def turned(value: NDArray) -> NDArray:
@@ -81,7 +84,7 @@ def run(path: Path, inputs: Sequence[NDArray], values: Sequence[str]) -> dict[st
         names = [each.name for each in session.get_inputs() if each.name not in weights]
         results = session.run(wanted, dict(zip(names, map(turned, inputs), strict=True)))
     except Exception as error:  # onnxruntime's errors share no base of their own
-        raise UnsupportedError("onnxruntime does not run this file", str(error).splitlines()[0], "pass --no-check to import it unproven") from error
+        raise UnsupportedError("onnxruntime does not run this file", f"{type(error).__name__}: {error}", "pass --no-check to import it unproven") from error
     return {name: turned(np.asarray(result)) for name, result in zip(wanted, results, strict=True)}
 
 

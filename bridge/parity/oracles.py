@@ -12,11 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from bridge.arrays import NDArray
 from bridge.network import Network
 from bridge.parity import onnx_runtime
+from bridge.parity.compare import Batch, Expected, Pair, Subject, first
 from bridge.parity.references import Labels, Record, Reference
-from bridge.parity.watching import Batch, Expected, Pair, Subject, first
 from bridge.readers.join import mangled
 
 # For each layout of a torch tensor, its axes from the slowest to the fastest of MATLAB's array.

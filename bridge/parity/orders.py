@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -67,13 +66,14 @@ def arrange(
     return _turned(value, _choose([value.shape], size, order, orders, what, count, matlab, option), size)
 
 
-def by_format(value: NDArray, letters: str, size: Activation, what: str) -> NDArray:
-    """Return an array with a dlarray format ("SSCB") in torch's layout."""
+def by_format(value: NDArray, letters: str, size: Activation | None, what: str) -> NDArray:
+    """Return an array with a dlarray format ("SSCB") in torch's layout; without a size it is taken as it is."""
     spatial = iter(LETTERS)
     order = "".join({"C": "C", "B": "N", "T": "T"}.get(each) or next(spatial, "?") for each in letters)
     shape = (*value.shape, *(1,) * (len(order) - value.ndim))
+    size = size or Activation(letters, tuple(n for letter, n in zip(letters, shape, strict=True) if letter in "SC"))
     if not _fits(shape, order, size, None):
-        raise UsageError(f"{what} is {_text(value.shape)} ({letters}), the network takes {size}", _swapped(shape, order, size), "save it of this network")
+        raise UsageError(f"{what} is {_text(value.shape)} ({letters}), the network takes {size}", _swapped(shape, [order], size), "save it of this network")
     return _turned(value, order, size)
 
 
@@ -87,14 +87,14 @@ def _choose(
     wanted = f"{size} for each of {count} observations" if count is not None else str(size)
     if order is not None:
         if not fits(order):
-            cause = _swapped(shapes[0], order, size) if len(order) == len(shapes[0]) else f"{order} names {len(order)} dimensions"
+            cause = _swapped(shapes[0], [order], size) if len(order) == len(shapes[0]) else f"{order} names {len(order)} dimensions"
             raise UsageError(f"{what} is {shown}, which is no {wanted} in the order {order}", cause, f"{option} names the dimensions in order: {orders[0]}")
         return order
     fitting = [candidate for candidate in orders if fits(candidate)]
     fitting = [candidate for candidate in fitting if len(candidate) == len(shapes[0])] or fitting  # no dimension of one was dropped
     if not fitting:
         raise UsageError(
-            f"{what} is {shown}, the network takes {wanted}", _swapped(shapes[0], orders[0], size), f"{option} names the dimensions in order: {orders[0]}"
+            f"{what} is {shown}, the network takes {wanted}", _swapped(shapes[0], orders, size), f"{option} names the dimensions in order: {orders[0]}"
         )
     if len({_meaning(shapes[0], candidate) for candidate in fitting}) > 1 and not matlab:
         raise UsageError(
@@ -123,11 +123,11 @@ def _meaning(shape: tuple[int, ...], order: str) -> tuple[str, ...]:
     return tuple(letter for letter, n in zip(order, lengths, strict=False) if n != 1)
 
 
-def _swapped(shape: tuple[int, ...], order: str, size: Activation) -> str:
+def _swapped(shape: tuple[int, ...], orders: Sequence[str], size: Activation) -> str:
     """Say whether height and width are swapped."""
-    swapped = order.translate(str.maketrans("HW", "WH"))
-    if swapped != order and _fits(shape, swapped, size, None):
-        return f"height and width are transposed: it fits as {swapped}"
+    for swapped in (order.translate(str.maketrans("HW", "WH")) for order in orders):
+        if swapped not in orders and _fits(shape, swapped, size, None):
+            return f"height and width are transposed: it fits as {swapped}"
     return "it is of another network, or resized differently"
 
 
@@ -138,7 +138,7 @@ def _turned(value: NDArray, order: str, size: Activation) -> NDArray:
     value = value.reshape((*value.shape, *(1,) * (len(order) - value.ndim)) if value.ndim < len(order) else value.shape[: len(order)])
     if "N" not in order:
         value, order = value[None], "N" + order
-    return np.ascontiguousarray(value.transpose([order.index(letter) for letter in target]).astype(np.float32 if value.dtype != np.float64 else np.float64))
+    return np.ascontiguousarray(value.transpose([order.index(letter) for letter in target]))
 
 
 def _text(shape: tuple[int, ...]) -> str:

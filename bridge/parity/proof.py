@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import fx
 
 from bridge.arrays import NDArray
 from bridge.errors import UnsupportedError
 from bridge.network import Network
-from bridge.parity.compare import FLOAT32, Comparison, compare, count_equal_arrays
+from bridge.parity.compare import Batch, Subject, compare
+from bridge.parity.differences import Comparison
+from bridge.parity.onnx_runtime import sample_inputs
+from bridge.parity.oracles import OnnxRuntime
+from bridge.parity.profiles import Profile
+from bridge.tensors import given_sizes, tensors
+from bridge.writers.folder import sha256
 
+MOST_ACTIVATIONS = 1 << 30  # numbers; a network with more is not run on the side
 NOT_COMPARED = "not compared with MATLAB's own outputs (bridge matlab, then bridge check)"
 
 
@@ -41,50 +48,77 @@ class Proof:
         return self.equal == self.total and (self.comparison is None or self.comparison.first_divergence is None)
 
     def __str__(self) -> str:
-        files = " and ".join(Path(name).name for name in (self.source, self.joined) if name)
+        files = " and ".join(name for name in (self.source, self.joined) if name)
         parts = [f"weights equal to {files}, {self.equal} of {self.total}"]
         if self.comparison is not None:
-            first, worst = self.comparison.first_divergence, self.comparison.worst
-            shown = first or worst
-            if shown is not None and first is not None:
-                parts.append(f"FIRST DIVERGENCE from {self.comparison.oracle} at {shown.layer}: {shown.max_abs:.1e} (allowed {FLOAT32:.0e} of its range)")
-            elif shown is not None:
-                outputs = self.comparison.layers[-1]
-                layers = len({each.layer for each in self.comparison.layers})
-                parts.append(f"outputs equal to {self.comparison.oracle} to {outputs.max_abs:.1e}")
-                parts.append(f"{layers} layers to {shown.relative:.1e} of their range")
+            oracle, layers, worst = self.comparison.oracle, self.comparison.layers, self.comparison.worst
+            if self.comparison.first_divergence is not None:
+                parts.append(f"{self.comparison.verdict}, against {oracle}")
+            elif worst is not None:
+                parts.append(f"outputs equal to {oracle} to {layers[-1].max_abs:.1e}")
+                parts.append(f"{len(layers)} layers to {worst.relative:.1e} of their range")
         elif self.missing:
             parts.append(self.missing)
         return "; ".join((*parts, NOT_COMPARED))
 
 
-def prove(network: Network, model: fx.GraphModule) -> Proof:
+def prove(network: Network, model: fx.GraphModule, read_from: Path | None = None) -> Proof:
     """Check a module against its file: arrays bit for bit, and an .onnx against onnxruntime, layer by layer.
 
-    The module is left in the mode it was in.
+    Args:
+        network: what the module was built from.
+        model: left in the mode it was in.
+        read_from: the saved folder the arrays were read from, where that is not the network's source.
     """
     equal, total = count_equal_arrays(network, model)
-    comparison, missing = None, ""
-    if network.source.format == "onnx" and not Path(network.source.path).is_file():
-        missing = f"outputs not compared: {network.source.path} is no longer there"
-    elif network.source.format == "onnx":
+    comparison, missing, source = None, "", network.source
+    if source.format == "onnx" and not source.values:
+        missing = f"outputs not compared: the network was changed after it was read from {Path(source.path).name}"
+    elif source.format == "onnx" and not Path(source.path).is_file():
+        missing = f"outputs not compared: {source.path} is no longer there"
+    elif source.format == "onnx" and source.sha256 not in ("", sha256(Path(source.path))):
+        missing = f"outputs not compared: {source.path} is no longer the file that was imported"
+    elif source.format == "onnx" and activation_count(network) > MOST_ACTIVATIONS:
+        missing = f"outputs not compared: its activations are {activation_count(network):,} numbers"
+    elif source.format == "onnx":
         try:
             comparison = against_onnxruntime(network, model)
         except UnsupportedError as error:
             missing = f"outputs not compared: {error.error} ({error.cause})"
-    return Proof(equal, total, network.source.path, network.source.factors, comparison, missing)
+    if read_from is not None and read_from.is_dir():
+        return Proof(equal, total, f"{read_from.resolve().name}/model.safetensors", "", comparison, missing)
+    return Proof(equal, total, Path(source.path).name, Path(source.factors).name, comparison, missing)
+
+
+def activation_count(network: Network) -> int:
+    """How many numbers all activations of one observation are."""
+    return sum(at.elements or 0 for sizes in network.sizes.values() for at in sizes)
 
 
 def against_onnxruntime(network: Network, model: fx.GraphModule) -> Comparison:
     """Run the module and onnxruntime on the same seeded input and compare every layer."""
-    from bridge.parity import onnx_runtime
+    subject = Subject.of(model, network=network)
+    inputs = tuple(torch.from_numpy(each) for each in sample_inputs(network))
+    return compare(subject, [Batch(inputs)], OnnxRuntime(network, subject), Profile.of("float32"))
 
-    inputs = onnx_runtime.sample_inputs(network)
-    values: Mapping[str, str] = network.source.values
-    results = onnx_runtime.run(Path(network.source.path), inputs, list(values.values()))
-    reference: dict[str, NDArray] = {layer: results[value] for layer, value in values.items() if value in results}
-    training = model.training
-    try:
-        return compare(model.eval(), [torch.from_numpy(each) for each in inputs], reference, onnx_runtime.ORACLE)
-    finally:
-        model.train(training)
+
+def count_equal_arrays(network: Network, model: fx.GraphModule) -> tuple[int, int]:
+    """Count the learnables and statistics whose file values, read again, equal the module's bit for bit: (equal, all)."""
+    names = {layer: module for module, layer in model.meta["layers"].items()}
+    equal = total = 0
+    for layer in network.layers:
+        if layer.name not in names:
+            continue
+        module = model.get_submodule(names[layer.name])
+        held = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+        for each in tensors(layer, given_sizes(network, layer)):
+            if each.local not in held and layer.row.build == "input_normalization":
+                continue  # a statistic that this normalization does not use
+            total += 1
+            equal += each.local in held and _is_equal(held[each.local].detach().cpu().numpy(), each.array.read())
+    return equal, total
+
+
+def _is_equal(held: NDArray, array: NDArray) -> bool:
+    """Whether a tensor holds the array, in the tensor's precision: modules compute in single, as MATLAB does."""
+    return np.array_equal(held, array.astype(held.dtype), equal_nan=held.dtype.kind == "f")

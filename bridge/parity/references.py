@@ -17,13 +17,14 @@ import numpy as np
 from bridge.arrays import Array, NDArray
 from bridge.errors import UnreadableError, UsageError, reading
 from bridge.network import Network
-from bridge.parity.variables import Variables, plain, texts
 from bridge.parity.orders import arrange, by_format
+from bridge.parity.variables import Variables, plain, texts
 from bridge.sizes import Activation
 
 FORMAT = "bridge.reference/1"
 INPUT_NAMES = ("X", "XTest", "XVal", "XValidation", "inputs", "input", "x")
 OUTPUT_NAMES = ("YPred", "scores", "Y", "YPredicted", "predictions", "outputs", "output", "y")
+NO_NETWORK = "pass network=, what the module was built from"
 MOST_OBSERVATIONS = 128  # of one forward pass, MATLAB's own default
 Values = NDArray | list[NDArray]  # observations along the first axis, or one array of one observation for each sequence
 
@@ -82,10 +83,11 @@ class Reference:
         parameters: (layer, learnable or state) -> record.
         classes: class names in the order of the outputs, or None.
         batch: how many observations MATLAB took at a time.
-        seed: of the samples.
+        are_targets: whether `outputs` are what was to be predicted, and not what MATLAB computed.
         facts: release, hardware and the like, for reports.
-        skipped: layers of which MATLAB gave no activation.
+        skipped: layers that need no record: MATLAB gave none, or they are outputs.
         notes: what is not compared.
+        images, resize: image inputs before they were resized, N,C,H,W, and by which method.
     """
 
     name: str
@@ -95,9 +97,12 @@ class Reference:
     parameters: Mapping[tuple[str, str], Record] = field(default_factory=dict)
     classes: tuple[str, ...] | None = None
     batch: int = MOST_OBSERVATIONS
+    are_targets: bool = False
     facts: Mapping[str, str] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    images: NDArray | None = None
+    resize: str = ""
 
     @property
     def observations(self) -> int:
@@ -123,84 +128,128 @@ class Reference:
                     raise UnreadableError(f"an {what} of {self.name} holds NaN or infinite values", "nothing can be compared from there on", "save it again")
 
 
+@dataclass(frozen=True)
+class Names:
+    """Where inputs and outputs are found, and in which order their dimensions stand; "" is to be found out.
+
+    Attributes:
+        inputs, outputs: variables, comma-separated where there are several: "X", "data.mat:X", "scores.csv", "info.Y.2".
+        targets: instead of outputs, what a network was to predict.
+        input_dims, output_dims: one letter for each dimension: H, W, D space, C channel, N observation, T time.
+        resize: the method of imresize by which image inputs are brought to the network's size; "" where they have it.
+    """
+
+    inputs: str = ""
+    outputs: str = ""
+    targets: str = ""
+    input_dims: str = ""
+    output_dims: str = ""
+    resize: str = ""
+
+
+def read(path: Path, network: Network | None, names: Names | None = None) -> Reference:
+    """Read a reference.mat of `bridgeReference.m`, or a file of inputs and outputs.
+
+    Args:
+        path: the file.
+        network: what it should fit. A reference.mat can do without: then it is taken as it is.
+        names: which variables; None for a reference.mat, or for variables of the usual names.
+
+    Raises:
+        UnreadableError: a file is damaged, cut short or of another form.
+        UsageError: what it holds does not fit the network, or fits in more than one way.
+    """
+    content = Variables.of(path)
+    held = next((value for value in content.values.values() if isinstance(value, dict) and value.get("Format") == FORMAT), None)
+    if held is not None and names is None:
+        with reading(f"the reference {path}"):
+            return _reference(held, path, network)
+    if network is None:
+        raise UsageError("the sizes of the module's inputs are not known", "arrays cannot be turned without them", NO_NETWORK)
+    return _data(content, network, names or Names())
+
+
 # reference.mat
 
 
-def read_reference(path: Path, network: Network) -> Reference:
-    """Read a reference.mat of `bridgeReference.m` for a network.
-
-    Raises:
-        UnreadableError: the file is damaged, cut short or of another form.
-        UsageError: its inputs do not fit the network, or its class names are others.
-    """
-    content = Variables.of(path)
-    held = next((value for value in content.values.values() if is_reference(value)), None)
-    if held is None:
-        raise UnreadableError(f"{path} is no reference of bridgeReference", f"it holds {content}", "bridgeReference(net, X, 'reference.mat')")
-    with reading(f"the reference {path}"):
-        return _reference(held, path, network)
-
-
-def is_reference(value: Any) -> bool:
-    """Whether a variable is what bridgeReference saved."""
-    return isinstance(value, dict) and value.get("Format") == FORMAT
-
-
-def _reference(held: Mapping[str, Any], path: Path, network: Network) -> Reference:
-    old = held["Kind"] != "dlnetwork"
-    samples, seed = int(number(held["Samples"])), int(number(held["Seed"]))
+def _reference(held: Mapping[str, Any], path: Path, network: Network | None) -> Reference:
+    old, samples, seed = held["Kind"] != "dlnetwork", int(number(held["Samples"])), int(number(held["Seed"]))
     records = {}
     for each in held["Activations"]:
-        if each["Port"] in ("indices", "size"):
-            continue  # MATLAB's positions are counted in another order than torch's, and are seen in what they give
-        key = _key(each["Layer"], each["Port"], network)
-        records[key] = _record(each, samples, seed, f"activation of '{key}'")
+        if each["Port"] not in ("indices", "size"):  # MATLAB counts positions in another order; what they do is seen behind the unpooling
+            key = _key(each["Layer"], each["Port"], network)
+            records[key] = _record(each, samples, seed, f"activation of '{key}'")
+    parameters = {
+        (each["Layer"], each["Parameter"]): _record(each, samples, seed, f"{each['Parameter']} of '{each['Layer']}'")
+        for each in [*held["Learnables"], *held["State"]]
+    }
     skipped = tuple(texts(held["Skipped"]) or ())[: len(held["Skipped"]) // 2]
-    notes = (f"MATLAB gave no activation of {', '.join(skipped)}",) if skipped else ()
-    parameters = {}
-    for each in [*held["Learnables"], *held["State"]]:
-        name = each["Parameter"]
-        parameters[each["Layer"], name] = _record(each, samples, seed, f"{name} of '{each['Layer']}'")
-    inputs, outputs = held["Inputs"], held["Outputs"]
-    _require_names("input", [each["Name"] for each in inputs], network.inputs)
+    names = tuple(each["Name"] for each in held["Outputs"])
+    if network is not None and len(held["Inputs"]) != len(network.inputs):
+        listed = ", ".join(each["Name"] for each in held["Inputs"])
+        raise UsageError(f"the reference has the inputs {listed}, the network {', '.join(network.inputs)}", "it is of another network")
+    input_sizes = [network.sizes[name][0] for name in network.inputs] if network is not None else [None] * len(held["Inputs"])
+    output_sizes = [size_of(network, name) for name in network.outputs] if network is not None else [None] * len(names)
     return Reference(
         path.name,
-        tuple(_input(each, network.sizes[name][0], old) for each, name in zip(inputs, network.inputs, strict=True)),
-        tuple(_output(each, _size_of(network, name), old) for each, name in zip(outputs, network.outputs, strict=False)),
+        tuple(_whole(each, size, old, f"the input '{each['Name']}'") for each, size in zip(held["Inputs"], input_sizes, strict=True)),
+        tuple(_whole(each, size, old, f"the output '{each['Name']}'") for each, size in zip(held["Outputs"], output_sizes, strict=False)),
         records,
         parameters,
         tuple(texts(held["Classes"]) or ()) or None,
         min(int(number(held["MiniBatchSize"])), MOST_OBSERVATIONS),
+        False,
         {"release": held["Release"], "toolbox": held["Toolbox"], **{key: str(number(value)) for key, value in held["Hardware"].items()}},
-        skipped,
-        notes,
+        (*skipped, *names),
+        (f"MATLAB gave no activation of {', '.join(skipped)}",) if skipped else (),
     )
 
 
-def _key(layer: str, port: str, network: Network) -> str:
+def _key(layer: str, port: str, network: Network | None) -> str:
     """Return the layer whose value a record holds: an output layer returns what it is given."""
-    if network.layers.has(layer) and network.layers[layer].row.is_output:
+    known = network.layers[layer] if network is not None and network.layers.has(layer) else None
+    if network is not None and known is not None and known.row.is_output:
         return network.incoming[layer][0].source
-    first = network.layers[layer].outputs[0] if network.layers.has(layer) and network.layers[layer].outputs else "out"
+    first = known.outputs[0] if known is not None else "out"
     return layer if port in ("out", first) else f"{layer}/{port}"
 
 
 def _record(held: Mapping[str, Any], samples: int, seed: int, what: str) -> Record:
-    sizes = tuple(tuple(int(n) for n in row) for row in number(held["Size"], array=True).reshape(-1, np.shape(number(held["Size"], array=True))[-1]))
+    size = number(held["Size"], array=True)
+    sizes = tuple(tuple(int(n) for n in row) for row in size.reshape(-1, size.shape[-1]))
     least, greatest, mean, deviation = (float(number(held[name])) for name in ("Min", "Max", "Mean", "Std"))
-    whole = held["Full"]
-    if isinstance(whole, list) or number(whole, array=True).size:
-        arrays = whole if isinstance(whole, list) else [whole]
-        value = np.concatenate([number(each, array=True).reshape(-1, order="F") for each in arrays])
+    whole = held["Full"] if isinstance(held["Full"], list) else [held["Full"]]
+    value = np.concatenate([number(each, array=True).reshape(-1, order="F") for each in whole])
+    if value.size:
         return Record(sizes, least, greatest, mean, deviation, np.arange(value.size), value)
     index, value = (number(held[name], array=True).reshape(-1) for name in ("Index", "Value"))
     index = index.astype(np.int64) - 1
-    expected = sample_indices(sum(math.prod(size) for size in sizes), samples, seed)
-    if not np.array_equal(index, expected) or index.size != value.size:
+    if index.size != value.size or not np.array_equal(index, sample_indices(sum(math.prod(size) for size in sizes), samples, seed)):
         raise UnreadableError(
             f"the samples of the {what} are not those of seed {seed}", "the file was changed, or its Size is not the array's", "save the reference again"
         )
     return Record(sizes, least, greatest, mean, deviation, index, value)
+
+
+def _whole(held: Mapping[str, Any], size: Activation | None, old: bool, what: str) -> Values:
+    """Return an input or output: by its format, or as trainNetwork's networks have them, vectors as rows."""
+    value, format = held["Value"], held["Format"]
+    arrays = [number(each, array=True) for each in value] if isinstance(value, list) else number(value, array=True)
+    what = f"{what} of the reference"
+    if format and not isinstance(arrays, list):
+        return by_format(arrays, format, size, what)
+    size = size or _told_by(arrays, what)
+    vectors = not isinstance(arrays, list) and arrays.ndim == 2 and not size.over_time and math.prod(n or 1 for n in size.spatial) == 1
+    return arrange(arrays, size, "NC" if old and vectors else None, what, matlab=True)
+
+
+def _told_by(arrays: NDArray | list[NDArray], what: str) -> Activation:
+    """Return the size of one observation as far as an array without a format tells it: H x W x C x N, N x C, cells of C x T."""
+    if isinstance(arrays, list) and arrays[0].ndim in (2, 4):
+        return Activation("CBT" if arrays[0].ndim == 2 else "SSCBT", arrays[0].shape[:-1])
+    if isinstance(arrays, list) or arrays.ndim not in (2, 4) or (arrays.ndim == 2 and "input" in what):
+        raise UsageError(f"{what} does not tell which of its dimensions is which", hint=NO_NETWORK)
+    return Activation("SSCB", arrays.shape[:3]) if arrays.ndim == 4 else Activation("CB", arrays.shape[1:])
 
 
 @cache
@@ -219,35 +268,10 @@ def sample_indices(total: int, samples: int, seed: int) -> NDArray:
     return np.floor((np.arange(samples) + _fractions(seed, samples)) * total / samples).astype(np.int64)
 
 
-def _require_names(what: str, names: Sequence[str], expected: Sequence[str]) -> None:
-    if len(names) != len(expected):
-        raise UsageError(
-            f"the reference has the {what}s {', '.join(names)}, the network {', '.join(expected)}", "it is of another network", "save it of this one"
-        )
-
-
-def _size_of(network: Network, name: str) -> Activation:
+def size_of(network: Network, name: str) -> Activation:
+    """Return the activation of an output: "layer" or "layer/port"."""
     layer, _, port = (name, "", "") if network.layers.has(name) else name.rpartition("/")
     return network.sizes[layer][network.layers[layer].outputs.index(port) if port else 0]
-
-
-def _input(held: Mapping[str, Any], size: Activation, old: bool) -> Values:
-    value = held["Value"]
-    if not old and held["Format"]:
-        return by_format(number(value, array=True), held["Format"], size, f"the input '{held['Name']}'")
-    cells = [number(each, array=True) for each in value] if isinstance(value, list) else number(value, array=True)
-    order = "NC" if old and size.format == "CB" and not isinstance(cells, list) else None
-    return arrange(cells, size, order, f"the input '{held['Name']}' of the reference", matlab=True)
-
-
-def _output(held: Mapping[str, Any], size: Activation, old: bool) -> Values:
-    value = held["Value"]
-    what = f"the output '{held['Name']}' of the reference"
-    if not old and held["Format"]:
-        return by_format(number(value, array=True), held["Format"], size, what)
-    cells = [number(each, array=True) for each in value] if isinstance(value, list) else number(value, array=True)
-    vectors = not isinstance(cells, list) and cells.ndim == 2 and math.prod(n or 1 for n in size.spatial) == 1
-    return arrange(cells, size, "NC" if vectors else None, what, matlab=True)
 
 
 def number(value: Any, array: bool = False) -> Any:
@@ -261,50 +285,47 @@ def number(value: Any, array: bool = False) -> Any:
 # What teams have
 
 
-@dataclass(frozen=True)
-class Names:
-    """Where inputs and outputs are found, and in which order their dimensions stand; "" is to be found out.
-
-    Attributes:
-        inputs, outputs: variables, comma-separated where there are several: "X", "data.mat:X", "scores.csv", "info.Y.2".
-        input_dims, output_dims: one letter for each dimension: H, W, D space, C channel, N observation, T time.
-    """
-
-    inputs: str = ""
-    outputs: str = ""
-    input_dims: str = ""
-    output_dims: str = ""
-
-
-def read_data(path: Path | None, network: Network, names: Names) -> Reference:
-    """Read inputs and outputs that somebody saved.
-
-    Args:
-        path: the file that names without a file of their own are in.
-        network: tells sizes and formats.
-        names: which variables, in which order of dimensions.
-
-    Raises:
-        UsageError: a variable is not there or not named, does not fit the network, or fits in more than one way.
-        UnreadableError: a file is damaged.
-    """
-    default = Variables.of(path) if path is not None else None
-    inputs = read_inputs(network, names, default)
-    wanted = _named(names.outputs, default, OUTPUT_NAMES, "output", network.outputs)
+def _data(content: Variables, network: Network, names: Names) -> Reference:
+    if names.outputs and names.targets:
+        raise UsageError("outputs and targets at once", "outputs are what MATLAB computed, targets what it was to compute", "name one of them")
+    images = _images(content, network, names) if names.resize else None
+    inputs = read_inputs(network, names, content) if images is None else (resized(images, network, names.resize),)
+    wanted = _named(names.targets or names.outputs, content, OUTPUT_NAMES, "output", network.outputs)
     outputs = tuple(
-        _answers(label, value, _size_of(network, name), names.output_dims, len(inputs[0]), network)
+        _answers(label, value, size_of(network, name), names.output_dims, len(inputs[0]), network)
         for (label, value), name in zip(wanted, network.outputs, strict=True)
     )
-    return Reference(path.name if path is not None else names.outputs, inputs, outputs)
+    file, _, variable = (names.targets or names.outputs).rpartition(":")
+    label = f"{Path(file).name}:{variable}" if file else content.path.name
+    return Reference(label, inputs, outputs, are_targets=bool(names.targets), images=images, resize=names.resize)
 
 
-def read_inputs(network: Network, names: Names, default: Variables | None = None) -> tuple[Values, ...]:
-    """Read the inputs of a network alone; raises as `read_data`."""
-    given = _named(names.inputs, default, INPUT_NAMES, "input", network.inputs)
+def read_inputs(network: Network, names: Names, content: Variables | None = None) -> tuple[Values, ...]:
+    """Read the inputs of a network alone; raises as `read`."""
+    given = _named(names.inputs, content, INPUT_NAMES, "input", network.inputs)
     return tuple(
         arrange(value, network.sizes[name][0], names.input_dims or None, f"'{label}'", option="--input-dims")
         for (label, value), name in zip(given, network.inputs, strict=True)
     )
+
+
+def _images(content: Variables, network: Network, names: Names) -> NDArray:
+    """Read images of any size, N,C,H,W."""
+    size = network.sizes[network.inputs[0]][0]
+    if len(network.inputs) > 1 or size.format != "SSCB":
+        raise UsageError("the network does not take one image", f"its inputs are {', '.join(network.inputs)}", "leave --resize out")
+    ((label, value),) = _named(names.inputs, content, INPUT_NAMES, "input", network.inputs)
+    found = arrange(value, Activation("SSCB", (None, None, size.channels)), names.input_dims or "HWCN", f"'{label}'", option="--input-dims")
+    return np.stack(found) if isinstance(found, list) else found
+
+
+def resized(images: NDArray, network: Network, method: str, antialiasing: bool = True) -> NDArray:
+    """Return images N,C,H,W in the size of the network's input, by MATLAB's imresize."""
+    from bridge.images import imresize
+
+    height, width = network.sizes[network.inputs[0]][0].spatial
+    turned = [imresize(np.ascontiguousarray(image.transpose(1, 2, 0)), (height, width), method, antialiasing=antialiasing) for image in images]
+    return np.stack(turned).transpose(0, 3, 1, 2)
 
 
 def _named(names: str, default: Variables | None, known: Iterable[str], what: str, expected: Sequence[str]) -> list[tuple[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import fnmatch
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,13 +35,12 @@ class Variables:
             UsageError: it does not exist or is of another kind.
             UnreadableError: it is damaged.
         """
-        readers = {".mat": lambda: dict(networks.variables(path)), ".npz": lambda: _npz(path), ".npy": lambda: {WHOLE: np.load(path)}, ".csv": lambda: _csv(path)}
         if not path.is_file():
             raise UsageError(f"{path} does not exist", "there is no such file", "check the name")
-        if path.suffix.lower() not in readers:
-            raise UsageError(f"{path} is no file of values", f"values come as {', '.join(readers)}", "--against takes networks")
+        if path.suffix.lower() not in READERS:
+            raise UsageError(f"{path} is no file of values", f"values come as {', '.join(READERS)}", "--against takes networks")
         with reading(str(path)):
-            return Variables(path, readers[path.suffix.lower()]())
+            return Variables(path, READERS[path.suffix.lower()](path))
 
     @staticmethod
     def find(name: str, default: Variables | None) -> Any:
@@ -66,7 +65,8 @@ class Variables:
             return plain(next(iter(source.values.values())))
         first, *rest = variable.split(".")
         if first not in source.values:
-            raise UsageError(f"{source.path} holds no '{variable}'", f"it holds {source}", nearest(first, source.values) if first else f"name one: {source.path}:NAME")
+            hint = nearest(first, source.values) if first else f"name one: {source.path}:NAME"
+            raise UsageError(f"{source.path} holds no '{variable}'", f"it holds {source}", hint)
         return plain(_inside(source.values[first], rest, variable))
 
     def _columns(self, pattern: str) -> Any:
@@ -144,6 +144,14 @@ def _csv(path: Path) -> dict[str, Any]:
         return {WHOLE: np.array([[float(cell) for cell in line] for line in lines])}
     columns = {name: [line[at] for line in lines] for at, name in enumerate(names)}
     return {name: np.array(column, float) if all(map(_is_number, column)) else column for name, column in columns.items()}
+
+
+READERS: Mapping[str, Callable[[Path], Mapping[str, Any]]] = {
+    ".mat": lambda path: dict(networks.variables(path)),
+    ".npz": _npz,
+    ".npy": lambda path: {WHOLE: np.load(path, allow_pickle=False)},
+    ".csv": _csv,
+}
 
 
 def _is_number(cell: str) -> bool:

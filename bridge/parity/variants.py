@@ -11,6 +11,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import permutations, product
 from typing import Any
 
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bridge.modules.normalization import BatchNormOverTime, CrossChannelNormalization, InputNormalization, LayerNormalization
-from bridge.modules.recurrent import GRU, GRUCellLoop, LSTMCellLoop, ProjectedLSTM, Recurrent
+from bridge.modules.recurrent import GRU, GRUCellLoop, LSTMCellLoop, ProjectedLSTM
 from bridge.modules.shape import Addition, Concatenation, FullyConnected, Resize
 from bridge.modules.windows import Pooling, PoolingWithIndices
 from bridge.sizes import same_padding
@@ -86,6 +87,8 @@ def variants(module: nn.Module, x: Tensor, is_output: bool = False) -> Iterator[
             yield from make(module)
     if isinstance(module, WINDOWS):
         yield from _windows(module, x)
+    if isinstance(module, FullyConnected):
+        yield from _flattening(module, x)
     if is_output and not isinstance(module, (nn.Softmax, nn.Identity)):
         yield Variant("softmax", "a softmax follows {layer}", Wrapped(module, after=lambda y: y.softmax(_channels(y))))
     if not isinstance(module, (nn.Identity, PoolingWithIndices)):
@@ -132,7 +135,7 @@ def _input(module: InputNormalization) -> Iterator[Variant]:
     for text, factor in (("divided by 255", 1 / PIXELS), ("multiplied by 255", PIXELS)):
         scaled = {name: value * factor for name, value in held.items()}
         yield Variant("units of the mean", f"the statistics of {{layer}} are {text}", changed(module, **scaled))
-        yield Variant("input scale", f"what {{layer}} puts out is {text}", Wrapped(module, after=lambda y, f=factor: y * f))
+        yield Variant("input scale", f"what {{layer}} puts out is {text}", Wrapped(module, after=_times(factor)))
     if any(value.dim() and value.shape[0] > 1 for value in held.values()):
         flipped = {name: value.flip(0) for name, value in held.items() if value.dim()}
         yield Variant("channel order", "the statistics of {layer} have their channels in reverse", changed(module, **flipped))
@@ -141,6 +144,10 @@ def _input(module: InputNormalization) -> Iterator[Variant]:
     if module.kind.startswith("rescale"):
         other = "rescale-symmetric" if module.kind == "rescale-zero-one" else "rescale-zero-one"
         yield Variant("normalization", f"{{layer}} normalises by '{other}'", changed(module, kind=other))
+
+
+def _times(factor: float) -> Callable[[Tensor], Tensor]:
+    return lambda y: y * factor
 
 
 # Normalisation
@@ -237,11 +244,8 @@ def _average(module: Any) -> Iterator[Variant]:
 def _pooling_kind(module: Any) -> Iterator[Variant]:
     if isinstance(module, PoolingWithIndices):
         return
-    swap = {nn.MaxPool2d: F.avg_pool2d, nn.AvgPool2d: F.max_pool2d}.get(type(module))
-    if swap is not None:
-        words = "mean" if swap is F.avg_pool2d else "maximum"
-        made = Computed(lambda x: swap(x, module.kernel_size, module.stride, module.padding))
-        yield Variant("pooling", f"{{layer}} takes the {words}", made, general=True)
+    words, other = ("mean", nn.AvgPool2d) if isinstance(module, nn.MaxPool2d) else ("maximum", nn.MaxPool2d)
+    yield Variant("pooling", f"{{layer}} takes the {words}", other(module.kernel_size, module.stride, module.padding), general=True)
 
 
 def _convolution(module: Any) -> Iterator[Variant]:
@@ -278,7 +282,7 @@ def _transposed_convolution(module: Any) -> Iterator[Variant]:
 
     for shift in product((-1, 0, 1), repeat=module.weight.dim() - 2):
         if any(shift):
-            made = Computed(lambda x, s=shift: cut(x, s))
+            made = Computed(partial(cut, shift=shift))
             yield Variant("padding", f"the cropping of {{layer}} is moved by {list(shift)} from the end to the front", made)
 
 
@@ -289,21 +293,20 @@ def _linear(module: Any) -> Iterator[Variant]:
     weight = module.weight
     if weight.shape[0] == weight.shape[1] > 1:
         yield _weights(module, "input and output channels", weight.T)
-    if not isinstance(module, FullyConnected):
+
+
+def _flattening(module: FullyConnected, x: Tensor) -> Iterator[Variant]:
+    """The columns of the weights counted in another order of channels, height and width than they were saved in."""
+    sizes = x.shape[module.first :]
+    if len(sizes) != 3:
         return
-    for order in permutations((1, 2, 3)):
-        if order != (1, 2, 3):
-            letters = ",".join("CHW"[axis - 1] for axis in order)
-            taken = Wrapped(module, before=lambda x, o=order: _permuted(x, o))
-            yield Variant("flatten order", f"{{layer}} flattens its input in the order {letters}", taken, of_learnables=True)
-            stored = Computed(lambda x, o=order: F.linear(x.flatten(1), _permuted(weight.unflatten(1, x.shape[1:]), o).flatten(1), module.bias))
-            yield Variant("flatten order", f"the Weights of {{layer}} are stored in the order {letters}", stored, of_learnables=True)
-
-
-def _permuted(x: Tensor, order: Sequence[int]) -> Tensor:
-    if x.dim() != 4:
-        raise ValueError("nothing is flattened")
-    return x.permute(0, *order)
+    columns = module.weight.unflatten(1, sizes)
+    for taken, saved in permutations(permutations(range(3)), 2):
+        back = [0, *(1 + saved.index(axis) for axis in range(3))]
+        weight = columns.permute(0, *(1 + axis for axis in taken)).reshape(-1, *(sizes[axis] for axis in saved)).permute(back)
+        words = [",".join("CHW"[axis] for axis in order) for order in (saved, taken)]
+        text = f"{{layer}} flattens its input in the order {words[0]} and not {words[1]}"
+        yield Variant("flatten order", text, changed(module, weight=weight.flatten(1)), of_learnables=True)
 
 
 # Recurrent layers

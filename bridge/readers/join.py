@@ -10,7 +10,7 @@ import numpy as np
 from bridge.arrays import Array, NDArray
 from bridge.axes import Turn
 from bridge.errors import DifferenceError
-from bridge.network import Layer, Network, nearest
+from bridge.network import JOINED, Layer, Network, nearest
 
 
 def mangled(name: str) -> str:
@@ -47,7 +47,7 @@ def join(onnx: Network, mat: Network) -> Network:
         proven += _require_equal(layer, other, hint)
         values.update({key.replace(name, layer.name, 1): value for key, value in onnx.source.values.items() if key == name or key.startswith(name + "/")})
     notes = [note for note in onnx.notes if "cannot tell them apart" not in note]
-    proof = f"joined with {mat.source.path}: weights equal bit for bit, {proven} of {proven}"
+    proof = f"{JOINED}{mat.source.path}: weights equal bit for bit, {proven} of {proven}"
     return replace(mat, source=replace(onnx.source, values=values, factors=mat.source.path), notes=(*notes, *mat.notes, proof))
 
 

@@ -8,50 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from bridge import layers as constructors
 from bridge.errors import BridgeError, UnreadableError, UsageError
-from bridge.mapping import layer_mappings
 from bridge.network import Connection, Layer, LayerList, Network, Source
 from bridge.readers.mat.assembly import assemble as assembled
 from bridge.readers.mat.assembly import chain, connect, port_name, split_port
 from bridge.recipes.initialize import shape_of
 from bridge.sizes import Activation, layer_sizes, numbers
 
-HEADS = ("FullyConnectedLayer", "Convolution2DLayer")
 
-
-@dataclass(frozen=True)
-class Head:
-    """The end of a network: its last layer with weights, and what follows.
-
-    Attributes:
-        layer: the last fully connected or 2-D convolution layer.
-        softmax: the softmax behind it, if there is one.
-        output: the output layer, if there is one.
-    """
-
-    layer: Layer
-    softmax: Layer | None
-    output: Layer | None
-
-
-class Misfit(UsageError):
-    """A layer does not fit behind another.
-
-    Attributes:
-        layer: the one behind.
-    """
-
-    def __init__(self, error: str, cause: str = "", hint: str = "", layer: Layer | None = None) -> None:
-        super().__init__(error, cause, hint)
-        self.layer = layer
-
-
-def consistent(network: Network) -> Network:
-    """Return `network`, after checking every layer whose inputs are connected.
+def consistent(network: Network) -> dict[str, tuple[Activation, ...]]:
+    """Return the activations of every layer whose inputs are connected, after checking that it fits behind them.
 
     Raises:
         UsageError: a layer does not fit behind another; both are named.
@@ -67,9 +36,10 @@ def consistent(network: Network) -> Network:
             _require_fitting(layer, given)
         except BridgeError as error:
             behind = " and ".join(f"'{c.source}'" for c in sources) or "nothing"
-            hint = f"replace layer '{layer.name}' too, or give what comes before it the size it expects"
-            raise Misfit(f"layer '{layer.name}' does not fit behind {behind}", f"{error.error}; {error.cause}", hint, layer) from error
-    return network
+            fresh = f"bridge.layers.fully_connected({_last(layer.OutputSize)})" if layer.kind == "FullyConnectedLayer" else "..."
+            hint = f"replace layer '{layer.name}' too: net.replace({layer.name!r}, {fresh})"
+            raise UsageError(f"layer '{layer.name}' does not fit behind {behind}", f"{error.error}; {error.cause}", hint) from error
+    return sizes
 
 
 def _require_fitting(layer: Layer, given: Sequence[Activation]) -> None:
@@ -78,29 +48,6 @@ def _require_fitting(layer: Layer, given: Sequence[Activation]) -> None:
         if learnable.array.size and shape is not None and math.prod(shape) != learnable.array.size:
             found = f"{name} of layer '{layer.name}' have the size {_by(learnable.shape)}"
             raise UsageError(found, f"behind {' and '.join(map(str, given))} they would have {_by(shape)}")
-
-
-def head(network: Network) -> Head:
-    """Return the last layer with weights, walking up from the end, as findLayersToReplace and networkHead do.
-
-    Raises:
-        UsageError: the network has several ends, or branches before such a layer is found.
-    """
-    ends = [layer for layer in network.layers if layer.row.is_output]
-    output = ends[0] if len(ends) == 1 else None
-    if len(ends) > 1 or (not ends and len(network.outputs) != 1):
-        names = ", ".join(layer.name for layer in ends) or ", ".join(network.outputs) or "none"
-        raise UsageError("the network has no single head", f"its outputs are {names}", "replace the layers you mean by name")
-    layer = output or network.layers[split_port(network.outputs[0], network.layers, "outputs")[0]]
-    softmax = None
-    while layer.kind not in HEADS:
-        softmax = layer if layer.kind == "SoftmaxLayer" else softmax
-        sources = network.incoming[layer.name]
-        if len(sources) != 1:
-            cause = f"'{layer.name}' has {len(sources)} inputs, and no fully connected or convolution layer lies behind it"
-            raise UsageError("the network has no single head", cause, "replace the layers you mean by name")
-        layer = network.layers[sources[0].source]
-    return Head(layer, softmax, output)
 
 
 def replace_layers(network: Network, what: str | Layer | Sequence[Layer], new: Layer | Sequence[Layer]) -> Network:
@@ -118,15 +65,16 @@ def replace_layers(network: Network, what: str | Layer | Sequence[Layer], new: L
     made = [new] if isinstance(new, Layer) else list(new)
     if isinstance(what, (str, Layer)):
         old = network.layers[what if isinstance(what, str) else what.name]
-        return _replaced(network, {old.name: _require_layers(made, old.name)})
+        return replaced(network, {old.name: _require_layers(made, old.name)})
     chosen = [network.layers[layer.name] for layer in what]  # their own, whatever was handed in
     if len(chosen) != len(made):
         counts = f"{len(made)} layer{'s' * (len(made) != 1)} cannot take the place of {len(chosen)}"
         raise UsageError(counts, "each layer takes the place of one", "name one layer to put a chain in its place")
-    return _replaced(network, {a.name: _require_layers([b], a.name) for a, b in zip(chosen, made, strict=True)})
+    return replaced(network, {a.name: _require_layers([b], a.name) for a, b in zip(chosen, made, strict=True)})
 
 
-def _replaced(network: Network, chains: Mapping[str, list[Layer]]) -> Network:
+def replaced(network: Network, chains: Mapping[str, list[Layer]]) -> Network:
+    """Return `network` with a chain of layers in the place of each named one."""
     layers = LayerList(layer for old in network.layers for layer in chains.get(old.name, [old]))
     inner = [c for made in chains.values() for c in chain(LayerList(made))]
     outer = []
@@ -152,7 +100,10 @@ def _taken_over(old: Layer, new: Layer, port: str, side: str) -> str:
         return port
     if len(ports) == 1 and len(getattr(old, side)) == 1:
         return ports[0]
-    raise UsageError(f"layer '{new.name}' cannot take the place of '{old.name}'", f"it has the {side} {', '.join(ports) or 'none'}, '{port}' is connected")
+    raise UsageError(
+        f"layer '{new.name}' cannot take the place of '{old.name}'",
+        f"it has the {side} {', '.join(ports) or 'none'}, '{port}' is connected",
+    )
 
 
 def remove(network: Network, what: Iterable[Layer]) -> Network:
@@ -216,34 +167,12 @@ def _connection(network: Network, source: str, destination: str) -> Connection:
     return Connection(a, b, out, into)
 
 
-def with_classes(network: Network, classes: Sequence[str], name: str | None = None, **properties: Any) -> Network:
-    """Return `network` with a new head for these classes; see `Network.with_classes`."""
-    classes = _require_classes(classes)
-    end = head(network)
-    layer, output = end.layer, end.output
-    if output is not None and "AnchorBoxes" in output.row.properties:
-        raise UsageError(f"'{output.name}' is a detector's output", "its head counts boxes too, not classes alone", "replace its layers by name")
-    size = "OutputSize" if "OutputSize" in layer.row.properties else "NumFilters"
-    kept = {key: value for key, value in layer.properties.items() if key in layer.row.properties and key not in ("InputSize", "NumChannels", size)}
-    named = constructors.spelled(layer.row, properties)
-    fresh = constructors.new_layer(layer.row, name or layer.name, {**kept, size: len(classes), **named})
-    chains = {layer.name: [fresh]}
-    if output is not None:
-        chains[output.name] = [_output(output, classes)]
-        if end.softmax is None:
-            chains[output.name].insert(0, constructors.constructors()["softmax"](name=_free("softmax", network)))
-    return replace(_replaced(network, chains), classes=tuple(classes))
+def require_classes(classes: Any) -> tuple[str, ...]:
+    """Return class names as a tuple.
 
-
-def _output(old: Layer, classes: Sequence[str]) -> Layer:
-    """Return an output layer of the same kind for other classes; a regression becomes a classification."""
-    row = old.row if "Classes" in old.row.properties else layer_mappings().rows["ClassificationOutputLayer"]
-    kept = {key: value for key, value in old.properties.items() if key in row.properties and key not in ("Classes", "NumClasses", "ClassWeights", "OutputSize")}
-    count = {"NumClasses": len(classes)} if "NumClasses" in row.properties else {}
-    return constructors.new_layer(row, old.name, {**kept, **count, "Classes": tuple(classes)})
-
-
-def _require_classes(classes: Any) -> tuple[str, ...]:
+    Raises:
+        UsageError: they are no list of names, or one is there twice.
+    """
     names = tuple(classes) if isinstance(classes, Iterable) and not isinstance(classes, str) else ()
     if not names or not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
         raise UsageError(f"the classes are {classes!r}", "they are a list of names, each once", 'write ["cap", "cube"]')
@@ -258,23 +187,22 @@ def with_input_size(network: Network, size: Sequence[int]) -> Network:
         raise UsageError("the network has no single input layer with a size", f"input layers: {names}", "replace the input layer by name")
     fixed = next((layer for layer in network.layers if layer.row.size == "from_file"), None)
     if fixed is not None:
-        raise UsageError(f"the size behind layer '{fixed.name}' ({fixed.kind}) is the file's", "it cannot be computed anew", "export the network again")
+        found = f"the size behind layer '{fixed.name}' ({fixed.kind}) is the file's"
+        raise UsageError(found, "it cannot be computed anew", "export the network again")
     layer, old = entries[0], numbers(entries[0].properties["InputSize"], 1)
     new = _input_size(size, old)
-    dropped = [name for name, array in layer.state.items() if new != old and array.size > old[-1]]
-    state = {name: array for name, array in layer.state.items() if name not in dropped}
+    per_pixel = [name for name, array in layer.state.items() if new != old and array.size > old[-1]]
+    state = {name: array for name, array in layer.state.items() if name not in per_pixel}
     changed = replace(layer, properties={**layer.properties, "InputSize": new}, state=state)
     notes = [f"the input size of '{layer.name}' was changed from {_by(old)} to {_by(new)}"]
-    if dropped:
-        notes.append(f"{' and '.join(dropped)} of '{layer.name}' had a value for each pixel of {_by(old)} and cannot be kept; training computes new ones")
+    if per_pixel:
+        notes.append(
+            f"{' and '.join(per_pixel)} of '{layer.name}' had a value for each pixel of {_by(old)}: dropped, training computes new ones"
+        )
     try:
         return _rebuilt(network, LayerList(changed if each is layer else each for each in network.layers), network.connections, {}, notes)
-    except Misfit as error:
-        if error.layer is None:
-            raise
-        fresh = f"bridge.layers.fully_connected({numbers(error.layer.OutputSize, 1)[-1]})" if error.layer.kind == "FullyConnectedLayer" else "..."
-        hint = f"replace layer '{error.layer.name}' first: net.replace({error.layer.name!r}, {fresh})"
-        raise UsageError(f"an input of {_by(new)} is not possible: {error.error}", error.cause, hint) from error
+    except UsageError as error:
+        raise UsageError(f"an input of {_by(new)} is not possible: {error.error}", error.cause, error.hint) from error
 
 
 def _input_size(size: Any, old: tuple[int, ...]) -> tuple[int, ...]:
@@ -285,16 +213,20 @@ def _input_size(size: Any, old: tuple[int, ...]) -> tuple[int, ...]:
     return given if len(given) == len(old) else (*given, old[-1])
 
 
-def assemble(layers: Iterable[Layer], connections: Iterable[tuple[str, str]] | None = None, classes: Sequence[str] | None = None) -> Network:
+def assemble(
+    layers: Iterable[Layer], connections: Iterable[tuple[str, str]] | None = None, classes: Sequence[str] | None = None
+) -> Network:
     """Return a network of layers; see `Network.assemble`."""
     made = LayerList(_require_layers(list(layers)))
     joined = chain(made) if connections is None else connect(connections, made)
     kind = "dlnetwork" if not any(layer.row.is_output for layer in made) else "SeriesNetwork" if connections is None else "DAGNetwork"
-    named = _require_classes(classes) if classes is not None else ()
+    named = require_classes(classes) if classes is not None else ()
     try:
-        return consistent(assembled(kind, made, joined, Source("", "layers"), classes=named))
+        network = assembled(kind, made, joined, Source("", "layers"), classes=named)
     except UnreadableError as error:
         raise UsageError(error.error, error.cause, error.hint) from error
+    consistent(network)
+    return network
 
 
 def _require_layers(made: list[Any], name: str | None = None) -> list[Layer]:
@@ -305,7 +237,8 @@ def _require_layers(made: list[Any], name: str | None = None) -> list[Layer]:
     """
     strange = next((each for each in made if not isinstance(each, Layer)), None)
     if strange is not None or not made:
-        raise UsageError(f"{strange!r} is no layer" if made else "no layer is given", "bridge.layers makes layers", "bridge.layers.relu(name='relu1')")
+        what = f"{strange!r} is no layer" if made else "no layer is given"
+        raise UsageError(what, "bridge.layers makes layers", "bridge.layers.relu(name='relu1')")
     if len(made) == 1 and not made[0].name and name:
         made = [replace(made[0], name=name)]
     unnamed = next((layer for layer in made if not layer.name), None)
@@ -314,7 +247,9 @@ def _require_layers(made: list[Any], name: str | None = None) -> list[Layer]:
     return made
 
 
-def _rebuilt(network: Network, layers: LayerList, connections: tuple[Connection, ...], renamed: Mapping[str, str], notes: Sequence[str]) -> Network:
+def _rebuilt(
+    network: Network, layers: LayerList, connections: tuple[Connection, ...], renamed: Mapping[str, str], notes: Sequence[str]
+) -> Network:
     """Return `network` with other layers and connections; inputs and outputs follow.
 
     Args:
@@ -323,7 +258,6 @@ def _rebuilt(network: Network, layers: LayerList, connections: tuple[Connection,
         renamed: layers that others took the place of.
         notes: what was done.
     """
-    source = replace(network.source, values={})  # a tensor of the file is no longer what a layer puts out
     try:
         made = replace(
             network,
@@ -331,12 +265,31 @@ def _rebuilt(network: Network, layers: LayerList, connections: tuple[Connection,
             connections=connections,
             inputs=_inputs(network, layers, connections, renamed),
             outputs=_outputs(network, layers, connections, renamed),
-            source=source,
+            source=replace(network.source, values={}),  # a tensor of the file is no longer what a layer puts out
+            classes=_classes(layers) if _classes(layers) != _classes(network.layers) else network.classes,
             notes=(*network.notes, *notes),
         )
     except UnreadableError as error:
         raise UsageError(error.error, error.cause, error.hint) from error
-    return consistent(made)
+    return _with_fitting_classes(made, consistent(made))
+
+
+def _classes(layers: LayerList) -> tuple[str, ...] | None:
+    """The class names of the one output layer that has some."""
+    named = [layer.properties["Classes"] for layer in layers if layer.row.is_output and isinstance(layer.properties.get("Classes"), tuple)]
+    return named[0] if len(named) == 1 else None
+
+
+def _with_fitting_classes(network: Network, sizes: Mapping[str, tuple[Activation, ...]]) -> Network:
+    """Return `network` without class names that its one output has another number of channels for."""
+    if network.classes is None or network.detector is not None or len(network.outputs) != 1:
+        return network
+    size = sizes.get(split_port(network.outputs[0], network.layers, "outputs")[0])
+    if size is None or size[0].channels in (None, len(network.classes)):
+        return network
+    return replace(network, classes=None).with_notes(
+        f"its {len(network.classes)} class names do not fit {size[0].channels} outputs: dropped"
+    )
 
 
 def _inputs(network: Network, layers: LayerList, connections: tuple[Connection, ...], renamed: Mapping[str, str]) -> tuple[str, ...]:
@@ -369,8 +322,8 @@ def _renamed(output: str, layers: LayerList, renamed: Mapping[str, str]) -> str:
     return output if name not in renamed else renamed[name] if output == name else f"{renamed[name]}/{port}"
 
 
-def _free(name: str, network: Network) -> str:
-    return next(each for each in [name, *(f"{name}_{i}" for i in range(1, len(network.layers) + 1))] if not network.layers.has(each))
+def _last(value: Any) -> Any:
+    return value[-1] if isinstance(value, tuple) else value
 
 
 def _by(size: Sequence[int]) -> str:

@@ -51,9 +51,10 @@ def frozen_notes(network: Network) -> list[str]:
     """Say what freezing leaves as it is."""
     frozen = {layer.name for layer, _, each in network.learnables() if each.frozen}
     statistics = [layer.name for layer in network.layers if layer.name in frozen and "TrainedMean" in layer.row.state]
-    if not statistics:
-        return []
-    return [f"batch normalisation has statistics of the new data in {len(statistics)} frozen layers too; only scale and offset stay (inferred, unconfirmed)"]
+    named = f"{', '.join(statistics[:5])}{', ...' if len(statistics) > 5 else ''}"
+    return (
+        [f"frozen batch normalisation still takes its statistics from the new data (inferred, unconfirmed): {named}"] if statistics else []
+    )
 
 
 def _simplest(factor: Factor) -> Factor:

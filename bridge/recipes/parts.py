@@ -51,7 +51,9 @@ class Base:
 
     def _other(self, found: str, expected: str) -> UsageError:
         title = f"the recipe is for another network{f', {self.name}' if self.name else ''}"
-        return UsageError(f"{title}: {found}", expected, "choose the network of the recipe; an .onnx gets MATLAB's names with factors='net.mat'")
+        return UsageError(
+            f"{title}: {found}", expected, "choose the network of the recipe; an .onnx gets MATLAB's names with factors='net.mat'"
+        )
 
 
 @dataclass(frozen=True)
@@ -120,9 +122,11 @@ class Data:
         Raises:
             UsageError: an option is unknown or makes no sense.
         """
+        expect(isinstance(self.augmentation, Mapping), "augmentation", self.augmentation, "options of imageDataAugmenter")
+        if not self.augmentation:
+            return None
         from bridge.images.augment import imageDataAugmenter
 
-        expect(isinstance(self.augmentation, Mapping), "augmentation", self.augmentation, "options of imageDataAugmenter")
         refuse_unknown(self.augmentation, [each.name for each in fields(imageDataAugmenter)], "option of imageDataAugmenter")
         for name, value in self.augmentation.items():
             if name.endswith("Reflection"):
@@ -130,7 +134,7 @@ class Data:
             elif name.startswith("Rand"):
                 pair = isinstance(value, tuple) and len(value) == 2 and all(map(_is_number, value))
                 expect(pair, name, value, "[smallest, largest]")
-        return imageDataAugmenter(**self.augmentation) if self.augmentation else None
+        return imageDataAugmenter(**self.augmentation)
 
 
 def changed(part: Base | Loss | Data) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class Recipe:
 
     @property
     def trainer(self) -> str:
-        """"trainNetwork" or "trainnet": whose rules hold."""
+        """Whose rules hold: "trainNetwork" or "trainnet"."""
         return self.options.trainer
 
     @property
@@ -92,7 +92,9 @@ class Recipe:
         try:
             document = tomllib.loads(file.read_text(encoding="utf-8"))
         except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise UnreadableError(f"{path} is no TOML file", str(error), f'a recipe is TOML, and begins with schema = "{SCHEMA}"') from error
+            raise UnreadableError(
+                f"{path} is no TOML file", str(error), f'a recipe is TOML, and begins with schema = "{SCHEMA}"'
+            ) from error
         except OSError as error:
             raise UnreadableError(f"cannot read {path}", str(error), "check the name and its permissions") from error
         with located(str(path)):
@@ -108,7 +110,9 @@ class Recipe:
         known = ("schema", "description", "trainer", "seed", "network", "edits", "options", "loss", "data")
         refuse_unknown(document, known, "entry of a recipe")
         if document.get("schema") != SCHEMA:
-            raise UsageError(f"the schema is {document.get('schema')!r}", f"this version reads {SCHEMA!r}", f'begin with schema = "{SCHEMA}"')
+            raise UsageError(
+                f"the schema is {document.get('schema')!r}", f"this version reads {SCHEMA!r}", f'begin with schema = "{SCHEMA}"'
+            )
         trainer = document.get("trainer", TRAINERS[0])
         options = expect_table(document, "options")
         if "trainer" in options:
@@ -181,21 +185,21 @@ class Recipe:
         return python(self)
 
     def load_base(self) -> Network:
-        """Return the network of the recipe's own file.
+        """Return the network of the recipe's own file, or an untrained one that MATLAB calls what the recipe does.
 
         Raises:
-            UsageError: the recipe names none.
+            UsageError: the recipe names neither.
         """
-        from bridge.readers import load
+        if self.base.file:
+            from bridge.readers import load
 
-        if not self.base.file:
-            name = self.base.name or "net"
-            raise UsageError(
-                f"the recipe names no file of its network{f', {self.base.name}' if self.base.name else ''}",
-                "its numbers are MATLAB's",
-                f"in MATLAB: net = {name}; save('{name}.mat', 'net'); then pass {name}.mat",
-            )
-        return load(self.folder / self.base.file, classes=self.base.classes or None)
+            return load(self.folder / self.base.file, classes=self.base.classes or None)
+        if self.base.name:
+            from bridge.networks import build
+
+            return build(self.base.name, classes=self.base.classes or None, seed=self.seed)
+        hint = "in MATLAB: save('net.mat', 'net'); then pass net.mat"
+        raise UsageError("the recipe names no network", "it is for any one, and needs one to start from", hint)
 
 
 def shipped() -> dict[str, Traversable]:

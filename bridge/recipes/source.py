@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,8 @@ from bridge.recipes.parts import Data, Loss, changed
 from bridge.recipes.recipe import Recipe
 from bridge.recipes.verbs import plain
 from bridge.training.options import Schedule
+
+CONSTRUCTOR = re.compile(r"(?<!net\.)layers\.\w+\(")
 
 
 def python(recipe: Recipe) -> str:
@@ -18,13 +21,14 @@ def python(recipe: Recipe) -> str:
     parts: dict[str, Loss | Data] = {"loss": recipe.loss, "data": recipe.data}
     given = {name: changed(part) for name, part in parts.items() if changed(part)}
     edits = [edit.source() for edit in recipe.edits]
-    if any("layers." in line.replace("net.layers", "") for line in edits):
+    if any(CONSTRUCTOR.search(line) for line in edits):
         lines.append("from bridge import layers")
     if given:
         lines.append(f"from bridge.recipes.parts import {', '.join(sorted(type(parts[name]).__name__ for name in given))}")
     if recipe.options.schedules and any(isinstance(item, Schedule) for item in recipe.options.schedules):
         lines.append("from bridge.training.options import schedule")
-    lines += ["", *_network(recipe), *edits, f"net = net.initialize({recipe.seed})", "", f"options = bridge.training_options({_options(recipe)})"]
+    lines += ["", *_network(recipe), *edits, f"net = net.initialize({recipe.seed})", ""]
+    lines += [f"options = bridge.training_options({_options(recipe)})"]
     lines += [f"{name} = {type(parts[name]).__name__}({_named(values)})" for name, values in given.items()]
     return "\n".join([*lines, f"seed = {recipe.seed}"]) + "\n"
 
@@ -43,7 +47,8 @@ def _options(recipe: Recipe) -> str:
     options = recipe.options
     semantics = options.semantics.overrides()
     named = {name: value for name, value in options.given if name in options.to_mapping()}
-    return ", ".join([repr(options.solver), f"trainer={options.trainer!r}", *([f"semantics={semantics!r}"] if semantics else []), *_arguments(named)])
+    rules = {"trainer": options.trainer} | ({"semantics": semantics} if semantics else {})
+    return ", ".join([repr(options.solver), *_arguments({**rules, **named})])
 
 
 def _named(values: Mapping[str, Any]) -> str:

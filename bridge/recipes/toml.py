@@ -15,7 +15,11 @@ def dumps(document: Mapping[str, Any]) -> str:
     tables = {key: value for key, value in document.items() if isinstance(value, Mapping) or _are_tables(value)}
     blocks = ["\n".join(_lines({key: value for key, value in document.items() if key not in tables}))]
     for key, value in tables.items():
-        blocks += _blocks(_key(key), value) if isinstance(value, Mapping) else ["\n".join([f"[[{_key(key)}]]", *_lines(entry)]) for entry in value]
+        blocks += (
+            _blocks(_key(key), value)
+            if isinstance(value, Mapping)
+            else ["\n".join([f"[[{_key(key)}]]", *_lines(entry)]) for entry in value]
+        )
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 

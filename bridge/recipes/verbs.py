@@ -251,8 +251,12 @@ TEXT = Kind(_refusing(_is_text, "text"))
 FLAG = Kind(_refusing(lambda value: isinstance(value, bool), "true or false"))
 FACTOR = Kind(_check_factor)
 PAIR = Kind(_refusing(lambda value: _are_texts(value) and len(value) == 2, 'two ends, ["relu1", "add/in2"]'))
-NUMBERS = Kind(_refusing(lambda value: isinstance(value, tuple) and all(isinstance(n, int) for n in value), "[height, width] in whole numbers"))
-SELECTION = Kind(_refusing(lambda value: _is_text(value) or _are_texts(value), 'layers by name, pattern, class or "1:10"'), _selection, _selection_source)
+NUMBERS = Kind(
+    _refusing(lambda value: isinstance(value, tuple) and all(isinstance(n, int) for n in value), "[height, width] in whole numbers")
+)
+SELECTION = Kind(
+    _refusing(lambda value: _is_text(value) or _are_texts(value), 'layers by name, pattern, class or "1:10"'), _selection, _selection_source
+)
 LAYERS = Kind(_check_layers, _made, _layers_source)
 CLASSES = Kind(
     _refusing(lambda value: value == FROM_DATA or _are_texts(value), f'a list of names, or "{FROM_DATA}"'),

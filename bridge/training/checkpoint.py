@@ -95,8 +95,9 @@ def identity(model: nn.Module, options: TrainingOptions, **more: Any) -> dict[st
 
 
 def require_same(checkpoint: Checkpoint, expected: Mapping[str, Any], path: Path) -> None:
-    """Raise UsageError, naming the first difference, unless a checkpoint belongs to this recipe."""
-    for name, here, there in _differences(expected, checkpoint.facts["identity"]):
+    """Raise UsageError, naming the first difference, unless a checkpoint agrees with all that is expected of it."""
+    found = {name: checkpoint.facts["identity"].get(name) for name in expected}
+    for name, here, there in _differences(expected, found):
         raise UsageError(
             f"{path} is a checkpoint of another recipe: {name} differs",
             f"here it is {here}, there {there}; {DISPLAY_TEXT}",
@@ -144,7 +145,7 @@ def restore_tensors(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 def _checksum(tensors: Iterable[Tensor]) -> int:
     total = 0
     for tensor in tensors:
-        total = zlib.crc32(memoryview(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy()), total)
+        total = zlib.crc32(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data, total)
     return total
 
 

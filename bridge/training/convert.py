@@ -15,17 +15,19 @@ from bridge.network import nearest
 from bridge.sizes import Activation
 from bridge.training.sources import UNDEFINED
 
+UNSIGNED = (np.uint16, np.uint32, np.uint64)  # torch computes with none of them
 MATLAB, TORCH = "HWCN", "NCHW"  # orders of the axes of images; a depth follows the width
 
 
 def tensor(values: Any) -> Tensor:
-    """Return an array as a tensor, without copying where that is possible."""
+    """Return an array as a tensor of its own, or sharing its memory where that can be written to."""
     if isinstance(values, Tensor):
         return values
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
         raise UsageError(f"an array of {array.dtype} is no data of a network", "it holds numbers", "pass an array of numbers")
-    return torch.from_numpy(array.astype(np.int32) if array.dtype in (np.uint16, np.uint32, np.uint64) else np.ascontiguousarray(array))
+    signed = array.astype(np.int64) if array.dtype in UNSIGNED else array
+    return torch.from_numpy(np.require(signed.astype(signed.dtype.newbyteorder("="), copy=False), requirements=("C", "W")))
 
 
 def images(values: Any, at: Activation, layout: str | None, what: str = "input") -> Tensor:

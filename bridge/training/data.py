@@ -28,7 +28,7 @@ from bridge.training import convert, files, mat_data
 from bridge.training.expected import Expected
 from bridge.training.in_memory import array_source
 from bridge.training.options import TrainingOptions
-from bridge.training.sources import DatasetSource, Images, ImageSource, Source
+from bridge.training.sources import DatasetSource, Images, ImageSource, SequenceSource, Source
 
 BRIGHTEST = 255.0  # of an image file of 8 bits
 
@@ -80,19 +80,28 @@ def sources(data: Any, validation: Any, expected: Expected, options: TrainingOpt
 
 
 @dataclass(frozen=True)
-class _Arrays:
+class Arrays:
     """Inputs and targets in memory, and the order of the axes of images."""
 
     inputs: Any
     targets: Any
-    layout: str | None
+    layout: str | None = None
 
 
 def _parts(data: Any, expected: Expected, layout: str | None) -> tuple[Any, Any]:
     """Return the training part, and the validation part of a path that holds one."""
-    if not isinstance(data, (str, Path)):
-        return (_Arrays(data[0], data[1], layout) if isinstance(data, (tuple, list)) and len(data) == 2 else data), None
-    path = Path(data)
+    if isinstance(data, (str, Path)):
+        return read(Path(data), expected)
+    return (Arrays(data[0], data[1], layout) if isinstance(data, (tuple, list)) and len(data) == 2 else data), None
+
+
+def read(path: Path, expected: Expected) -> tuple[ImageDatastore | Arrays, ImageDatastore | Arrays | None]:
+    """Read the training data of a path, and the validation data that it may hold.
+
+    Raises:
+        UsageError: it does not exist, or holds nothing for the network.
+        UnreadableError: it is damaged.
+    """
     if not expected.inputs:
         raise UsageError(f"{path} cannot be read for a module alone", "what its input should be is known with its Network", "pass the Network, or a Dataset")
     if path.is_dir():
@@ -102,14 +111,14 @@ def _parts(data: Any, expected: Expected, layout: str | None) -> tuple[Any, Any]
     if path.suffix.lower() == ".csv":
         return files.table(path)
     train, validation = mat_data.load(path, expected)
-    return _Arrays(*train, convert.TORCH), validation and _Arrays(*validation, convert.TORCH)
+    return Arrays(*train, convert.TORCH), Arrays(*validation, convert.TORCH) if validation is not None else None
 
 
 def _saved_validation(options: TrainingOptions, expected: Expected, layout: str | None) -> Any:
     """Return ValidationData, as it was given or as a saved options object holds it: a cell of inputs and targets."""
     saved: Any = options.ValidationData
     if mat_data.is_cell(saved):
-        return _Arrays(*mat_data.pair(saved, expected), convert.TORCH) if len(saved) == 2 else None
+        return Arrays(*mat_data.pair(saved, expected), convert.TORCH) if len(saved) == 2 else None
     return None if isinstance(saved, (list, tuple, np.ndarray)) and len(saved) == 0 else _parts(saved, expected, layout)[0]
 
 
@@ -120,7 +129,7 @@ class _Maker:
 
     def source(self, given: Any, expected: Expected, what: str) -> Source:
         """Return a source of what was given, checked."""
-        if isinstance(given, _Arrays):
+        if isinstance(given, Arrays):
             return array_source(given.inputs, given.targets, expected, self.options, given.layout, what)
         if isinstance(given, ImageDatastore):
             given = augmentedImageDatastore([n or 1 for n in expected.image.size], given)
@@ -175,6 +184,8 @@ def _notes(train: Source, given: Any, options: TrainingOptions) -> list[str]:
     notes = []
     if len(train) < options.MiniBatchSize:
         notes.append(f"MiniBatchSize {options.MiniBatchSize} is above the {len(train)} observations: each epoch is one mini-batch of {len(train)}")
-    if isinstance(given, ImageDatastore):
-        notes.append("images are brought to the input layer's size as augmentedImageDatastore does; which kernel MATLAB resizes with is unconfirmed")
+    if isinstance(train, SequenceSource) and train.pads_targets:
+        notes.append("padded steps of targets: undefined where they are classes, the padding value where they are numbers (unconfirmed)")
+    if isinstance(given, ImageDatastore) or getattr(given, "OutputSizeMode", "") == "resize":
+        notes.append("images are resized as augmentedImageDatastore does; which kernel MATLAB takes is unconfirmed")
     return notes

@@ -16,7 +16,7 @@ from bridge.training.sources import ALL
 @contextmanager
 def processes() -> Iterator[None]:
     """Join the processes that torchrun started: nccl where each has a GPU, gloo on CPUs."""
-    if "TORCHELASTIC_RUN_ID" not in os.environ or dist.is_initialized():
+    if not _launched() or dist.is_initialized():
         yield
         return
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
@@ -26,9 +26,13 @@ def processes() -> Iterator[None]:
         dist.destroy_process_group()
 
 
+def _launched() -> bool:
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
 def rank() -> int:
     """Return the number of this process; 0 writes."""
-    return dist.get_rank() if dist.is_initialized() else 0
+    return dist.get_rank() if dist.is_initialized() else int(os.environ["RANK"]) if _launched() else 0
 
 
 def local_rank() -> int:

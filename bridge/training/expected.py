@@ -8,7 +8,7 @@ from bridge.contract import contracts
 from bridge.errors import UsageError
 from bridge.network import Network
 from bridge.sizes import Activation
-from bridge.training.objective import Objective, output_size
+from bridge.training.objective import output_size
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class Expected:
     greatest: float | None = None
 
     @classmethod
-    def of(cls, network: Network | None, objective: Objective) -> Expected:
-        """Return what a network expects when it is trained for an objective."""
+    def of(cls, network: Network | None, by_class: bool) -> Expected:
+        """Return what a network expects when it is trained on classes, or on numbers."""
         if network is None:
-            return cls(by_class=objective.by_class)
+            return cls(by_class=by_class)
         inputs = tuple(network.sizes[each][0] for each in network.inputs)
         images = len(inputs) == 1 and bool(inputs[0].spatial)
         greatest = next(contracts(network)).high if images else None
-        return cls(inputs, output_size(network), network.classes, objective.by_class, True, greatest)
+        return cls(inputs, output_size(network), network.classes, by_class, True, greatest)
 
     @property
     def by_element(self) -> bool:

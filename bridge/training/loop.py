@@ -115,8 +115,7 @@ class Loop:
         self._size = options.MiniBatchSize
         self._per_epoch = iterations_per_epoch(len(self.train), self._size)
         self.iterations = options.MaxEpochs * self._per_epoch
-        self._frequency, self._patience = options.ValidationFrequency, options.ValidationPatience
-        self._trainnet = options.trainer == "trainnet"
+        self._patience = options.ValidationPatience
         self._goal, self._keeps_best = _goal(options, self.objective), _keeps_best(options, self.validation is not None)
         self._checkpoints_every = options.CheckpointFrequency * (self._per_epoch if options.CheckpointFrequencyUnit == "epoch" else 1)
         self._functions = output_functions(options)
@@ -136,14 +135,14 @@ class Loop:
 
     def _iterate(self, progress: Progress, interrupt: Interrupt) -> str:
         state = self.state
-        if self._trainnet and self.validation is not None and state.iteration == 0:
+        if state.iteration == 0 and self.validation is not None and validates_at(0, self.iterations, self.options):
             self._log({**self._row(0), **self._validate()}, progress)
         if state.misses >= self._patience:
             return PATIENCE
         for epoch, batch in self._mini_batches():
             state.iteration += 1
             row = self._step(epoch, batch)
-            if self._validates():
+            if self.validation is not None and validates_at(state.iteration, self.iterations, self.options):
                 row |= self._validate()
             self._log(row, progress)
             stop = self._asked_to_stop(row, interrupt)
@@ -195,11 +194,6 @@ class Loop:
         return STOPPED if by_user else OUTPUT_FCN if by_function else ""
 
     # Validation
-
-    def _validates(self) -> bool:
-        iteration = self.state.iteration
-        first = iteration == 1 and not self._trainnet
-        return self.validation is not None and (first or iteration % self._frequency == 0 or iteration == self.iterations)
 
     def _validate(self) -> Row:
         """Validate; keep the network where it is the best so far, else count for ValidationPatience."""
@@ -276,6 +270,13 @@ class Loop:
             facts["iteration"], facts["elapsed"], facts["rows"], facts["best"], facts["best_iteration"], saved.group("best"), facts["misses"]
         )
         torch.set_rng_state(saved.tensors["random"][distributed.rank()])
+
+
+def validates_at(iteration: int, last: int, options: TrainingOptions) -> bool:
+    """Whether the network is validated after an iteration: by trainNetwork after the first, by trainnet before it (iteration 0), by both
+    at every multiple of ValidationFrequency and after the last (proven: logs)."""
+    first = 0 if options.trainer == "trainnet" else 1
+    return iteration in (first, last) or (iteration > 0 and iteration % options.ValidationFrequency == 0)
 
 
 def finalizes(options: TrainingOptions) -> bool:

@@ -91,7 +91,8 @@ class ArraySource:
 class SequenceSource:
     """Sequences T x C in memory, brought to one length in each mini-batch.
 
-    Padding is data to the network, as in MATLAB. Padded steps of class targets are undefined and do not count (unconfirmed).
+    Padding is data to the network, as in MATLAB. In targets, padded steps of classes are undefined and do not count, those of numbers have
+    the padding value and count (both unconfirmed).
 
     Args:
         sequences: the inputs, each T x C.
@@ -123,6 +124,11 @@ class SequenceSource:
                 "MATLAB would split it into several mini-batches that hand on their state; how it does so is not known",
                 "choose 'longest', or a number that no sequence exceeds",
             )
+
+    @property
+    def pads_targets(self) -> bool:
+        """Whether mini-batches may hold targets that are padding."""
+        return not isinstance(self.targets, Tensor) and len(set(map(len, self.sequences))) > 1 and self.length != "shortest"
 
     def __len__(self) -> int:
         return len(self.sequences)

@@ -95,14 +95,15 @@ def train(
         folder = _folder(output, network, resume)
         module = _placed(network.to_torch() if network is not None else model, options)  # type: ignore[arg-type]
         goal, whole = _objective(module, network, options, loss, class_weights)
-        held = sources(data, validation, Expected.of(network, goal), options, layout, seed)
+        held = sources(data, validation, Expected.of(network, goal.by_class), options, layout, seed)
         turns = Order(len(held.train), options.Shuffle, seed, order)
         optimizer = options.optimizer(module)
         facts = {"loss": goal.name, "observations": len(held.train), "classes": held.classes, "order": turns.checksum, "seed": seed}
         identity = checkpoint.identity(module, options, **facts, processes=distributed.count())
         saved, found = _saved(resume, identity, solver)
         parts, cached = _parts(whole, held.train, options, turns, cache_features)
-        train_feed, validation_feed = (each and _feed(each, module, parts, cached) for each in (held.train, held.validation))
+        train_feed = _feed(held.train, module, parts, cached)
+        validation_feed = _feed(held.validation, module, parts, cached) if held.validation is not None else None
         checkpoints = folder or (Path(options.CheckpointPath) if options.CheckpointPath else None)
         loop = Loop(module, parts.rest, goal, options, train_feed, validation_feed, turns, optimizer, identity, checkpoints)
         _begin(loop, module, held.train, saved, solver)

@@ -1,6 +1,6 @@
 """A saved network: network.json, model.safetensors and a README.md, in a folder that is whole or not there.
 
-The tensors lie in torch's layout under their state-dict keys; docs/folder.md describes the JSON.
+The tensors lie in torch's layout under "<MATLAB layer name>.<torch name>"; docs/folder.md describes the JSON.
 """
 
 from __future__ import annotations

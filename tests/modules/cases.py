@@ -255,7 +255,7 @@ def recurrent(rng: np.random.Generator) -> Found:
     yield "lstm_relu", chain(sequence(3), saved(L.lstmLayer(rng, "r", 3, 4, last=True), StateActivationFunction="relu"))
     for mode in modes:
         yield f"gru_softsign_{mode}", chain(sequence(3), saved(L.gruLayer(rng, "r", 3, 4, reset_gate=mode), **other))
-    gates = {"InputWeights": (row(1, 2, 1, 0), 1.0), "RecurrentWeights": (row(0, 0, 0, 0), 1.0), "Bias": (2.0, row(0, 1, 0, 0))}
+    gates: dict[str, tuple[Any, Any]] = {"InputWeights": (row(1, 2, 1, 0), 1.0), "RecurrentWeights": (row(0, 0, 0, 0), 1.0), "Bias": (2.0, row(0, 1, 0, 0))}
     yield "lstm_gate_factors", chain(sequence(3), L.with_factors(L.lstmLayer(rng, "r", 3, 4), **gates))
     yield "bilstm_gate_factors", chain(sequence(3), L.with_factors(L.bilstmLayer(rng, "r", 3, 4), Bias=(row(1, 2, 3, 4, 5, 6, 7, 8), 0.0)))
     yield "lstm_one_unit", chain(sequence(1), L.lstmLayer(rng, "r", 1, 1))
@@ -372,8 +372,8 @@ def inputs(rng: np.random.Generator) -> Found:
             yield f"image_{kind}_{label}", chain(L.imageInputLayer(IMAGE, "in", kind, None, **L.input_statistics(rng, kind, shape)))
         grey = (6, 5, 1)
         yield f"grey_{kind}", chain(L.imageInputLayer(grey, "in", kind, None, **L.input_statistics(rng, kind, grey)))
-        for label, shape in (("element", VOLUME), ("channel", (1, 1, 1, 2)), ("all", (1, 1))):
-            yield f"volume_{kind}_{label}", chain(L.image3dInputLayer(VOLUME, "in", kind, **L.input_statistics(rng, kind, shape)))
+        for label, size in (("element", VOLUME), ("channel", (1, 1, 1, 2)), ("all", (1, 1))):
+            yield f"volume_{kind}_{label}", chain(L.image3dInputLayer(VOLUME, "in", kind, **L.input_statistics(rng, kind, size)))
         yield f"sequence_{kind}", chain(L.sequenceInputLayer(3, "in", kind, **L.input_statistics(rng, kind, (3, 1))))
         yield f"sequence_{kind}_all", chain(L.sequenceInputLayer(3, "in", kind, **L.input_statistics(rng, kind, (1, 1))))
         for label, shape in (("element", IMAGE), ("channel", (1, 1, 4)), ("all", (1, 1))):

@@ -37,7 +37,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
     return through_file
 
 
-@pytest.fixture(params=CASES.values(), ids=CASES)
+@pytest.fixture(params=list(CASES.values()), ids=list(CASES))
 def case(request: pytest.FixtureRequest) -> Case:
     """Each case in turn."""
     found: Case = request.param

@@ -306,7 +306,7 @@ def scaled(layer: Layer, x: Value, normal: NDArray) -> Value:
 
 
 def standardised(x: NDArray, axes: tuple[int, ...], epsilon: float) -> NDArray:
-    return (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + epsilon)
+    return np.asarray((x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + epsilon))
 
 
 @oracle("BatchNormalizationLayer")
@@ -332,8 +332,8 @@ def layer_normalization(layer: Layer, x: Value) -> Value:
 def group_normalization(layer: Layer, x: Value) -> Value:
     """Over the channels of a group, space and time."""
     channels = x.data.shape[x.channel]
-    groups = {"all-channels": 1, "channel-wise": channels}.get(layer.saved.get("NumGroups", "channel-wise"), layer.saved.get("NumGroups"))
-    parts = np.split(x.data, int(groups), x.channel)
+    groups = layer.saved.get("NumGroups", "channel-wise")
+    parts = np.split(x.data, int({"all-channels": 1, "channel-wise": channels}.get(groups, groups)), x.channel)
     normal = [standardised(part, tuple(range(part.ndim)), layer.saved["Epsilon"]) for part in parts]
     return scaled(layer, x, np.concatenate(normal, x.channel))
 
@@ -531,7 +531,7 @@ def sigmoid_layer(layer: Layer, x: Value) -> Value:
 
 def softmaxed(x: NDArray, axis: int) -> NDArray:
     raised = np.exp(x - x.max(axis, keepdims=True))
-    return raised / raised.sum(axis, keepdims=True)
+    return np.asarray(raised / raised.sum(axis, keepdims=True))
 
 
 @oracle("SoftmaxLayer")

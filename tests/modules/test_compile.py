@@ -5,6 +5,8 @@ Oracle: the module itself, run as it is; tests/modules/test_matrix.py holds that
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -19,7 +21,7 @@ def check(case: Case, read: Read, backend: str) -> None:
     network = read(case.net)
     model, inputs = network.to_torch(), case.inputs(network.inputs)
     torch._dynamo.reset()
-    compiled = torch.compile(model, backend=backend, fullgraph=not any(isinstance(part, torch.nn.RNNBase) for part in model.modules()))
+    compiled: Any = torch.compile(model, backend=backend, fullgraph=not any(isinstance(part, torch.nn.RNNBase) for part in model.modules()))
     with torch.no_grad():
         for ours, theirs in zip(outputs(compiled, inputs), outputs(model, inputs), strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)

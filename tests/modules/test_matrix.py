@@ -12,9 +12,10 @@ from bridge.mapping import layer_mappings
 from bridge.modules.factors import learnables
 from bridge.network import Network
 from fixtures import layers as L
+from fixtures import networks
 from tests.conftest import WITHOUT_ORACLE
 from tests.modules import oracle
-from tests.modules.cases import CASES, Case, outputs, torch_layout
+from tests.modules.cases import CASES, Case, feeds, outputs, torch_layout
 from tests.modules.conftest import Read, assert_same_arrays
 
 # Refused by name (test_refusals.py), read in another way (networkLayer), or no part of a module (output layers).
@@ -27,14 +28,22 @@ DOUBLE = 1e-12  # both sides round to 1e-16; sums of a hundred terms, twenty ste
 SINGLE = 1e-4  # 6e-8 an operation, amplified where values nearly equal are standardised: over two channels, up to 2e-5
 
 
-def expected_outputs(case: Case, network: Network) -> list[torch.Tensor]:
-    """What the oracle puts out, in torch's layout; images of one pixel as vectors, as MATLAB's predict returns them."""
+WHOLE = {**{name: make(0) for name, make in networks.SMALL.items()}, "dlnetwork": networks.as_dlnetwork(networks.residual())}
+
+
+def assert_equals_the_oracle(case: Case, network: Network) -> None:
+    """In double precision it proves formula and order, in single what users run."""
     values = [oracle.run(case.net, feed) for feed in case.feeds]
-    found = []
-    for name in network.outputs:
-        tensor, form = torch_layout([each[name] for each in values]), values[0][name].form
-        found.append(tensor.flatten(1) if not form.endswith("T") and form != "C" and set(tensor.shape[2:]) == {1} else tensor)
-    return found
+    model, inputs = network.to_torch(), case.inputs(network.inputs)
+    for precision, tolerance in ((torch.float32, SINGLE), (torch.float64, DOUBLE)):
+        with torch.no_grad():
+            found = outputs(model.to(precision), tuple(x.to(precision) for x in inputs))
+        for name, ours in zip(network.outputs, found, strict=True):
+            theirs, form = torch_layout([each[name] for each in values]), values[0][name].form
+            if form.startswith("S") and not form.endswith("T") and set(theirs.shape[2:]) == {1}:
+                theirs = theirs.flatten(1)  # images of one pixel come out as vectors, as MATLAB's predict returns them
+            assert ours.shape == theirs.shape
+            torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=tolerance * float(theirs.abs().max()))
 
 
 def test_every_constructor_has_a_case() -> None:
@@ -45,20 +54,19 @@ def test_every_constructor_has_a_case() -> None:
 
 @pytest.mark.parametrize("container", ["v5", "v7.3"])
 def test_outputs_equal_the_oracle(case: Case, container: str, read: Read, record_property: Callable[[str, object], None]) -> None:
-    """Oracle: tests/modules/oracle.py. In double precision it proves formula and order, in single what users run."""
+    """Oracle: tests/modules/oracle.py."""
     missing = sorted(set(case.classes) - set(oracle.ORACLES))
     if missing:
         record_property(WITHOUT_ORACLE, f"{case.name}: {', '.join(missing)}")
         pytest.skip("no oracle computes it")
-    network = read(case.net, container)
-    model, inputs = network.to_torch(), case.inputs(network.inputs)
-    expected = expected_outputs(case, network)
-    for precision, tolerance in ((torch.float32, SINGLE), (torch.float64, DOUBLE)):
-        with torch.no_grad():
-            found = outputs(model.to(precision), tuple(x.to(precision) for x in inputs))
-        for ours, theirs in zip(found, expected, strict=True):
-            assert ours.shape == theirs.shape
-            torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=tolerance * float(theirs.abs().max()))
+    assert_equals_the_oracle(case, read(case.net, container))
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_whole_networks_equal_the_oracle(name: str, read: Read) -> None:
+    """Oracle: tests/modules/oracle.py, layer after layer."""
+    case = Case(name, WHOLE[name], feeds(WHOLE[name], np.random.default_rng(1)))
+    assert_equals_the_oracle(case, read(case.net))
 
 
 def test_both_containers_hold_the_same_network(case: Case, read: Read) -> None:

@@ -46,8 +46,8 @@ CHANGED = {
     "a\u2028b": "a_b___",
     "ﬁre": "fire",
     "𝐢𝐟": "if_",
-    "x.y": "x_y",
-    "x_y": "x_y_",
+    "x.y": "x_y_",  # the layer of that name keeps it
+    "x_y": "x_y",
 }
 INJECTIONS = (
     '"); __import__("builtins").injected = 1; ("',

@@ -8,7 +8,7 @@ import torch
 
 from fixtures import layers as L
 from fixtures.layers import Layer
-from tests.modules.cases import IMAGE, chain, features, image, sequence
+from tests.modules.cases import IMAGE, chain, features, image, saved, sequence
 from tests.modules.conftest import Read
 
 RNG = np.random.default_rng(13)
@@ -36,8 +36,7 @@ def test_dropout_scales_what_it_keeps(layer: Layer, kind: str, read: Read) -> No
 
 
 def test_attention_drops_only_while_training(read: Read) -> None:
-    layer = L.selfAttentionLayer(RNG, "a", 6, 2, 4)
-    layer.saved["DropoutProbability"] = 0.5
+    layer = saved(L.selfAttentionLayer(RNG, "a", 6, 2, 4), DropoutProbability=0.5)
     model, x = read(chain(sequence(6), layer)).to_torch(), torch.randn(2, 5, 6)
     assert torch.equal(model(x), model(x))
     assert not torch.equal(model.train()(x), model(x))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ def residual(seed: int = 0) -> Network:
         layers.softmax(name="prob"),
         layers.classification(name="output", classes=["a", "b", "c"]),
     ]
-    chain = [(a.name, f"{b.name}/in1" if b.name == "add" else b.name) for a, b in zip(made, made[1:], strict=False)]
+    chain = [(a.name, f"{b.name}/in1" if b.name == "add" else b.name) for a, b in pairwise(made)]
     return Network.assemble(made, [*chain, ("relu1", "add/in2")]).initialize(seed)
 
 
@@ -46,7 +47,12 @@ def chain(size: int = 8) -> Network:
 
 def sequence() -> Network:
     """A recurrent classifier of sequences of three values."""
-    made = [layers.sequence_input(3, name="in"), layers.lstm(4, name="lstm", OutputMode="last"), layers.fully_connected(2, name="fc"), layers.softmax(name="prob")]
+    made = [
+        layers.sequence_input(3, name="in"),
+        layers.lstm(4, name="lstm", OutputMode="last"),
+        layers.fully_connected(2, name="fc"),
+        layers.softmax(name="prob"),
+    ]
     return Network.assemble(made, classes=["down", "up"]).initialize(0)
 
 
@@ -75,5 +81,10 @@ def joined(network: Network) -> set[tuple[str, str]]:
 def stand_in(*first: Layer, head: Layer, channels: int = 4) -> Network:
     """Return a small network that begins and ends as a documented one does."""
     size = [layers.image_input([32, 32, 3], name="data", Mean=np.zeros((1, 1, 3)))]
-    tail = [layers.global_average_pooling2d(name="pool"), head, layers.softmax(name="prob"), layers.classification(name="output", classes=["x", "y"])]
+    tail = [
+        layers.global_average_pooling2d(name="pool"),
+        head,
+        layers.softmax(name="prob"),
+        layers.classification(name="output", classes=["x", "y"]),
+    ]
     return Network.assemble([*size, *first, *tail]).initialize(0)

@@ -1,4 +1,4 @@
-"""Values of new layers. Oracles: the documented formulas, scipy's Kolmogorov-Smirnov test, sizes and initializers in files that MATLAB wrote."""
+"""Values of new layers. Oracles: documented formulas, scipy's Kolmogorov-Smirnov test, sizes and initializers in MATLAB's own files."""
 
 from __future__ import annotations
 
@@ -121,7 +121,10 @@ l2 = "TurnsL2Factor"
     assert behind(image(2), swirl(name="x", Turns=[1, 2])).Turns.tolist() == [1, 2]
 
 
-NETWORKS = ("bilstm_layers_untrained_2022", "fault_lstm_R2020a", "lstm_projected_with_options_R2022b", "recycling_R2024b", "segnet_R2020b", "squeezenet_transfer_with_info_2022")
+NETWORKS = (
+    "bilstm_layers_untrained_2022", "fault_lstm_R2020a", "lstm_projected_with_options_R2022b", "recycling_R2024b", "segnet_R2020b",
+    "squeezenet_transfer_with_info_2022",
+)  # fmt: skip
 
 
 @needs_real

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bridge.errors import reading
 from bridge.mapping import Mappings
 from bridge.network import Network, Source
-from bridge.readers.onnx.graph import Graph, check_supported, check_values, graph_from
+from bridge.readers.onnx.graph import Graph, check_nodes, check_supported, check_values, graph_from
 from bridge.readers.onnx.passes import normalise
 from bridge.readers.onnx.recognise import Recogniser
 from bridge.readers.onnx.wire import initializer_arrays, read_skeleton
@@ -21,14 +22,17 @@ def load(path: Path, tables: Mappings) -> Network:
     """
     skeleton = read_skeleton(path)
     check_supported(path, skeleton.model)
-    graph = graph_from(skeleton.model, initializer_arrays(path, skeleton))
-    check_values(path, graph)
-    graph, notes = normalise(graph)
-    return Recogniser(graph, tables, notes).run(Source(str(path), "onnx", graph.producer, release(graph), graph.opset, fixed_batch(graph)))
+    with reading(f"the graph of {path}"):
+        check_nodes(path, skeleton.model)
+        graph = graph_from(skeleton.model, initializer_arrays(path, skeleton))
+        check_values(path, graph)
+        graph, notes = normalise(graph)
+        source = Source(str(path), "onnx", graph.producer, release(graph), graph.opset, fixed_batch(graph))
+        return Recogniser(graph, tables, notes).run(source)
 
 
 def fixed_batch(graph: Graph) -> int | None:
-    """Return the number of observations that the first input declares, or None where it is symbolic; sequences of MATLAB run T, N, C."""
+    """Return the number of observations that the first input declares, or None where it is symbolic; MATLAB's sequences run T, N, C."""
     first = next((dims[graph.matlab and len(dims) == 3] for dims in graph.inputs.values() if dims), None)
     return first if isinstance(first, int) and first > 0 else None
 

@@ -15,10 +15,18 @@ from bridge.readers.onnx.layout import UNKNOWN
 from bridge.sizes import Activation
 
 # Constants that such a node learns, by the place of the input: what they are called in torch.
+WEIGHT_AND_BIAS = {1: "weight", 2: "bias"}
 TRAINED = {
-    **dict.fromkeys(("BatchNormalization", "Conv", "ConvTranspose", "Gemm", "InstanceNormalization", "LayerNormalization"), {1: "weight", 2: "bias"}),
-    "Gather": {0: "weight"}, "MatMul": {0: "weight", 1: "weight"}, "PRelu": {1: "weight"},
-}  # fmt: skip
+    "BatchNormalization": WEIGHT_AND_BIAS,
+    "Conv": WEIGHT_AND_BIAS,
+    "ConvTranspose": WEIGHT_AND_BIAS,
+    "Gather": {0: "weight"},
+    "Gemm": WEIGHT_AND_BIAS,
+    "InstanceNormalization": WEIGHT_AND_BIAS,
+    "LayerNormalization": WEIGHT_AND_BIAS,
+    "MatMul": {0: "weight", 1: "weight"},
+    "PRelu": {1: "weight"},
+}
 DEFAULTS = {"weight": (1.0, 1.0), "bias": (1.0, 0.0)}
 
 
@@ -51,7 +59,8 @@ def foreign_layer(node: Node, name: str, sizes: Sequence[Activation], graph: Gra
         "Format": size.format,
         "Size": size.size,
     }
-    row = LayerRow(f"onnx:{node.op}", (), "", onnx=(node.operator,), torch="onnx2torch", build="foreign", size="from_file", evidence="documented")
+    kind = f"onnx:{node.op}"
+    row = LayerRow(kind, (), "", onnx=(node.op,), torch="onnx2torch", build="foreign", size="from_file", evidence="documented")
     inputs, outputs = layout.count("in"), len(sizes)
     return Layer(name, row.name, row, properties, learnables, state, numbered("in", inputs), numbered("out", outputs))
 
@@ -84,5 +93,6 @@ def plain_form(node: Node, rank: int) -> list[Node]:
     if node.op != "Conv" or pads[:half] == pads[half:] or attributes.get("auto_pad", "NOTSET") != "NOTSET":
         return [replace(node, attributes=attributes)]
     padded = f"{node.inputs[0]} padded for {node.outputs[0]}"
-    pad = Node("Pad", f"{node.name}_Pad", node.inputs[:1], (padded,), {"mode": "constant", "pads": (0, 0, *pads[:half], 0, 0, *pads[half:])})
+    both = {"mode": "constant", "pads": (0, 0, *pads[:half], 0, 0, *pads[half:])}
+    pad = Node("Pad", f"{node.name}_Pad", node.inputs[:1], (padded,), both)
     return [pad, replace(node, inputs=(padded, *node.inputs[1:]), attributes={**attributes, "pads": (0,) * len(pads)})]

@@ -29,7 +29,8 @@ def join_gelu(graph: Graph) -> tuple[Graph, str]:
     """x / 2 * (1 + erf(x / sqrt 2)), or with tanh(sqrt(2 / pi) * (x + 0.044715 x^3)) for erf -> Gelu."""
     for factor, approximate in ((ERF, "none"), (TANH, "tanh")):
         orders = [("Mul", ("Mul", "x", 0.5), factor), ("Mul", ("Mul", "x", factor), 0.5), ("Mul", "x", ("Mul", factor, 0.5))]
-        graph, _ = _join(graph, "Mul", orders, lambda match, approximate=approximate: ("Gelu", ("x",), {"approximate": approximate}))
+        made: Made = ("Gelu", ("x",), {"approximate": approximate})
+        graph, _ = _join(graph, "Mul", orders, lambda match, made=made: made)  # type: ignore[misc]
     return graph, ""
 
 

@@ -13,8 +13,11 @@ from bridge.errors import UnreadableError, UnsupportedError
 Dims = tuple[int | str | None, ...]
 Shapes = Mapping[str, Dims]
 
-TENSOR, GRAPH, SPARSE = 4, 5, (11, 12)  # AttributeProto.type: TENSOR; GRAPH (GRAPHS is 10); SPARSE_TENSOR, SPARSE_TENSORS
-PLAIN = (1, 2, 3, TENSOR, 6, 7, 8)  # FLOAT, INT, STRING, TENSOR, FLOATS, INTS, STRINGS
+# AttributeProto.type: FLOAT, INT, STRING, TENSOR, FLOATS, INTS, STRINGS; GRAPH, GRAPHS, SPARSE_TENSOR, SPARSE_TENSORS
+TENSOR = 4
+TOLERATED = ("consumed_inputs",)  # an attribute of opset 1 that MATLAB wrote with opset 6
+PLAIN = (1, 2, 3, TENSOR, 6, 7, 8)
+OTHERWISE = {5: "a subgraph", 10: "a subgraph", 11: "a sparse tensor", 12: "a sparse tensor"}
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,8 @@ def graph_from(model: Any, constants: Mapping[str, Array]) -> Graph:
         if not domain and proto.op_type == "Constant":
             constants[proto.output[0]] = _constant(proto.output[0], attributes)
             continue
-        nodes.append(Node(domain + proto.op_type, proto.name or (proto.output[0] if proto.output else ""), tuple(proto.input), tuple(proto.output), attributes))
+        name = proto.name or (proto.output[0] if proto.output else "")
+        nodes.append(Node(domain + proto.op_type, name, tuple(proto.input), tuple(proto.output), attributes))
     versions = {each.domain: each.version for each in model.opset_import}
     return Graph(
         tuple(nodes),
@@ -107,23 +111,53 @@ def check_supported(path: Path, model: Any) -> None:
     found = [f"the function {each.domain}::{each.name}" for each in model.functions]
     found += [f"the sparse initializer '{each.values.name}'" for each in model.graph.sparse_initializer]
     found += ["training information"] * bool(model.training_info)
-    found += [f"'{each.name}', which is no tensor" for each in (*model.graph.input, *model.graph.output) if not each.type.HasField("tensor_type")]
+    ends = (*model.graph.input, *model.graph.output)
+    found += [f"'{each.name}', which is no tensor" for each in ends if not each.type.HasField("tensor_type")]
     for node in model.graph.node:
-        for each in node.attribute:
-            if each.type not in PLAIN:
-                kind = "a subgraph" if each.type in (GRAPH, 10) else "a sparse tensor" if each.type in SPARSE else f"the attribute {each.name}"
-                found.append(f"{kind} in node '{node.name or (node.output or [''])[0]}' ({node.op_type})")
+        name = node.name or (node.output or [""])[0]
+        kinds = {OTHERWISE.get(each.type, f"the attribute {each.name}") for each in node.attribute if each.type not in PLAIN}
+        found += [f"{kind} in node '{name}' ({node.op_type})" for kind in sorted(kinds)]
     if found:
-        raise UnsupportedError(f"{path} holds {', '.join(found)}", "only plain nodes with dense constants are read", "export the network without them")
+        cause, hint = "only plain nodes with dense constants are read", "export the network without them"
+        raise UnsupportedError(f"{path} holds {', '.join(found)}", cause, hint)
+
+
+def check_nodes(path: Path, model: Any) -> None:
+    """Raise UnreadableError, naming every node that has not the inputs and attributes its operator has in ONNX.
+
+    Operators that the opset does not have are left to whoever builds them.
+    """
+    from onnx import NodeProto, checker, defs
+
+    context = type(checker.DEFAULT_CONTEXT)()
+    context.ir_version, context.opset_imports = model.ir_version, {each.domain: each.version for each in model.opset_import}
+    problems = []
+    for node in model.graph.node:
+        if node.domain or not defs.has(node.op_type, context.opset_imports.get("", 1)):
+            continue
+        plain = NodeProto()
+        plain.CopyFrom(node)
+        plain.ClearField("attribute")
+        plain.attribute.extend(each for each in node.attribute if each.name not in TOLERATED)
+        try:
+            checker.check_node(plain, context)
+        except checker.ValidationError as error:
+            problems.append(f"'{node.name or (node.output or [''])[0]}' ({node.op_type}): {str(error).splitlines()[0]}")
+    if problems:
+        raise UnreadableError(f"{path} holds {len(problems)} node(s) that are none", "; ".join(problems), "export the network again")
 
 
 def check_values(path: Path, graph: Graph) -> None:
-    """Raise UnreadableError unless every value that is read is made once, before it is read."""
+    """Raise UnreadableError unless names are texts and every value that is read is made once, before it is read."""
+    of_nodes = (each for node in graph.nodes for each in (node.name, *node.inputs, *node.outputs, *node.attributes))
+    if not all(isinstance(each, str) for each in (*graph.inputs, *graph.outputs, *graph.constants, *of_nodes)):
+        raise UnreadableError(f"{path} holds names that are no texts", "they are not UTF-8", "export the network again")
     known = {"", *graph.inputs, *graph.constants}
     for node in graph.nodes:
         missing = [name for name in node.inputs if name not in known]
         if missing:
-            raise UnreadableError(f"node '{node.name}' ({node.op}) reads '{missing[0]}', which nothing before it makes", f"{path} is damaged or has a cycle")
+            what = f"node '{node.name}' ({node.op}) reads '{missing[0]}', which nothing before it makes"
+            raise UnreadableError(what, f"{path} is damaged or has a cycle")
         again = [name for name in node.outputs if name in known and name]
         if again:
             raise UnreadableError(f"node '{node.name}' ({node.op}) makes '{again[0]}', which exists already", f"{path} is damaged")
@@ -137,6 +171,9 @@ def _attribute(proto: Any) -> Any:
     from onnx import helper, numpy_helper
 
     if proto.type == TENSOR:
+        if proto.t.data_location:  # onnx would look for it in the current directory
+            hint = "save the model with its constants inside"
+            raise UnsupportedError(f"the attribute '{proto.name}' lies in another file", "only initializers may", hint)
         return numpy_helper.to_array(proto.t)
     value = helper.get_attribute_value(proto)
     if isinstance(value, bytes):
@@ -162,9 +199,14 @@ def _declared(model: Any) -> Shapes:
 
 
 def _inferred(model: Any) -> Shapes:
-    from onnx import shape_inference
+    from onnx import helper, shape_inference
 
-    return _declared(shape_inference.infer_shapes(model, data_prop=True))
+    without_version = {node.domain for node in model.graph.node} - {each.domain for each in model.opset_import}
+    model.opset_import.extend(helper.make_opsetid(domain, 1) for domain in sorted(without_version))
+    try:
+        return _declared(shape_inference.infer_shapes(model, data_prop=True))
+    except shape_inference.InferenceError as error:
+        raise UnreadableError("the graph contradicts itself", str(error), "export the network again") from error
 
 
 def _dims(value: Any) -> Dims:
@@ -183,5 +225,10 @@ def proto_of(node: Node) -> Any:
     import numpy as np
     from onnx import helper, numpy_helper
 
-    attributes = {key: numpy_helper.from_array(value) if isinstance(value, np.ndarray) else value for key, value in node.attributes.items()}
-    return helper.make_node(node.op, node.inputs, node.outputs, **{key: value for key, value in attributes.items() if value not in ((), None)})
+    proto = helper.make_node(node.op, node.inputs, node.outputs)
+    for key, value in node.attributes.items():
+        if isinstance(value, np.ndarray):
+            proto.attribute.append(helper.make_attribute(key, numpy_helper.from_array(value)))
+        elif value not in ((), None):
+            proto.attribute.append(helper.make_attribute(key, value))
+    return proto

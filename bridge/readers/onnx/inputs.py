@@ -22,9 +22,9 @@ def input_layer(value: str, name: str, graph: Graph, tables: Mappings, wanted: s
     features = dims[2:] if len(dims) == 3 else dims[1:]  # sequences run T, N, C
     lengths = tuple(n for n in features if isinstance(n, int) and n > 0)
     turned = any(node.op == "Transpose" for node in readers.get(value, []))
-    known = len(lengths) == len(features) and len(dims) in KINDS
-    if not known or (not graph.matlab and (turned or len(dims) == 3 or graph.types.get(value) not in ("", "float32", None))):
-        return _foreign_input(name, dims, graph.types.get(value) or "float32", "" if turned and len(dims) > 3 else wanted, turned), value, []
+    known, kind = len(lengths) == len(features) and len(dims) in KINDS, graph.types.get(value) or "float32"
+    if not known or (not graph.matlab and (turned or len(dims) == 3 or kind != "float32")):
+        return _foreign_input(name, dims, kind, wanted, turned), value, []
     normalization, taken, statistics = _normalization(value, graph, readers) if graph.matlab else ("none", [], {})
     state = {key: _statistic(array) for key, array in statistics.items()}
     properties = {"InputSize": (*lengths[1:], lengths[0]), "Normalization": normalization}

@@ -18,12 +18,12 @@ UNKNOWN = "?"
 TORCH_AXES = {"CB": "BC", "CBT": "BTC", "SCB": "BCH", "SSCB": "BCHW", "SSSCB": "BCHWD", UNKNOWN: ""}
 BY_RANK = {2: "CB", 4: "SSCB", 5: "SSSCB"}  # the format of a value by its rank; with three dims it depends on its readers
 CHANNELS_SECOND = frozenset((
-    "AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "DepthToSpace", "GlobalAveragePool", "GlobalMaxPool", "GroupNormalization",
-    "InstanceNormalization", "LRN", "MaxPool", "PRelu", "Resize", "SpaceToDepth",
+    "AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "DepthToSpace", "GlobalAveragePool", "GlobalMaxPool",
+    "GroupNormalization", "InstanceNormalization", "LRN", "MaxPool", "PRelu", "Resize", "SpaceToDepth",
 ))  # fmt: skip
 ELEMENTWISE = frozenset((
-    "Add", "Clip", "Div", "Dropout", "Elu", "Gelu", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "Mul", "Relu", "Sigmoid", "Softplus", "Sub",
-    "Sum", "Swish", "Tanh",
+    "Add", "Clip", "Div", "Dropout", "Elu", "Gelu", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "Mul", "Relu", "Sigmoid",
+    "Softplus", "Sub", "Sum", "Swish", "Tanh",
 ))  # fmt: skip
 LAST = ("LayerNormalization", "Gemm")  # over the last axis, where they read three
 

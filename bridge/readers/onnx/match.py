@@ -19,6 +19,7 @@ import numpy as np
 from bridge.readers.onnx.graph import Graph, Node
 
 Pattern = Any  # see above; a recursive alias would say no more
+FEW = 16  # elements of a constant that may be a single number
 SAME = 1e-6  # a single-precision number and the one in the formula
 
 
@@ -56,7 +57,8 @@ class Matcher:
             yield from self._with(self._match(pattern, match.values[name], match), rest)
 
     def _private(self, node: Node, match: Match) -> bool:
-        return not any(name in self.graph.outputs or any(reader not in match.nodes for reader in self.readers.get(name, [])) for name in node.outputs)
+        read_by = [reader for name in node.outputs for reader in self.readers.get(name, [])]
+        return all(reader in match.nodes for reader in read_by) and not set(node.outputs).intersection(self.graph.outputs)
 
     def _match(self, pattern: Pattern, value: str, match: Match) -> Iterator[Match]:
         if isinstance(pattern, list):
@@ -92,4 +94,6 @@ class Matcher:
 
     def _is_number(self, value: str, number: float) -> bool:
         array = self.graph.constants.get(value)
-        return array is not None and 0 < array.size <= 16 and array.dtype.kind in "fiu" and bool(np.allclose(array.read(), number, rtol=SAME, atol=0))
+        if array is None or not 0 < array.size <= FEW or array.dtype.kind not in "fiu":
+            return False
+        return bool(np.allclose(array.read(), number, rtol=SAME, atol=0))

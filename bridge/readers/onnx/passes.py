@@ -29,6 +29,10 @@ ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 INPUTS: Mapping[str, tuple[str, ...]] = {"Slice": ("starts", "ends", "axes"), "Upsample": ("scales",)}  # and the other way round
 
+GROWING = ("ConstantOfShape", "Expand", "Tile")  # what these make may be larger than what they read, by the product of their last input
+UNFOLDED = ("Bernoulli", "EyeLike", "Multinomial", "OneHot", "Pad", "Range", "Resize")  # random, or of any size
+LARGEST = 1_000_000  # elements of a constant that is worked out
+
 
 def drop_initializer_inputs(graph: Graph) -> PassResult:
     """Take initializers out of the graph's inputs, where ir versions before 4 list them."""
@@ -67,8 +71,12 @@ def fold_constants(graph: Graph) -> PassResult:
 
 
 def _worked_out(node: Node, known: Mapping[str, Array], opset: int) -> Array | None:
-    if "::" in node.operator or len(node.outputs) != 1 or node.op in ("Bernoulli", "Multinomial") or node.op.startswith("Random"):
+    if "::" in node.operator or len(node.outputs) != 1 or node.op in UNFOLDED or node.op.startswith("Random"):
         return None
+    if node.op in GROWING:
+        times = np.prod(np.abs(known[node.inputs[-1]].read()), dtype=np.float64)
+        if known[node.inputs[0]].size * times > LARGEST:
+            return None
     if node.op == "Identity":
         return known[node.inputs[0]]
     if node.op == "Transpose":
@@ -78,8 +86,9 @@ def _worked_out(node: Node, known: Mapping[str, Array], opset: int) -> Array | N
 
     from bridge.readers.onnx.graph import proto_of
 
+    arrays = {name: known[name].read() for name in node.inputs if name}
     try:
-        (value,) = ReferenceEvaluator(proto_of(node), opsets={"": opset}).run(None, {name: known[name].read() for name in node.inputs if name})
+        (value,) = ReferenceEvaluator(proto_of(node), opsets={"": opset}).run(None, arrays)
     except Exception:  # whatever an operator that the reference lacks or cannot run raises: the node then stays
         return None
     return Array.of(np.asarray(value))
@@ -193,21 +202,13 @@ def _is_same_rule(convolution: Node, constants: Sequence[NDArray]) -> bool:
 def join_unpooling(graph: Graph) -> PassResult:
     """Give a max pooling the third output that its unpooling reads: the size of its input."""
     readers = graph.readers()
-    nodes: list[Node] = []
-    joined = 0
-    shapes = {
-        node.inputs[0]: node for node in graph.nodes
-        if node.op == "Shape" and all(reader.op == "MaxUnpool" for reader in readers.get(node.outputs[0], [])) and readers.get(node.outputs[0])
-    }  # fmt: skip
-    for node in graph.nodes:
-        size = shapes.get(node.inputs[0]) if node.inputs else None
-        if size is not None and node is size:
-            continue
-        if node.op == "MaxPool" and size is not None and len(node.outputs) == 2:
-            node = replace(node, outputs=(*node.outputs, size.outputs[0]))
-            joined += 1
-        nodes.append(node)
-    return (graph.with_nodes(nodes), f"joined {joined} max pooling(s) with their unpooling sizes") if joined else (graph, "")
+    shapes = {node.inputs[0]: node.outputs[0] for node in graph.nodes if node.op == "Shape"}
+    sizes = {value: size for value, size in shapes.items() if {reader.op for reader in readers.get(size, [])} == {"MaxUnpool"}}
+    pools = [node for node in graph.nodes if node.op == "MaxPool" and len(node.outputs) == 2 and node.inputs[0] in sizes]
+    joined = {node.outputs[0]: replace(node, outputs=(*node.outputs, sizes[node.inputs[0]])) for node in pools}
+    made = {sizes[node.inputs[0]] for node in pools}
+    nodes = [joined.get(node.outputs[0], node) for node in graph.nodes if node.outputs[0] not in made]
+    return graph.with_nodes(nodes), f"joined {len(pools)} max pooling(s) with their unpooling sizes" if pools else ""
 
 
 def join_bias(graph: Graph) -> PassResult:
@@ -231,8 +232,8 @@ def _followed_by_constant(graph: Graph, ops: Sequence[str], inputs: int) -> Iter
     """Yield (node, Add, constant) for nodes that nothing reads but an Add of a float constant."""
     readers = graph.readers()
     for node in graph.nodes:
-        followers = readers.get(node.outputs[0], [])
-        if node.op in ops and len(node.inputs) == inputs and len(followers) == 1 and followers[0].op == "Add" and node.outputs[0] not in graph.outputs:
+        followers = readers.get(node.outputs[0], []) if node.op in ops and len(node.inputs) == inputs else []
+        if [follower.op for follower in followers] == ["Add"] and node.outputs[0] not in graph.outputs:
             other = next((name for name in followers[0].inputs if name != node.outputs[0]), "")
             if other in graph.constants and graph.constants[other].dtype.kind == "f":
                 yield node, followers[0], other

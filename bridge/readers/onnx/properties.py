@@ -61,12 +61,13 @@ def node_properties(row: LayerRow, reading: Reading) -> Properties | None:
             if "pads" in a:
                 half = len(a["pads"]) // 2
                 found[name] = tuple(n for pair in zip(a["pads"][:half], a["pads"][half:], strict=True) for n in pair)
-        elif known.onnx in a:
+        elif known.onnx is not None and known.onnx in a:
             found[name] = a[known.onnx]
     if same == "SAME_UPPER":
         found.update(PaddingMode="same")
     special = SPECIAL.get(row.name)
-    return special(found, reading) if special else found
+    made = special(found, reading) if special else found
+    return None if made is None else {name: value[0] if isinstance(value, tuple) and len(value) == 1 else value for name, value in made.items()}
 
 
 def convolution(found: Properties, reading: Reading) -> Properties | None:
@@ -89,8 +90,9 @@ def fully_connected(found: Properties, reading: Reading) -> Properties | None:
     joined = reading.attribute("transB", 0) and set(reading.node.attributes) <= {"transB", "last_axis"}
     if weights is None or not joined or (len(reading.node.inputs) > 2 and bias != weights[:1]):
         return None
-    over_last = reading.first.axes[-1:] == "C" and not reading.first.size.spatial
-    whole = reading.first.is_flat or (bool(reading.first.size.spatial) and reading.first.as_in_torch and not reading.attribute("last_axis", 0))
+    first, image = reading.first, bool(reading.first.size.spatial)
+    whole = first.is_flat or (image and first.as_in_torch and not reading.attribute("last_axis", 0))
+    over_last = not image and first.axes[-1:] == "C"
     return {"OutputSize": weights[0], "InputSize": weights[1]} if over_last or whole else None
 
 
@@ -109,8 +111,10 @@ def bilstm(found: Properties, reading: Reading) -> Properties | None:
 
 def gru(found: Properties, reading: Reading) -> Properties | None:
     made, a = lstm(found, reading), reading.node.attributes
-    mode = "before-multiplication" if not a.get("after") else "recurrent-bias-after-multiplication" if a["recurrent_bias"] else "after-multiplication"
-    return None if made is None else {**made, "ResetGateMode": mode}
+    if made is None:
+        return None
+    after = "recurrent-bias-after-multiplication" if a["recurrent_bias"] else "after-multiplication"
+    return {**made, "ResetGateMode": after if a["after"] else "before-multiplication"}
 
 
 def softmax(found: Properties, reading: Reading) -> Properties | None:
@@ -154,29 +158,29 @@ def global_pooling(found: Properties, reading: Reading) -> Properties | None:
 
 
 def combination(found: Properties, reading: Reading) -> Properties | None:
-    """Sizes must be equal or, where the format is known, of length one."""
-    sizes, formats = [value.size for value in reading.given], {value.size.format for value in reading.given}
-    if len(reading.given) < len(reading.node.inputs) or len(formats) > 1 or len({value.axes for value in reading.given}) > 1:
-        return None
-    lengths = [{n for n in each if n not in (None, 1)} for each in zip(*(size.size for size in sizes), strict=False)]
-    fits = len({size.size for size in sizes}) == 1 or (formats != {"?"} and all(len(each) < 2 for each in lengths))
-    return {"NumInputs": len(reading.node.inputs)} if fits else None
+    """Lengths must be equal or, where the format is known, one."""
+    sizes = [value.size.size for value in reading.given]
+    lengths = [{n for n in each if n not in (None, 1)} for each in zip(*sizes, strict=False)]
+    fits = len(set(sizes)) == 1 or (reading.first.axes and all(len(each) < 2 for each in lengths))
+    return {"NumInputs": len(reading.node.inputs)} if fits and are_alike(reading) else None
 
 
 def concatenation(found: Properties, reading: Reading) -> Properties | None:
     """Dim counts MATLAB's dimensions: space, then channels."""
-    first, axis = reading.first, reading.attribute("axis", 0)
-    if len(reading.given) < len(reading.node.inputs) or len({(value.axes, value.size.format) for value in reading.given}) > 1 or first.is_flat:
-        return None
-    letter = "".join(first.letters((axis,)))
-    return {"NumInputs": len(reading.node.inputs), "Dim": "HWD".index(letter) + 1} if letter and letter in "HWD" else None
+    letter = "".join(reading.first.letters((reading.attribute("axis", 0),)))
+    joins = are_alike(reading) and letter and letter in "HWD"
+    return {"NumInputs": len(reading.node.inputs), "Dim": "HWD".index(letter) + 1} if joins else None
 
 
 def depth_concatenation(found: Properties, reading: Reading) -> Properties | None:
-    first, axis = reading.first, reading.attribute("axis", 0)
-    same = len({(value.axes, value.size.format) for value in reading.given}) == 1
-    joins = len(reading.given) == len(reading.node.inputs) and same and first.letters((axis,)) == {"C"} and (not first.is_flat or set(first.size.spatial) == {1})
+    joins = are_alike(reading) and reading.first.letters((reading.attribute("axis", 0),)) == {"C"}
     return {"NumInputs": len(reading.node.inputs)} if joins else None
+
+
+def are_alike(reading: Reading) -> bool:
+    """Whether all inputs are computed and laid out alike; images that the file has flattened must be single pixels."""
+    first, kinds = reading.first, {(value.axes, value.size.format) for value in reading.given}
+    return len(reading.given) == len(reading.node.inputs) and len(kinds) == 1 and (not first.is_flat or set(first.size.spatial) == {1})
 
 
 def blocks(found: Properties, reading: Reading) -> Properties | None:
@@ -214,8 +218,8 @@ def group_normalization(found: Properties, reading: Reading) -> Properties | Non
     """Scale and offset must be one for each channel (before opset 21 ONNX's own operator had one for each group)."""
     size, shape = reading.first.size, reading.attribute("shape", None)
     channels = [math.prod(reading.shape(index) or ()) for index in (1, 2)]
-    lengths = (size.channels, *size.spatial, *(None,) * size.over_time)
-    back = shape is None or (len(shape) == len(lengths) + 1 and all(b is None or a in (0, -1, b) for a, b in zip(shape[1:], lengths, strict=True)))
+    lengths = (None, size.channels, *size.spatial, *(None,) * size.over_time)
+    back = shape is None or (len(shape) == len(lengths) and all(b is None or a in (0, -1, b) for a, b in zip(shape, lengths, strict=True)))
     return found if channels == [size.channels] * 2 and back else None
 
 
@@ -229,25 +233,31 @@ def flatten(found: Properties, reading: Reading) -> Properties | None:
 
 
 def resize(found: Properties, reading: Reading) -> Properties | None:
-    """Half-pixel coordinates; the nearest pixel where ties go up as MATLAB rounds, or there are none."""
-    spatial = reading.first.size.spatial
-    method, coordinates = METHODS.get((reading.attribute("mode", "nearest"), len(spatial))), reading.attribute("coordinate_transformation_mode", "half_pixel")
-    computed = any(name and name not in reading.graph.constants for name in reading.node.inputs[1:])
-    if method is None or coordinates not in HALF_PIXEL or reading.attribute("antialias", 0) or "axes" in reading.node.attributes or computed:
+    """Sampled at pixel centres, nearest only if ties go up as MATLAB rounds, or there are none; or nearest from the corner, rounded down."""
+    spatial, old = reading.first.size.spatial, len(reading.node.inputs) == 2  # opset 10 had two inputs and one way to sample
+    method = METHODS.get((reading.attribute("mode", "nearest"), len(spatial)))
+    coordinates = "asymmetric" if old else reading.attribute("coordinate_transformation_mode", "half_pixel")
+    rounding = "floor" if old else reading.attribute("nearest_mode", "round_prefer_floor")
+    if method is None or reading.attribute("antialias", 0) or "axes" in reading.node.attributes:
         return None
-    to = new_size(reading, spatial)
-    if to is None or (coordinates == "pytorch_half_pixel" and 1 in to.get("OutputSize", ())):
+    to = new_size(reading, spatial, 1 if old else 2)
+    if to is None:
         return None
-    rounding = reading.attribute("nearest_mode", "round_prefer_floor")
-    ties = any(n is None or has_ties(n, m) for n, m in zip(spatial, to.get("OutputSize", (None,) * len(spatial)), strict=True))
-    if method == "nearest" and rounding != "round_prefer_ceil" and (ties or rounding != "round_prefer_floor"):
+    if (coordinates, method, rounding) == ("asymmetric", "nearest", "floor"):
+        return {"Method": method, **to, "GeometricTransformMode": "asymmetric", "NearestRoundingMode": "floor"}
+    if coordinates not in HALF_PIXEL or (coordinates == "pytorch_half_pixel" and 1 in to.get("OutputSize", ())):
         return None
-    return {"Method": method, **to}
+    lengths = zip(spatial, to.get("OutputSize", (None,) * len(spatial)), strict=True)
+    up = rounding == "round_prefer_ceil" or (rounding == "round_prefer_floor" and not any(has_ties(n, m) for n, m in lengths))
+    return {"Method": method, **to} if method != "nearest" or up else None
 
 
-def new_size(reading: Reading, spatial: Sequence[int | None]) -> Properties | None:
-    """Return Scale or OutputSize; None for a scale that leaves a part of a pixel, of which ONNX and torch make different things."""
-    scales, sizes = reading.constant(2), reading.constant(3)
+def new_size(reading: Reading, spatial: Sequence[int | None], index: int) -> Properties | None:
+    """Return Scale or OutputSize; None for a scale that leaves a part of a pixel, of which ONNX and torch make different things.
+
+    `index` is the place of the scales among the inputs; the sizes follow them.
+    """
+    scales, sizes = reading.constant(index), reading.constant(index + 1)
     if sizes is not None and sizes.size == len(spatial) + 2 and reading.attribute("keep_aspect_ratio_policy", "stretch") == "stretch":
         return {"OutputSize": tuple(int(n) for n in sizes[2:])}
     if scales is None or scales.size != len(spatial) + 2 or set(scales[:2].tolist()) != {1.0}:
@@ -259,9 +269,9 @@ def new_size(reading: Reading, spatial: Sequence[int | None]) -> Properties | No
     return {"OutputSize": tuple(round(n) for n in new)} if all(abs(n - round(n)) <= WHOLE * n for n in new) else None
 
 
-def has_ties(old: int, new: int | None) -> bool:
+def has_ties(old: int | None, new: int | None) -> bool:
     """Whether resizing samples in the middle between two pixels somewhere: at (i + 1/2) * old / new - 1/2."""
-    return new is None or any((2 * i + 1) * old % (2 * new) == 0 for i in range(new))
+    return old is None or new is None or any((2 * i + 1) * old % (2 * new) == 0 for i in range(new))
 
 
 SPECIAL: Mapping[str, Callable[[Properties, Reading], Properties | None]] = {

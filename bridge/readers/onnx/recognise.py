@@ -22,7 +22,7 @@ from bridge.readers.onnx.rows import fitting_layer
 from bridge.sizes import Activation, layer_sizes
 
 AMBIGUOUS = "fully connected, or 1-by-1 convolutions on 1-by-1 pixels (an ONNX file cannot tell them apart)"
-FLATTENED = "fully connected weights after Flatten are taken in ONNX's order C, H, W"
+FLATTENED = "fully connected weights after an image are taken in ONNX's order C, H, W (unconfirmed for the exporters of 2018)"
 
 
 @dataclass
@@ -92,7 +92,7 @@ class Recogniser:
             perm = node.attributes.get("perm", range(len(value.axes))[::-1])
             return self._alias(node, "".join(value.axes[axis] for axis in perm))
         behind = [reader.op == "Gemm" for reader in self.readers.get(node.outputs[0], [])]
-        by_itself = bool(behind) and all(behind) or (self.graph.matlab and set(value.pixel.spatial) == {1})
+        by_itself = (bool(behind) and all(behind)) or (self.graph.matlab and set(value.pixel.spatial) == {1})
         whole = node.attributes.get("axis", 1) == 1 and (value.is_pixel or (value.channels_second and not value.size.over_time))
         return by_itself and whole and self._alias(node, "BC")
 
@@ -110,12 +110,17 @@ class Recogniser:
         layer = fitting_layer(reading, self._unique(node.name), self.tables)
         if layer is None:
             return False
-        if layer.kind == "FullyConnectedLayer" and set(reading.first.size.spatial) == {1} and node.op == "Conv":
-            self.ambiguous.append(layer.name)
-        if layer.kind == "FullyConnectedLayer" and reading.first.is_flat and self.graph.matlab and FLATTENED not in self.notes:
-            self.notes.append(FLATTENED)
+        if layer.kind == "FullyConnectedLayer" and self.graph.matlab:
+            self._note_doubts(layer, node, reading.first.size)
         self._add(layer, computed, node.outputs, reading.first.axes if node.op == "Conv" else "")
         return True
+
+    def _note_doubts(self, layer: Layer, node: Node, given: Activation) -> None:
+        """Note what a file of MATLAB's cannot tell of a fully connected layer."""
+        if node.op == "Conv" and set(given.spatial) == {1}:
+            self.ambiguous.append(layer.name)
+        if node.op == "Gemm" and given.spatial and sum(n != 1 for n in given.size) > 1 and FLATTENED not in self.notes:
+            self.notes.append(FLATTENED)
 
     def _foreign(self, node: Node) -> None:
         """Keep a node that is no MATLAB layer as an ONNX operator."""
@@ -124,12 +129,14 @@ class Recogniser:
             outputs = [name for name in each.outputs if name]
             known = (None,) * len(node.attributes.get("perm", ()))
             sizes = [activation_of(self._dims(name) or known, self.wanted.get(name, "")) for name in outputs]
-            self._add(foreign_layer(each, self._unique(each.name), sizes, self.graph), [name for name in each.inputs if name in self.values], outputs)
+            computed = [name for name in each.inputs if name in self.values]
+            self._add(foreign_layer(each, self._unique(each.name), sizes, self.graph), computed, outputs)
 
     def _unknown(self, node: Node, computed: Sequence[str]) -> None:
         """Keep a node of an unknown domain, or the Placeholder MATLAB leaves for a layer it cannot export, as an unknown class."""
         row = replace(unknown_row(node.operator), name=node.operator)
-        layer = Layer(self._unique(node.name), row.name, row, inputs=numbered("in", len(computed)), outputs=numbered("out", len(node.outputs)))
+        ports = numbered("in", len(computed)), numbered("out", len(node.outputs))
+        layer = Layer(self._unique(node.name), row.name, row, inputs=ports[0], outputs=ports[1])
         if not computed:
             size = Activation(UNKNOWN, ())
             layer = replace(layer, row=replace(row, size="from_file"), properties={"Format": size.format, "Size": size.size})
@@ -146,7 +153,8 @@ class Recogniser:
         elif value.is_pixel:
             node = Node("Unsqueeze", f"{value.layer}_Unsqueeze", (name,), (name,), {"axes": tuple(range(2, len(value.axes)))})
         else:
-            node = Node("Transpose", f"{value.layer}_Transpose", (name,), (name,), {"perm": tuple(torch_axes.index(axis) for axis in value.axes)})
+            perm = tuple(torch_axes.index(axis) for axis in value.axes)
+            node = Node("Transpose", f"{value.layer}_Transpose", (name,), (name,), {"perm": perm})
         self._foreign(node)
 
     def _as_sequence(self, name: str) -> None:
@@ -186,7 +194,7 @@ class Recogniser:
 
     def _put(self, name: str, value: Value) -> None:
         self.values[name] = value
-        sequence = self.graph.matlab and value.size.over_time
+        sequence = self.graph.matlab and (value.size.over_time or (value.size.format == UNKNOWN and len(value.size.size) == 2))
         if value.axes == "TBC" if sequence else (value.as_in_torch or value.is_pixel):
             first = value.port == self.layers[value.layer].outputs[0]
             self.recorded[value.layer if first else f"{value.layer}/{value.port}"] = name
@@ -202,13 +210,14 @@ class Recogniser:
         """Say what the file could not tell, and what is not MATLAB's."""
         for layer in self.layers.values():
             if layer.properties.get("Normalization") == "zscore":
-                yield f"input '{layer.name}' subtracts and divides by constants: taken as zscore (an ONNX file cannot tell it from rescale)"
+                yield f"input '{layer.name}' normalises by zscore or rescale (an ONNX file cannot tell them apart)"
         if self.ambiguous:
             yield f"{len(self.ambiguous)} layer(s) are {AMBIGUOUS}: {_some(self.ambiguous)}"
         foreign = [layer for layer in self.layers.values() if layer.row.build == "foreign"]
         if foreign:
             kinds = Counter(layer.properties["Operator"] for layer in foreign)
-            yield f"{len(foreign)} node(s) are no MATLAB layers and run as ONNX operators: {', '.join(f'{kind} ×{n}' for kind, n in sorted(kinds.items()))}"
+            listed = ", ".join(f"{kind} ×{count}" for kind, count in sorted(kinds.items()))
+            yield f"{len(foreign)} node(s) are no MATLAB layers and run as ONNX operators: {listed}"
         kept = [f"{layer.name}/{key.removeprefix('constants.')}" for layer in foreign for key in layer.state]
         if kept:
             yield f"{len(kept)} constant(s) of those are buffers, which training leaves alone: {_some(kept)}"

@@ -66,8 +66,8 @@ def _ending(node: Node, graph: Graph, readers: Mapping[str, list[Node]]) -> Endi
     if follower is None:
         return None
     if node.attributes.get("direction", "forward") == "forward":
-        axis = 0 if last else 1
-        return Ending(last, follower.outputs[0]) if follower.op == "Squeeze" and tuple(follower.attributes.get("axes", ())) == (axis,) else None
+        squeezed = follower.op == "Squeeze" and tuple(follower.attributes.get("axes", ())) == (0 if last else 1,)
+        return Ending(last, follower.outputs[0]) if squeezed else None
     reshape = _only_reader(follower.outputs[0], graph, readers)
     perm = (1, 0, 2) if last else (0, 2, 1, 3)
     if follower.op != "Transpose" or follower.attributes.get("perm") != perm or reshape is None or reshape.op != "Reshape":
@@ -101,7 +101,8 @@ def _attributes(node: Node) -> dict[str, Any] | None:
 
 
 def _starts_at_zero(node: Node, graph: Graph, producers: Mapping[str, Node]) -> bool:
-    return all(_is_zero(node.inputs[index], graph, producers) for index in STATES[node.op] if index < len(node.inputs) and node.inputs[index])
+    states = [node.inputs[index] for index in STATES[node.op] if index < len(node.inputs)]
+    return all(not name or _is_zero(name, graph, producers) for name in states)
 
 
 def _is_zero(value: str, graph: Graph, producers: Mapping[str, Node]) -> bool:

@@ -13,8 +13,8 @@ from bridge.readers.onnx.properties import Reading, node_properties
 
 # Rows that take a value of any format; the others say nothing of a value whose format is unknown.
 ANY = frozenset((
-    "AdditionLayer", "ClippedReLULayer", "DropoutLayer", "ELULayer", "GELULayer", "IdentityLayer", "LeakyReLULayer", "MultiplicationLayer", "ReLULayer",
-    "SigmoidLayer", "SoftplusLayer", "SwishLayer", "TanhLayer",
+    "AdditionLayer", "ClippedReLULayer", "DropoutLayer", "ELULayer", "GELULayer", "IdentityLayer", "LeakyReLULayer",
+    "MultiplicationLayer", "ReLULayer", "SigmoidLayer", "SoftplusLayer", "SwishLayer", "TanhLayer",
 ))  # fmt: skip
 AS_FULLY_CONNECTED = {2: Turn("kh kw in out", "out (in kw kh)"), 3: Turn("kh kw kd in out", "out (in kd kw kh)")}
 
@@ -39,7 +39,7 @@ def accepts(row: LayerRow, reading: Reading) -> bool:
     if dimensions is not None and dimensions != (1 if first.size.over_time else len(first.pixel.spatial)):
         return False
     if node.op == "Conv":
-        return (node.attributes.get("group", 1) > 1) == row.name.startswith("Grouped")
+        return bool(node.attributes.get("group", 1) == 1) != row.name.startswith("Grouped")
     return node.op != "LRN" or bool(first.size.spatial)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from bridge.arrays import Array
-from bridge.errors import UnreadableError
+from bridge.errors import UnreadableError, UnsupportedError
 
 GRAPH, INITIALIZER, RAW_DATA = 7, 5, 9
 SMALLEST_LIFTED = 1024  # bytes; smaller constants stay in the skeleton, where passes and shape inference want them
@@ -52,9 +52,12 @@ def read_skeleton(path: Path) -> Skeleton:
             skeleton, lifted = _without_weights(data)
             model = onnx.ModelProto.FromString(skeleton)
         except (DecodeError, IndexError, ValueError) as error:
-            raise UnreadableError(f"{path} is no readable ONNX model", str(error) or "it was cut short or damaged", "export or copy it again") from error
+            cause = str(error) or "it was cut short or damaged"
+            raise UnreadableError(f"{path} is no readable ONNX model", cause, "export or copy it again") from error
     if not model.graph.node and not model.graph.initializer and not model.graph.output:
         raise UnreadableError(f"{path} is no ONNX model", "it holds no graph", "export the network again with exportONNXNetwork")
+    if not model.opset_import:
+        raise UnreadableError(f"{path} names no version of the ONNX operators", "it was cut short or damaged", "export or copy it again")
     return Skeleton(model, lifted)
 
 
@@ -70,8 +73,8 @@ def _without_weights(data: Any) -> tuple[bytes, dict[int, tuple[int, int]]]:
         kept = body  # everything from here on is still to be copied
         for inner, at, inner_body, inner_end in _fields(data, body, end):
             if inner == INITIALIZER:
-                payload = next(((b, e) for f, _, b, e in _fields(data, inner_body, inner_end) if f == RAW_DATA and e - b >= SMALLEST_LIFTED), None)
-                if payload is not None:
+                payload = next(((b, e) for f, _, b, e in _fields(data, inner_body, inner_end) if f == RAW_DATA), None)
+                if payload is not None and payload[1] - payload[0] >= SMALLEST_LIFTED:
                     lifted[count] = (payload[0], payload[1] - payload[0])
                     graph += [data[kept:at], _field(INITIALIZER, _tensor_head(data, inner_body, inner_end))]
                     kept = inner_end
@@ -134,6 +137,7 @@ def initializer_arrays(path: Path, skeleton: Skeleton) -> dict[str, Array]:
 
     Raises:
         UnreadableError: a size disagrees with its data, or external data is missing or outside the file's folder.
+        UnsupportedError: a data type that numpy has not.
     """
     return {tensor.name: _array(path, tensor, skeleton.lifted.get(index)) for index, tensor in enumerate(skeleton.model.graph.initializer)}
 
@@ -142,6 +146,9 @@ def _array(path: Path, tensor: Any, where: tuple[int, int] | None) -> Array:
     from onnx import numpy_helper
 
     shape = tuple(int(n) for n in tensor.dims)
+    if tensor.data_type not in DTYPES:
+        cause = "only the plain numeric types can be read"
+        raise UnsupportedError(f"initializer '{tensor.name}' has the ONNX data type {tensor.data_type}", cause)
     if tensor.data_location == 1:
         return _external(path, tensor, shape)
     if where is None:
@@ -153,11 +160,10 @@ def _array(path: Path, tensor: Any, where: tuple[int, int] | None) -> Array:
 
 
 def _slice(path: Path, tensor: Any, shape: tuple[int, ...], offset: int, length: int) -> Array:
-    if tensor.data_type not in DTYPES:
-        raise UnreadableError(f"initializer '{tensor.name}' has the ONNX data type {tensor.data_type}", "only the plain numeric types can be read")
     dtype = np.dtype(DTYPES[tensor.data_type])
     if min(shape, default=1) < 0 or int(np.prod(shape, dtype=object)) * dtype.itemsize != length:
-        raise UnreadableError(f"initializer '{tensor.name}' of size {shape} has {length:,} bytes", "size and data disagree", "export the network again")
+        what = f"initializer '{tensor.name}' of size {shape} has {length:,} bytes"
+        raise UnreadableError(what, "size and data disagree", "export the network again")
     return Array.in_file(path, offset, shape, dtype)
 
 
@@ -167,16 +173,22 @@ def _external(path: Path, tensor: Any, shape: tuple[int, ...]) -> Array:
     file = (folder / entries.get("location", "")).resolve()
     if not file.is_relative_to(folder) or file == folder:
         raise UnreadableError(
-            f"initializer '{tensor.name}' lies in {entries.get('location')!r}, outside the model's folder", "files elsewhere are not opened",
+            f"initializer '{tensor.name}' lies in {entries.get('location')!r}, outside the model's folder",
+            "files elsewhere are not opened",
             "keep the .onnx file and its data in one folder",
         )  # fmt: skip
     if not file.is_file():
-        raise UnreadableError(f"initializer '{tensor.name}' lies in {file.name}, which is missing", "the weights are a file of their own", "copy it beside the .onnx file")
+        raise UnreadableError(
+            f"initializer '{tensor.name}' lies in {file.name}, which is missing",
+            "the weights are a file of their own",
+            "copy it beside the .onnx file",
+        )
     try:
         offset = int(entries.get("offset", 0))
         length = int(entries.get("length", file.stat().st_size - offset))
     except ValueError as error:
         raise UnreadableError(f"initializer '{tensor.name}' has a damaged offset or length", str(error)) from error
     if offset < 0 or length < 0 or offset + length > file.stat().st_size:
-        raise UnreadableError(f"initializer '{tensor.name}' reaches beyond the end of {file.name}", "the data file was cut short", "copy it again")
+        what = f"initializer '{tensor.name}' reaches beyond the end of {file.name}"
+        raise UnreadableError(what, "the data file was cut short", "copy it again")
     return _slice(file, tensor, shape, offset, length)

@@ -1,0 +1,113 @@
+"""bridge check: is this network the same as what MATLAB computed, or as another one?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from bridge.parity.check import Check
+
+WORST = 10  # layers in the table
+
+
+def check(
+    file: Path = typer.Argument(..., help="The network: an .onnx or .mat file, or a saved folder."),
+    reference: Path | None = typer.Argument(None, help="reference.mat of bridgeReference, or a .mat, .npz or .csv with inputs and outputs."),
+    against: Path | None = typer.Option(None, help="Instead, another network: an .onnx is run by onnxruntime."),
+    profile: str = typer.Option("matlab", help="How far they may differ: exact, float32, matlab or float16."),
+    tolerance: list[str] = typer.Option([], help="LAYER=1e-3, for single layers or a glob; relative to the layer's range. May be repeated."),
+    inputs: str = typer.Option("", help="Where the inputs are: X, data.mat:X, X.csv; commas between several."),
+    outputs: str = typer.Option("", help="Where MATLAB's outputs are, or its labels: YPred, scores.csv."),
+    targets: str = typer.Option("", help="Instead of outputs, what was to be predicted."),
+    input_dims: str = typer.Option("", help="The inputs' dimensions in order, H W D C N T: HWCN."),
+    output_dims: str = typer.Option("", help="The outputs' dimensions in order: NC."),
+    resize: str = typer.Option("", help="Resize image inputs as imresize does: bilinear, bicubic, nearest."),
+    factors: Path | None = typer.Option(None, help="A .mat of the same network: its layer and class names."),
+    variable: str | None = typer.Option(None, help="Which network of a .mat that holds several."),
+    mappings: Path | None = typer.Option(None, help="A TOML file with rows for layer classes of your own."),
+    modules: Path | None = typer.Option(None, help="A Python file of yours (it is run) with MODULES = {'my.Layer': MyLayer}."),
+    classes: Path | None = typer.Option(None, help="Class names: a text file with one a line, or a .mat."),
+    seed: int = typer.Option(0, help="Of the random inputs on which two networks are compared."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Compare layer by layer, and say where the two first differ and why. Exit code 1 where they do."""
+    from bridge.commands import print_json
+    from bridge.modules.build import modules_from
+    from bridge.parity import check as parity
+    from bridge.parity.references import Names
+    from bridge.readers import load
+
+    network = load(file, factors=factors, mappings=mappings, variable=variable, classes=classes)
+    names = Names(inputs, outputs, targets, input_dims, output_dims, resize)
+    made = modules_from(modules) if modules is not None else None
+    found = parity.check(
+        network if made is None else network.to_torch(modules=made),
+        reference,
+        against=against,
+        profile=profile,
+        tolerances=_tolerances(tolerance),
+        network=network,
+        data=names if names != Names() else None,
+        seed=seed,
+    )
+    if as_json:
+        print_json("check", found.to_json())
+    else:
+        show(found)
+    if not found.passed:
+        raise typer.Exit(1)
+
+
+def _tolerances(given: Sequence[str]) -> dict[str, float]:
+    from bridge.errors import UsageError
+
+    tolerances = {}
+    for each in given:
+        layer, _, number = each.rpartition("=")
+        try:
+            tolerances[layer] = float(number)
+        except ValueError as error:
+            raise UsageError(f"'{each}' is no tolerance", "it is a layer's name or a glob, and a number", "--tolerance 'pool*=1e-3'") from error
+    return tolerances
+
+
+def show(found: Check) -> None:
+    """Print the worst layers, the notes and, last, the cause and the verdict."""
+    from rich import box
+    from rich.table import Table
+
+    from bridge.commands.tables import console
+    from bridge.errors import printable
+
+    out = console()
+    out.print(printable(f"{found.model} against {found.comparison.oracle}, profile {found.profile.name}"), soft_wrap=True, markup=False)
+    if found.layers:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for name in ("Layer", "max |d|", "of its range", "allowed", "ULPs", "cosine", "outside", "classes"):
+            table.add_column(name, justify="left" if name == "Layer" else "right", overflow="fold")
+        first = found.first_divergence
+        worst = sorted(found.layers, key=lambda each: each.relative, reverse=True)[:WORST]
+        for each in found.layers:  # in network order
+            if each in worst or each is first:
+                told = f"{each.agreement[0]}/{each.agreement[1]}" if each.agreement else ""
+                small = (f"{number:.1e}" for number in (each.max_abs, each.relative, each.allowed))
+                numbers = (*small, f"{each.ulps:.0f}", f"{each.cosine:.7f}", f"{each.outside:.1%}", told)
+                table.add_row(_escape(each.layer), *((each.size,) if each.size else numbers))
+        out.print(table)
+    for note in found.notes:
+        out.print(printable(f"note: {note}"), soft_wrap=True, markup=False)
+    for line in (found.explanation, found.verdict):
+        if line:
+            out.print(printable(line), soft_wrap=True, markup=False)
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    from bridge.errors import printable
+
+    return escape(printable(text))

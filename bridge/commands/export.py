@@ -1,0 +1,63 @@
+"""bridge export: write a network for MATLAB, or for whom the ending of the file names."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from bridge.network import Network
+
+
+def export(
+    file: Path = typer.Argument(..., help="A saved folder, the folder of a training, or an .onnx or .mat file."),
+    output: Path = typer.Option(..., "-o", "--output", help="What to write; its ending tells the form: back.mat for MATLAB."),
+    force: bool = typer.Option(False, "--force", help="Replace a file that is there."),
+    strict: bool = typer.Option(False, "--strict", help="Write nothing if the form cannot hold all of the network."),
+    test: bool | None = typer.Option(None, "--test/--no-test", help="For MATLAB: put in a test input and torch's output. Default: yes."),
+    factors: Path | None = typer.Option(None, help="A .mat of the same network: its factors, class names and layer classes."),
+    variable: str | None = typer.Option(None, help="Which network of a .mat that holds several."),
+    mappings: Path | None = typer.Option(None, help="A TOML file with rows for layer classes of your own."),
+    modules: Path | None = typer.Option(None, help="A Python file of yours (it is run) with MODULES = {'my.Layer': MyLayer}."),
+    classes: Path | None = typer.Option(None, help="Class names: a text file with one a line, or a .mat."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Write a network back to MATLAB, and say first what is lost."""
+    from bridge.commands import print_json
+    from bridge.errors import printable
+    from bridge.writers import export as write
+
+    def tell(text: str) -> None:
+        print(f"note: {printable(text)}", file=sys.stderr)
+
+    given: dict[str, Any] = {"test": test}
+    if modules is not None:
+        from bridge.modules.build import modules_from
+
+        given["modules"] = modules_from(modules)
+    network = _load(file, factors=factors, mappings=mappings, variable=variable, classes=classes)
+    options = {name: value for name, value in given.items() if value is not None}
+    written = write(network, output, force=force, strict=strict, tell=tell, **options)
+    if as_json:
+        print_json("export", {"written": [str(path) for path in written.paths], "losses": list(written.losses), "notes": list(written.notes)})
+    else:
+        for path in written.paths:
+            print(f"wrote {path}")
+        print(written.hint)
+
+
+def _load(file: Path, **options: Any) -> Network:
+    """Read a network, the folder of a training with its log."""
+    from bridge.readers import load
+    from bridge.readers.mat.networks import contents
+    from bridge.training.history import INFO, NETWORK
+
+    if not (file / NETWORK).is_dir():
+        return load(file, **options)
+    network = load(file / NETWORK, **options)
+    logs = contents(file / INFO).logs if (file / INFO).is_file() else {}
+    return replace(network, training_info=next(iter(logs.values()), None))

@@ -1,0 +1,100 @@
+"""bridge models: MATLAB's pretrained networks, to choose one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from bridge.errors import UsageError
+
+if TYPE_CHECKING:
+    from bridge.networks.catalogue import Entry
+
+SORTS = ("accuracy", "size", "learnables", "depth", "name")
+
+
+def models(
+    name: str = typer.Argument("", help="One network: its head, features, and what is nearest to it in torchvision and timm."),
+    category: str = typer.Option("", "--for", help="What it is chosen for: basic, accurate or edge."),
+    max_mb: float = typer.Option(float("inf"), "--max-mb", help="The largest size of its weights, in MB."),
+    sort: str = typer.Option("accuracy", help=f"What to sort by: {', '.join(SORTS)}."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """List MATLAB's pretrained networks: size, accuracy, layers to replace, and how torchvision's and timm's differ."""
+    from bridge.commands import print_json
+    from bridge.network import nearest
+    from bridge.networks.catalogue import catalogue
+
+    known = catalogue()
+    if name and name not in known:
+        raise UsageError(f"there is no network '{name}'", nearest(name, known), "`bridge models` lists them")
+    chosen = [known[name]] if name else select(known.values(), category, max_mb, sort)
+    if as_json:
+        print_json("models", {"models": [asdict(entry) for entry in chosen]})
+    elif name:
+        _describe(chosen[0])
+    else:
+        _list(chosen)
+
+
+def select(entries: Iterable[Entry], category: str, max_mb: float, sort: str) -> list[Entry]:
+    """Return the entries of a category and at most a size, best first.
+
+    Raises:
+        UsageError: no such category or order, or nothing is that small.
+    """
+    from bridge.networks.catalogue import CATEGORIES
+
+    for value, values, what in ((category or CATEGORIES[0], CATEGORIES, "--for"), (sort, SORTS, "--sort")):
+        if value not in values:
+            raise UsageError(f"{what} {value} is unknown", f"it takes {', '.join(values)}")
+    chosen = [entry for entry in entries if entry.category == (category or entry.category) and entry.megabytes <= max_mb]
+    if not chosen:
+        raise UsageError("no network is that small", f"none{f' for {category}' if category else ''} has at most {max_mb:g} MB", "raise --max-mb")
+    keys: dict[str, Any] = {
+        "accuracy": lambda entry: -entry.top1, "size": lambda entry: entry.megabytes, "learnables": lambda entry: entry.learnables,
+        "depth": lambda entry: entry.depth, "name": lambda entry: entry.name,
+    }  # fmt: skip
+    return sorted(chosen, key=keys[sort])
+
+
+def _list(entries: Sequence[Entry]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from bridge.commands.tables import console
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("Name", "For", "Input", "MB", "Top-1 %", "Learnables (M)", "Depth", "Replace"):
+        table.add_column(column, justify="left" if column in ("Name", "For", "Input", "Replace") else "right", overflow="fold")
+    for each in entries:
+        size = "×".join(map(str, each.input_size[:2]))
+        table.add_row(each.name, each.category, size, f"{each.megabytes:g}", f"{each.top1:.2f}", f"{each.learnables:g}", str(each.depth or ""), each.head[0])
+    out = console()
+    out.print(table)
+    out.print("top-1 as MathWorks states it, on ImageNet's validation images; `bridge models NAME` tells more", soft_wrap=True, markup=False)
+
+
+def _describe(each: Entry) -> None:
+    nearest = ", ".join(text for text in (each.torchvision and f"torchvision {each.torchvision}", each.timm and f"timm {each.timm}") if text)
+    facts = {
+        "for": each.category,
+        "input": f"{'×'.join(map(str, each.input_size))}, {each.normalization}",
+        "size": f"{each.megabytes:g} MB, {each.learnables:g} million learnables, {each.layers} layers, {each.connections} connections",
+        "depth": str(each.depth or "not stated"),
+        "accuracy": f"{each.top1:.2f} % top-1 on ImageNet's validation images, as MathWorks states it",
+        "weights from": each.origin or "not stated",
+        "replace": ", ".join(each.head),
+        "features": ", ".join(each.features),
+        "nearest": f"{nearest or 'none'}{', the same structure' if each.same_as_torchvision else ''}",
+        "differences": "; ".join(each.differences) or "none known",
+        "not built": each.missing,
+        "unconfirmed": ", ".join(each.unconfirmed),
+    }
+    print(each.name)
+    for name, text in facts.items():
+        if text:
+            print(f"  {name:<13}{text}")

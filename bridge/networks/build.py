@@ -1,0 +1,78 @@
+"""From a network's name to the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+from bridge.errors import UnsupportedError, UsageError
+from bridge.network import Network, nearest
+from bridge.networks.alexnet import alexnet
+from bridge.networks.catalogue import catalogue
+from bridge.networks.darknet import darknet19, darknet53
+from bridge.networks.densenet import densenet201
+from bridge.networks.googlenet import googlenet
+from bridge.networks.graph import Classes, Graph
+from bridge.networks.inception import inceptionv3
+from bridge.networks.mobilenet import mobilenetv2
+from bridge.networks.resnet import resnet18, resnet50
+from bridge.networks.shufflenet import shufflenet
+from bridge.networks.squeezenet import squeezenet
+from bridge.networks.vgg import vgg16, vgg19
+
+StateDict: TypeAlias = Mapping[str, Any]
+
+BUILDERS: Mapping[str, Callable[[Classes], Graph]] = MappingProxyType(
+    {
+        builder.__name__: builder
+        for builder in (
+            alexnet, darknet19, darknet53, densenet201, googlenet, inceptionv3, mobilenetv2, resnet18, resnet50, shufflenet, squeezenet,
+            vgg16, vgg19,
+        )
+    }
+)  # fmt: skip
+IMAGENET = 1000  # classes that MATLAB's networks are trained for
+
+
+def build(name: str, *, classes: Classes | None = None, weights: str | Path | StateDict = "none", seed: int = 0) -> Network:
+    """Return one of MATLAB's networks, with MATLAB's layer names, order, connections, sizes and factors.
+
+    Args:
+        name: "squeezenet", "googlenet", ...; `BUILDERS` has them all.
+        classes: their number or their names; without, 1000, or as many as the weights are for.
+        weights: "none" for an untrained network (MATLAB's Weights="none"); a .mat, .onnx or saved folder of the same network;
+            or the state dict of the torchvision model of the same structure (squeezenet1_1, vgg16, vgg19).
+        seed: of the values of an untrained network, which MATLAB's initializers make.
+
+    Returns:
+        The network. The statistics of an untrained input layer are neutral (a mean of 0, say) until training computes them,
+        as MATLAB's ResetInputNormalization does; a note says so.
+
+    Raises:
+        UsageError: there is no network of that name, or the weights do not fit; the first layer that differs is named.
+        UnsupportedError: the network is known but not built, or torchvision's has another structure.
+    """
+    if isinstance(weights, str) and weights == "none":
+        return architecture(name, classes=classes).initialize(seed)
+    from bridge.networks.weights import with_file, with_state_dict
+
+    if isinstance(weights, Mapping):
+        return with_state_dict(architecture(name, classes=classes).initialize(seed), weights, catalogue()[name])
+    return with_file(lambda found: architecture(name, classes=found if classes is None else classes), weights)
+
+
+def architecture(name: str, *, classes: Classes | None = None) -> Network:
+    """Return a network as `build` does, its learnables without values.
+
+    Raises:
+        UsageError: there is no network of that name.
+        UnsupportedError: it is known but not built.
+    """
+    if name in BUILDERS:
+        return BUILDERS[name](IMAGENET if classes is None else classes).network()
+    if name in catalogue():
+        raise UnsupportedError(f"{name} is not built here", str(catalogue()[name].missing), f"load it: bridge.load('{name}.mat')")
+    raise UsageError(f"there is no network '{name}'", nearest(name, BUILDERS), "`bridge models` lists them")
+

@@ -1,0 +1,166 @@
+"""Network -> back.mat, plain structs from which `bridgeRebuild.m` makes the network in MATLAB."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bridge.errors import BridgeError, UnsupportedError
+from bridge.network import Layer, LayerList, Network
+from bridge.writers import mat5, mat73, trial
+from bridge.writers.atomic import write_file
+from bridge.writers.constructors import call_of
+from bridge.writers.losses import Tell, Written, tell_losses
+from bridge.writers.structs import Content, option
+from bridge.writers.values import FIELD, lowered
+
+if TYPE_CHECKING:
+    from torch import nn
+
+VARIABLE = "bridge"
+LARGEST = 2**31  # bytes; MATLAB's limit for a variable of version 7
+FUNCTION = "bridgeRebuild.m"
+REFUSED = re.compile(r"[/\x00-\x1f\x7f]")  # in names of layers: "/" parts a layer from its port
+Modules = Mapping[str, Callable[[Layer], "nn.Module"]]
+
+
+def save(
+    network: Network,
+    path: str | Path,
+    *,
+    force: bool = False,
+    strict: bool = False,
+    tell: Tell = warnings.warn,
+    test: bool = True,
+    modules: Modules | None = None,
+) -> Written:
+    """Write a network as structs, version 7 below 2^31 bytes and version 7.3 above, with `bridgeRebuild.m` beside it.
+
+    Args:
+        network: what to write. Arrays that are still in a file are read one at a time.
+        path: the .mat file.
+        force: replace a file that is there.
+        strict: refuse to lose anything, in the file or in the network that bridgeRebuild makes of it.
+        tell: called with each loss before anything is written, and with each note.
+        test: put in a test input and what the torch module makes of it, for bridgeRebuild to compare with.
+        modules: torch modules for layers of your own, for the test; see `Network.to_torch`.
+
+    Raises:
+        UnsupportedError: a layer is none of MATLAB's, or, if `strict`, something would be lost.
+        UsageError: the file exists (without `force`) or cannot be written.
+    """
+    path = Path(path)
+    require_matlab_layers(network)
+    renamed = matlab_names(network)
+    losses = tuple(losses_of(network, renamed))
+    tell_losses(losses, path, tell, strict=strict)
+    notes: list[str] = []
+
+    def write(target: Path) -> None:
+        named = with_names(network, renamed)
+        content = Content(named, renamed, _trial(named, modules, notes) if test else None)
+        variable = mat5.encoded(VARIABLE, content.struct())
+        if mat5.size_of(variable) < LARGEST:
+            mat5.write(target, variable)
+        else:
+            mat73.write(target, VARIABLE, content.struct())
+        if content.with_nan:
+            notes.append(f"NaN is kept in {', '.join(content.with_nan)}")
+
+    written = (write_file(path, write, force=force), *_function_beside(path, notes, force))
+    for note in notes:
+        tell(note)
+    return Written(written, f"in MATLAB: net = bridgeRebuild('{path.name}')", losses, tuple(notes))
+
+
+def _trial(network: Network, modules: Modules | None, notes: list[str]) -> trial.Trial | None:
+    try:
+        return trial.run(network, modules)
+    except BridgeError as error:
+        notes.append(f"there is no test input in it: {error.error} ({error.cause})")
+        return None
+
+
+def _function_beside(path: Path, notes: list[str], force: bool) -> Iterator[Path]:
+    """Write bridgeRebuild.m beside the file; another one that is there stays, without `force`."""
+    target, shipped = path.with_name(FUNCTION), (files("bridge") / "matlab" / FUNCTION).read_bytes()
+
+    def write(made: Path) -> None:
+        made.write_bytes(shipped)
+
+    if not target.exists() or force:
+        yield write_file(target, write, force=True)
+    elif target.read_bytes() != shipped:
+        notes.append(f"{target} is not the one of this version, and is kept (--force replaces it)")
+
+
+def require_matlab_layers(network: Network) -> None:
+    """Raise UnsupportedError, naming every layer that is no MATLAB layer."""
+    foreign = [f"'{layer.name}' is a {layer.kind}" for layer in network.layers if not layer.row.matlab]
+    if foreign:
+        cause = "MATLAB has no layer for these nodes of an .onnx file"
+        raise UnsupportedError(f"{len(foreign)} layer(s) cannot be written: {'; '.join(foreign)}", cause, "replace them with layers that MATLAB has")
+
+
+def losses_of(network: Network, renamed: Mapping[str, str]) -> Iterator[str]:
+    """Yield what a network has that its structs, or the network that bridgeRebuild makes of them, have not."""
+    for old, new in renamed.items():
+        yield f"layer '{old}' becomes '{new}': in MATLAB a name holds neither \"/\" nor control characters"
+    for layer in network.layers:
+        yield from (f"layer '{renamed.get(layer.name, layer.name)}' ({layer.kind}): {loss}" for loss in _losses_of_layer(layer))
+    for title, facts in (("training options", network.training_options), ("training log", network.training_info)):
+        yield from (f"{name} of the {title}" for name, value in (facts or {}).items() if not FIELD.fullmatch(name) or option(name, value) is None)
+    if network.detector:
+        yield f"what the detector has beside its network: {', '.join(name for name in network.detector if name != 'class')}"
+
+
+def _losses_of_layer(layer: Layer) -> Iterator[str]:
+    call = call_of(layer)
+    if not call.constructor:
+        yield f"bridgeRebuild refuses its class {layer.row.matlab[0]}, which is not MathWorks'"
+    yield from (f"{layer.row.constructor} takes no {name}, which is {layer.properties[name]}" for name in call.lost)
+    yield from (f"its property {name}" for name, value in layer.properties.items() if not FIELD.fullmatch(name) or lowered(value) is None)
+    arrays = {**{name: each.array for name, each in layer.learnables.items()}, **layer.state}
+    yield from (f"the half precision of {name}, which becomes single" for name, array in arrays.items() if array.dtype == np.float16)
+    yield from (f"its array {name}" for name in arrays if not FIELD.fullmatch(name))
+
+
+def matlab_names(network: Network) -> dict[str, str]:
+    """Return the names of layers that MATLAB refuses, each with the one it gets."""
+    taken = {layer.name for layer in network.layers}
+    renamed = {}
+    for layer in network.layers:
+        if REFUSED.search(layer.name):
+            name = REFUSED.sub("_", layer.name)
+            while name in taken:
+                name += "_"
+            taken.add(name)
+            renamed[layer.name] = name
+    return renamed
+
+
+def with_names(network: Network, renamed: Mapping[str, str]) -> Network:
+    """Return the network with other names for some of its layers."""
+
+    def new(name: str) -> str:
+        if network.layers.has(name):
+            return renamed.get(name, name)
+        layer, _, port = name.rpartition("/")
+        return f"{renamed.get(layer, layer)}/{port}"
+
+    if not renamed:
+        return network
+    return replace(
+        network,
+        layers=LayerList(replace(layer, name=new(layer.name)) for layer in network.layers),
+        connections=tuple(replace(c, source=new(c.source), destination=new(c.destination)) for c in network.connections),
+        inputs=tuple(map(new, network.inputs)),
+        outputs=tuple(map(new, network.outputs)),
+    )

@@ -1,0 +1,464 @@
+"""A check: what is compared with what, how far it may differ, and what is said."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import bridge
+from bridge.arrays import Array
+from bridge.commands import main
+from bridge.errors import BridgeError, DifferenceError, UnreadableError, UsageError
+from bridge.network import Network
+from bridge.parity.check import check
+from bridge.parity.compare import Batch, Pair, Subject, Tally, compare
+from bridge.parity.differences import Comparison, LayerDifference
+from bridge.parity.oracles import Lockstep
+from bridge.parity.profiles import Profile
+from bridge.parity.references import Labels, Names, Reference
+from fixtures import mat, networks, onnx, reference
+
+Make = Callable[..., Any]
+SHAPES = ("chain_cnn", "residual", "squeeze", "unet", "segnet", "lstm_classifier", "bilstm_regression", "gru_classifier", "feature_mlp")
+
+
+def scaled(network: Network, layer: str, name: str, factor: float) -> Network:
+    """The network with one learnable scaled."""
+    held = network.layers[layer]
+    learnable = replace(held.learnables[name], array=Array.of(held.learnables[name].value * np.float32(factor)))
+    return network.with_layers({layer: replace(held, learnables={**held.learnables, name: learnable})})
+
+
+# Metrics
+
+
+def test_the_metrics_are_those_of_float64_numpy() -> None:
+    """Oracle: numpy in double precision, over two batches as one array."""
+    rng = np.random.default_rng(0)
+    theirs = rng.normal(0, 3, (2, 500)).astype(np.float32)
+    ours = (theirs + rng.normal(0, 2e-4, theirs.shape)).astype(np.float32)
+    profile = Profile.of("matlab")
+    tally = Tally("conv", profile)
+    for at in range(2):
+        tally.add(Pair(torch.from_numpy(ours[at]), torch.from_numpy(theirs[at]), 12.0), at)
+    found = tally.result(0.0)
+    a, b = ours.astype(float), theirs.astype(float)
+    distance = np.abs(a - b)
+    worst = np.unravel_index(distance.argmax(), distance.shape)
+    assert found.scale == 12.0 and found.allowed == pytest.approx(1.2e-3)
+    assert found.max_abs == pytest.approx(distance.max(), rel=1e-6) and found.batch == worst[0]
+    assert found.ulps == pytest.approx(distance.max() / np.spacing(np.abs(theirs[worst])), rel=1e-6)
+    assert found.cosine == pytest.approx((a * b).sum() / math.sqrt((a * a).sum() * (b * b).sum()), abs=1e-6)
+    assert found.elements == 1000 and found.relative == pytest.approx(distance.max() / 12, rel=1e-6)
+
+
+def test_the_share_outside_counts_what_is_above_the_tolerance() -> None:
+    tally = Tally("conv", Profile.of("matlab"))
+    theirs = torch.tensor([1.0, -2.0, 0.5, 0.25])
+    tally.add(Pair(theirs + torch.tensor([0.0, 1e-3, 1e-3, 0.0]), theirs), 0)
+    assert tally.result(0.0).outside == 0.5
+
+
+def test_nan_on_one_side_is_named_and_on_both_is_equal() -> None:
+    nan, inf = float("nan"), float("inf")
+    theirs = torch.tensor([1.0, nan, inf])
+    both = Tally("exp", Profile.of("exact"))
+    both.add(Pair(theirs.clone(), theirs), 0)
+    assert not both.result(0.0).differs
+    for ours, theirs, side in ((torch.tensor([nan, 1.0]), torch.ones(2), "the model"), (torch.ones(2), torch.tensor([inf, 1.0]), "the reference")):
+        with pytest.raises(UnreadableError, match=f"layer 'exp' has 1 .* values of 2 in {side}"):
+            Tally("exp", Profile.of("matlab")).add(Pair(ours, theirs), 0)
+
+
+def row(layer: str, relative: float) -> LayerDifference:
+    return LayerDifference(layer, relative, 1.0, 1e-4)
+
+
+def test_the_first_divergence_is_where_the_difference_rises() -> None:
+    """By hand: rounding of 2e-7, a fault of 6e-5 that stays below 1e-4, and a normalisation that makes 2e-3 of it."""
+    found = Comparison("net", (row("in", 0.0), row("conv1", 2e-7), row("conv2", 6e-5), row("bn2", 2e-3), row("fc", 1e-2)))
+    assert found.first_above is found.layers[3] and found.first_divergence is found.layers[2]
+    assert found.verdict == "FIRST DIVERGENCE conv2: max |d| 6.0e-05 (allowed 1e-04, above it from bn2 on); the 2 layers before it agree to 2.0e-07"
+    plain = Comparison("net", (row("in", 0.0), row("conv1", 2e-7), row("conv2", 5e-3), row("fc", 2e-2)))
+    assert plain.verdict == "FIRST DIVERGENCE conv2: max |d| 5.0e-03 (allowed 1e-04); the 2 layers before it agree to 2.0e-07"
+    assert Comparison("net", (row("a", 1e-7), row("b", 3e-6))).verdict == "PASSED 2 layers, worst 3.0e-06 at b"
+
+
+def test_profiles_have_reasons_and_overrides() -> None:
+    for name in ("exact", "float32", "matlab", "float16"):
+        assert Profile.of(name).reason
+    profile = Profile.of("matlab", {"pool*": 1e-2, "pool5": 1e-3})
+    assert [profile.allowed(layer, 2.0) for layer in ("conv", "pool1", "pool5")] == [2e-4, 2e-2, 2e-3]
+    with pytest.raises(UsageError, match="no tolerance profile"):
+        Profile.of("loose")
+    with pytest.raises(UsageError):
+        Profile.of("matlab", {"a": -1.0})
+
+
+# Pairs that agree
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_network_equals_itself_through_a_reference(shape: str, load: Make, recorded: Make, inputs: Make) -> None:
+    network = load(shape)
+    found = check(network, recorded(network, inputs(network, 5)), profile="float32")
+    assert found.passed, found.verdict
+    assert {each.layer for each in found.layers} == {layer.name for layer in network.layers if not layer.row.is_output}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_two_networks_of_one_file_are_equal_bit_for_bit(shape: str, load: Make) -> None:
+    assert check(load(shape), against=load(shape), profile="exact").require().passed
+
+
+def test_a_network_equals_its_onnx_and_its_folder(tmp_path: Path) -> None:
+    """Oracles: onnxruntime without optimisation; the saved tensors."""
+    net = networks.segnet(1)
+    mat.write(tmp_path / "net.mat", {"net": net})
+    onnx.write(tmp_path / "net.onnx", net, "24.2.0")
+    network = bridge.load(tmp_path / "net.mat")
+    found = check(network, against=tmp_path / "net.onnx")
+    assert found.passed and found.comparison.oracle == "onnxruntime" and len(found.layers) == len(network.layers) - 1
+    assert check(network, against=network.save(tmp_path / "saved"), profile="exact").passed
+    assert check(bridge.load(tmp_path / "net.onnx")).passed  # against its own file
+
+
+def test_many_batches_of_a_reference_are_one(load: Make, recorded: Make, inputs: Make) -> None:
+    network = load("chain_cnn")
+    path = recorded(network, inputs(network, 7), mini_batch=3)
+    found = check(network, path, profile="float32")
+    assert found.passed and found.layers[-1].elements == 35 and found.layers[-1].agreement == (7, 7)
+    assert not check(scaled(network, "Conv3", "Weights", 1.01), path).passed
+
+
+def test_a_whole_array_and_samples_find_the_same(load: Make, recorded: Make, inputs: Make) -> None:
+    network, broken = load("residual"), scaled(load("residual"), "conv1", "Weights", 1.01)
+    x = inputs(network, 4)
+    whole, samples = (check(broken, recorded(network, x, full=full, samples=300)) for full in (True, False))
+    assert whole.first_divergence.layer == samples.first_divergence.layer == "conv1"  # type: ignore[union-attr]
+    assert whole.layers[1].elements == 4 * 16 * 12 * 8 and samples.layers[1].elements == 300
+
+
+def test_a_value_between_the_samples_shows_in_the_statistics(load: Make, content: Make, inputs: Make, activations: Make, tmp_path: Path) -> None:
+    network = load("unet")
+    x = inputs(network, 2)
+    held = activations(network.to_torch(), x)
+    path = tmp_path / "reference.mat"
+    reference.write(path, content(network, x, held=held, samples=50))
+    changed = {name: value.copy() for name, value in held.items()}
+    name = "Bridge-Conv-1"
+    changed[name][1, 3, 1, 1] += 50
+    position = np.ravel_multi_index((1, 3, 1, 1), changed[name].shape)  # N,C,W,H count as MATLAB's linear index, backwards
+    assert position not in [index - 1 for index in reference.sample_indices(changed[name].size, 50, 1)]
+    reference.write(path, content(network, x, held=changed, samples=50))
+    first = check(network, path).first_divergence
+    assert first is not None and first.layer == name
+
+
+def test_a_module_alone_is_checked_against_a_reference(load: Make, recorded: Make, inputs: Make) -> None:
+    network = load("residual")
+    path = recorded(network, inputs(network, 2))
+    model = network.to_torch().train()
+    assert bridge.check(model, path).require().passed
+    assert model.training, "the mode is what it was"
+    with torch.no_grad():
+        model.get_parameter("fc.weight").mul_(1.1)
+    with pytest.raises(DifferenceError, match=r"FIRST DIVERGENCE fc: .*the 18 layers before it agree"):
+        bridge.check(model, path).require()
+
+
+class Bigger(nn.Module):
+    """A network inside another module."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x).log()  # type: ignore[no-any-return]
+
+
+def test_a_module_inside_a_bigger_one(load: Make, recorded: Make, inputs: Make) -> None:
+    network = load("residual")
+    held = Reference("r", (inputs(network),), records=recorded_of(network, recorded, inputs).records)
+    assert check(Bigger(network.to_torch()), held, network=network).passed
+
+
+def recorded_of(network: Network, recorded: Make, inputs: Make) -> Reference:
+    from bridge.parity.references import read
+
+    return read(recorded(network, inputs(network)), network)
+
+
+class Torch(nn.Module):
+    """A network of torch's own modules, written by hand, with the weights of `feature_mlp`."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.first, self.second, self.network = nn.Linear(5, 16), nn.Linear(16, 1), network
+        for module, name in ((self.first, "fc_"), (self.second, "fc_1_")):
+            layer = network.layers[name]
+            module.load_state_dict({"weight": torch.tensor(layer.Weights), "bias": torch.tensor(layer.Bias.reshape(-1))})
+        held = network.layers["input_2"].state
+        self.mean, self.std = (torch.tensor(held[name].read().reshape(-1)) for name in ("Mean", "StandardDeviation"))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(self.first((x - self.mean) / self.std).relu()).sigmoid()
+
+
+NAMES = {"fc_": "first", "fc_1_": "second"}
+
+
+def test_any_torch_module_by_its_names(load: Make) -> None:
+    network = load("feature_mlp")
+    own = Torch(network)
+    assert check(own, against=network, names=NAMES).passed
+    with torch.no_grad():
+        own.second.weight.add_(0.1)
+    found = check(own, against=network, names=NAMES)
+    assert found.first_divergence.layer == "fc_1_"  # type: ignore[union-attr]
+    backwards = Subject.of(network)
+    assert check(network, against=own).passed is False and backwards.layers
+    with pytest.raises(UsageError, match="no submodule 'third'"):
+        check(own, against=network, names={"fc_": "third"})
+
+
+def test_a_submodule_that_runs_twice_cannot_be_a_layer(load: Make) -> None:
+    network = load("feature_mlp")
+
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.relu = nn.ReLU()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.relu(self.relu(x))
+
+    with pytest.raises(UsageError, match="runs twice"):
+        check(Twice(), against=network, names={"re_lu_1": "relu"})
+
+
+def test_labels_are_compared_by_class(load: Make, inputs: Make, activations: Make) -> None:
+    network = load("residual")
+    x = inputs(network, 40)
+    scores = activations(network.to_torch(), x)["softmax"]
+    labels = scores.argmax(1)
+    found = check(network, Reference("labels", (x,), (Labels(labels),)))
+    assert found.passed and found.layers[-1].agreement == (40, 40) and "40 of 40 classes equal" in found.verdict
+    wrong = labels.copy()
+    wrong[3] = (wrong[3] + 1) % 4
+    found = check(network, Reference("labels", (x,), (Labels(wrong),)))
+    assert not found.passed and found.layers[-1].agreement == (39, 40)
+    assert found.layers[-1].max_abs == pytest.approx(scores[3].max() - scores[3, wrong[3]])
+
+
+def test_sequences_of_different_lengths(load: Make, activations: Make) -> None:
+    network = load("lstm_classifier")
+    rng = np.random.default_rng(0)
+    cells = [rng.normal(size=(1, t, 4)).astype(np.float32) for t in (3, 9, 5)]
+    scores = np.concatenate([activations(network.to_torch(), each)["softmax"] for each in cells])
+    found = check(network, Reference("data", (cells,), (scores,)), profile="float32")
+    assert found.passed and found.layers[-1].elements == 9
+
+
+# Memory and arithmetic
+
+
+def test_lockstep_holds_no_second_set_of_activations(load: Make, inputs: Make) -> None:
+    """The other network is never further than the layer that is compared, and frees what it has used."""
+    network = load("chain_cnn")
+    subject, other = Subject.of(network), Subject.of(load("chain_cnn"))
+    oracle = Lockstep("other", other, subject)
+    most = 0
+    plain = oracle.expect
+
+    def counted(layer: str) -> Any:
+        nonlocal most
+        found = plain(layer)
+        most = max(most, len(oracle._waiting))
+        return found
+
+    oracle.expect = counted  # type: ignore[method-assign]
+    x = torch.from_numpy(inputs(network))
+    assert compare(subject, [Batch((x,))], oracle, Profile.of("exact")).first_above is None
+    assert most == 0, "each value is taken before the next one is computed"
+
+
+def test_the_model_is_left_as_it_was(load: Make, recorded: Make, inputs: Make) -> None:
+    network = load("residual")
+    model = network.to_torch()
+    before = {name: (part.training, getattr(part, "inplace", None), len(part._forward_hooks)) for name, part in model.named_modules()}
+    torch.backends.cudnn.benchmark = True
+    check(scaled_module(model), recorded(network, inputs(network)), network=network)
+    assert torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = False
+    assert before == {name: (part.training, getattr(part, "inplace", None), len(part._forward_hooks)) for name, part in model.named_modules()}
+    assert any(inplace for _, inplace, _ in before.values())
+
+
+def scaled_module(model: nn.Module) -> nn.Module:
+    with torch.no_grad():
+        model.get_parameter("conv1.weight").mul_(1.01)
+    return model
+
+
+# Bad input
+
+
+@pytest.mark.parametrize("keep", [slice(1, None), slice(None, -1)])
+def test_a_missing_layer_is_named(keep: slice, load: Make, content: Make, inputs: Make, tmp_path: Path) -> None:
+    network = load("chain_cnn")
+    held = content(network, inputs(network))
+    held["Activations"] = held["Activations"][keep]
+    reference.write(tmp_path / "reference.mat", held)
+    if keep.start is None:  # the softmax is whole in the outputs
+        assert check(network, tmp_path / "reference.mat").passed
+        return
+    with pytest.raises(UsageError, match="lacks the layer 'Input'"):
+        check(network, tmp_path / "reference.mat")
+
+
+def test_a_reference_of_another_network_is_named(load: Make, recorded: Make, inputs: Make) -> None:
+    network = load("chain_cnn")
+    path = recorded(network, inputs(network))
+    other = load("residual")
+    for model in (other, other.to_torch()):
+        with pytest.raises(BridgeError) as raised:
+            check(model, path)
+        assert raised.value.exit_code == 2
+    with pytest.raises(UsageError, match="different networks"):
+        check(other, against=network)
+
+
+def test_another_number_of_observations_is_named(load: Make, content: Make, inputs: Make, tmp_path: Path) -> None:
+    network = load("chain_cnn")
+    held = content(network, inputs(network, 4))
+    held["Outputs"][0, 0]["Value"] = held["Outputs"][0, 0]["Value"][:3]
+    reference.write(tmp_path / "reference.mat", held)
+    with pytest.raises(UsageError, match="4 observations of the inputs and 3 of the outputs"):
+        check(network, tmp_path / "reference.mat")
+
+
+def test_wrong_class_names_and_a_wrong_order_are_named(load: Make, recorded: Make, inputs: Make) -> None:
+    network = load("residual")
+    x = inputs(network)
+    with pytest.raises(UsageError, match="only the network has the class 'cat'"):
+        check(network, recorded(network, x, classes=["bee", "dog", "fox", "owl"]))
+    with pytest.raises(UsageError, match="class 1 is 'cat' in the network and 'dog' in the reference"):
+        check(network, recorded(network, x, classes=["dog", "cat", "fox", "owl"]))
+
+
+def test_nan_in_a_network_is_named_with_its_layer(load: Make, recorded: Make, inputs: Make) -> None:
+    network = load("chain_cnn")
+    with pytest.raises(UnreadableError, match="layer 'Conv2' has 24,000 NaN values of 24,000 in the model|layer 'Conv2' has .* NaN values"):
+        check(scaled(network, "Conv2", "Weights", float("nan")), recorded(network, inputs(network)))
+
+
+def test_a_size_that_differs_is_a_divergence(load: Make, recorded: Make, inputs: Make) -> None:
+    network = load("squeeze")
+    pool = network.layers["pool1"]
+    wrong = network.with_layers({"pool1": replace(pool, properties={**pool.properties, "PaddingSize": (0, 0, 0, 0)})})
+    first = check(wrong, recorded(network, inputs(network))).first_divergence
+    assert first is not None and first.layer == "pool1" and "expected" in first.size
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda n, r: check(n), "nothing to check against"),
+        (lambda n, r: check(n, r, against=n), "at once"),
+        (lambda n, r: check(n, r, profile="loose"), "no tolerance profile"),
+        (lambda n, r: check(n, "nothing.mat"), "does not exist"),
+        (lambda n, r: check(n.to_torch(), "data.npz"), "does not exist"),
+    ],
+)
+def test_calls_without_sense_are_refused(call: Make, message: str, load: Make, recorded: Make, inputs: Make) -> None:
+    network = load("chain_cnn")
+    with pytest.raises(UsageError, match=message):
+        call(network, recorded(network, inputs(network)))
+
+
+# The command
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., tuple[int, str, str]]]:
+    def ran(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["bridge", "check", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    yield ran
+
+
+def test_the_command_ends_in_one_line(run: Make, load: Make, recorded: Make, inputs: Make, tmp_path: Path) -> None:
+    network = load("residual")
+    path = recorded(network, inputs(network))
+    code, out, _ = run(network.source.path, path)
+    assert code == 0 and re.fullmatch(r"PASSED 20 layers, worst \d\.\de[-+]\d+ at \S+; 3 of 3 classes equal", out.splitlines()[-1])
+    broken = networks.residual(1)
+    conv = next(at for at, layer in enumerate(broken.layers) if layer.name == "conv1")
+    broken.layers[conv].params["Weights"].value[0, 0, 0, 0] += 1
+    mat.write(tmp_path / "broken.mat", {"net": broken})
+    code, out, _ = run(tmp_path / "broken.mat", path)
+    assert code == 1 and re.match(r"FIRST DIVERGENCE conv1: max \|d\| .* \(allowed .*\); the layer before it agrees to 0\.0e\+00", out.splitlines()[-1])
+    assert "cause: agrees to" in out and "Weights" in out
+    assert run(tmp_path / "broken.mat", path, "--tolerance", "*=1e9")[0] == 0
+    assert run(tmp_path / "broken.mat", path, "--tolerance", "conv1")[0] == 2
+
+
+def test_the_json_holds_everything(run: Make, load: Make, recorded: Make, inputs: Make) -> None:
+    network = load("residual")
+    path = recorded(network, inputs(network))
+    code, out, _ = run(network.source.path, path, "--json")
+    facts = json.loads(out)
+    assert code == 0 and facts["schema"] == "bridge.check/1" and facts["passed"] and len(facts["layers"]) == 20
+    assert {"layer", "max_abs", "relative", "allowed", "ulps", "cosine", "outside", "agreement", "differs"} <= set(facts["layers"][0])
+    assert facts["profile"]["reason"] and len(facts["facts"][f"sha256 of {path.name}"]) == 64
+
+
+def test_a_file_cut_short_exits_with_2(run: Make, load: Make, recorded: Make, inputs: Make) -> None:
+    network = load("residual")
+    path = recorded(network, inputs(network))
+    path.write_bytes(path.read_bytes()[:3000])
+    code, out, err = run(network.source.path, path)
+    assert code == 2 and not out and err.startswith("error:")
+
+
+def test_targets_are_told_from_outputs(run: Make, load: Make, inputs: Make, activations: Make, tmp_path: Path) -> None:
+    """A network misses its targets by the error it was trained to; inputs in another scale show."""
+    network = load("feature_mlp")
+    x = np.random.default_rng(0).normal(size=(400, 5)).astype(np.float32)
+    y = activations(network.to_torch(), x)["layer"] + np.random.default_rng(1).normal(0, 0.01, (400, 1))
+    np.savez(tmp_path / "data.npz", X=x, small=x / 255, T=y)
+    code, out, _ = run(network.source.path, tmp_path / "data.npz", "--inputs", "X", "--targets", "T")
+    assert code == 0 and re.search(r"PASSED RMSE 9\.\d\de-03 over 400 targets", out) and "not what MATLAB computed" in out
+    code, out, _ = run(network.source.path, tmp_path / "data.npz", "--inputs", "small", "--targets", "T")
+    assert code == 1 and "when the input is multiplied by 255" in out
+
+
+def test_inputs_of_ones_own_for_two_networks(run: Make, load: Make, inputs: Make, tmp_path: Path) -> None:
+    network = load("residual")
+    np.savez(tmp_path / "data.npz", X=inputs(network, 2))
+    code, out, _ = run(network.source.path, "--against", network.source.path, "--inputs", f"{tmp_path / 'data.npz'}:X", "--profile", "exact")
+    assert code == 0 and "2 of 2 classes equal" in out
+
+
+def test_names_with_defaults(load: Make) -> None:
+    assert Names() == Names("", "")

@@ -1,0 +1,40 @@
+"""A training that several processes share, each started with what torchrun puts into the environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch._dynamo  # the first optimizer imports it, and it takes seconds
+
+from bridge.training.options import TrainingOptions, training_options
+from bridge.training.train import train
+from tests.training import nets
+from tests.training.test_loop import images, observations
+
+MINI_BATCH = 5  # two processes get 3 and 2 of it
+
+
+def options(**more: Any) -> TrainingOptions:
+    given = {"MaxEpochs": 3, "MiniBatchSize": MINI_BATCH, "Verbose": False, "InitialLearnRate": 1e-3, "Shuffle": "every-epoch", "ValidationFrequency": 3}
+    return training_options("sgdm", **{**given, **more})
+
+
+def cases() -> dict[str, Any]:
+    """Return network, data and validation data: images with a frozen part and a cache, responses, an unequal number of labelled steps."""
+    return {
+        "images": (nets.cnn(), images(17), images(7, 1)),
+        "responses": (nets.regression(batch_norm=False), observations(17, False, 1), observations(7, False, 2)),
+        "batch norm": (nets.classifier(), observations(17, True, 1), observations(7, True, 2)),
+    }
+
+
+def run(case: str, folder: Path, rank: int, processes: int, port: int) -> None:
+    """Train as process `rank` of several."""
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test"}
+    torch.set_num_threads(1)
+    network, data, validation = cases()[case]
+    info = train(network, data, options(), validation=validation, output=folder)
+    torch.save({"state": info.model.state_dict(), "rows": info.rows, "final": dict(info.final)}, folder.with_suffix(f".{rank}"))

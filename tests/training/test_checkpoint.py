@@ -1,0 +1,236 @@
+"""Checkpoints: a training that was killed goes on to the same bits; what does not belong to it is refused; nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import time
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bridge.errors import BridgeError, UnreadableError, UsageError
+from bridge.training import checkpoint
+from bridge.training.history import Row, TrainingInfo
+from bridge.training.options import TrainingOptions, training_options
+from bridge.training.train import train
+from tests.training import nets, resumed
+from tests.training.test_loop import bits, images
+
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["tests.training.resumed"])  # torch is imported once, not by every process
+
+
+def options(**more: Any) -> TrainingOptions:
+    return training_options("sgdm", **{"MaxEpochs": 6, "MiniBatchSize": 4, "Verbose": False, "InitialLearnRate": 1e-3, "Shuffle": "every-epoch", **more})
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "network" / "model.safetensors").read_bytes()
+
+
+def log(folder: Path) -> Any:
+    facts = json.loads((folder / "history.json").read_text(encoding="utf-8"))
+    return [{name: value for name, value in row.items() if name != "TimeElapsed"} for row in facts["rows"]], facts["FinalValidationLoss"]
+
+
+@dataclass
+class Running:
+    """A training in a process of its own."""
+
+    process: Any
+    iterations: Connection
+
+    def reach(self, iteration: int) -> Running:
+        """Wait until it has finished an iteration."""
+        while self.iterations.recv() < iteration:
+            pass
+        return self
+
+    def send(self, number: signal.Signals) -> int:
+        """Send a signal, somewhere within the next iteration, and return the exit code."""
+        time.sleep(random.random() * 0.02)
+        os.kill(self.process.pid, number)
+        return self.end()
+
+    def end(self) -> int:
+        """Wait for the end and return the exit code."""
+        self.process.join(60)
+        return int(self.process.exitcode)
+
+
+def start(folder: Path, resume: bool = False) -> Running:
+    receiver, sender = PROCESSES.Pipe(duplex=False)
+    process = PROCESSES.Process(target=resumed.run, args=(folder, resume, sender))
+    process.start()
+    return Running(process, receiver)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training that nobody stops."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    assert start(folder).end() == 0
+    return folder
+
+
+def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path, whole: Path) -> None:
+    """Oracle: the same training that nobody killed. kill -9 at random iterations, twice; dropout, Adam, the best validation, a cache."""
+    moments = sorted(random.Random().sample(range(1, resumed.ITERATIONS), 2))
+    assert start(tmp_path).reach(moments[0]).send(signal.SIGKILL) == -signal.SIGKILL
+    assert start(tmp_path, resume=True).reach(moments[1]).send(signal.SIGKILL) == -signal.SIGKILL
+    assert start(tmp_path, resume=True).end() == 0
+    assert weights(tmp_path) == weights(whole), f"killed at {moments}"
+    assert log(tmp_path) == log(whole)
+    assert not list(tmp_path.glob(".checkpoint*"))
+
+
+def test_ctrl_c_ends_with_the_network_so_far_and_can_be_continued(tmp_path: Path, whole: Path) -> None:
+    """Oracle: the same training without Ctrl-C."""
+    assert start(tmp_path).reach(7).send(signal.SIGINT) == 0
+    facts = json.loads((tmp_path / "history.json").read_text(encoding="utf-8"))
+    assert facts["StopReason"] == "Stopped manually" and 7 <= len(facts["rows"]) < resumed.ITERATIONS
+    assert weights(tmp_path)
+    assert start(tmp_path, resume=True).end() == 0
+    assert weights(tmp_path) == weights(whole) and log(tmp_path) == log(whole)
+
+
+def interrupted(folder: Path, after: int, **more: Any) -> TrainingInfo:
+    """Train until an OutputFcn stops it; what it leaves is a checkpoint."""
+
+    def stop(row: Row) -> bool:
+        return bool(row["Iteration"] == after)
+
+    return train(nets.cnn(), images(12), options(OutputFcn=stop), output=folder, **more)
+
+
+def test_resuming_twice_and_a_finished_training_changes_nothing(tmp_path: Path) -> None:
+    expected = train(nets.cnn(), images(12), options())
+    interrupted(tmp_path, 4)
+    for _ in range(2):
+        info = train(nets.cnn(), images(12), options(), output=tmp_path, resume=tmp_path)
+        assert bits(info) == bits(expected) and info.iterations == 18
+
+
+def test_a_new_solver_begins_anew_with_the_learnables_of_the_checkpoint(tmp_path: Path) -> None:
+    """MATLAB restarts its solver. Oracle: a training that begins with the network so far."""
+    first = interrupted(tmp_path, 4)
+    info = train(nets.cnn(), images(12), options(MaxEpochs=2), output=tmp_path, resume=tmp_path, solver="restart")
+    assert first.network is not None and info.iterations == 6
+    assert bits(info) == bits(train(first.network, images(12), options(MaxEpochs=2)))
+
+
+def test_patience_that_had_run_out_is_not_forgotten(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"InitialLearnRate": 1e-30, "ValidationFrequency": 1, "ValidationPatience": 3, "CheckpointFrequencyUnit": "iteration"}
+    for resume in (None, tmp_path):
+        info = train(nets.cnn(), images(12), options(**given), validation=images(6), output=tmp_path, resume=resume)
+        assert info.StopReason == "Met validation criterion" and info.iterations == 4
+
+
+def test_where_there_is_no_checkpoint_yet_training_begins(tmp_path: Path) -> None:
+    info = train(nets.cnn(), images(12), options(), output=tmp_path, resume=tmp_path)
+    assert bits(info) == bits(train(nets.cnn(), images(12), options()))
+    assert any("holds no checkpoint yet" in note for note in info.notes)
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ({"options": options(InitialLearnRate=2e-3)}, "options InitialLearnRate differs"),
+        ({"options": options(MaxEpochs=7)}, "options MaxEpochs differs"),
+        ({"model": nets.cnn(frozen=False)}, "network conv1.weight differs"),
+        ({"model": nets.cnn(seed=1)}, "frozen values differs"),
+        ({"data": images(13)}, "observations differs"),
+        ({"seed": 1}, "order differs"),
+    ],
+)
+def test_a_checkpoint_of_another_recipe_is_refused_and_the_difference_named(tmp_path: Path, change: dict[str, Any], difference: str) -> None:
+    interrupted(tmp_path, 4)
+    before = {path: path.read_bytes() for path in tmp_path.glob("*.*")}
+    given = {"model": nets.cnn(), "data": images(12), "options": options(), "seed": 0, **change}
+    with pytest.raises(UsageError, match=f"is a checkpoint of another recipe: {difference}"):
+        train(given["model"], given["data"], given["options"], output=tmp_path, resume=tmp_path, seed=given["seed"])
+    assert {path: path.read_bytes() for path in tmp_path.glob("*.*")} == before
+
+
+def test_options_that_change_no_number_may_differ(tmp_path: Path) -> None:
+    interrupted(tmp_path, 4)
+    shown = options(Plots="training-progress", CheckpointFrequency=3)
+    info = train(nets.cnn(), images(12), shown, output=tmp_path, resume=tmp_path)
+    assert bits(info) == bits(train(nets.cnn(), images(12), options()))
+
+
+@pytest.mark.parametrize("content", [b"", b"\x10" + b"\0" * 7 + b"{}", b"no checkpoint at all, but some text that is long enough"])
+def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / checkpoint.NAME).write_bytes(content)
+    with pytest.raises(UnreadableError, match="is no checkpoint"):
+        train(nets.cnn(), images(12), options(), resume=tmp_path)
+    with pytest.raises(UnreadableError, match="is no checkpoint"):
+        train(nets.cnn(), images(12), options(), resume=tmp_path / "missing.safetensors")
+
+
+def test_a_folder_that_holds_a_training_is_left_as_it_is(tmp_path: Path) -> None:
+    interrupted(tmp_path, 4)
+    with pytest.raises(UsageError, match="holds a training already"):
+        train(nets.cnn(), images(12), options(), output=tmp_path)
+
+
+def test_a_full_disk_loses_nothing_that_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second checkpoint does not fit: the first is still there, whole, and training goes on from it to the same bits."""
+    import safetensors.torch
+
+    save, written = safetensors.torch.save_file, []
+
+    def full(tensors: Any, path: Any, metadata: Any = None) -> None:
+        save(tensors, path, metadata)
+        written.append(path)
+        if len(written) == 2:
+            content = Path(path).read_bytes()
+            Path(path).write_bytes(content[: len(content) // 2])
+            raise safetensors.SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(safetensors.torch, "save_file", full)
+    with pytest.raises(BridgeError, match=r"cannot write .*checkpoint.safetensors") as caught:
+        train(nets.cnn(), images(12), options(), output=tmp_path)
+    assert "No space left" in caught.value.cause
+    assert checkpoint.load(tmp_path).facts["iteration"] == 3
+    assert json.loads((tmp_path / "history.json").read_text(encoding="utf-8"))["StopReason"].startswith("cannot write")
+    monkeypatch.undo()
+    info = train(nets.cnn(), images(12), options(), output=tmp_path, resume=tmp_path)
+    assert bits(info) == bits(train(nets.cnn(), images(12), options()))
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
+    remains = tmp_path / f".{checkpoint.NAME}.abc123"
+    remains.mkdir()
+    (remains / checkpoint.NAME).write_bytes(b"half")
+    train(nets.cnn(), images(12), options(), output=tmp_path, resume=tmp_path)
+    assert not remains.exists()
+
+
+def test_frozen_values_are_not_in_the_checkpoint(tmp_path: Path) -> None:
+    """They do not change: a head on a large network has small checkpoints."""
+    interrupted(tmp_path, 4)
+    saved = checkpoint.load(tmp_path)
+    assert not any("conv1" in name for name in saved.tensors)
+    assert {"model/fc.weight", "model/input.mean", "solver/0/velocity", "random"} <= set(saved.tensors)
+
+
+def test_CheckpointPath_holds_checkpoints_where_there_is_no_output_folder(tmp_path: Path) -> None:
+    module = nets.cnn().to_torch()
+    given = options(CheckpointPath=str(tmp_path))
+    x, y = images(12)
+    data = (torch.from_numpy(x), torch.arange(12) % 3)
+    info = train(module, data, given, loss="ClassificationOutputLayer")
+    assert checkpoint.load(tmp_path).facts["iteration"] == info.iterations
+    again = nets.cnn().to_torch()
+    assert bits(train(again, data, given, loss="ClassificationOutputLayer", resume=tmp_path)) == bits(info)
+    np.testing.assert_array_equal(again.fc.weight.detach(), module.fc.weight.detach())

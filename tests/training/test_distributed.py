@@ -1,0 +1,98 @@
+"""Two processes that share each mini-batch, against one that has it alone."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bridge.errors import UsageError
+from bridge.training.train import train
+from tests.training import nets, shared
+from tests.training.test_loop import images
+
+ROOT = Path(__file__).parents[2]
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["tests.training.shared"])  # torch is imported once, not by every process
+
+
+def together(case: str, folder: Path) -> list[dict[str, Any]]:
+    """Train in two processes; return what each found."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    running = [PROCESSES.Process(target=shared.run, args=(case, folder, rank, 2, port)) for rank in range(2)]
+    for process in running:
+        process.start()
+    for process in running:
+        process.join(60)
+    assert [process.exitcode for process in running] == [0, 0]
+    return [torch.load(folder.with_suffix(f".{rank}"), weights_only=True) for rank in range(2)]
+
+
+@pytest.mark.parametrize("case", ["images", "responses"])
+def test_two_processes_give_the_numbers_of_one(tmp_path: Path, case: str) -> None:
+    """Oracle: the same training in one process, to single-precision rounding. Mini-batches of 5 are shared as 3 and 2."""
+    network, data, validation = shared.cases()[case]
+    alone = train(network, data, shared.options(), validation=validation)
+    first, second = together(case, tmp_path / "run")
+    for name, value in alone.model.state_dict().items():
+        assert torch.equal(first["state"][name], second["state"][name]), name
+        torch.testing.assert_close(first["state"][name], value, rtol=1e-5, atol=1e-6, msg=name)
+    for row, other, expected in zip(first["rows"], second["rows"], alone.rows, strict=True):
+        assert row.keys() == other.keys() == expected.keys()
+        for name in set(row) - {"TimeElapsed"}:
+            assert row[name] == other[name]
+            np.testing.assert_allclose(row[name], expected[name], rtol=1e-5)
+
+
+def test_batch_norm_statistics_are_those_of_each_process(tmp_path: Path) -> None:
+    """Documented: each worker normalises with its own part of the mini-batch, so that the numbers differ from those of one process."""
+    network, data, validation = shared.cases()["batch norm"]
+    alone = train(network, data, shared.options(), validation=validation)
+    first, second = together("batch norm", tmp_path / "run")
+    assert all(torch.equal(value, second["state"][name]) for name, value in first["state"].items())
+    assert not np.allclose([row["TrainingLoss"] for row in first["rows"]], alone.TrainingLoss)
+
+
+def test_only_the_first_process_writes_and_its_checkpoint_is_for_two(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    together("images", folder)
+    assert {path.name for path in folder.iterdir()} == {"checkpoint.safetensors", "history.json", "info.mat", "network"}
+    network, data, validation = shared.cases()["images"]
+    with pytest.raises(UsageError, match="processes differs"):
+        train(network, data, shared.options(), validation=validation, output=folder, resume=folder)
+
+
+@pytest.mark.slow
+def test_torchrun_trains_a_recipe(tmp_path: Path) -> None:
+    """Oracle: the same recipe in one process. The real launcher and the real command."""
+    from scipy.io import savemat
+
+    pixels, labels = images(17)
+    savemat(tmp_path / "data.mat", {"X": pixels.transpose(2, 3, 1, 0), "Y": np.array(labels, dtype=object)[:, None]})
+    nets.cnn().save(tmp_path / "net")
+    (tmp_path / "recipe.toml").write_text(
+        'schema = "bridge.recipe/1"\n[network]\nfile = "net"\n[options]\nsolver = "sgdm"\nMaxEpochs = 3\nMiniBatchSize = 5\nInitialLearnRate = 0.001\n', encoding="utf-8"
+    )
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = ["-m", "bridge", "train", str(tmp_path / "recipe.toml"), "--data", str(tmp_path / "data.mat"), "-o"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    found = {}
+    for name, start in (("two", launcher), ("one", [sys.executable])):
+        done = subprocess.run([*start, *command, str(tmp_path / name)], env=environment, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("saved to") == 1
+        from safetensors.torch import load_file
+
+        found[name] = load_file(tmp_path / name / "network" / "model.safetensors")
+    for key, value in found["one"].items():
+        torch.testing.assert_close(found["two"][key], value, rtol=1e-5, atol=1e-6, msg=key)
