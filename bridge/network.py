@@ -521,6 +521,9 @@ def check_structure(network: Network) -> None:
     lost = [name for name in (*network.inputs, *network.outputs) if name not in ends]
     if lost:
         raise UnreadableError(f"the network's input or output '{lost[0]}' does not exist", nearest(lost[0], names))
+    unused = [layer.name for layer in network.layers if not layer.row.inputs and not layer.inputs and layer.name not in network.inputs]
+    if unused or not network.outputs:
+        raise UnreadableError("the network returns nothing" if not unused else f"the input layer '{unused[0]}' is no input of the network")
     run_order(network)
 
 

@@ -32,7 +32,10 @@ def import_(
     proof = prove(network, model, file) if check else None
     saved = network.save(output) if output is not None and (proof is None or proof.holds) else None
     if as_json:
-        print_json("import", {**tables.facts(network), "proof": str(proof) if proof else None, "holds": proof.holds if proof else None, "saved": str(saved) if saved else None})
+        print_json(
+            "import",
+            {**tables.facts(network), "proof": str(proof) if proof else None, "holds": proof.holds if proof else None, "saved": str(saved) if saved else None},
+        )
     else:
         print(proof if proof is not None else "nothing was checked (--no-check)")
         if saved is not None:

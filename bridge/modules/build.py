@@ -94,11 +94,11 @@ OWN_MODULES = (
     "a network saved up to R2019a: newer copies of that network have it in their input layer)"
 )
 
-# Layers that treat every image of a sequence alike, each by itself or, as batch normalisation, all of them at once.
-PER_IMAGE = (
+# Builders and modules that treat every image of a sequence alike, each by itself or, as batch normalisation, all at once.
+PER_IMAGE = {
     "average_pooling", "batch_normalization", "blocks", "convolution", "crop", "cross_channel_normalization", "global_pooling",
-    "max_pooling", "prelu", "resize", "softmax", "transposed_convolution",
-)  # fmt: skip
+    "max_pooling", "prelu", "resize", "softmax", "transposed_convolution", "ChannelShuffle", "YOLOv2Transform",
+}  # fmt: skip
 
 
 def works_on_images(layer: Layer, given: Given) -> bool:
@@ -106,8 +106,8 @@ def works_on_images(layer: Layer, given: Given) -> bool:
 
     A window with one dimension more than the images have slides over time too, and takes the sequence as it is.
     """
-    over_images = layer.row.build in PER_IMAGE and len(layer.outputs) == 1 and given[0].over_time and bool(given[0].spatial)
-    return over_images and window_dimensions(layer, len(given[0].spatial)) == len(given[0].spatial)
+    per_image = not PER_IMAGE.isdisjoint((layer.row.build, layer.row.torch)) and len(layer.outputs) == 1
+    return per_image and given[0].over_time and bool(given[0].spatial) and window_dimensions(layer, len(given[0].spatial)) == len(given[0].spatial)
 
 
 def build_layer(layer: Layer, given: Given, modules: Mapping[str, Callable[[Layer], nn.Module]], include_normalization: bool = True) -> nn.Module:

@@ -99,7 +99,8 @@ class SequenceUnfolding(nn.Module):
     """(N T),... -> N,T,..."""
 
     def forward(self, x: Tensor, observations: int) -> Tensor:
-        return x.unflatten(0, (observations, -1))
+        unfolded: Tensor = x.unflatten(0, (observations, -1))
+        return unfolded
 
 
 class SpaceToDepth(nn.Module):

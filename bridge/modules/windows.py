@@ -130,7 +130,7 @@ class Pooling(nn.Module):
 class PoolingWithIndices(nn.MaxPool2d):
     """Max pooling that also returns what max unpooling needs: (out, indices, size of the input)."""
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, torch.Size]:  # type: ignore[override]
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, torch.Size]:
         out, indices = F.max_pool2d(x, self.kernel_size, self.stride, self.padding, return_indices=True)
         return out, indices, x.shape
 

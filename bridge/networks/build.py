@@ -75,4 +75,3 @@ def architecture(name: str, *, classes: Classes | None = None) -> Network:
     if name in catalogue():
         raise UnsupportedError(f"{name} is not built here", str(catalogue()[name].missing), f"load it: bridge.load('{name}.mat')")
     raise UsageError(f"there is no network '{name}'", nearest(name, BUILDERS), "`bridge models` lists them")
-

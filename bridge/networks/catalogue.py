@@ -65,4 +65,5 @@ def catalogue() -> Mapping[str, Entry]:
 
 
 def _entry(name: str, row: Mapping[str, Any]) -> Entry:
-    return Entry(name, **{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()})
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+    return Entry(name, **values)

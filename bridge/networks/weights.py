@@ -114,7 +114,8 @@ def _per_channel(values: Sequence[float]) -> Array:
 
 
 def _array(value: Any) -> Array:
-    return Array.of(np.array(value.detach().cpu() if hasattr(value, "detach") else value, np.float32))
+    """Copy a tensor of a state dict."""
+    return Array.of(np.array(value.detach().cpu().float().numpy()))
 
 
 def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:

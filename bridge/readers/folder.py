@@ -155,7 +155,9 @@ def _with_arrays(network: Network, path: Path, digest: str) -> Network:
             if array is None or array.shape != shape:
                 found = "is not there" if array is None else f"has shape {array.shape}"
                 if layer.row.build == "unknown":
-                    raise UnreadableError(f"{path}: '{layer.name}.{local}' {found}", f"no table knows the class {layer.row.matlab[0]}", "pass the --mappings it was saved with")
+                    raise UnreadableError(
+                        f"{path}: '{layer.name}.{local}' {found}", f"no table knows the class {layer.row.matlab[0]}", "pass the --mappings it was saved with"
+                    )
                 raise _of_another(path, f"'{layer.name}.{local}' {found}, its shape should be {shape}")
             values[local] = array
         changed[layer.name] = with_tensors(layer, given, values)

@@ -70,7 +70,9 @@ def vectors(values: Any, channels: int | None, what: str = "input") -> Tensor:
     if x.dim() == 1 or (channels == 1 and x.dim() == 2 and len(x) == 1):
         x = x.reshape(-1, 1)
     if x.dim() != 2 or channels not in (None, x.shape[1]):
-        raise UsageError(f"{what} of shape {tuple(x.shape)} does not fit the network", f"it should be N x {channels}", "observations lie along the first dimension")
+        raise UsageError(
+            f"{what} of shape {tuple(x.shape)} does not fit the network", f"it should be N x {channels}", "observations lie along the first dimension"
+        )
     return x
 
 

@@ -57,7 +57,9 @@ class Expected:
         if len(self.inputs) == 1 and len(self.inputs[0].spatial) == 2 and not self.inputs[0].over_time and None not in self.inputs[0].size:
             return self.inputs[0]
         shown = ", ".join(map(str, self.inputs)) or "not known without the Network"
-        raise UsageError("images in files need a network with one image input of a known size", f"its inputs are {shown}", "pass a Dataset of (inputs..., target)")
+        raise UsageError(
+            "images in files need a network with one image input of a known size", f"its inputs are {shown}", "pass a Dataset of (inputs..., target)"
+        )
 
     def require_classes(self, what: str) -> None:
         """Raise UsageError where the network predicts numbers."""
@@ -67,7 +69,7 @@ class Expected:
     def require_range(self, greatest: float, what: str) -> None:
         """Raise UsageError where images of 0..1 meet a network trained on 0..255, or the other way round."""
         trained = self.greatest
-        if trained is not None and ((greatest <= 1 < 2 <= trained) or (trained <= 1 and greatest >= 2)):
+        if trained is not None and ((0 < greatest <= 1 < 2 <= trained) or (trained <= 1 and greatest >= 2)):
             hint = "MATLAB trained it on 0..255: do not divide by 255" if trained > 1 else "divide by 255, as im2single does"
             raise UsageError(f"{what} have values up to {greatest:g}", f"the statistics of the input layer come from values up to {trained:g}", hint)
 
@@ -77,5 +79,7 @@ class Expected:
         if count is not None and classes and len(classes) != count:
             shown = f"{', '.join(classes[:8])}{', ...' if len(classes) > 8 else ''}"
             raise UsageError(
-                f"{what} have {len(classes)} classes, the network predicts {count}", f"they are {shown}", "give the network the classes of the data: net = net.with_classes([...])"
+                f"{what} have {len(classes)} classes, the network predicts {count}",
+                f"they are {shown}",
+                "give the network the classes of the data: net = net.with_classes([...])",
             )

@@ -23,13 +23,19 @@ def folder(path: Path) -> ImageDatastore:
     images = imageDatastore(path, IncludeSubfolders=True, LabelSource="foldernames")
     if images.classes == (path.absolute().name,):
         raise UsageError(f"the images in {path} have no labels", "they lie in the folder itself", "make a folder for each class")
-    empty = sorted(each.name for each in path.iterdir() if each.is_dir() and not each.name.startswith(".") and each.name not in images.classes and not any(each.rglob("*.*")))
+    empty = sorted(
+        each.name
+        for each in path.iterdir()
+        if each.is_dir() and not each.name.startswith(".") and each.name not in images.classes and not any(each.rglob("*.*"))
+    )
     if empty:
         raise UsageError(f"the folder '{empty[0]}' in {path} is empty", "a class needs images", "fill it, or remove it")
     alone = [name for name, count in images.countEachLabel().items() if count == 1]
     if alone:
         raise UsageError(
-            f"class '{alone[0]}' has a single image", f"{len(alone)} of {len(images.classes)} classes in {path} have one", "check that the folders are the classes"
+            f"class '{alone[0]}' has a single image",
+            f"{len(alone)} of {len(images.classes)} classes in {path} have one",
+            "check that the folders are the classes",
         )
     return images
 
@@ -63,7 +69,9 @@ def _store(path: Path, rows: Sequence[dict[str, str]], classes: tuple[str, ...])
     files = [path.parent / row["path"] for row in rows]
     missing = [str(file) for file in files if not file.is_file()]
     if missing:
-        raise UnreadableError(f"{missing[0]} does not exist", f"{path} names it, and {len(missing) - 1} others that do not exist", "correct the paths in the file")
+        raise UnreadableError(
+            f"{missing[0]} does not exist", f"{path} names it, and {len(missing) - 1} others that do not exist", "correct the paths in the file"
+        )
     return ImageDatastore(tuple(map(str, files)), tuple(row["label"] for row in rows), classes)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bridge.network import Network
 
 SCHEMA = "bridge.history/1"
-HISTORY, INFO, NETWORK = "history.json", "info.mat", "network"  # in the folder of a training
+HISTORY, INFO, NETWORK, PLOT = "history.json", "info.mat", "network", "training.html"  # in the folder of a training
 Row = dict[str, Any]
 
 

@@ -67,7 +67,9 @@ def _targets(values: Any, expected: Expected, layout: str | None, what: str) -> 
     if not expected.by_class:
         return _responses(numbers if numbers.is_floating_point() else numbers.float(), expected.output, layout), ()
     if numbers.is_floating_point() and numbers.dim() < 2:
-        raise UsageError(f"{what} have targets of {numbers.dtype}", "class indices are integers from 0", "pass integers, class names, or one number for each class")
+        raise UsageError(
+            f"{what} have targets of {numbers.dtype}", "class indices are integers from 0", "pass integers, class names, or one number for each class"
+        )
     if numbers.is_floating_point():
         return numbers, ()
     _require_indices(numbers, expected, what)

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
-from bridge.training.history import Row, write_text
+from bridge.training.history import PLOT, Row, write_text
 from bridge.training.options import TrainingOptions
 from bridge.training.plot import page
 
@@ -34,8 +34,7 @@ class Progress:
         self._verbose, self._frequency = options.Verbose and not quiet, options.VerboseFrequency
         table = _Table if options.trainer == "trainNetwork" else _PlainTable
         self._table = table(metrics, validates)
-        draws = folder is not None and options.Plots == "training-progress" and not quiet
-        self._plot = folder / "training.html" if folder is not None and draws else None
+        self._plot = folder / PLOT if folder is not None and options.Plots == "training-progress" and not quiet else None
         self._iterations, self._metrics = iterations, metrics
         self._bar: Any = None
         self._rows: list[Row] = []

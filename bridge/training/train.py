@@ -18,7 +18,7 @@ from bridge.training.batch_norm import batch_norms
 from bridge.training.data import Sources, sources
 from bridge.training.expected import Expected
 from bridge.training.feed import Feed
-from bridge.training.history import HISTORY, TrainingInfo, write_json
+from bridge.training.history import HISTORY, INFO, NETWORK, PLOT, TrainingInfo, write_json
 from bridge.training.input_statistics import reset_input_normalization, with_places
 from bridge.training.interrupt import Interrupt
 from bridge.training.loop import Loop, Outcome, finalizes, output_functions
@@ -122,8 +122,12 @@ def _folder(output: str | Path | None, network: Network | None, resume: str | Pa
     if network is None:
         raise UsageError("a module alone is not saved", "the names and layout of MATLAB are the Network's", "pass the Network, or save the module yourself")
     folder = Path(output)
-    if resume is None and any((folder / name).exists() for name in (HISTORY, checkpoint.NAME)):
+    held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if resume is None and held & {HISTORY, checkpoint.NAME}:
         raise UsageError(f"{folder} holds a training already", "it is left as it is", "choose another folder, or go on with it: --resume")
+    others = sorted(name for name in held - {HISTORY, INFO, NETWORK, PLOT, checkpoint.NAME} if not name.startswith("."))
+    if others:
+        raise UsageError(f"{folder} holds other files: {', '.join(others[:3])}", "a training has a folder of its own", "choose another folder")
     if distributed.rank() == 0:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -149,7 +153,9 @@ def _objective(
     """Return the objective, and the module to run for it: without the last softmax where the loss takes logits."""
     is_graph = isinstance(module, fx.GraphModule)
     if not is_graph and not callable(loss):
-        raise UsageError("it is not said which loss to train with", "the model is no module of Network.to_torch()", "pass loss= with a function of predictions and targets")
+        raise UsageError(
+            "it is not said which loss to train with", "the model is no module of Network.to_torch()", "pass loss= with a function of predictions and targets"
+        )
     bare = features.without_softmax(module) if isinstance(module, fx.GraphModule) else None
     device = next(module.parameters()).device
     goal = objective(network, options, loss, class_weights, ends_in_softmax=bare is not None, device=device)

@@ -208,8 +208,12 @@ def with_two_output_layers() -> Network:
     return read(Net("DAGNetwork", layers, (("in", "one"), ("in", "two"), ("one", "first"), ("two", "second"))))
 
 
+def mlp() -> Network:
+    return read(networks.feature_mlp())
+
+
 def custom() -> Network:
-    base = read(networks.as_dlnetwork(networks.feature_mlp()))
+    base = mlp()
     own = make_layer(unknown_row("my.GateLayer"), "gate", {"Rate": 3})
     function = make_layer(unknown_row("nnet.cnn.layer.FunctionLayer"), "twice", {})
     last = base.layers[-1].name
@@ -220,10 +224,6 @@ def custom() -> Network:
 def untrained() -> Network:
     layers = (L.imageInputLayer((8, 8, 1), "in", "none"), L.untrained(L.convolution2dLayer(rng, "conv", (3, 3), 1, 4)), L.reluLayer("relu"))
     return replace(read(Net("Layers", layers)), kind="dlnetwork")
-
-
-def mlp() -> Network:
-    return read(networks.as_dlnetwork(networks.feature_mlp()))
 
 
 SCENARIOS: dict[str, Scenario] = {
@@ -267,8 +267,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in WALKED:
         savemat(made / f"{name}.expected.mat", {"bridge": struct_of(SCENARIOS[name].network())}, long_field_names=True)
         script += [f"leaves('{made}/{name}.{kind}mat', '{made}/{name}.{kind}leaves.mat');" for kind in ("", "expected.")]
-    (made / "run.m").write_text("\n".join(script), encoding="utf-8")
-    run = subprocess.run([octave, "--no-gui", "--quiet", "--norc", str(made / "run.m")], capture_output=True, text=True, cwd=made, check=False)
+    (made / "rebuild_all.m").write_text("\n".join(script), encoding="utf-8")
+    run = subprocess.run([octave, "--no-gui", "--quiet", "--norc", str(made / "rebuild_all.m")], capture_output=True, text=True, cwd=made, check=False)
     assert run.returncode == 0, run.stderr
     return made
 
@@ -287,7 +287,9 @@ def prepared(made: Path, name: str, scenario: Scenario) -> list[str]:
         changed = f"bridge.Layers{{1}} = rmfield(bridge.Layers{{1}}, '{key}');" if value is None else f"bridge.Layers{{1}}.{key} = '{value}';"
         lines.append(f"load(file); {changed} save(file, 'bridge', '-v7');")
     names = [f"{{{', '.join(repr(each) for each in given)}}}" for given in (scenario.inputs, scenario.outputs)]
-    facts = f"'InputNames', {{{names[0]}}}, 'OutputNames', {{{names[1]}}}, 'Outputs', {{answers}}, 'Added', {scenario.added}, 'Arguments', {{{scenario.arguments}}}"
+    facts = (
+        f"'InputNames', {{{names[0]}}}, 'OutputNames', {{{names[1]}}}, 'Outputs', {{answers}}, 'Added', {scenario.added}, 'Arguments', {{{scenario.arguments}}}"
+    )
     return [*lines, f"rebuilt(file, struct({facts}), '{made}/{name}.result.mat');"]
 
 
@@ -366,7 +368,7 @@ def test_every_maker_of_a_layer_is_rebuilt() -> None:
 def layers(folder: Path) -> dict[str, Made]:
     found = result(folder, "layers")
     assert not found.error
-    return dict(zip(CALLS, layers_of(found.net), strict=True))
+    return dict(zip(CALLS, layers_of(found.net[0, 0].Layers), strict=True))
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -384,9 +386,7 @@ def test_a_layer_is_made_by_its_documented_call(layers: dict[str, Made], name: s
     assert {key: plain(value) for key, value in given.items()} == {key: value for key, value in named.items()}
     if name == "attention":
         assert not factors and made.factors == {
-            (f"set{kind}Factor", key): value
-            for key, param in layer.params.items()
-            for kind, value in (("LearnRate", param.learn_rate), ("L2", param.l2))
+            (f"set{kind}Factor", key): value for key, param in layer.params.items() for kind, value in (("LearnRate", param.learn_rate), ("L2", param.l2))
         }
     elif layer.saveobj:
         assert factors == expected_factors(layer) and not made.factors
@@ -435,7 +435,6 @@ def test_a_chain_becomes_a_series_network(folder: Path) -> None:
     found = result(folder, "series")
     net = found.net[0, 0]
     assert (found.error, found.warning, text(net.Made)) == ("", "", "assembleNetwork")
-    assert [text(made.named(1 if made.constructor in ("imageInputLayer",) else 0)["Name"]) for made in layers_of(net.From)[:1]] == ["Input"]
     assert [made.constructor for made in layers_of(net.From)][:3] == ["imageInputLayer", "convolution2dLayer", "batchNormalizationLayer"]
     assert len(layers_of(net.From)) == 19 and found.classes == ["0", "1", "2", "3", "4"]
 
@@ -452,7 +451,7 @@ def test_a_network_without_output_layers_becomes_a_dlnetwork(folder: Path) -> No
     found = result(folder, "features")
     net = found.net[0, 0]
     assert (found.error, text(net.Made), net.Arguments.size, found.classes) == ("", "dlnetwork", 0, [])
-    assert [text(each) for each in (ends(net.From[0, 0])[0][:1],)] == ["input_2"] or ends(net.From[0, 0])[0] == ["input_2", "fc_"]
+    assert ends(net.From[0, 0])[0] == ["input_2", "fc_"]
 
 
 def test_outputs_that_are_read_inside_are_named(folder: Path) -> None:

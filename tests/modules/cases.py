@@ -346,6 +346,8 @@ def shapes(rng: np.random.Generator) -> Found:
     yield "space_to_depth", chain(image((4, 6, 3)), L.spaceToDepthLayer("s", (2, 3)))
     yield "space_to_depth_remainder", chain(image((5, 7, 3)), L.spaceToDepthLayer("s", (2, 3)))
     yield "space_to_depth_image_sequence", chain(sequence((4, 6, 3)), L.spaceToDepthLayer("s", (2, 2)))
+    yield "channel_shuffle", chain(image((3, 2, 12)), Layer("s", "channelShuffleLayer", {"NumGroups": 3.0}))
+    yield "channel_shuffle_image_sequence", chain(sequence((3, 2, 12)), Layer("s", "channelShuffleLayer", {"NumGroups": 3.0}))
     for mode in ("dcr", "crd"):
         yield f"depth_to_space_{mode}", chain(image((3, 2, 12)), L.depthToSpace2dLayer("d", (2, 3), mode))
     resize = L.resize2dLayer

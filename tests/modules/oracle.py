@@ -47,11 +47,11 @@ Oracle = Callable[..., Result]
 ORACLES: dict[str, Oracle] = {}
 
 
-def oracle(*classes: str) -> Callable[[Oracle], Oracle]:
+def oracle(*classes: str, package: str = "nnet.cnn.layer.") -> Callable[[Oracle], Oracle]:
     """Register a function (layer, *inputs) -> output, or outputs by port name."""
 
     def register(function: Oracle) -> Oracle:
-        ORACLES.update(dict.fromkeys((f"nnet.cnn.layer.{name}" for name in classes), function))
+        ORACLES.update(dict.fromkeys((package + name for name in classes), function))
         return function
 
     return register
@@ -614,6 +614,13 @@ def space_to_depth(layer: Layer, x: Value) -> Value:
         return at.like(out)
 
     return each_time(x, step)
+
+
+@oracle("channelShuffleLayer", package="")
+def channel_shuffle(layer: Layer, x: Value) -> Value:
+    """The first channel of every group, then the second of every group, and so on."""
+    groups = np.split(np.arange(x.data.shape[x.channel]), int(layer.saved["NumGroups"]))
+    return x.like(np.take(x.data, [group[i] for i in range(len(groups[0])) for group in groups], x.channel))
 
 
 @oracle("DepthToSpace2DLayer")

@@ -69,7 +69,13 @@ EXPECTED = {
     ("B", False): {"adam_epsilon": "B", "l2_before_clipping": False, "frozen_in_global_norm": False, "batchnorm_auto": "moving"},
 }
 EXPECTED_TRAINNET = {
-    ("A", True): {"adam_epsilon": "A", "crossentropy_over": "observations", "rmse_over": "observations", "batchnorm_variance": "biased", "schedule_counting": "k"},
+    ("A", True): {
+        "adam_epsilon": "A",
+        "crossentropy_over": "observations",
+        "rmse_over": "observations",
+        "batchnorm_variance": "biased",
+        "schedule_counting": "k",
+    },
     ("B", False): {"adam_epsilon": "B", "crossentropy_over": "elements", "rmse_over": "elements", "batchnorm_variance": "unbiased", "schedule_counting": "k-1"},
 }
 

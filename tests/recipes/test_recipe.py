@@ -204,10 +204,10 @@ def test_classes_from_the_data_are_asked_for() -> None:
     assert not FULL.takes_classes
 
 
-def test_a_recipe_without_a_file_says_how_to_make_one() -> None:
-    with pytest.raises(UsageError, match="names no file of its network, googlenet") as caught:
-        Recipe.load("googlenet-transfer").network()
-    assert "save('googlenet.mat', 'net')" in caught.value.hint
+def test_a_recipe_without_a_network_says_how_to_make_one() -> None:
+    with pytest.raises(UsageError, match="names no network") as caught:
+        Recipe.load("retrain-head").network()
+    assert "save('net.mat', 'net')" in caught.value.hint
 
 
 BAD = [

@@ -33,7 +33,14 @@ def cases() -> dict[str, Any]:
 
 def run(case: str, folder: Path, rank: int, processes: int, port: int) -> None:
     """Train as process `rank` of several."""
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test"}
+    os.environ |= {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(processes),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "TORCHELASTIC_RUN_ID": "test",
+    }
     torch.set_num_threads(1)
     network, data, validation = cases()[case]
     info = train(network, data, options(), validation=validation, output=folder)

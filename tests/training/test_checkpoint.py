@@ -227,7 +227,7 @@ def test_frozen_values_are_not_in_the_checkpoint(tmp_path: Path) -> None:
 def test_CheckpointPath_holds_checkpoints_where_there_is_no_output_folder(tmp_path: Path) -> None:
     module = nets.cnn().to_torch()
     given = options(CheckpointPath=str(tmp_path))
-    x, y = images(12)
+    x, _y = images(12)
     data = (torch.from_numpy(x), torch.arange(12) % 3)
     info = train(module, data, given, loss="ClassificationOutputLayer")
     assert checkpoint.load(tmp_path).facts["iteration"] == info.iterations

@@ -426,7 +426,14 @@ def test_images_in_a_mat_file_lie_in_matlabs_order(tmp_path: Path) -> None:
     """Oracle: the same arrays in Python. Training and validation are told apart by name; test data are left alone."""
     x = np.random.default_rng(0).integers(0, 256, (5, 3, 8, 8), dtype=np.uint8)
     names = ["ant", "bee", "cat", "bee", "ant"]
-    held = {"XTrain": x.transpose(2, 3, 1, 0), "YTrain": cells(names), "XVal": x[:2].transpose(2, 3, 1, 0), "YVal": cells(names[:2]), "XTest": x, "YTest": cells(names)}
+    held = {
+        "XTrain": x.transpose(2, 3, 1, 0),
+        "YTrain": cells(names),
+        "XVal": x[:2].transpose(2, 3, 1, 0),
+        "YVal": cells(names[:2]),
+        "XTest": x,
+        "YTest": cells(names),
+    }
     savemat(tmp_path / "data.mat", held)
     found = take(tmp_path / "data.mat")
     pixels, labels = everything(found.train)
@@ -485,7 +492,9 @@ def test_matlabs_own_sequences_and_labels_give_its_predictions() -> None:
     held = {}
     for name in ("features", "predictions"):
         held |= dict(mat_data.variables(REAL / f"fault_lstm_{name}.mat"))
-    data = mat_data.pair(mat_data.Cell([held["validationFeatures"], held["validationResults"]], (1, 2)), Expected.of(bridge.load(REAL / "fault_lstm_R2020a.mat"), True))
+    data = mat_data.pair(
+        mat_data.Cell([held["validationFeatures"], held["validationResults"]], (1, 2)), Expected.of(bridge.load(REAL / "fault_lstm_R2020a.mat"), True)
+    )
     info = train(bridge.load(REAL / "fault_lstm_R2020a.mat"), data, training_options("adam", **untrained_rate(MiniBatchSize=1)), validation=data)
     assert info.FinalValidationAccuracy == 100
 
@@ -508,7 +517,13 @@ def test_ValidationData_of_a_saved_options_object_is_used() -> None:
 
 def test_datasets_and_loaders_give_observations_by_number() -> None:
     x, y = torch.rand(6, 3, 8, 8) * 255, torch.arange(6) % 3
-    loader = DataLoader(TensorDataset(x, y), batch_size=4, shuffle=True, num_workers=0, collate_fn=lambda items: (torch.stack([a for a, _ in items]) + 1, torch.stack([b for _, b in items])))
+    loader = DataLoader(
+        TensorDataset(x, y),
+        batch_size=4,
+        shuffle=True,
+        num_workers=0,
+        collate_fn=lambda items: (torch.stack([a for a, _ in items]) + 1, torch.stack([b for _, b in items])),
+    )
     for data, more in ((TensorDataset(x, y), 0), (loader, 1)):
         found, labels = everything(take(data).train)
         assert torch.equal(found, x + more) and torch.equal(labels, y)
@@ -516,7 +531,8 @@ def test_datasets_and_loaders_give_observations_by_number() -> None:
 
 def test_datasets_that_cannot_be_used() -> None:
     class Stream(IterableDataset[Any]):
-        pass
+        def __iter__(self) -> Any:
+            yield None
 
     with pytest.raises(UsageError, match="cannot be indexed"):
         take(Stream())

@@ -81,7 +81,8 @@ def test_torchrun_trains_a_recipe(tmp_path: Path) -> None:
     savemat(tmp_path / "data.mat", {"X": pixels.transpose(2, 3, 1, 0), "Y": np.array(labels, dtype=object)[:, None]})
     nets.cnn().save(tmp_path / "net")
     (tmp_path / "recipe.toml").write_text(
-        'schema = "bridge.recipe/1"\n[network]\nfile = "net"\n[options]\nsolver = "sgdm"\nMaxEpochs = 3\nMiniBatchSize = 5\nInitialLearnRate = 0.001\n', encoding="utf-8"
+        'schema = "bridge.recipe/1"\n[network]\nfile = "net"\n[options]\nsolver = "sgdm"\nMaxEpochs = 3\nMiniBatchSize = 5\nInitialLearnRate = 0.001\n',
+        encoding="utf-8",
     )
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command = ["-m", "bridge", "train", str(tmp_path / "recipe.toml"), "--data", str(tmp_path / "data.mat"), "-o"]

@@ -57,7 +57,9 @@ def of_network(network: Network) -> tuple[dict[str, Any], Any, Any]:
     """Return learnables and batch-norm statistics as the numpy trainer has them."""
     fc1, bn, fc2 = (network.layers[name] for name in ("fc1", "bn", "fc2"))
     values = {"W1": fc1.Weights, "b1": fc1.Bias.ravel(), "scale": bn.Scale.ravel(), "offset": bn.Offset.ravel(), "W2": fc2.Weights, "b2": fc2.Bias.ravel()}
-    return {name: value.astype(np.float64) for name, value in values.items()}, *(each.ravel().astype(np.float64) for each in (bn.TrainedMean, bn.TrainedVariance))
+    return {name: value.astype(np.float64) for name, value in values.items()}, *(
+        each.ravel().astype(np.float64) for each in (bn.TrainedMean, bn.TrainedVariance)
+    )
 
 
 def of_module(module: Any) -> tuple[dict[str, Any], Any, Any]:
@@ -195,7 +197,12 @@ def test_the_fields_of_a_log_are_those_of_real_logs() -> None:
 
 def test_patience_counts_validations_that_are_no_smaller() -> None:
     """By hand: with rate 1e-30 nothing improves after the first validation, at iteration 1; 2, 4 and 6 make three."""
-    info = train(nets.classifier(batch_norm=False), observations(11, True, 1), small(InitialLearnRate=1e-30, ValidationFrequency=2, ValidationPatience=3, MaxEpochs=9), validation=observations(6, True, 2))
+    info = train(
+        nets.classifier(batch_norm=False),
+        observations(11, True, 1),
+        small(InitialLearnRate=1e-30, ValidationFrequency=2, ValidationPatience=3, MaxEpochs=9),
+        validation=observations(6, True, 2),
+    )
     assert info.StopReason == "Met validation criterion"
     assert info.iterations == 6
 

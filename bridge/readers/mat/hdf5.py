@@ -22,7 +22,7 @@ from bridge.readers.mat.v5 import DEEPEST, ELEMENT_COST, GROWTH, Allowance, Cell
 
 LAZY_ELEMENTS = 64  # arrays of more elements are not read until needed
 OBJECT_DECODE = 3  # MATLAB_object_decode of an object reference
-OBJECT_COST = 8 * ELEMENT_COST  # one HDF5 object takes h5py as long as eight elements of a v5 file
+OBJECT_COST = 16 * ELEMENT_COST  # one HDF5 object takes h5py as long as sixteen elements of a v5 file, and 500 bytes there
 SMALL = 16 << 20  # bytes; smaller arrays may be stored at any ratio
 
 

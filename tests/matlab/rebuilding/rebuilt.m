@@ -13,7 +13,6 @@ function rebuilt(file, scenario, target)
     end
     result = struct('Error', '', 'Warning', '', 'Net', [], 'Classes', {{}}, 'Called', {{}});
     lastwarn('');
-    warning('off', 'bridge:untested');
     try
         [result.Net, result.Classes] = bridgeRebuild(file, scenario.Arguments{:});
     catch reason

@@ -1,0 +1,192 @@
+"""bridge train, as its user meets it: recipes and data in files, what is printed where, what is written, exit codes."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.io import loadmat, savemat
+
+import bridge
+from bridge.commands import main
+from bridge.images import imageDatastore
+from bridge.networks import build
+from tests.training import nets
+from tests.training.test_data import cells, write_images
+from tests.training.test_loop import images
+
+RECIPE = """
+schema = "bridge.recipe/1"
+seed = 3
+[network]
+file = "net"
+[[edits]]
+with_classes = "data"
+[options]
+solver = "sgdm"
+InitialLearnRate = 0.001
+MaxEpochs = 3
+MiniBatchSize = 4
+[data]
+path = "images"
+split = [0.75]
+randomized = true
+validate_each_epoch = true
+[data.augmentation]
+RandXReflection = true
+"""
+PLAIN = 'schema = "bridge.recipe/1"\n[network]\nfile = "net"\n[options]\nsolver = "sgdm"\nMaxEpochs = 3\nMiniBatchSize = 4\nInitialLearnRate = 0.001\n'
+CLASSES = ("dew", "fog", "hail", "rain")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Shell:
+    """Runs `bridge train` in a folder with a network, images of four new classes and a recipe."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder, self._monkeypatch, self._capsys = folder, monkeypatch, capsys
+        nets.cnn().save(folder / "net")
+        write_images(folder / "images", CLASSES)
+        (folder / "recipe.toml").write_text(RECIPE, encoding="utf-8")
+        (folder / "plain.toml").write_text(PLAIN, encoding="utf-8")
+        monkeypatch.chdir(folder)
+
+    def __call__(self, *arguments: str) -> Ran:
+        self._monkeypatch.setattr(sys, "argv", ["bridge", "train", *arguments])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = self._capsys.readouterr()
+        return Ran(code, captured.out, captured.err)
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(tmp_path, monkeypatch, capsys)
+
+
+def test_a_recipe_trains_from_its_own_data(shell: Shell) -> None:
+    """12 of 16 images train (splitEachLabel(0.75)), in mini-batches of 4: 9 iterations in 3 epochs, validated every 3."""
+    ran = shell("recipe.toml", "-o", "run")
+    assert ran.code == 0 and re.fullmatch(r"Max epochs completed after 9 iterations; .*FinalValidationAccuracy .*\nsaved to run\n", ran.out)
+    assert "|  Epoch  |" in ran.err and "Training finished: Max epochs completed." in ran.err
+    assert {path.name for path in (shell.folder / "run").iterdir()} == {"network", "history.json", "info.mat", "checkpoint.safetensors"}
+    saved = loadmat("run/info.mat", squeeze_me=True)["info"]
+    assert np.flatnonzero(~np.isnan(saved["ValidationLoss"].item())).tolist() == [0, 2, 5, 8]
+    trained, before = bridge.load("run/network"), bridge.load("net")
+    assert trained.classes == CLASSES and trained.head().layer.Weights.shape[0] == 4
+    assert np.array_equal(trained.layers["conv1"].Weights, before.layers["conv1"].Weights)
+    assert not np.array_equal(trained.layers["conv2"].Weights, before.layers["conv2"].Weights)
+
+
+def test_json_holds_the_outcome(shell: Shell) -> None:
+    ran = shell("recipe.toml", "-o", "run", "--json")
+    facts = json.loads(ran.out)
+    assert ran.code == 0 and facts["schema"] == "bridge.train/1"
+    assert facts["iterations"] == 9 and facts["OutputNetworkIteration"] == 9 and facts["StopReason"] == "Max epochs completed"
+    assert facts["last"]["Iteration"] == 9 and 0 <= facts["FinalValidationAccuracy"] <= 100 and facts["notes"]
+
+
+def test_going_on_and_starting_anew(shell: Shell) -> None:
+    assert shell("recipe.toml", "-o", "run").code == 0
+    first = (shell.folder / "run" / "network" / "model.safetensors").read_bytes()
+    again = shell("recipe.toml", "-o", "run")
+    assert again.code == 2 and "holds a training already" in again.err and "--resume" in again.err
+    assert shell("recipe.toml", "-o", "run", "--resume").code == 0
+    assert (shell.folder / "run" / "network" / "model.safetensors").read_bytes() == first
+    assert shell("recipe.toml", "-o", "run", "--restart").code == 0
+    assert (shell.folder / "run" / "network" / "model.safetensors").read_bytes() != first
+    assert shell("recipe.toml", "-o", "other", "--resume").code == 0
+    assert (shell.folder / "other" / "network" / "model.safetensors").read_bytes() == first
+
+
+def test_a_mat_file_and_an_order(shell: Shell) -> None:
+    """Oracle: the untrained network in plain torch, on the four images that come first in the order; the file counts from 0."""
+    pixels, names = images(8)
+    savemat("data.mat", {"X": pixels.transpose(2, 3, 1, 0), "Y": cells(list(names))})
+    (shell.folder / "order.txt").write_text("7 6 5 4 3 2 1 0\n", encoding="utf-8")
+    assert shell("plain.toml", "--data", "data.mat", "-o", "one").code == 0
+    assert shell("plain.toml", "--data", "data.mat", "-o", "two", "--order", "order.txt").code == 0
+    one, two = (json.loads(Path(name, "history.json").read_text(encoding="utf-8"))["rows"] for name in ("one", "two"))
+    assert len(one) == len(two) == 6 and one[0]["TrainingLoss"] != two[0]["TrainingLoss"]
+    model = bridge.load("net").to_torch()
+    model.input.mean.copy_(bridge.load("two/network").to_torch().input.mean)
+    first = torch.from_numpy(pixels[:3:-1].copy()).float(), torch.tensor([nets.CLASSES.index(name) for name in names[:3:-1]])
+    expected = torch.nn.functional.nll_loss(model(first[0]).log(), first[1])
+    assert two[0]["TrainingLoss"] == pytest.approx(expected.item(), rel=1e-5)
+    assert shell("plain.toml", "--data", "data.mat", "-o", "three", "--order", "plain.toml").code == 2
+
+
+def test_split_and_order_of_bridgeData(shell: Shell) -> None:
+    """The first mini-batch without shuffling holds the first positions of the file: here four images of one class."""
+    store = imageDatastore("images", IncludeSubfolders=True, LabelSource="foldernames")
+    assert store.Labels is not None
+    lines = [
+        f'"{file}","{label}",{"train" if index % 4 else "validation"},{index + 1}'
+        for index, (file, label) in enumerate(zip(store.Files, store.Labels, strict=True))
+    ]
+    Path("data.csv").write_text("path,label,split,position\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    text = RECIPE.replace("MaxEpochs = 3", 'MaxEpochs = 1\nShuffle = "never"').replace("MiniBatchSize = 4", "MiniBatchSize = 3")
+    Path("recipe.toml").write_text(text, encoding="utf-8")
+    ran = shell("recipe.toml", "--data", "data.csv", "-o", "run", "--json")
+    assert ran.code == 0 and json.loads(ran.out)["iterations"] == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("plain.toml", "-o", "run"), "the recipe names no data"),
+        (("plain.toml", "--data", "nowhere", "-o", "run"), "nowhere does not exist"),
+        (("plain.toml", "--data", "images", "-o", "run"), "the network has no such class"),
+        (("plain.tom", "--data", "images", "-o", "run"), "there is no recipe"),
+        (("recipe.toml", "-o", "net"), "net holds other files"),
+        (("recipe.toml", "-o", "recipe.toml"), "cannot make the folder"),
+        (("recipe.toml", "-o", "run", "--cache-features"), "the images are changed at random in every epoch"),
+        (("recipe.toml", "-o", "run", "--order", "missing.txt"), "cannot read the order"),
+        (("recipe.toml", "-o", "run", "--network", "missing.mat"), "missing.mat"),
+        (("googlenet-transfer", "-o", "run", "--network", "net", "--data", "images"), "the recipe is for another network"),
+    ],
+)
+def test_what_makes_no_sense_is_said_before_anything_is_written(shell: Shell, arguments: tuple[str, ...], message: str) -> None:
+    ran = shell(*arguments)
+    assert ran.code == 2 and message in ran.err
+    assert re.search(r"error: .+\ncause: .+\nhint:  .+\n", ran.err)
+    assert not any((shell.folder / "run").glob("*"))
+
+
+def test_the_head_of_any_classifier_is_retrained_by_a_recipe_that_ships(shell: Shell) -> None:
+    """retrain-head: everything frozen but a new head; its features are computed once."""
+    ran = shell("retrain-head", "--network", "net", "--data", "images", "-o", "run", "--json")
+    assert ran.code == 0, ran.err
+    assert any("computed once" in note for note in json.loads(ran.out)["notes"])
+    trained, before = bridge.load("run/network"), bridge.load("net")
+    assert all(np.array_equal(trained.layers[name].Weights, before.layers[name].Weights) for name in ("conv1", "conv2"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("recipe", "network"), [("googlenet-transfer", "googlenet"), ("alexnet-transfer", "alexnet"), ("squeezenet-transfer", "squeezenet")])
+def test_documented_recipes_run_from_their_files(shell: Shell, recipe: str, network: str) -> None:
+    """From a shipped recipe and a folder of images to a trained network, with networks of full size and made-up weights."""
+    build(network).save("full")
+    ran = shell(recipe, "--network", "full", "--data", "images", "-o", "run", "--json")
+    assert ran.code == 0, ran.err
+    facts: dict[str, Any] = json.loads(ran.out)
+    trained = bridge.load("run/network")
+    assert trained.classes == CLASSES and np.isfinite(facts["last"]["TrainingLoss"])
