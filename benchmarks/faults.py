@@ -194,7 +194,7 @@ def class_order(rng: Random, layer: Layer, network: Network) -> tuple[Layer, tup
 def no_mean(rng: Random, layer: Layer, network: Network) -> tuple[Layer, tuple[str, ...]] | None:
     if not layer.state or "Input" not in layer.kind:
         return None
-    return replace(with_properties(layer, Normalization="none"), state={}), ("normalization missing", "layer")
+    return replace(with_properties(layer, Normalization="none"), state={}), ("normalization", "layer")
 
 
 LAYER_FAULTS = (

@@ -66,8 +66,7 @@ def _range(layer: Layer, kind: str, statistics: dict[str, tuple[float, float]]) 
 def constant_shift(network: Network) -> Iterator[str]:
     """Yield a note for every input layer that subtracts the same constant from all its values."""
     for contract in contracts(network):
-        if contract.normalization == "zerocenter":
-            (_, least, greatest), elements = contract.statistics[0], network.layers[contract.name].state["Mean"].size
-            if least == greatest and elements > 1:
+        for name, least, greatest in contract.statistics if contract.normalization == "zerocenter" else ():
+            if name == "Mean" and least == greatest and network.layers[contract.name].state[name].size > 1:
                 meaning = "its mean has no effect" if least == 0 else f"the network computes f(x - {least:g})"
                 yield f"input '{contract.name}' subtracts {least:g} from every value: {meaning}"

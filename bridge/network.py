@@ -489,6 +489,18 @@ def checked_factor(factor: Factor) -> Factor:
     return tuple(map(float, values)) if isinstance(factor, (tuple, list)) else float(values[0])
 
 
+def saved_factor(factor: Any, layer: str, learnable: str) -> Factor:
+    """Return a factor that a file holds, as `checked_factor` does.
+
+    Raises:
+        UnreadableError: it is none; the layer and the learnable are named.
+    """
+    try:
+        return checked_factor(factor)
+    except UsageError as error:
+        raise UnreadableError(f"{learnable} of layer '{layer}': {error.error}", error.cause, "set its factors again in MATLAB") from error
+
+
 def check_structure(network: Network) -> None:
     """Raise UnreadableError for what no network can be.
 
@@ -501,10 +513,8 @@ def check_structure(network: Network) -> None:
             raise UnreadableError(f"two layers are named '{layer.name}'", "layer names must be unique", "rename one in MATLAB")
         names.add(layer.name)
         for name, learnable in layer.learnables.items():
-            try:
-                checked_factor(learnable.learn_rate_factor), checked_factor(learnable.l2_factor)
-            except UsageError as error:
-                raise UnreadableError(f"{name} of layer '{layer.name}': {error.error}", error.cause, "set its factors again in MATLAB") from error
+            for factor in (learnable.learn_rate_factor, learnable.l2_factor):
+                saved_factor(factor, layer.name, name)
     fed: set[tuple[str, str]] = set()
     for each in network.connections:
         for name, port, side in ((each.source, each.source_port, "outputs"), (each.destination, each.destination_port, "inputs")):

@@ -92,12 +92,12 @@ def layer_sizes(layer: Layer, given: Sequence[Activation]) -> tuple[Activation, 
         out = RULES[layer.row.size](layer, given)
     bad = next((n for n in out.size if n is not None and n < 1), None)
     if bad is not None:
-        raise UnreadableError(f"layer '{layer.name}' ({layer.kind}) would put out {out}", f"its input is {given[0]}", "check filter, stride and padding")
+        raise fail(layer, f"it would put out {out}", given)
     return tuple(given[0] if port == "size" else out for port in layer.outputs) or (out,)
 
 
 def fail(layer: Layer, what: str, given: Sequence[Activation]) -> UnreadableError:
-    return UnreadableError(f"layer '{layer.name}' ({layer.kind}): {what}", f"its inputs are {', '.join(str(each) for each in given)}")
+    return UnreadableError(f"layer '{layer.name}' ({layer.kind}): {what}", f"its inputs are {', '.join(map(str, given)) or 'none'}")
 
 
 def numbers(value: Any, count: int) -> tuple[int, ...]:

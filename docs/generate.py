@@ -1,4 +1,4 @@
-"""`python docs/generate.py` writes docs/mapping.md from the tables in mappings/layers; a test holds the two in step."""
+"""`python docs/generate.py` writes docs/mapping.md and docs/networks.md from the tables in mappings/; tests hold them in step."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from torch import nn
 
 import bridge.modules
 from bridge.mapping import EVIDENCE, LayerRow, parse_row
+from bridge.networks.catalogue import Entry, catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLES = ROOT / "mappings" / "layers"
 PAGE = ROOT / "docs" / "mapping.md"
+NETWORKS_PAGE = ROOT / "docs" / "networks.md"
 
 INTRODUCTION = """\
 # Layers
@@ -148,5 +150,53 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
+NETWORKS = """\
+# Networks
+
+*Written by `python docs/generate.py` from `mappings/pretrained.toml`. Change the table, not this page.*
+
+`bridge.networks.build("googlenet", classes=5)` gives a network with MATLAB's layer names, order, connections, sizes, factors and
+initialisers, untrained. `weights=` fills it from a .mat, an .onnx or a saved folder of the same network, or from torchvision's
+state dict where the structure is the same. `bridge models` lists the networks, `bridge models resnet50` tells about one.
+
+An untrained input layer has neutral statistics (a mean of 0, a deviation of 1, pixels of 0 to 255) until training computes them, as
+MATLAB's ResetInputNormalization does; a note of the network says so.
+
+`segnet_layers`, `unet_layers` and `yolov2_layers` of `bridge.networks` take MATLAB's arguments. SegNet of depth 3 equals a file
+that MATLAB wrote; in the forms "vgg16" and "vgg19" the decoder's names and filters are unconfirmed.
+
+Layer lists of MATLAB's are the oracle for {listed}. The others follow the documentation: unconfirmed are the factors of alexnet,
+vgg16 and darknet, and the K of alexnet's normalisations. ShuffleNet's own layer is `ChannelShuffleLayer` here; the name of its
+class in files is unconfirmed. Accuracies are MathWorks' own: top-1 in percent on ImageNet's validation images. The layers under
+"features" and the categories are a choice made here.
+"""
+LISTED = "googlenet, resnet18, resnet50, mobilenetv2, inceptionv3, densenet201 and shufflenet"
+
+
+def networks_page() -> str:
+    """Return the text of docs/networks.md."""
+    head = ("network", "for", "layers / connections", "input", "MB", "learnables (M)", "top-1 %", "replace", "features", "torchvision's or timm's")
+    return f"{NETWORKS.format(listed=LISTED)}\n{table(head, map(network_line, catalogue().values()))}\n"
+
+
+def network_line(entry: Entry) -> tuple[str, ...]:
+    """Return the line of one network."""
+    near = code(dict.fromkeys(filter(None, (entry.torchvision, entry.timm)))) or "none"
+    differs = "the same structure; " * entry.same_as_torchvision + "; ".join(entry.differences)
+    return (
+        f"`{entry.name}`{f' (not built: {entry.missing})' if entry.missing else ''}",
+        entry.category,
+        f"{entry.layers} / {entry.connections}",
+        f"{'×'.join(map(str, entry.input_size))} {entry.normalization}",
+        f"{entry.megabytes:g}",
+        f"{entry.learnables:g}",
+        f"{entry.top1:.2f}",
+        code(entry.head),
+        code(entry.features),
+        f"{near}: {differs}" if differs else near,
+    )
+
+
 if __name__ == "__main__":
     PAGE.write_text(mapping_page(), encoding="utf-8", newline="\n")
+    NETWORKS_PAGE.write_text(networks_page(), encoding="utf-8", newline="\n")

@@ -109,7 +109,7 @@ def _resized(data: Data, images: ImageDatastore, network: Network, augments: boo
 
     at = Expected.of(network, True).image
     return augmentedImageDatastore(
-        (*(data.size or at.spatial), at.channels),
+        tuple(n or 1 for n in (*(data.size or at.spatial), at.channels)),
         images,
         OutputSizeMode=data.OutputSizeMode,
         ColorPreprocessing=data.ColorPreprocessing,

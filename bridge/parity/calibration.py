@@ -96,7 +96,10 @@ class Calibration:
         Raises:
             UsageError: the file exists, or cannot be written.
         """
-        return write_file(path, lambda target: target.write_text(self.to_toml(), encoding="utf-8"), force=force)
+        def write(target: Path) -> None:
+            target.write_text(self.to_toml(), encoding="utf-8")
+
+        return write_file(path, write, force=force)
 
 
 def calibrate(path: str | Path) -> Calibration:

@@ -131,7 +131,7 @@ def check(
         profile: the tolerance: "exact", "float32", "matlab" or "float16".
         tolerances: others for single layers, by name or glob, relative to a layer's largest value.
         network: what a module was built from: sizes, class names and MATLAB's layouts.
-        names: layer name -> submodule path, for modules that `bridge` has not built.
+        names: layer name -> submodule path, of the one of both modules that `bridge` has not built.
         data: the variables and dimension orders of a file that bridgeReference has not written, or the inputs for `against`.
         seed: of the random inputs that two networks are compared on, where `data` names none.
 
@@ -139,11 +139,12 @@ def check(
         UsageError: the call makes no sense, the reference is of another network, or fits it in more than one way.
         UnreadableError: a file is damaged, or one side has NaN or infinite values.
     """
-    subject, tolerance = Subject.of(model, network=network, names=names), Profile.of(profile, tolerances)
+    of_model = names if isinstance(model, nn.Module) and not isinstance(model, fx.GraphModule) else None
+    subject, tolerance = Subject.of(model, network=network, names=of_model), Profile.of(profile, tolerances)
     if reference is not None and against is not None:
         raise UsageError("a reference and another network at once", "a check is against one of them", "name the inputs for another network with --inputs")
     if reference is None:
-        return _against_network(subject, tolerance, against, data, seed)
+        return _against_network(subject, tolerance, against, data, seed, None if of_model else names)
     held = reference if isinstance(reference, Reference) else read(Path(reference), subject.network, data)
     return (_against_targets if held.are_targets else _against_reference)(subject, tolerance, held, reference)
 
@@ -163,13 +164,15 @@ def _against_targets(subject: Subject, profile: Profile, held: Reference, file: 
     return Check(_name(subject), Comparison(f"the targets {held.name}", ()), profile, found.cause, found.tried, (note,), _facts(subject, file), found)
 
 
-def _against_network(subject: Subject, profile: Profile, against: str | Path | Network | nn.Module | None, data: Names | None, seed: int) -> Check:
+def _against_network(
+    subject: Subject, profile: Profile, against: str | Path | Network | nn.Module | None, data: Names | None, seed: int, names: Mapping[str, str] | None
+) -> Check:
     other: Network | nn.Module | None = load(against) if isinstance(against, (str, Path)) else against
     if other is None:
         other = subject.network
         if other is None or other.source.format != "onnx":
             raise UsageError("there is nothing to check against", "no reference is given", "name a reference, or another network with --against")
-    oracle = _oracle(other, subject)
+    oracle = _oracle(other, subject, names)
     notes = _uncompared(subject, oracle)
     network = subject.network or oracle.network
     if network is None:
@@ -186,15 +189,15 @@ def _against_network(subject: Subject, profile: Profile, against: str | Path | N
         return _checked(subject, batches, _lockstep(other, subject), profile, [*notes, note], against)
 
 
-def _oracle(other: Network | nn.Module, subject: Subject) -> Oracle:
+def _oracle(other: Network | nn.Module, subject: Subject, names: Mapping[str, str] | None) -> Oracle:
     """Return another network as an oracle: onnxruntime where there is an .onnx, which shares no code with what is checked."""
     if isinstance(other, Network) and other.source.format == "onnx" and Path(other.source.path).is_file():
         return OnnxRuntime(other, subject)
-    return _lockstep(other, subject)
+    return _lockstep(other, subject, names)
 
 
-def _lockstep(other: Network | nn.Module, subject: Subject) -> Oracle:
-    theirs = Subject.of(other)
+def _lockstep(other: Network | nn.Module, subject: Subject, names: Mapping[str, str] | None = None) -> Oracle:
+    theirs = Subject.of(other, names=names)
     label = Path(other.source.path).name if isinstance(other, Network) else type(theirs.model).__name__
     return (Lockstep if isinstance(theirs.model, fx.GraphModule) else Recorded)(label, theirs, subject)
 

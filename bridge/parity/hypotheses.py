@@ -10,7 +10,7 @@ from itertools import permutations, product
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bridge.errors import BridgeError
 from bridge.modules.build import build_layer
@@ -19,7 +19,7 @@ from bridge.parity.compare import OUTPUT, Batch, Expected, Oracle, Subject, exac
 from bridge.parity.differences import LayerDifference
 from bridge.parity.learnables import LearnableDifference, differing, normalizations, with_theirs
 from bridge.parity.oracles import Recording
-from bridge.parity.references import Labels, resized
+from bridge.parity.references import resized
 from bridge.parity.variants import PIXELS, Wrapped, variants
 from bridge.tensors import given_sizes
 
@@ -158,19 +158,27 @@ def _of_resizing(case: Case) -> Iterator[Hypothesis]:
 
 
 def _of_observations(case: Case) -> Iterator[Hypothesis]:
-    """Observations in another order, found by matching whole outputs."""
-    reference = case.oracle.reference if isinstance(case.oracle, Recording) else None
-    theirs = reference.outputs[0] if reference is not None and len(reference.outputs) == 1 else None
-    if reference is None or theirs is None or isinstance(theirs, (Labels, list)) or any(isinstance(values, list) for values in reference.inputs):
+    """Observations in another order, found by matching those of a layer that the reference holds whole."""
+    oracle = case.oracle
+    if not isinstance(oracle, Recording) or any(isinstance(values, list) for values in oracle.reference.inputs):
         return
-    with exactly(case.subject.model):
-        ours = torch.cat([first(case.subject.model(*case.subject.prepared(batch).inputs)) for batch in case.batches])
-    order = matching(ours.flatten(1), torch.from_numpy(theirs).flatten(1), case.tolerance)
-    if order is not None:
-        text = "the observations are put in the reference's order"
-        if torch.equal(order.flip(0), torch.arange(len(order), device=order.device)):
-            text = "the observations are taken in reverse"
-        yield Hypothesis("observation order", "", text, case.subject, _reordered(case.batches, order.cpu()))
+    theirs = {layer: rows for layer in oracle.layers if (rows := oracle.rows(layer)) is not None}
+    ours: dict[str, list[Tensor]] = {layer: [] for layer in theirs}
+
+    def keep(layer: str, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        if layer in theirs:
+            ours[layer].append(oracle.in_rows(layer, first(output)))
+
+    with case.subject.watched(keep) as run, exactly(case.subject.model):
+        for batch in case.batches:
+            run(batch)
+    for layer in reversed(theirs):
+        order = matching(torch.cat(ours[layer]), theirs[layer], case.tolerance)
+        if order is not None:
+            backwards = torch.equal(order.flip(0), torch.arange(len(order), device=order.device))
+            text = "the observations are taken in reverse" if backwards else "the observations are put in the reference's order"
+            yield Hypothesis("observation order", "", text, case.subject, _reordered(case.batches, order.cpu()))
+            return
 
 
 def _reordered(batches: Sequence[Batch], order: Tensor) -> list[Batch]:
@@ -281,7 +289,7 @@ def _of_learnables(case: Case) -> Iterator[Hypothesis]:
             yield Hypothesis("learnable", layer, told(layer, differences), changed, case.batches, 2, True, True)
     for layer in case.suspects:
         for text, module in normalizations(case.subject, case.oracle, layer):
-            yield Hypothesis("normalization missing", layer, text, case.subject.with_modules({layer: module}), case.batches, 1)
+            yield Hypothesis("normalization", layer, text, case.subject.with_modules({layer: module}), case.batches, 1)
 
 
 def told(layer: str, differences: Sequence[LearnableDifference]) -> str:

@@ -251,6 +251,20 @@ class Recording:
         before = sum(math.prod(each) for each in record.sizes[:start]) if cells else ours.numel() // ours.shape[0] * start
         return ours.permute(axes).reshape(-1), before
 
+    def rows(self, layer: str) -> Tensor | None:
+        """Return the values of a layer as one row for each observation, in MATLAB's order; None where the reference holds only samples."""
+        whole, record = self._outputs.get(layer), self.reference.records.get(self.layers[layer])
+        count = self.reference.observations
+        if isinstance(whole, np.ndarray):
+            return torch.tensor(whole).flatten(1)
+        if record is None or not record.whole or len(record.sizes) > 1 or record.sizes[0][-1] != count:
+            return None
+        return torch.tensor(record.value).view(count, -1)
+
+    def in_rows(self, layer: str, ours: Tensor) -> Tensor:
+        """Return the model's values of a layer in the order of `rows`."""
+        return ours.flatten(1) if layer in self._outputs else ours.permute(SLOWEST_FIRST[self._format(layer, ours)]).reshape(len(ours), -1)
+
     def _format(self, layer: str, ours: Tensor) -> str:
         network = self._subject.network
         known = network.sizes[layer][0].format if network is not None and network.layers.has(layer) else ""

@@ -300,13 +300,15 @@ def _flattening(module: FullyConnected, x: Tensor) -> Iterator[Variant]:
     sizes = x.shape[module.first :]
     if len(sizes) != 3:
         return
-    columns = module.weight.unflatten(1, sizes)
+    columns, seen = torch.arange(math.prod(sizes)).view(sizes), set[tuple[int, ...]]()
     for taken, saved in permutations(permutations(range(3)), 2):
-        back = [0, *(1 + saved.index(axis) for axis in range(3))]
-        weight = columns.permute(0, *(1 + axis for axis in taken)).reshape(-1, *(sizes[axis] for axis in saved)).permute(back)
-        words = [",".join("CHW"[axis] for axis in order) for order in (saved, taken)]
-        text = f"{{layer}} flattens its input in the order {words[0]} and not {words[1]}"
-        yield Variant("flatten order", text, changed(module, weight=weight.flatten(1)), of_learnables=True)
+        back = [saved.index(axis) for axis in range(3)]
+        order = columns.permute(taken).reshape([sizes[axis] for axis in saved]).permute(back).flatten()
+        if tuple(order.tolist()) not in seen:
+            seen.add(tuple(order.tolist()))
+            words = [",".join("CHW"[axis] for axis in axes) for axes in (saved, taken)]
+            text = f"{{layer}} flattens its input in the order {words[0]} and not {words[1]}"
+            yield Variant("flatten order", text, changed(module, weight=module.weight[:, order.to(module.weight.device)]), of_learnables=True)
 
 
 # Recurrent layers

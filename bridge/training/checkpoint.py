@@ -142,6 +142,20 @@ def restore_tensors(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         value.copy_(tensors[name])
 
 
+def random_state(device: torch.device) -> Tensor:
+    """Return the state of torch's random numbers, and of those of a GPU where the training runs on one."""
+    states = [torch.get_rng_state()] + ([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])
+    return torch.cat(states)
+
+
+def restore_random_state(state: Tensor, device: torch.device) -> None:
+    """Put back what `random_state` gave."""
+    length = len(torch.get_rng_state())
+    torch.set_rng_state(state[:length])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state[length:], device)
+
+
 def _checksum(tensors: Iterable[Tensor]) -> int:
     total = 0
     for tensor in tensors:

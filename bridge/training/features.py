@@ -166,13 +166,14 @@ class FeatureCache:
 
     def _rooms(self, examples: Sequence[Tensor]) -> list[Tensor]:
         size = sum(room_needed(each, self._count) for each in examples)
-        if size <= MEMORY_SHARE * free_memory():
+        memory = MEMORY_SHARE * free_memory()
+        if size <= memory:
             return [torch.empty((self._count, *each.shape[1:]), dtype=each.dtype) for each in examples]
-        free = shutil.disk_usage(tempfile.gettempdir()).free
-        if size > DISK_SHARE * free:
+        disk = DISK_SHARE * shutil.disk_usage(tempfile.gettempdir()).free
+        if size > disk:
             raise UsageError(
                 f"the features of {self._count} observations need {size / 2**30:.1f} GB",
-                f"a quarter of the free memory is {MEMORY_SHARE * free_memory() / 2**30:.1f} GB, half of the free disk space {DISK_SHARE * free / 2**30:.1f} GB",
+                f"they may take {memory / 2**30:.1f} GB of the free memory, or {disk / 2**30:.1f} GB of the free disk space",
                 "train without cache_features, or set TMPDIR to a larger disk",
             )
         self._folder = tempfile.TemporaryDirectory(prefix="bridge-features-")
@@ -198,7 +199,7 @@ def free_memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4 if hasattr(os, "sysconf") else 2**30
 
 
-def why_not(parts: Split, source: Source, inputs: tuple[Tensor, ...], varies: bool, must_pay: bool) -> str:
+def why_not(parts: Split, source: Source, inputs: tuple[Tensor, ...], varies: bool, count: int = 0) -> str:
     """Say why the features of a training are not cached; "" where they can be.
 
     Args:
@@ -206,7 +207,7 @@ def why_not(parts: Split, source: Source, inputs: tuple[Tensor, ...], varies: bo
         source: the training data.
         inputs: those of a mini-batch.
         varies: whether the composition of the mini-batches differs from epoch to epoch.
-        must_pay: whether they must fit into memory, too.
+        count: of how many observations the features must fit into memory.
     """
     if parts.fixed is None:
         return parts.reason
@@ -217,7 +218,7 @@ def why_not(parts: Split, source: Source, inputs: tuple[Tensor, ...], varies: bo
         features = parts.fixed(*inputs)
     if not all(isinstance(each, Tensor) for each in features):
         return "what crosses the border of the frozen part is no tensor"
-    if must_pay and sum(room_needed(each, len(source)) for each in features) > MEMORY_SHARE * free_memory():
+    if sum(room_needed(each, count) for each in features) > MEMORY_SHARE * free_memory():
         return "the features do not fit into memory"
     if varies and _depends_on_place(parts.fixed, inputs, features):
         return "on this machine the last bits of an observation's features depend on its place in the mini-batch, and Shuffle changes that"

@@ -249,7 +249,7 @@ class Loop:
     def _save_checkpoint(self, stop: str) -> None:
         if self.folder is None or (self.state.iteration % self._checkpoints_every and not stop):
             return
-        random = distributed.gathered(torch.get_rng_state(), self._device)
+        random = distributed.gathered(checkpoint.random_state(self._device), self._device)
         if distributed.rank() == 0:
             self._checkpoint(random).save(self.folder)
 
@@ -269,7 +269,7 @@ class Loop:
         self.state = State(
             facts["iteration"], facts["elapsed"], facts["rows"], facts["best"], facts["best_iteration"], saved.group("best"), facts["misses"]
         )
-        torch.set_rng_state(saved.tensors["random"][distributed.rank()])
+        checkpoint.restore_random_state(saved.tensors["random"][distributed.rank()], self._device)
 
 
 def validates_at(iteration: int, last: int, options: TrainingOptions) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -101,13 +102,14 @@ def train(
         facts = {"loss": goal.name, "observations": len(held.train), "classes": held.classes, "order": turns.checksum, "seed": seed}
         identity = checkpoint.identity(module, options, **facts, processes=distributed.count())
         saved, found = _saved(resume, identity, solver)
-        parts, cached = _parts(whole, held.train, options, turns, cache_features)
-        train_feed = _feed(held.train, module, parts, cached)
-        validation_feed = _feed(held.validation, module, parts, cached) if held.validation is not None else None
+        parts = _parts(whole, held, options, turns, cache_features)
+        keeps_items = cache_features is True
+        train_feed = _feed(held.train, module, parts, keeps_items)
+        validation_feed = _feed(held.validation, module, parts, keeps_items) if held.validation is not None else None
         checkpoints = folder or (Path(options.CheckpointPath) if options.CheckpointPath else None)
         loop = Loop(module, parts.rest, goal, options, train_feed, validation_feed, turns, optimizer, identity, checkpoints)
         _begin(loop, module, held.train, saved, solver)
-        notes = (*options.notes(), *held.notes, *found, *_notes(loop, module, options, cached))
+        notes = (*options.notes(), *held.notes, *found, *_notes(loop, module, options, parts.fixed is not None))
         outcome = _run(loop, folder, notes)
         info = _info(loop, outcome, notes, module, None if network is None else _trained(network, module, held, outcome))
         if folder is not None and distributed.rank() == 0:
@@ -170,31 +172,35 @@ def _saved(resume: str | Path | None, identity: dict[str, Any], solver: str) -> 
     if resume is None:
         return None, []
     path = Path(resume)
-    if not path.suffix and not (path / checkpoint.NAME).is_file():
+    if path.suffix != Path(checkpoint.NAME).suffix and not (path / checkpoint.NAME).is_file():
         return None, [f"{path} holds no checkpoint yet: the training started at the beginning"]
     saved = checkpoint.load(path)
     checkpoint.require_same(saved, identity if solver == "continue" else {"network": identity["network"]}, path)
     return saved, []
 
 
-def _parts(whole: nn.Module, source: Source, options: TrainingOptions, order: Order, wanted: bool | None) -> tuple[features.Split, bool]:
+def _parts(whole: nn.Module, held: Sources, options: TrainingOptions, order: Order, wanted: bool | None) -> features.Split:
     """Split the network where features are cached; else run it as a whole."""
-    everything = features.Split(None, whole, "")
+    everything, source = features.Split(None, whole, ""), held.train
     if wanted is False or (wanted is None and (options.MaxEpochs == 1 or isinstance(source, DatasetSource))):
-        return everything, False
+        return everything
     parts = features.split(whole)
     first = next(mini_batches(order.epoch(1), options.MiniBatchSize))
     reason = parts.reason
     if parts.fixed is not None:
         (batch,) = Feed(source, whole).batches(1, [first], distributed.part())
-        reason = features.why_not(parts, source, batch.inputs, order.varies, wanted is None)
+        count = len(source) + (len(held.validation) if held.validation is not None else 0)
+        reason = features.why_not(parts, source, batch.inputs, order.varies, count if wanted is None else 0)
     if reason and wanted:
         raise UsageError("cache_features: it would change the numbers, or cannot be done", reason, "leave cache_features out")
-    return (everything, False) if reason else (parts, True)
+    (refusals,) = distributed.sums([float(bool(reason))], next(whole.parameters()).device)
+    return everything if refusals else parts
 
 
-def _feed(source: Source, module: nn.Module, parts: features.Split, cached: bool) -> Feed:
-    return Feed(source, module, parts.fixed, features.FeatureCache(len(source)) if cached else None)
+def _feed(source: Source, module: nn.Module, parts: features.Split, keeps_items: bool) -> Feed:
+    """Return the feed of a source; features of a Dataset are kept only where its user said that its items never change."""
+    keeps = parts.fixed is not None and (keeps_items or not isinstance(source, DatasetSource))
+    return Feed(source, module, parts.fixed, features.FeatureCache(len(source)) if keeps else None)
 
 
 def _begin(loop: Loop, module: nn.Module, source: Source, saved: checkpoint.Checkpoint | None, solver: str) -> None:
@@ -223,7 +229,8 @@ def _run(loop: Loop, folder: Path | None, notes: Sequence[str]) -> Outcome:
             progress.finish(outcome.reason)
     except BridgeError as error:
         if folder is not None and not quiet:
-            write_json(folder / HISTORY, _info(loop, Outcome(error.error, {}, 0), notes, loop.model, None).facts())
+            with suppress(BridgeError):  # what stopped the training is what should be told
+                write_json(folder / HISTORY, _info(loop, Outcome(error.error, {}, 0), notes, loop.model, None).facts())
         raise
     return outcome
 

@@ -75,7 +75,7 @@ def state_arrays(network: Network) -> dict[str, Any]:
             key = f"{layer.name}.{each.local}"
             if key in arrays:
                 raise UnsupportedError(f"two tensors would be named '{key}'", "dots in layer names can make them alike", "rename a layer in MATLAB")
-            arrays[key] = np.ascontiguousarray(each.array.read())
+            arrays[key] = np.asarray(each.array.read(), order="C")
     return arrays
 
 

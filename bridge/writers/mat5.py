@@ -26,6 +26,7 @@ NUMERIC = {  # numpy's kind and size -> MATLAB's class, and the type of its data
     "b1": (9, 2),
 }  # fmt: skip
 LOGICAL = 0x0200
+LARGEST = 2**32 - 1  # bytes of an element; what is larger is encoded only to learn its size
 SHORT = 4  # bytes of data that fit beside their tag
 
 
@@ -73,7 +74,7 @@ def _matrix(value: Value, name: str = "") -> list[Piece]:
         pieces = _joined([_head(CELL, value.shape, name), *_items(value.ravel(order="F").tolist())])
     else:
         pieces = _numbers(value, name)
-    return _joined([struct.pack("<II", MATRIX, size_of(pieces)), *pieces])
+    return _joined([_tag(MATRIX, size_of(pieces)), *pieces])
 
 
 def _items(values: Iterable[Value]) -> Iterator[Piece]:
@@ -117,11 +118,15 @@ def _numbers(value: NDArray | Array, name: str) -> list[Piece]:
     kind, stored = NUMERIC[code]
     head = _head(kind, value.shape, name, LOGICAL if code == "b1" else 0)
     if isinstance(value, Array) and size > SHORT:
-        return [head + struct.pack("<II", stored, size), value, bytes(-size % 8)]
+        return [head + _tag(stored, size), value, bytes(-size % 8)]
     return [head + _data(stored, bytes(_column_order(value.read() if isinstance(value, Array) else value)))]
 
 
 def _data(kind: int, data: bytes) -> bytes:
     if 0 < len(data) <= SHORT:
         return struct.pack("<HH", kind, len(data)) + data.ljust(SHORT, b"\0")
-    return struct.pack("<II", kind, len(data)) + data + bytes(-len(data) % 8)
+    return _tag(kind, len(data)) + data + bytes(-len(data) % 8)
+
+
+def _tag(kind: int, size: int) -> bytes:
+    return struct.pack("<II", kind, min(size, LARGEST))

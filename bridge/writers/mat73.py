@@ -6,6 +6,9 @@ The layout is that of files MATLAB wrote; no file written here has been loaded b
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +24,16 @@ CLASSES = {"float32": "single", "float64": "double", "bool": "logical", "object"
 LOGICAL, UTF16 = 1, 2  # MATLAB_int_decode: what integers stand for
 
 
-def write(path: Path, name: str, value: Value) -> None:
-    """Write a file with one variable.
+def write(path: Path, name: str, value: Value, size: int) -> None:
+    """Write a file with one variable of about `size` bytes.
 
     Raises:
-        OSError: the disk is full.
+        OSError: there is no room for it. That is asked first, as HDF5 cannot close a file once a write has failed.
     """
-    try:
-        with h5py.File(path, "w", userblock_size=USER_BLOCK) as file:
-            _Encoder(file).put(file, name, value)
-    except RuntimeError as error:  # what h5py calls a file that it cannot close
-        raise OSError(str(error)) from error
+    if shutil.disk_usage(path.parent).free < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    with h5py.File(path, "w", userblock_size=USER_BLOCK) as file:
+        _Encoder(file).put(file, name, value)
     with path.open("r+b") as stream:
         stream.write(HEADER)
 

@@ -67,10 +67,11 @@ def save(
         named = with_names(network, renamed)
         content = Content(named, renamed, _trial(named, modules, notes) if test else None)
         variable = mat5.encoded(VARIABLE, content.struct())
-        if mat5.size_of(variable) < LARGEST:
+        size = mat5.size_of(variable)
+        if size < LARGEST:
             mat5.write(target, variable)
         else:
-            mat73.write(target, VARIABLE, content.struct())
+            mat73.write(target, VARIABLE, content.struct(), size)
         if content.with_nan:
             notes.append(f"NaN is kept in {', '.join(content.with_nan)}")
 

@@ -16,9 +16,8 @@ from bridge.commands import tables
 from bridge.errors import UnreadableError, UsageError
 from bridge.readers import load
 from fixtures import mat
-from tests.bad_input.trial import Answer, in_bounds, listing, refused
+from tests.bad_input.trial import FILES, Answer, in_bounds, listing, refused
 
-FILES = Path(__file__).parents[2] / "fixtures" / "files"
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(200)
 
 

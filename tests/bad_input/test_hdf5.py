@@ -17,9 +17,8 @@ from bridge.errors import UnreadableError
 from bridge.readers import load
 from bridge.readers.mat import hdf5
 from bridge.readers.mat.networks import contents
-from tests.bad_input.trial import in_bounds, refused
+from tests.bad_input.trial import FILES, in_bounds, refused
 
-FILES = Path(__file__).parents[2] / "fixtures" / "files"
 HEADER = b"MATLAB 7.3 MAT-file".ljust(116) + bytes(8) + b"\0\2IM"
 
 

@@ -418,7 +418,7 @@ def test_every_function_has_a_help_text() -> None:
 
 
 def test_public_functions_show_an_example() -> None:
-    assert sorted(path.stem for path in FUNCTIONS.glob("*.m")) == ["bridgeData", "bridgeExport", "bridgeProbe", "bridgeReference"]
+    assert sorted(path.stem for path in FUNCTIONS.glob("*.m")) == ["bridgeData", "bridgeExport", "bridgeProbe", "bridgeRebuild", "bridgeReference"]
     for path in FUNCTIONS.glob("*.m"):
         assert "%   Example:" in path.read_text(encoding="utf-8"), path
 

@@ -10,6 +10,7 @@ import inspect
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -88,7 +89,8 @@ CALLS: dict[str, Call] = {
                            {"Epsilon": 1e-5, "OperationDimension": "channel-only"}),
     "instancenorm": (L.instanceNormalizationLayer(rng, "", 4), "instanceNormalizationLayer", [], {"Epsilon": 1e-5}),
     "groupnorm": (L.groupNormalizationLayer(rng, "", 4, 2), "groupNormalizationLayer", [2], {"Epsilon": 1e-5}),
-    "groupnorm_all": (saved(L.groupNormalizationLayer(rng, "", 4, 1), NumGroups="all-channels"), "groupNormalizationLayer", ["all-channels"], {"Epsilon": 1e-5}),
+    "groupnorm_all": (saved(L.groupNormalizationLayer(rng, "", 4, 1), NumGroups="all-channels"), "groupNormalizationLayer", ["all-channels"],
+                      {"Epsilon": 1e-5}),
     "cross_channel": (L.crossChannelNormalizationLayer("", 5, k=1.0), "crossChannelNormalizationLayer", [5], {"Alpha": 1e-4, "Beta": 0.75, "K": 1}),
     "lstm": (with_states(L.with_factors(L.lstmLayer(rng, "", 3, 4, last=True), InputWeights=(row(1, 2, 0, 0.5), 1.0)), rng), "lstmLayer", [4],
              RECURRENT | {"OutputMode": "last"}),
@@ -178,12 +180,9 @@ class Scenario:
 
 
 def read(net: Net) -> Network:
-    path = Path(READ) / "net.mat"
-    mat.write(path, {"net": net})
-    return bridge.load(path)
-
-
-READ = ""
+    with tempfile.TemporaryDirectory() as folder:
+        mat.write(Path(folder) / "net.mat", {"net": net})
+        return bridge.load(Path(folder) / "net.mat")
 
 
 def all_layers() -> Network:
@@ -252,12 +251,10 @@ SCENARIOS: dict[str, Scenario] = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder where every scenario was written, rebuilt by one run of Octave, and its result saved as <name>.result.mat."""
-    global READ
     octave = shutil.which("octave-cli") or shutil.which("octave")
     if octave is None:
         pytest.skip("GNU Octave is not installed: octave-cli runs bridgeRebuild.m")
     made = tmp_path_factory.mktemp("rebuild")
-    READ = str(made)
     for _, constructor, *_ in CALLS.values():
         (made / f"{constructor}.m").write_text(f"function layer = {constructor}(varargin)\n    layer = constructed('{constructor}', varargin);\nend\n")
     paths = ",".join(f"'{path}'" for path in (FUNCTIONS, HERE / "rebuilding", made))
@@ -286,11 +283,9 @@ def prepared(made: Path, name: str, scenario: Scenario) -> list[str]:
     for key, value in scenario.change.items():
         changed = f"bridge.Layers{{1}} = rmfield(bridge.Layers{{1}}, '{key}');" if value is None else f"bridge.Layers{{1}}.{key} = '{value}';"
         lines.append(f"load(file); {changed} save(file, 'bridge', '-v7');")
-    names = [f"{{{', '.join(repr(each) for each in given)}}}" for given in (scenario.inputs, scenario.outputs)]
-    facts = (
-        f"'InputNames', {{{names[0]}}}, 'OutputNames', {{{names[1]}}}, 'Outputs', {{answers}}, 'Added', {scenario.added}, 'Arguments', {{{scenario.arguments}}}"
-    )
-    return [*lines, f"rebuilt(file, struct({facts}), '{made}/{name}.result.mat');"]
+    inputs, outputs = ("{{" + ", ".join(f"'{each}'" for each in given) + "}}" for given in (scenario.inputs, scenario.outputs))
+    facts = f"'InputNames', {inputs}, 'OutputNames', {outputs}, 'Outputs', {{answers}}, 'Added', {scenario.added}"
+    return [*lines, f"rebuilt(file, struct({facts}, 'Arguments', {{{scenario.arguments}}}), '{made}/{name}.result.mat');"]
 
 
 def outputs_of(file: Path) -> dict[str, Any]:
@@ -520,17 +515,18 @@ def test_the_output_in_the_file_is_that_of_the_module(folder: Path, name: str) -
     network = bridge.load(file)
     struct = loadmat(file, struct_as_record=False)["bridge"][0, 0]
     (given,) = struct.TestInput.ravel()
-    value, form = given[0, 0].Value, text(given[0, 0].Format)
-    spatial = value.reshape(value.shape + (1,) * (len(form) - value.ndim))
-    tensor = torch.from_numpy(np.ascontiguousarray(spatial.transpose([form.index("B"), *([form.index("T")] if "T" in form else []), form.index("C"),
-                                                                      *(i for i, c in enumerate(form) if c == "S")])))  # fmt: skip
     with torch.no_grad():
-        found = network.to_torch()(tensor)
-    for output, each in zip(found if isinstance(found, tuple) else (found,), struct.TestOutput.ravel(), strict=True):
-        kept, form = each[0, 0].Value, text(each[0, 0].Format)
-        kept = kept.reshape(kept.shape + (1,) * (len(form) - kept.ndim))
-        order = [form.index("B"), *([form.index("T")] if "T" in form else []), form.index("C"), *(i for i, c in enumerate(form) if c == "S")]
-        np.testing.assert_array_equal(kept.transpose(order).reshape(output.shape), output.numpy())
+        found = network.to_torch()(torch.from_numpy(torch_layout(given[0, 0])))
+    for output, kept in zip(found if isinstance(found, tuple) else (found,), struct.TestOutput.ravel(), strict=True):
+        np.testing.assert_array_equal(torch_layout(kept[0, 0]).reshape(output.shape), output.numpy())
+
+
+def torch_layout(sample: Any) -> Any:
+    """The value of a sample as N,C,H,W, N,C or N,T,C."""
+    form = text(sample.Format)
+    value = sample.Value.reshape(sample.Value.shape + (1,) * (len(form) - sample.Value.ndim))
+    order = [form.index(letter) for letter in "BTC" if letter in form] + [index for index, letter in enumerate(form) if letter == "S"]
+    return np.ascontiguousarray(value.transpose(order))
 
 
 # Saving, refusals

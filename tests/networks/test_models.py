@@ -9,6 +9,7 @@ import pytest
 
 from bridge.commands import main
 from bridge.networks import catalogue
+from docs.generate import NETWORKS_PAGE, networks_page
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -57,3 +58,7 @@ def test_mistakes_are_told(
 ) -> None:
     assert run(monkeypatch, *arguments) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_page_follows_the_table() -> None:
+    assert NETWORKS_PAGE.read_text(encoding="utf-8") == networks_page(), "run: python docs/generate.py"

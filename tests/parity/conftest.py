@@ -65,8 +65,9 @@ def content(activations: Callable[..., dict[str, NDArray]]) -> Callable[..., dic
         values = {name: reference.in_matlabs_layout(value, formats[name]) for name, value in held.items()}
         output, entry = network.outputs[0], network.inputs[0]
         whole = values[output] if held[output].ndim > 2 and held[output].shape[2:] != (1, 1) else held[output].reshape(len(x), -1)
+        given = x if stored is None else stored
         return reference.reference(
-            {entry: reference.in_matlabs_layout(x if stored is None else stored, formats[entry])},
+            {entry: given if formats[entry] == "CB" else reference.in_matlabs_layout(given, formats[entry])},  # features are rows
             {output: whole},
             values,
             {(layer.name, name): each.value for layer, name, each in network.learnables()},

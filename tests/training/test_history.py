@@ -23,7 +23,10 @@ from tests.training import nets
 from tests.training.test_loop import observations
 
 ROWS = [
-    {"Iteration": 1, "Epoch": 1, "TimeElapsed": 3.2, "BaseLearnRate": 0.01, "TrainingLoss": 2.30258, "TrainingAccuracy": 26.5625, "ValidationLoss": 2.3026, "ValidationAccuracy": 26.9},
+    {
+        "Iteration": 1, "Epoch": 1, "TimeElapsed": 3.2, "BaseLearnRate": 0.01, "TrainingLoss": 2.30258, "TrainingAccuracy": 26.5625,
+        "ValidationLoss": 2.3026, "ValidationAccuracy": 26.9,
+    },
     {"Iteration": 2, "Epoch": 1, "TimeElapsed": 4.0, "BaseLearnRate": 0.01, "TrainingLoss": 1.0, "TrainingAccuracy": 50.0},
     {"Iteration": 50, "Epoch": 3, "TimeElapsed": 3723.0, "BaseLearnRate": 1e-4, "TrainingLoss": 0.5, "TrainingAccuracy": 100.0},
 ]  # fmt: skip

@@ -52,7 +52,7 @@ def layer_from(saved: Object, tables: Mappings, notes: list[str]) -> Layer:
     """Make a `Layer` of a saved layer object.
 
     Raises:
-        UnreadableError: it has no name.
+        UnreadableError: it has no name, or its fields make no sense.
     """
     fields = saved.properties
     name = plain(fields.get("Name"))
@@ -62,10 +62,11 @@ def layer_from(saved: Object, tables: Mappings, notes: list[str]) -> Layer:
     if row is None:
         notes.append(f"layer '{name}' has the class {saved.class_name}, which no table knows")
         row = unknown_row(saved.class_name)
-    properties = {key: value for key, value in _properties(row, fields).items() if value is not None}
-    learnables = {key: found for key, found in _learnables(row, fields) if found is not None}
-    state = _state(row, fields)
-    return make_layer(row, name, properties, learnables, state)
+    with reading(f"layer '{name}' ({row.name})"):
+        properties = {key: value for key, value in _properties(row, fields).items() if value is not None}
+        names = list(row.learnables) or [key for key, value in fields.items() if isinstance(value, dict) and "LearnRateFactor" in value]
+        learnables = {key: _learnable(key, fields, row, name) for key in names}
+        return make_layer(row, name, properties, learnables, _state(row, fields))
 
 
 def _properties(row: LayerRow, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,37 +89,29 @@ def _normalization(fields: Mapping[str, Any]) -> str:
     return saved if isinstance(saved, str) and saved else "none"
 
 
-def _learnables(row: LayerRow, fields: Mapping[str, Any]) -> list[tuple[str, Learnable | None]]:
-    names = list(row.learnables) or [key for key, value in fields.items() if isinstance(value, dict) and "LearnRateFactor" in value]
-    return [(name, _learnable(name, fields, row)) for name in names]
-
-
-def _learnable(name: str, fields: Mapping[str, Any], row: LayerRow) -> Learnable | None:
+def _learnable(name: str, fields: Mapping[str, Any], row: LayerRow, layer: str) -> Learnable:
     saved = fields.get(name)
     if not isinstance(saved, dict):
         saved = {"Value": saved}
     array = as_array(saved.get("Value"))
     known = row.learnables.get(name)
-    rate, decay = (plain(saved.get(field)) for field in ("LearnRateFactor", "L2Factor"))
     defaults = known.defaults if known else (1.0, 1.0)
+    held = [field in saved for field in ("LearnRateFactor", "L2Factor")]
+    rate, decay = (
+        saved_factor(plain(saved[field]), layer, name) if field in saved else default
+        for field, default in zip(("LearnRateFactor", "L2Factor"), defaults, strict=True)
+    )
     array = array or Array.of(np.empty((0, 0), np.float32))
-    assumed = rate is None or decay is None
     return Learnable(
-        _matlab_layout(array, fields, name, row),
-        _factor(rate, defaults[0]),
-        _factor(decay, defaults[1]),
-        assumed,
+        _matlab_layout(array, fields, name, row, layer),
+        rate,
+        decay,
+        not all(held),
         plain(saved["Initializer"].get("Class")) if isinstance(saved.get("Initializer"), dict) else None,
     )
 
 
-def _factor(value: Any, default: float) -> Factor:
-    if value is None:
-        return default
-    return tuple(float(each) for each in value) if isinstance(value, tuple) else float(value)
-
-
-def _matlab_layout(array: Array, fields: Mapping[str, Any], name: str, row: LayerRow) -> Array:
+def _matlab_layout(array: Array, fields: Mapping[str, Any], name: str, row: LayerRow, layer: str) -> Array:
     """Give a saved array the dimensions MATLAB shows: trailing ones back, a fully connected layer's as a matrix.
 
     After images a fully connected layer saves its Weights as [H W C Out]; MATLAB shows Out x (H*W*C), H fastest.
@@ -126,7 +119,7 @@ def _matlab_layout(array: Array, fields: Mapping[str, Any], name: str, row: Laye
     if array.size == 0:
         return array
     if row.name == "FullyConnectedLayer":
-        out = array.size if name == "Bias" else _outputs(fields, array)
+        out = array.size if name == "Bias" else _outputs(fields, array, layer)
         if name == "Bias":
             return array.reshape((out, 1))
         if len(array.shape) == 2 and array.shape[0] == out:
@@ -138,7 +131,7 @@ def _matlab_layout(array: Array, fields: Mapping[str, Any], name: str, row: Laye
     return array.reshape((*array.shape, *(1,) * missing)) if missing > 0 and len(pattern) > 1 else array
 
 
-def _outputs(fields: Mapping[str, Any], array: Array) -> int:
+def _outputs(fields: Mapping[str, Any], array: Array, layer: str) -> int:
     size = plain(fields.get("OutputSize"))
     count = int(size[-1] if isinstance(size, tuple) else size) if size is not None else array.shape[-1]
     if count < 1 or array.size % count:

@@ -112,7 +112,7 @@ def check_supported(path: Path, model: Any) -> None:
     found += [f"the sparse initializer '{each.values.name}'" for each in model.graph.sparse_initializer]
     found += ["training information"] * bool(model.training_info)
     ends = (*model.graph.input, *model.graph.output)
-    found += [f"'{each.name}', which is no tensor" for each in ends if not each.type.HasField("tensor_type")]
+    found += [f"'{each.name}', which is no tensor" for each in ends if each.type.WhichOneof("value") not in (None, "tensor_type")]
     for node in model.graph.node:
         name = node.name or (node.output or [""])[0]
         kinds = {OTHERWISE.get(each.type, f"the attribute {each.name}") for each in node.attribute if each.type not in PLAIN}

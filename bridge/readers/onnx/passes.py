@@ -22,12 +22,12 @@ Pass = Callable[[Graph], PassResult]
 
 OBSOLETE = ("consumed_inputs", "is_test", "broadcast", "output_sequence")  # attributes that opset 7 took away
 REDUCTIONS = ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")
-# Inputs that were attributes once; which of both a file has depends on its opset only.
+# Inputs that were attributes once, and attributes that are inputs now: which a file has depends on its opset only.
 ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
-    "Clip": ("min", "max"), "Dropout": ("ratio",), "Pad": ("pads", "constant_value"), "Split": ("split",), "Squeeze": ("axes",),
-    "Unsqueeze": ("axes",), **{f"Reduce{name}": ("axes",) for name in REDUCTIONS},
+    "Clip": ("min", "max"), "Dropout": ("ratio",), "Split": ("split",), "Squeeze": ("axes",), "Unsqueeze": ("axes",),
+    **{f"Reduce{name}": ("axes",) for name in REDUCTIONS},
 }  # fmt: skip
-INPUTS: Mapping[str, tuple[str, ...]] = {"Slice": ("starts", "ends", "axes"), "Upsample": ("scales",)}  # and the other way round
+INPUTS: Mapping[str, tuple[str, ...]] = {"Pad": ("pads", "value"), "Slice": ("starts", "ends", "axes"), "Upsample": ("scales",)}
 
 GROWING = ("ConstantOfShape", "Expand", "Tile")  # what these make may be larger than what they read, by the product of their last input
 UNFOLDED = ("Bernoulli", "EyeLike", "Multinomial", "OneHot", "Pad", "Range", "Resize")  # random, or of any size

@@ -67,7 +67,12 @@ def node_properties(row: LayerRow, reading: Reading) -> Properties | None:
         found.update(PaddingMode="same")
     special = SPECIAL.get(row.name)
     made = special(found, reading) if special else found
-    return None if made is None else {name: value[0] if isinstance(value, tuple) and len(value) == 1 else value for name, value in made.items()}
+    return None if made is None else {name: as_number(value) for name, value in made.items()}
+
+
+def as_number(value: Any) -> Any:
+    """Return the number of a tuple of one: layers over one dimension have numbers where others have a number for each."""
+    return value[0] if isinstance(value, tuple) and len(value) == 1 else value
 
 
 def convolution(found: Properties, reading: Reading) -> Properties | None:
@@ -129,7 +134,8 @@ def softmax(found: Properties, reading: Reading) -> Properties | None:
 
 def clipped_relu(found: Properties, reading: Reading) -> Properties | None:
     low, high = reading.attribute("min", None), reading.attribute("max", None)
-    return {"Ceiling": high} if low == 0 and high is not None and math.isfinite(high) and len(reading.node.inputs) == 1 else None
+    bounded = low == 0 and high is not None and math.isfinite(high)
+    return {"Ceiling": high} if bounded and len(reading.node.inputs) == 1 else None
 
 
 def dropout(found: Properties, reading: Reading) -> Properties | None:
@@ -153,8 +159,8 @@ def global_pooling(found: Properties, reading: Reading) -> Properties | None:
         return found
     first, axes = reading.first, tuple(reading.attribute("axes", ()))
     over_time = first.size.format == "CBT"
-    wanted = {"T"} if over_time else set(first.axes) - {"B", "C"}
-    return found if axes and first.letters(axes) == wanted and reading.attribute("keepdims", 1) == (0 if over_time else 1) else None
+    wanted, keepdims = ({"T"}, 0) if over_time else (set(first.axes) - {"B", "C"}, 1)
+    return found if axes and first.letters(axes) == wanted and reading.attribute("keepdims", 1) == keepdims else None
 
 
 def combination(found: Properties, reading: Reading) -> Properties | None:
@@ -233,7 +239,7 @@ def flatten(found: Properties, reading: Reading) -> Properties | None:
 
 
 def resize(found: Properties, reading: Reading) -> Properties | None:
-    """Sampled at pixel centres, nearest only if ties go up as MATLAB rounds, or there are none; or nearest from the corner, rounded down."""
+    """Sampled at pixel centres, nearest only if ties go up as MATLAB rounds or there are none; or nearest from the corner, rounded down."""
     spatial, old = reading.first.size.spatial, len(reading.node.inputs) == 2  # opset 10 had two inputs and one way to sample
     method = METHODS.get((reading.attribute("mode", "nearest"), len(spatial)))
     coordinates = "asymmetric" if old else reading.attribute("coordinate_transformation_mode", "half_pixel")

@@ -104,7 +104,7 @@ class Recogniser:
         """Make the MATLAB layer of a node that is one."""
         if not computed or node.inputs[0] not in computed:
             return False
-        if node.op in ("LSTM", "GRU"):
+        if node.op in ("LSTM", "GRU") and "last" in node.attributes:
             self._as_sequence(node.inputs[0])
         reading = Reading(node, [self.values[name] for name in computed], self.graph)
         layer = fitting_layer(reading, self._unique(node.name), self.tables)

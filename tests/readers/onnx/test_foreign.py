@@ -1,4 +1,4 @@
-"""Files that MATLAB did not write: what is a MATLAB layer becomes one, the rest runs as onnx2torch has it, and is trained where it must be."""
+"""Files that MATLAB did not write: what is a MATLAB layer becomes one, the rest runs as onnx2torch has it, trained where it must be."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def cnn() -> onnx.ModelProto:
         node("Gemm", "flat fc.weight fc.bias", "y", transB=1),
     ]
     arrays = {
-        "conv.weight": weights(4, 3, 3, 3), "bn.weight": weights(4), "bn.bias": weights(4), "bn.mean": weights(4), "bn.var": 1 + weights(4) ** 2,
-        "axis": [0], "rest": [-1], "fc.weight": weights(5, 64), "fc.bias": weights(5),
+        "conv.weight": weights(4, 3, 3, 3), "bn.weight": weights(4), "bn.bias": weights(4), "bn.mean": weights(4),
+        "bn.var": 1 + weights(4) ** 2, "axis": [0], "rest": [-1], "fc.weight": weights(5, 64), "fc.bias": weights(5),
     }  # fmt: skip
     return model(nodes, ["N", 3, 8, 8], arrays)
 
@@ -64,12 +64,13 @@ def test_a_network_of_pytorch(read: Read) -> None:
     """Oracle: onnxruntime."""
     network = read(cnn())
     assert Counter(kinds(network)) == {
-        "ImageInputLayer": 1, "Convolution2DLayer": 1, "BatchNormalizationLayer": 1, "ReLULayer": 1, "MaxPooling2DLayer": 1, "FullyConnectedLayer": 1,
-        "onnx:Shape": 1, "onnx:Gather": 1, "onnx:Unsqueeze": 1, "onnx:Concat": 1, "onnx:Reshape": 1,
+        "ImageInputLayer": 1, "Convolution2DLayer": 1, "BatchNormalizationLayer": 1, "ReLULayer": 1, "MaxPooling2DLayer": 1,
+        "FullyConnectedLayer": 1, "onnx:Shape": 1, "onnx:Gather": 1, "onnx:Unsqueeze": 1, "onnx:Concat": 1, "onnx:Reshape": 1,
     }  # fmt: skip
     proven(network, layers=9)
     assert trained(network) == 4 * 3 * 9 + 4 + 4 + 5 * 64 + 5
-    assert "5 node(s) are no MATLAB layers and run as ONNX operators: Concat ×1, Gather ×1, Reshape ×1, Shape ×1, Unsqueeze ×1" in network.notes
+    operators = "Concat ×1, Gather ×1, Reshape ×1, Shape ×1, Unsqueeze ×1"
+    assert f"5 node(s) are no MATLAB layers and run as ONNX operators: {operators}" in network.notes
     assert "2 constant(s) of those are buffers, which training leaves alone: n/input1, target/input1" in network.notes
     assert network.to_torch()(torch.rand(3, 3, 8, 8)).shape == (3, 5)
 
@@ -112,8 +113,9 @@ def encoder(heads: int = 2, width: int = 8, opset: int = 13) -> onnx.ModelProto:
         return [
             node("ReduceMean", source, f"{name}.mean", axes=[-1]), node("Sub", f"{source} {name}.mean", f"{name}.d"),
             node("Pow", f"{name}.d two", f"{name}.q"), node("ReduceMean", f"{name}.q", f"{name}.var", axes=[-1]),
-            node("Add", f"{name}.var eps", f"{name}.v"), node("Sqrt", f"{name}.v", f"{name}.s"), node("Div", f"{name}.d {name}.s", f"{name}.n"),
-            node("Mul", f"{name}.n {name}.weight", f"{name}.m"), node("Add", f"{name}.m {name}.bias", name),
+            node("Add", f"{name}.var eps", f"{name}.v"), node("Sqrt", f"{name}.v", f"{name}.s"),
+            node("Div", f"{name}.d {name}.s", f"{name}.n"), node("Mul", f"{name}.n {name}.weight", f"{name}.m"),
+            node("Add", f"{name}.m {name}.bias", name),
         ]  # fmt: skip
 
     def projected(source: str, name: str) -> list[onnx.NodeProto]:
@@ -133,9 +135,11 @@ def encoder(heads: int = 2, width: int = 8, opset: int = 13) -> onnx.ModelProto:
         node("Add", "residual1 down", "y"),
     ]  # fmt: skip
     arrays: dict[str, Any] = {
-        "two": 2.0, "eps": 1e-5, "one": 1.0, "half": 0.5, "root": 2**0.5, "scale": split**-0.5, "heads": [0, 0, heads, split], "flat": [0, 0, width],
+        "two": 2.0, "eps": 1e-5, "one": 1.0, "half": 0.5, "root": 2**0.5, "scale": split**-0.5, "heads": [0, 0, heads, split],
+        "flat": [0, 0, width],
     }  # fmt: skip
-    for seed, (name, inputs, outputs) in enumerate([(n, width, width) for n in ("q", "k", "v", "out")] + [("up", width, 16), ("down", 16, width)]):
+    sizes = [*((name, width, width) for name in ("q", "k", "v", "out")), ("up", width, 16), ("down", 16, width)]
+    for seed, (name, inputs, outputs) in enumerate(sizes):
         arrays |= {f"{name}.weight": weights(inputs, outputs, seed=seed), f"{name}.bias": weights(outputs, seed=seed)}
     for name in ("norm1", "norm2"):
         arrays |= {f"{name}.weight": 1 + weights(width), f"{name}.bias": weights(width)}
@@ -146,20 +150,24 @@ def test_an_encoder_of_a_transformer(read: Read) -> None:
     """Oracle: onnxruntime. Every weight is trained: over sequences a product with weights is a fully connected layer."""
     network = read(encoder())
     found = Counter(kinds(network))
-    assert found["FullyConnectedLayer"] == 6 and found["LayerNormalizationLayer"] == 2 and found["GELULayer"] == 1 and found["AdditionLayer"] == 2
+    matlab = {"FullyConnectedLayer": 6, "LayerNormalizationLayer": 2, "GELULayer": 1, "AdditionLayer": 2}
+    assert {kind: found[kind] for kind in matlab} == matlab
     assert {kind for kind in found if kind.startswith("onnx:")} == {
         "onnx:Input", "onnx:Reshape", "onnx:Transpose", "onnx:MatMul", "onnx:Mul", "onnx:Softmax",
     }  # fmt: skip
     assert found["onnx:Transpose"] == 4
     proven(network, layers=20)
     assert trained(network) == 4 * (64 + 8) + (8 * 16 + 16) + (16 * 8 + 8) + 2 * 16
-    assert network.sizes["q"][0] == Activation("CBT", (8,))
+    assert network.sizes["q.product"][0] == Activation("CBT", (8,))
     assert network.to_torch()(torch.rand(3, 5, 8)).shape == (3, 5, 8)
 
 
 def test_tokens_and_an_embedding(read: Read) -> None:
     """Oracle: onnxruntime. The embedding is trained; positions are added as a constant."""
-    nodes = [node("Gather", "table x", "e"), node("Add", "e positions", "p"), node("MatMul", "p W", "m"), node("ReduceMean", "m", "y", axes=[1], keepdims=0)]
+    nodes = [
+        node("Gather", "table x", "e"), node("Add", "e positions", "p"), node("MatMul", "p W", "m"),
+        node("ReduceMean", "m", "y", axes=[1], keepdims=0),
+    ]  # fmt: skip
     network = read(model(nodes, ["N", 6], {"table": weights(10, 4), "positions": weights(1, 6, 4), "W": weights(4, 3)}, kind="i"))
     assert kinds(network) == ["onnx:Input", "onnx:Gather", "onnx:Add", "FullyConnectedLayer", "GlobalAveragePooling1DLayer"]
     assert network.layers["x"].Type == "int64"
@@ -168,10 +176,10 @@ def test_tokens_and_an_embedding(read: Read) -> None:
     assert any("1 constant(s) of those are buffers" in note and note.endswith("p/input1") for note in network.notes)
 
 
-@pytest.mark.parametrize(("x", "kind"), [(["N", 6], "FullyConnectedLayer"), (["N", 5, 6], "FullyConnectedLayer"), (["N", 3, 5, 6], "onnx:Gemm"),
-                                         (["N", 2, 3, 5, 6], "onnx:Gemm")], ids=["2", "3", "4", "5"])  # fmt: skip
-def test_products_over_the_last_axis(x: list[int | str], kind: str, read: Read) -> None:
+@pytest.mark.parametrize("x", [["N", 6], ["N", 5, 6], ["N", 3, 5, 6], ["N", 2, 3, 5, 6]], ids=["2", "3", "4", "5"])
+def test_products_over_the_last_axis(x: list[int | str], read: Read) -> None:
     """Oracle: onnxruntime. Weights and bias are trained for any number of axes."""
+    kind = "FullyConnectedLayer" if len(x) < 4 else "onnx:Gemm"
     network = read(model([node("MatMul", "x W", "p"), node("Add", "p b", "y")], x, {"W": weights(6, 4), "b": weights(4)}))
     assert kinds(network)[1:] == [kind]
     proven(network)
@@ -221,7 +229,8 @@ def test_a_formula_of_batch_normalization_is_not_trained(read: Read) -> None:
 
 def test_channels_last_at_the_output_stay_last(read: Read) -> None:
     """Oracle: onnxruntime, whose layout the module's output has."""
-    network = read(model([node("Conv", "x W", "c"), node("Transpose", "c", "y", perm=[0, 2, 3, 1])], ["N", 3, 4, 5], {"W": weights(2, 3, 1, 1)}))
+    nodes = [node("Conv", "x W", "c"), node("Transpose", "c", "y", perm=[0, 2, 3, 1])]
+    network = read(model(nodes, ["N", 3, 4, 5], {"W": weights(2, 3, 1, 1)}))
     proven(network, layers=2)
     assert network.to_torch()(torch.rand(1, 3, 4, 5)).shape == (1, 4, 5, 2)
 
@@ -241,16 +250,14 @@ def recurrent(op: str = "LSTM", batch_first: bool = True, directions: int = 1, *
     after = [node("Transpose", "h", "back", perm=[1, 0, 2])] if batch_first else []
     head = [node("MatMul", f"{'back' if batch_first else 'h'} fc", "p"), node("Add", "p b", "y")]
     arrays = {
-        "W": weights(directions, gates * 5, 6), "R": weights(directions, gates * 5, 5), "B": weights(directions, 2 * gates * 5), "axes": [1],
-        "shape": [0, 0, -1], "fc": weights(5 * directions, 3), "b": weights(3),
+        "W": weights(directions, gates * 5, 6), "R": weights(directions, gates * 5, 5), "B": weights(directions, 2 * gates * 5),
+        "axes": [1], "shape": [0, 0, -1], "fc": weights(5 * directions, 3), "b": weights(3),
     }  # fmt: skip
     return model([*before, cell, *ending, *after, *head], ["N", "T", 6] if batch_first else ["T", "N", 6], arrays)
 
 
 @pytest.mark.parametrize("batch_first", [True, False], ids=["N, T, C", "T, N, C"])
-@pytest.mark.parametrize(
-    ("op", "directions", "kind"), [("LSTM", 1, "LSTMLayer"), ("LSTM", 2, "BiLSTMLayer"), ("GRU", 1, "GRULayer")], ids=["lstm", "bilstm", "gru"]
-)
+@pytest.mark.parametrize(("op", "directions", "kind"), [("LSTM", 1, "LSTMLayer"), ("LSTM", 2, "BiLSTMLayer"), ("GRU", 1, "GRULayer")])
 def test_recurrent_networks(op: str, directions: int, kind: str, batch_first: bool, read: Read) -> None:
     """Oracle: onnxruntime. The module takes the layout of the file; two Transposes are layers only where that is T, N, C."""
     more = {"linear_before_reset": 1} if op == "GRU" else {}
@@ -265,7 +272,7 @@ def test_recurrent_networks(op: str, directions: int, kind: str, batch_first: bo
 def test_a_recurrent_layer_that_matlab_lacks_is_refused(read: Read) -> None:
     network = read(recurrent(clip=2.0))
     assert "onnx:LSTM" in kinds(network)
-    with pytest.raises(UnsupportedError, match="layer 'rnn' is the ONNX operator LSTM .onnx2torch has no converter for LSTM"):
+    with pytest.raises(UnsupportedError, match=r"layer 'rnn' is the ONNX operator LSTM \(onnx2torch has no converter for LSTM\)"):
         network.to_torch()
 
 
@@ -275,7 +282,8 @@ def test_convolutions_over_one_dimension(turned: bool, read: Read) -> None:
     before, after = ([node("Transpose", "x", "t", perm=[0, 2, 1])], [node("Transpose", "p", "y", perm=[0, 2, 1])]) if turned else ([], [])
     nodes = [
         *before, node("Conv", "t W b" if turned else "x W b", "c", pads=[2, 0], dilations=[2]),
-        node("BatchNormalization", "c scale shift mean var", "n"), node("PRelu", "n slope", "r"), node("MaxPool", "r", "p", kernel_shape=[2]), *after,
+        node("BatchNormalization", "c scale shift mean var", "n"), node("PRelu", "n slope", "r"),
+        node("MaxPool", "r", "p", kernel_shape=[2]), *after,
     ]  # fmt: skip
     arrays = {
         "W": weights(4, 3, 2), "b": weights(4), "scale": weights(4), "shift": weights(4), "mean": weights(4), "var": 1 + weights(4) ** 2,
@@ -297,7 +305,9 @@ def test_volumes(read: Read) -> None:
         node("Flatten", "g", "y"),
     ]
     network = read(model(nodes, ["N", 2, 4, 5, 6], {"W": weights(3, 2, 3, 3, 3), "s": weights(3), "b": weights(3)}))
-    assert kinds(network) == ["Image3DInputLayer", "Convolution3DLayer", "InstanceNormalizationLayer", "GlobalAveragePooling3DLayer", "FlattenLayer"]
+    assert kinds(network) == [
+        "Image3DInputLayer", "Convolution3DLayer", "InstanceNormalizationLayer", "GlobalAveragePooling3DLayer", "FlattenLayer",
+    ]  # fmt: skip
     proven(network, layers=4)
 
 
@@ -318,17 +328,20 @@ OPERATORS: dict[str, tuple[list[onnx.NodeProto], dict[str, Any], range, int]] = 
     "ConvTranspose with output padding": (
         [node("ConvTranspose", "x W", "y", strides=[2, 2], output_padding=[1, 1])], {"W": weights(4, 3, 3, 3)}, range(8, 21, 6), 108,
     ),
-    "ConvTranspose in groups": ([node("ConvTranspose", "x W b", "y", group=2)], {"W": weights(4, 3, 2, 2), "b": weights(6)}, range(8, 21, 6), 54),
+    "ConvTranspose in groups": (
+        [node("ConvTranspose", "x W b", "y", group=2)], {"W": weights(4, 3, 2, 2), "b": weights(6)}, range(8, 21, 6), 54,
+    ),
     "Div": ([node("Div", "x c", "y")], {"c": 3.0}, range(7, 21, 6), 0),
     "Einsum": ([node("Einsum", "x c", "y", equation="nchw,cd->ndhw")], {"c": weights(4, 3)}, range(12, 21, 4), 0),
-    "Equal and Where": ([node("Equal", "x c", "e"), node("Where", "e x c", "y")], {"c": 0.5}, range(9, 21, 4), 0),
+    "Equal and Where": ([node("Equal", "x c", "e"), node("Where", "e x c", "y")], {"c": 0.5}, range(11, 21, 4), 0),
     "Erf": ([node("Erf", "x", "y")], {}, range(9, 21, 4), 0),
     "Exp": ([node("Exp", "x", "y")], {}, range(7, 21, 6), 0),
     "Expand": ([node("Expand", "x shape", "y")], {"shape": [3, 1, 1, 1, 1]}, range(8, 21, 6), 0),
     "Flatten of two axes": ([node("Flatten", "x", "y", axis=2)], {}, range(7, 21, 3), 0),
     "Gather": ([node("Gather", "x i", "y", axis=1)], {"i": [3, 0]}, range(7, 21, 6), 0),
     "Gemm scaled": (
-        [node("Flatten", "x", "f"), node("Gemm", "f W c", "y", alpha=0.5, beta=2.0)], {"W": weights(144, 3), "c": weights(2, 3)}, range(7, 21, 6), 438,
+        [node("Flatten", "x", "f"), node("Gemm", "f W c", "y", alpha=0.5, beta=2.0)],
+        {"W": weights(144, 3), "c": weights(2, 3)}, range(7, 21, 6), 438,
     ),
     "HardSigmoid": ([node("HardSigmoid", "x", "y", alpha=0.1, beta=0.4)], {}, range(7, 21, 6), 0),
     "HardSwish": ([node("HardSwish", "x", "y")], {}, range(14, 21, 6), 0),
@@ -336,9 +349,12 @@ OPERATORS: dict[str, tuple[list[onnx.NodeProto], dict[str, Any], range, int]] = 
     "LogSoftmax": ([node("LogSoftmax", "x", "y", axis=1)], {}, range(7, 21, 4), 0),
     "Mean, Min, Max": ([node("Mean", "x c", "a"), node("Min", "a x", "b"), node("Max", "b c", "y")], {"c": 0.5}, range(8, 21, 4), 0),
     "MaxPool rounded up": ([node("MaxPool", "x", "y", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)], {}, range(10, 21, 5), 0),
-    "Mod, Neg, Reciprocal": ([node("Mod", "x c", "a", fmod=1), node("Neg", "a", "b"), node("Reciprocal", "x", "r"), node("Sum", "b r", "y")], {"c": 0.3},
-                             range(10, 21, 5), 0),
+    "Mod, Neg, Reciprocal": (
+        [node("Mod", "x c", "a", fmod=1), node("Neg", "a", "b"), node("Reciprocal", "x", "r"), node("Sum", "b r", "y")],
+        {"c": 0.3}, range(10, 21, 5), 0,
+    ),
     "Pad by reflection": ([node("Pad", "x pads", "y", mode="reflect")], {"pads": [0, 0, 1, 2, 0, 0, 2, 1]}, range(11, 21, 3), 0),
+    "Pad of opset 10": ([node("Pad", "x", "y", pads=[0, 0, 1, 2, 0, 0, 2, -1], value=3.0)], {}, range(7, 11), 0),
     "Pad with a value": ([node("Pad", "x pads value", "y")], {"pads": [0, 0, 1, 2, 0, 0, 2, 1], "value": 3.0}, range(11, 21, 3), 0),
     "PRelu of each column": ([node("PRelu", "x s", "y")], {"s": weights(6)}, range(7, 21, 6), 6),
     "Pow and Sqrt": ([node("Pow", "x c", "p"), node("Sqrt", "p", "y")], {"c": 3.0}, range(7, 21, 6), 0),
@@ -348,7 +364,7 @@ OPERATORS: dict[str, tuple[list[onnx.NodeProto], dict[str, Any], range, int]] = 
     "ReduceMax of opset 18": ([node("ReduceMax", "x axes", "y", keepdims=0)], {"axes": [2]}, range(18, 21), 0),
     "Resize, linear": ([node("Resize", "x - s", "y", mode="linear")], {"s": [1.0, 1.0, 1.5, 1.25]}, range(13, 21, 5), 0),
     "Shape and ConstantOfShape": (
-        [node("Shape", "x", "s"), helper.make_node("ConstantOfShape", ["s"], ["c"], name="c", value=numpy_helper.from_array(np.array([2.5], np.float32))),
+        [node("Shape", "x", "s"), node("ConstantOfShape", "s", "c", value=numpy_helper.from_array(np.array([2.5], np.float32))),
          node("Mul", "x c", "y")], {}, range(9, 21, 4), 0,
     ),
     "Slice backwards": ([node("Slice", "x a b c d", "y")], {"a": [-1], "b": [-5], "c": [3], "d": [-2]}, range(10, 21, 4), 0),
@@ -370,7 +386,8 @@ def test_operators(name: str, read: Read) -> None:
     nodes, constants, opsets, learned = OPERATORS[name]
     for opset in opsets:
         network = read(model(nodes, IMAGE, constants, opset=opset))
-        proven(network, layers=len(network.layers) - 1)
+        made_here = name == "Conv with asymmetric padding in groups"  # the Pad is not in the file
+        proven(network, layers=len(network.layers) - 1 - made_here)
         assert trained(network) == learned, opset
 
 
@@ -394,18 +411,22 @@ def test_operators_that_are_refused_by_name(name: str, read: Read) -> None:
 
 
 def test_all_that_is_refused_is_named_at_once(read: Read) -> None:
-    nodes = [node("GlobalLpPool", "x", "a"), node("Hardmax", "a", "b"), helper.make_node("Gelu", ["b"], ["y"], name="y", domain="com.microsoft")]
+    nodes = [node("GlobalLpPool", "x", "a"), node("Hardmax", "a", "b"), node("Gelu", "b", "y", domain="com.microsoft")]
     network = read(model(nodes, IMAGE))
     assert kinds(network)[1:] == ["onnx:GlobalLpPool", "onnx:Hardmax", "com.microsoft::Gelu"]
-    with pytest.raises(UnsupportedError, match="'a' is the ONNX operator GlobalLpPool.*'b' is the ONNX operator Hardmax.*'y' is a com.microsoft::Gelu"):
+    found = "'a' is the ONNX operator GlobalLpPool.*'b' is the ONNX operator Hardmax.*'y' is a com.microsoft::Gelu"
+    with pytest.raises(UnsupportedError, match=rf"{found}"):
         network.to_torch()
 
 
 def test_an_input_of_unknown_rank_is_refused_where_it_matters(read: Read) -> None:
-    """Nothing tells how many lengths the Reshape has: a pooling of its value could be over any."""
-    nodes = [node("Shape", "x", "s"), node("NonZero", "s", "z"), node("Reshape", "z s", "r"), node("GlobalAveragePool", "r", "y")]
-    network = read(model(nodes, ["N", "C", "H", "W"]))
-    with pytest.raises(UnsupportedError, match="GlobalAveragePool .the file does not tell how many dimensions its input has"):
+    """Nothing tells how many lengths the Reshape has: a pooling of its value could be over any number."""
+    nodes = [
+        node("Shape", "x", "s"), node("NonZero", "s", "z"), node("Squeeze", "z axes", "t"), node("Reshape", "x t", "r"),
+        node("GlobalAveragePool", "r", "y"),
+    ]  # fmt: skip
+    network = read(model(nodes, IMAGE, {"axes": [0]}))
+    with pytest.raises(UnsupportedError, match=r"GlobalAveragePool \(the file does not tell how many dimensions its input has\)"):
         network.to_torch()
 
 
@@ -448,7 +469,8 @@ def with_sequence() -> onnx.ModelProto:
     ("made", "found"),
     [
         (with_subgraph(), r"a subgraph in node 'choice' \(If\)"), (with_function(), "the function my::Twice"),
-        (with_sparse(), "the sparse initializer 'thin'"), (with_training(), "training information"), (with_sequence(), "'many', which is no tensor"),
+        (with_sparse(), "the sparse initializer 'thin'"), (with_training(), "training information"),
+        (with_sequence(), "'many', which is no tensor"),
     ],
     ids=["subgraph", "function", "sparse", "training", "sequence"],
 )  # fmt: skip

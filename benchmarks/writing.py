@@ -1,0 +1,108 @@
+"""How fast and how large: a MATLAB-shaped ResNet-50 (98 MB) written for MATLAB, against numpy's writing of the same arrays.
+
+Ratios inside one run, one thread, each pair in turn, every file synced to the disk; memory in a fresh process, beyond what the
+imports take and the network that is written (read from /proc, so on Linux).
+
+    python benchmarks/writing.py
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.loading import paired
+
+ROOT = Path(__file__).resolve().parent.parent
+MEMORY = """
+import sys, torch, bridge
+from bridge.writers import matlab
+torch.set_num_threads(1)
+source, target, largest, test = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "test"
+matlab.save(bridge.load(sys.argv[5]), target, force=True)  # whatever is imported late
+matlab.LARGEST = largest
+
+def resident(field):
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith(field))
+
+network = bridge.load(source)
+before = resident("VmRSS:")
+with open("/proc/self/clear_refs", "w") as clear:
+    clear.write("5")  # the peak starts anew
+matlab.save(network, target, force=True, test=test)
+print(resident("VmHWM:") - before)
+"""
+
+
+def peak(folder: Path, size: int, *, largest: int, test: bool) -> float:
+    """Return the peak memory of writing a saved network, as a multiple of its weights."""
+    small = ROOT / "fixtures" / "files" / "signs.mat"
+    arguments = [folder / "net", folder / "peak.mat", largest, "test" if test else "", small]
+    done = subprocess.run([sys.executable, "-c", MEMORY, *map(str, arguments)], capture_output=True, text=True, check=True, cwd=ROOT)
+    return int(done.stdout) / size
+
+
+def synced(write: Callable[[Path], object], path: Path) -> Callable[[], None]:
+    """Return a call that writes a file and syncs it to the disk."""
+
+    def call() -> None:
+        write(path)
+        descriptor = os.open(path, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
+
+    return call
+
+
+def main() -> None:
+    import numpy as np
+    import torch
+
+    import bridge
+    from bridge.writers import matlab
+    from fixtures import mat, networks
+
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        mat.write(folder / "resnet50.mat", {"net": networks.resnet50(0)})
+        network = bridge.load(folder / "resnet50.mat")
+        network.save(folder / "net")
+        saved = bridge.load(folder / "net")
+        arrays = [array.read().ravel("F") for layer in network.layers for array in (*(each.array for each in layer.learnables.values()), *layer.state.values())]
+        size = sum(each.nbytes for each in arrays)
+
+        def numpy_writes(path: Path) -> None:
+            with path.open("wb") as stream:
+                for array in arrays:
+                    array.tofile(stream)
+
+        def version_73(path: Path) -> None:
+            matlab.LARGEST, usual = 0, matlab.LARGEST
+            matlab.save(network, path, force=True, test=False)
+            matlab.LARGEST = usual
+
+        baseline = synced(numpy_writes, folder / "numpy.bin")
+        print(f"{size / 1e6:.0f} MB of arrays; time by numpy's of writing them, median of pairs:")
+        for what, write in {
+            ".mat v7, network in memory        ": lambda path: matlab.save(network, path, force=True, test=False),
+            ".mat v7, network in a saved folder": lambda path: matlab.save(saved, path, force=True, test=False),
+            ".mat v7, with torch's test output ": lambda path: matlab.save(network, path, force=True),
+            ".mat v7.3, network in memory      ": version_73,
+        }.items():
+            bound = "  (at most 3)" if "test" not in what and "7.3" not in what else ""
+            print(f"  {what} {paired(synced(write, folder / 'ours.mat'), baseline):.2f}{bound}")
+        print("peak memory of writing a saved network, multiples of its weights (at most 1.2):")
+        print(f"  .mat v7 {peak(folder, size, largest=2**31, test=False):.2f}, with torch's test output {peak(folder, size, largest=2**31, test=True):.2f}")
+        print(f"  .mat v7.3 {peak(folder, size, largest=0, test=False):.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""bridge export as its user meets it: what is printed where, what is written, and the exit code."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from torch import nn
+
+import bridge
+from bridge.commands import main
+from bridge.training.history import TrainingInfo
+from fixtures import mat, networks
+from fixtures.layers import Layer, Net, Param, featureInputLayer
+
+ROOT = Path(__file__).parents[2]
+FILES = ROOT / "fixtures" / "files"
+THREE_PARTS = re.compile(r"error: .+\ncause: .+\nhint:  .+\n")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Runs `bridge export` in a folder of its own with signs.onnx and signs.mat."""
+    for name in ("signs.onnx", "signs.mat"):
+        shutil.copy(FILES / name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+    def command(*arguments: str) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["bridge", "export", *arguments])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        return Ran(code, *capsys.readouterr())
+
+    return command
+
+
+def test_a_saved_network_goes_back_to_matlab(run: Callable[..., Ran]) -> None:
+    bridge.load("signs.onnx", factors="signs.mat").save("net")
+    ran = run("net/", "-o", "back.mat")
+    assert ran == Ran(0, "wrote back.mat\nwrote bridgeRebuild.m\nin MATLAB: net = bridgeRebuild('back.mat')\n", "")
+    network = bridge.load("back.mat")
+    assert network.layers["fc"].WeightLearnRateFactor == 10 and network.classes == ("blue", "green", "red", "white", "yellow")
+    np.testing.assert_array_equal(network.layers["conv_1"].Weights, bridge.load("signs.mat").layers["conv_1"].Weights, strict=True)
+
+
+def test_json(run: Callable[..., Ran]) -> None:
+    facts = json.loads(run("signs.mat", "-o", "back.mat", "--json").out)
+    assert facts == {"schema": "bridge.export/1", "written": ["back.mat", "bridgeRebuild.m"], "losses": [], "notes": []}
+
+
+def test_existing_files_are_kept_without_force(run: Callable[..., Ran]) -> None:
+    before = Path("signs.mat").read_bytes()
+    ran = run("signs.mat", "-o", "signs.mat")
+    assert (ran.code, ran.out) == (2, "") and THREE_PARTS.fullmatch(ran.err) and "--force" in ran.err
+    assert Path("signs.mat").read_bytes() == before
+    assert run("signs.mat", "-o", "signs.mat", "--force").code == 0
+    assert bridge.load("signs.mat").source.format == "mat v5" and Path("signs.mat").read_bytes() != before
+
+
+def custom(path: Path) -> None:
+    own = Layer("gate", "my.GateLayer", {}, {"Scale": Param(np.ones((1, 1), np.float32))}, saveobj=False)
+    mat.write(path, {"net": Net("Layers", (featureInputLayer(2, "in"), own))})
+
+
+def test_losses_are_listed_and_strict_refuses_them(run: Callable[..., Ran]) -> None:
+    custom(Path("custom.mat"))
+    refused = run("custom.mat", "-o", "back.mat", "--strict")
+    assert (refused.code, refused.out) == (3, "") and THREE_PARTS.fullmatch(refused.err) and "my.GateLayer" in refused.err
+    assert not Path("back.mat").exists() and not Path("bridgeRebuild.m").exists()
+    ran = run("custom.mat", "-o", "back.mat", "--no-test", "--json")
+    loss = "layer 'gate' (GateLayer): bridgeRebuild refuses its class my.GateLayer, which is not MathWorks'"
+    assert ran.code == 0 and ran.err == f"note: {loss}\n" and json.loads(ran.out)["losses"] == [loss]
+
+
+def test_no_test_runs_no_module(run: Callable[..., Ran]) -> None:
+    """It does without torch."""
+    code = "import sys; from bridge.commands import main; sys.argv = ['bridge', 'export', 'signs.mat', '-o', 'b.mat', '--no-test']; main()"
+    check = "import atexit, sys; atexit.register(lambda: print('torch' in sys.modules))\n"
+    done = subprocess.run([sys.executable, "-c", check + code], capture_output=True, text=True, check=False, env={"PYTHONPATH": str(ROOT), "PATH": ""})
+    assert done.returncode == 0 and done.stdout.endswith("False\n"), done.stderr
+    assert run("b.mat", "-o", "c.mat").code == 0
+
+
+@pytest.mark.parametrize(("arguments", "code", "part"), [
+    (("signs.mat",), 2, "-o"),
+    (("signs.mat", "-o", "back.png"), 2, "no ending that tells its form"),
+    (("nothing.mat", "-o", "back.mat"), 2, "does not exist"),
+    (("signs.mat", "-o", "nowhere/back.mat"), 2, "cannot write"),
+])  # fmt: skip
+def test_wrong_usage(arguments: tuple[str, ...], code: int, part: str, run: Callable[..., Ran]) -> None:
+    before = sorted(Path().iterdir())
+    ran = run(*arguments)
+    assert (ran.code, ran.out) == (code, "") and part in ran.err and "Traceback" not in ran.err
+    assert sorted(Path().iterdir()) == before
+
+
+def test_the_folder_of_a_training_exports_with_its_log(run: Callable[..., Ran]) -> None:
+    """The log is that of the training, not of the one before; NaN where nothing was validated."""
+    mat.write("net.mat", {"net": networks.feature_mlp()})
+    network = replace(bridge.load("net.mat"), training_info={"TrainingLoss": np.array([[9.0]])})
+    rows = tuple({"Iteration": k, "Epoch": 1, "BaseLearnRate": 0.1, "TrainingLoss": 2.0 / k} for k in (1, 2))
+    info = TrainingInfo("trainNetwork", (), ({**rows[0], "ValidationLoss": 3.0}, rows[1]), {}, 2, "Max epochs completed", (), nn.Identity(), network)
+    Path("run").mkdir()
+    info.save(Path("run"))
+    assert run("run", "-o", "back.mat").code == 0
+    found = bridge.load("back.mat").training_info
+    assert found is not None and list(found) == ["TrainingLoss", "ValidationLoss", "BaseLearnRate", "OutputNetworkIteration"]
+    np.testing.assert_array_equal(found["TrainingLoss"], [[2.0, 1.0]])
+    np.testing.assert_array_equal(found["ValidationLoss"], [[3.0, np.nan]])
