@@ -62,7 +62,6 @@ def synced(write: Callable[[Path], object], path: Path) -> Callable[[], None]:
 
 
 def main() -> None:
-    import numpy as np
     import torch
 
     import bridge

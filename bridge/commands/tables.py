@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from bridge.contract import constant_shift, contracts
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, printable
 from bridge.network import Factor, Layer, Learnable, Network
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+LONGEST = 120  # characters of a name; --json gives it whole
 NARROWEST = 80  # columns in which the layer table can be folded; a narrower terminal wraps whole lines
 
 
@@ -26,21 +27,22 @@ def console() -> Console:
 
 def show(network: Network) -> None:
     """Print everything known of a network."""
-    out = console()
+    out, inputs = console(), list(contracts(network))  # what is wrong with the sizes is said before anything else
     source = network.source
     producer = ", ".join(part for part in (source.producer, source.release, f"opset {source.opset}" if source.opset else "") if part)
-    out.print(f"[bold]{_escape(source.path)}[/bold]: {network.kind}, {source.format}{f' ({producer})' if producer else ''}", soft_wrap=True)
-    for contract in contracts(network):
+    about = f"{network.kind}, {source.format}{f' ({producer})' if producer else ''}"
+    out.print(f"[bold]{escaped(source.path)}[/bold]: {escaped(about)}", soft_wrap=True)
+    for contract in inputs:
         batch = "free" if source.batch is None else f"fixed at {source.batch} in the file, free here"
-        out.print(f"input {contract}; batch {batch}", soft_wrap=True, markup=False)
+        out.print(printable(f"input {contract}; batch {batch}"), soft_wrap=True, markup=False)
     out.print(layer_table(network))
     if not is_chain(network):
         out.print(connection_table(network))
     out.print(totals(network), soft_wrap=True)
     for line in extras(network):
-        out.print(line, soft_wrap=True, markup=False)
+        out.print(printable(line), soft_wrap=True, markup=False)
     for note in notes(network):
-        out.print(f"note: {note}", soft_wrap=True, markup=False)
+        out.print(printable(f"note: {note}"), soft_wrap=True, markup=False)
 
 
 def layer_table(network: Network) -> Table:
@@ -55,8 +57,8 @@ def layer_table(network: Network) -> Table:
     for index, layer in enumerate(network.layers, 1):
         rows: list[tuple[str, Learnable | None]] = list(layer.learnables.items()) or [("", None)]
         for position, (name, learnable) in enumerate(rows):
-            lead = (str(index), _escape(layer.name), layer.kind, size_text(network, layer)) if position == 0 else ("", "", "", "")
-            table.add_row(*lead, *_learnable_cells(name, learnable), _mark(layer, learnable, position))
+            lead = (str(index), layer.name, layer.kind, size_text(network, layer)) if position == 0 else ("", "", "", "")
+            table.add_row(*map(escaped, (*lead, *_learnable_cells(name, learnable), _mark(layer, learnable, position))))
     return table
 
 
@@ -74,10 +76,12 @@ def _mark(layer: Layer, learnable: Learnable | None, position: int) -> str:
     return " ".join(marks)
 
 
-def _escape(text: str) -> str:
+def escaped(text: str) -> str:
+    """Return a text from a file so that a table shows it: no markup, nothing that a terminal obeys, and not without end."""
     from rich.markup import escape
 
-    return escape("".join(c if c.isprintable() else "?" for c in text))
+    text = text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+    return escape(printable(text))
 
 
 def factor_text(factor: Factor, assumed: bool) -> str:
@@ -109,7 +113,7 @@ def connection_table(network: Network) -> Table:
     table.add_column("Source", overflow="fold")
     table.add_column("Destination", overflow="fold")
     for source, destination in connection_names(network):
-        table.add_row(_escape(source), _escape(destination))
+        table.add_row(escaped(source), escaped(destination))
     return table
 
 

@@ -182,9 +182,10 @@ class Loop:
     def _row(self, epoch: int) -> Row:
         iteration = self.state.iteration
         base = rate(self.options, max(iteration, 1), self._per_epoch)
-        return {"Iteration": iteration, "Epoch": epoch, "TimeElapsed": time.perf_counter() - self._started, "BaseLearnRate": base}
+        return {"Iteration": iteration, "Epoch": epoch, "TimeElapsed": 0.0, "BaseLearnRate": base}
 
     def _log(self, row: Row, progress: Progress) -> None:
+        row["TimeElapsed"] = time.perf_counter() - self._started
         self.state.rows.append(row)
         progress.update(row, row["Iteration"] % self._per_epoch == 0)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bridge.errors import BridgeError, UnsupportedError
+from bridge.errors import DAMAGE, BridgeError, UnsupportedError
 from bridge.network import Layer, LayerList, Network
 from bridge.writers import mat5, mat73, trial
 from bridge.writers.atomic import write_file
@@ -86,7 +86,9 @@ def _trial(network: Network, modules: Modules | None, notes: list[str]) -> trial
         return trial.run(network, modules)
     except BridgeError as error:
         notes.append(f"there is no test input in it: {error.error} ({error.cause})")
-        return None
+    except DAMAGE as error:  # what a module raises when its input does not fit
+        notes.append(f"there is no test input in it: its torch module does not run ({str(error).partition(chr(10))[0]})")
+    return None
 
 
 def _function_beside(path: Path, notes: list[str], force: bool) -> Iterator[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -54,7 +55,7 @@ def graph(*connections: tuple[str, str], layers: tuple[Layer, ...] = CHAIN) -> N
     return Net("DAGNetwork", layers, connections)
 
 
-STRAIGHT = [(a.name, b.name) for a, b in zip(CHAIN, CHAIN[1:], strict=False)]
+STRAIGHT = [(a.name, b.name) for a, b in itertools.pairwise(CHAIN)]
 
 
 def test_the_chain_itself_is_sound(write: Write) -> None:

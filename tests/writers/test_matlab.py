@@ -330,6 +330,12 @@ def test_modules_of_the_user_are_run(tmp_path: Path) -> None:
     assert struct.TestOutput[0, 0][0, 0].Value.shape == (1, 1)
 
 
+def test_a_module_that_does_not_run_leaves_the_test_out(tmp_path: Path) -> None:
+    lines, _ = told(tmp_path, with_own_layer(tmp_path), test=True, modules={"my.pkg.GateLayer": lambda layer: nn.Linear(5, 5)})
+    assert "its torch module does not run (mat1 and mat2 shapes cannot be multiplied" in lines[-1]
+    assert loadmat(tmp_path / "back.mat", struct_as_record=False)["bridge"][0, 0].TestInput.size == 0
+
+
 # Constructors
 
 

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from bridge.arrays import Array
-from bridge.errors import UnreadableError
+from bridge.errors import UnreadableError, reading
 from bridge.mapping import LayerRow, Mappings
-from bridge.network import Factor, Layer, Learnable, make_layer, unknown_row
+from bridge.network import Layer, Learnable, make_layer, saved_factor, unknown_row
 from bridge.readers.mat.objects import Object
 from bridge.readers.mat.v5 import Cell
 
+FACTORS = ("LearnRateFactor", "L2Factor")
 LONGEST_PROPERTY = 4096  # elements; longer arrays are no property a layer is configured by
 
 
@@ -96,17 +97,13 @@ def _learnable(name: str, fields: Mapping[str, Any], row: LayerRow, layer: str) 
     array = as_array(saved.get("Value"))
     known = row.learnables.get(name)
     defaults = known.defaults if known else (1.0, 1.0)
-    held = [field in saved for field in ("LearnRateFactor", "L2Factor")]
-    rate, decay = (
-        saved_factor(plain(saved[field]), layer, name) if field in saved else default
-        for field, default in zip(("LearnRateFactor", "L2Factor"), defaults, strict=True)
-    )
+    rate, decay = (saved_factor(plain(saved[key]), layer, name) if key in saved else default for key, default in zip(FACTORS, defaults, strict=True))
     array = array or Array.of(np.empty((0, 0), np.float32))
     return Learnable(
         _matlab_layout(array, fields, name, row, layer),
         rate,
         decay,
-        not all(held),
+        not saved.keys() >= set(FACTORS),
         plain(saved["Initializer"].get("Class")) if isinstance(saved.get("Initializer"), dict) else None,
     )
 
@@ -135,7 +132,7 @@ def _outputs(fields: Mapping[str, Any], array: Array, layer: str) -> int:
     size = plain(fields.get("OutputSize"))
     count = int(size[-1] if isinstance(size, tuple) else size) if size is not None else array.shape[-1]
     if count < 1 or array.size % count:
-        raise UnreadableError(f"fully connected Weights of size {array.shape} for {count} outputs", "they do not fit", "save the network again")
+        raise UnreadableError(f"Weights of layer '{layer}' have size {array.shape}", f"it has {count} outputs", "save the network again")
     return count
 
 

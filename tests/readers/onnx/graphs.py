@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -61,7 +62,8 @@ def as_array(value: Any) -> NDArray:
 
 
 def weights(*shape: int, seed: int = 0) -> NDArray:
-    return (np.random.default_rng(seed).standard_normal(shape) / max(np.prod(shape[1:]), 1) ** 0.5).astype(np.float32)
+    values: NDArray = np.random.default_rng(seed).standard_normal(shape) / math.prod(shape[1:]) ** 0.5
+    return values.astype(np.float32)
 
 
 def graph(*nodes: Node, x: Dims = ("N", 3, 8, 8), constants: Mapping[str, Any] | None = None, **more: Any) -> Graph:

@@ -391,7 +391,7 @@ def test_operators(name: str, read: Read) -> None:
         assert trained(network) == learned, opset
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[list[onnx.NodeProto], dict[str, Any], int]] = {
     "no converter": ([node("GlobalLpPool", "x", "y")], {}, 13),
     "linear from the corner": ([node("Upsample", "x s", "y", mode="linear")], {"s": [1.0, 1.0, 2.0, 2.0]}, 9),
     "other numbers": ([node("Resize", "x - s", "y", mode="nearest", nearest_mode="ceil")], {"s": [1.0, 1.0, 0.5, 0.5]}, 13),

@@ -412,6 +412,7 @@ def lstm(directions: int = 1, last: bool = False, op: str = "LSTM", **more: Any)
     if both:
         node = replace(node, attributes={**node.attributes, "direction": "bidirectional"})
     raw = "Y_h" if last else "Y"
+    ending: tuple[Node, ...]
     if both:
         ending = (step("Transpose", raw, "t", perm=(1, 0, 2) if last else (0, 2, 1, 3)), step("Reshape", "t shape", "y"))
     else:
