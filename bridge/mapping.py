@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bridge.errors import UsageError
+from bridge.sizes import RULES
 
 EVIDENCE = ("proven", "documented", "unseen")
 
@@ -151,16 +152,17 @@ class Mappings:
         """Return these tables with the rows of a user's TOML file added.
 
         Raises:
-            UsageError: the file is not readable TOML, a row is malformed or its name is taken.
+            UsageError: the file is not readable TOML, a row is malformed, or its name or class is taken.
         """
         try:
             added = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise UsageError(f"cannot read the mapping table {path}", str(error), "see CONTRIBUTING.md for the form of a row") from error
-        taken = sorted(set(added) & set(self.rows))
+        rows = {name: parse_row(name, row, str(path)) for name, row in added.items()}
+        taken = sorted({name for row in rows.values() for name in (row.name, *row.matlab)} & {*self.rows, *self._by_class})
         if taken:
-            raise UsageError(f"{path} defines {', '.join(taken)} again", "a row of that name is built in", "name your class differently")
-        return Mappings({**self.rows, **{name: parse_row(name, row, str(path)) for name, row in added.items()}})
+            raise UsageError(f"{path} defines {', '.join(taken)} again", "there is a row for it already", "name your class differently")
+        return Mappings({**self.rows, **rows})
 
 
 def parse_row(name: str, raw: Mapping[str, Any], where: str) -> LayerRow:
@@ -178,6 +180,8 @@ def parse_row(name: str, raw: Mapping[str, Any], where: str) -> LayerRow:
         row = LayerRow(name, **known, properties=properties, learnables=learnables, state=state)
     except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise UsageError(f"the row [{name}] of {where} is malformed", str(error), "see CONTRIBUTING.md for the form of a row") from error
+    if row.size not in RULES:
+        raise UsageError(f"the row [{name}] of {where} has the size rule {row.size!r}", f"it is one of {', '.join(RULES)}")
     if row.evidence not in EVIDENCE:
         raise UsageError(f"the row [{name}] of {where} has evidence {row.evidence!r}", f"it is one of {', '.join(EVIDENCE)}")
     return row

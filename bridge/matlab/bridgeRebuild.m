@@ -119,7 +119,7 @@ function layer = withFactors(layer, learnables)
     names = fieldnames(learnables);
     for k = 1:numel(names)
         learnable = learnables.(names{k});
-        if ~isempty(learnable.LearnRateFactor)
+        if isfield(learnable, 'LearnRateFactor')
             layer = setLearnRateFactor(layer, names{k}, learnable.LearnRateFactor);
             layer = setL2Factor(layer, names{k}, learnable.L2Factor);
         end

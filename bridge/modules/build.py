@@ -352,7 +352,7 @@ def modules_from(path: Path) -> Mapping[str, Callable[[Layer], nn.Module]]:
     """
     try:
         found = runpy.run_path(str(path)).get("MODULES")
-    except Exception as error:  # whatever the user's own file raises
+    except (Exception, SystemExit) as error:  # whatever the user's own file raises
         raise UsageError(f"cannot run {path}", f"{type(error).__name__}: {error}", "it is a Python file of yours") from error
     if not isinstance(found, Mapping) or not all(callable(each) for each in found.values()):
         raise UsageError(f"{path} defines no MODULES", "that is a dict of MATLAB class names and callables", "MODULES = {'my.Layer': MyLayer}")

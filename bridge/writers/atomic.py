@@ -34,9 +34,9 @@ def write_folder(target: Path, write: Callable[[Path], None], *, replaceable: Ca
     Raises:
         UsageError: the target exists and is not `replaceable`, or cannot be written.
     """
-    if target.exists() and not replaceable(target):
-        raise UsageError(f"{target} exists and is no saved network, or holds other files too", "it is left as it is", "choose another folder")
     try:
+        if target.exists() and not replaceable(target):
+            raise UsageError(f"{target} exists and is no saved network, or holds other files too", "it is left as it is", "choose another folder")
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
             made = Path(folder) / "new"

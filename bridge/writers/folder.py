@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -46,6 +47,7 @@ def save(network: Network, folder: str | Path) -> Path:
         facts = {**to_json(network), "tensors_sha256": sha256(target / "model.safetensors")}
         # names may hold what UTF-8 cannot: a backslash escape is also JSON's own way to write it
         (target / "network.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", errors="backslashreplace")
+        shutil.copymode(target / "network.json", target / "model.safetensors")  # which safetensors gives to its owner alone
         (target / "README.md").write_text(readme(network), encoding="utf-8", errors="backslashreplace")
 
     return write_folder(Path(folder), write, replaceable=is_saved_network)

@@ -82,12 +82,11 @@ class Content:
         }
 
     def _learnable(self, layer: Layer, name: str, learnable: Learnable) -> dict[str, Value]:
-        made: dict[str, Value] = {
-            "Value": self._array(layer, name, learnable.array),
-            "LearnRateFactor": EMPTY if learnable.assumed else number(learnable.learn_rate_factor),
-            "L2Factor": EMPTY if learnable.assumed else number(learnable.l2_factor),
-        }
-        return {**made, "Initializer": {"Class": learnable.initializer}} if learnable.initializer else made
+        """Return a learnable; factors that no file ever held are left out, so that they are MATLAB's defaults there too."""
+        made: dict[str, Value] = {"Value": self._array(layer, name, learnable.array)}
+        if not learnable.assumed or name not in layer.row.learnables:
+            made |= {"LearnRateFactor": number(learnable.learn_rate_factor), "L2Factor": number(learnable.l2_factor)}
+        return made | ({"Initializer": {"Class": learnable.initializer}} if learnable.initializer else {})
 
     def _array(self, layer: Layer, name: str, array: Array) -> Value:
         """Return an array in MATLAB's dimensions, which looks for NaN when it is read."""
