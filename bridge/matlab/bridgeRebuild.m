@@ -130,7 +130,7 @@ end
 
 function [net, runs] = networkOf(layers, bridge)
     names = cellfun(@(layer) layer.Name, bridge.Layers, 'UniformOutput', false);
-    isChain = isequal(bridge.Connections, [names(1:end - 1), names(2:end)]);
+    isChain = isequal(bridge.Connections, [names(1:end - 1, 1), names(2:end, 1)]);
     if isChain && any(strcmp(bridge.Kind, {'SeriesNetwork', 'Layers'}))
         net = vertcat(layers{:}); % assembleNetwork makes a SeriesNetwork of an array
     else

@@ -20,7 +20,7 @@ from bridge.parity.hypotheses import FAILURES, Hypothesis, of_layers, of_the_inp
 from bridge.parity.references import Labels, Reference, Values
 
 MUCH = 2 / 3  # of the error that is left, from which on a hypothesis is believed
-FEW_OBSERVATIONS, FEW_VALUES = 8, 30_000  # on which hypotheses are tried: at least so many
+FEW_OBSERVATIONS, FEW_VALUES = 8, 10_000  # on which hypotheses are tried: at least so many
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,8 @@ class _Maker:
         if isinstance(given, ImageDatastore):
             given = augmentedImageDatastore([n or 1 for n in expected.image.size], given)
         if isinstance(given, augmentedImageDatastore):
-            return _image_source(Images(given), expected, what, self.seed)
+            images = Images(given)
+            return ImageSource(images, self.seed, *_labels(images, expected, what), _in_background(self.options))
         if isinstance(given, DataLoader):
             return DatasetSource(_indexed(given.dataset), given.collate_fn, given.num_workers)
         if isinstance(given, Dataset):
@@ -149,18 +150,26 @@ def _indexed(dataset: Dataset[Any]) -> Dataset[Any]:
     return dataset
 
 
-def _image_source(images: Images, expected: Expected, what: str, seed: int) -> Source:
+def _in_background(options: TrainingOptions) -> bool | None:
+    """Return what the options say about worker processes, None where they were not set."""
+    given = dict(options.given)
+    environment = given.get("PreprocessingEnvironment")
+    return given.get("DispatchInBackground") if environment is None else environment != "serial"
+
+
+def _labels(images: Images, expected: Expected, what: str) -> tuple[tuple[str, ...], Tensor]:
+    """Return class names and the targets of images, after looking at the images themselves."""
     if images.labels is None:
         raise UsageError(f"{what} have no labels", "LabelSource is 'none'", "pass LabelSource='foldernames', or responses")
     if expected.inputs:
         _require_images(images, expected, what)
     if not images.classes:
-        return ImageSource(images, seed, (), _numbers(images.labels, expected, what))
+        return (), _numbers(images.labels, expected, what)
     names = np.array([images.classes[index] for index in images.labels], dtype=object)
     if not expected.by_class:
-        return ImageSource(images, seed, (), _numbers(names, expected, what))
+        return (), _numbers(names, expected, what)
     indices, classes = convert.class_indices(names, expected.classes, what, every_class=expected.every_class)
-    return ImageSource(images, seed, classes, indices)
+    return classes, indices
 
 
 def _require_images(images: Images, expected: Expected, what: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from types import FrameType, TracebackType
 from typing import Any
@@ -26,4 +27,5 @@ class Interrupt:
 
     def _catch(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
+        print("stopping after this iteration; Ctrl-C again stops at once", file=sys.stderr)
         signal.signal(signal.SIGINT, self._before)

@@ -187,7 +187,7 @@ class Loop:
     def _log(self, row: Row, progress: Progress) -> None:
         row["TimeElapsed"] = time.perf_counter() - self._started
         self.state.rows.append(row)
-        progress.update(row, row["Iteration"] % self._per_epoch == 0)
+        progress.update(row)
 
     def _asked_to_stop(self, row: Row, interrupt: Interrupt) -> str:
         asked = [float(interrupt.asked), float(any([function(dict(row)) for function in self._functions]))]

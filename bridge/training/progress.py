@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +14,7 @@ from bridge.training.history import PLOT, Row, write_text
 from bridge.training.options import TrainingOptions
 from bridge.training.plot import page
 
+SECONDS_BETWEEN_PLOTS = 1.0
 Column = tuple[str, str, int]  # what of a row, its title in two lines joined by "|", its width
 
 
@@ -23,12 +26,20 @@ class Progress:
         metrics: the logged metrics.
         validates: whether there is validation data.
         iterations: how many there will be at most.
-        folder: where the plot is written, or None.
+        folder: where the plot is written, or None; at most once in SECONDS_BETWEEN_PLOTS, but for the last.
+        rows: the log, to which each row is added before `update` gets it.
         quiet: whether nothing is shown: another process does it.
     """
 
     def __init__(
-        self, options: TrainingOptions, metrics: Sequence[str], validates: bool, iterations: int, folder: Path | None, quiet: bool = False
+        self,
+        options: TrainingOptions,
+        metrics: Sequence[str],
+        validates: bool,
+        iterations: int,
+        folder: Path | None,
+        rows: Sequence[Row],
+        quiet: bool = False,
     ) -> None:
         self._stream, self._quiet = sys.stderr, quiet
         self._verbose, self._frequency = options.Verbose and not quiet, options.VerboseFrequency
@@ -37,8 +48,7 @@ class Progress:
         self._plot = folder / PLOT if folder is not None and options.Plots == "training-progress" and not quiet else None
         self._iterations, self._metrics = iterations, metrics
         self._bar: Any = None
-        self._rows: list[Row] = []
-        self._printed = -1
+        self._rows, self._printed, self._plotted = rows, -1, -math.inf
 
     def __enter__(self) -> Progress:
         if self._stream.isatty() and not self._quiet:
@@ -53,15 +63,14 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def update(self, row: Row, ends: bool) -> None:
-        """Take a finished row; `ends` with the last of an epoch or of the training."""
-        self._rows.append(row)
+    def update(self, row: Row) -> None:
+        """Show a finished row."""
         if self._bar is not None:
             self._bar.update(self._task, completed=row["Iteration"], description=_summary(row, self._metrics))
         if row["Iteration"] % self._frequency == 0 or row["Iteration"] == 1 or "ValidationLoss" in row:
             self._print_row(row)
-        if self._plot is not None and (ends or "ValidationLoss" in row):
-            self.plot(False)
+        if time.monotonic() - self._plotted > SECONDS_BETWEEN_PLOTS:
+            self._write_plot(False)
 
     def finish(self, reason: str) -> None:
         """Print the last row, the end of the table and the reason why the training ended."""
@@ -69,18 +78,17 @@ class Progress:
             self._print_row(self._rows[-1])
         if self._verbose:
             self._print(self._table.foot(reason))
-        if self._plot is not None:
-            self.plot(True)
+        self._write_plot(True)
 
     def say(self, text: str) -> None:
         """Print a line where Verbose is on."""
         if self._verbose:
             self._print([text])
 
-    def plot(self, finished: bool) -> None:
-        """Write the plot."""
+    def _write_plot(self, finished: bool) -> None:
         if self._plot is not None:
             write_text(self._plot, page(self._rows, self._metrics, finished))
+            self._plotted = time.monotonic()
 
     def _print_row(self, row: Row) -> None:
         if self._verbose and row["Iteration"] != self._printed:

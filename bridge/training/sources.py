@@ -7,6 +7,7 @@ continued. Images are N,C,H,W, features N,C, sequences N,T,C.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -176,15 +177,23 @@ class ImageSource:
     """Images in files, or an array, brought to one size: each is read, changed and resized when it is asked for.
 
     What changes an image at random is drawn from (seed, epoch, number), in whatever process.
+
+    Args:
+        images: the datastore.
+        seed: of augmentation.
+        classes: names of the class indices.
+        targets: of each image.
+        in_background: whether worker processes load them; None: where they are many.
     """
 
     ragged = False
 
-    def __init__(self, images: Images, seed: int, classes: tuple[str, ...], targets: Tensor) -> None:
+    def __init__(self, images: Images, seed: int, classes: tuple[str, ...], targets: Tensor, in_background: bool | None = None) -> None:
         self._images, self._seed, self.classes, self._targets = images, seed, classes, targets
         at_random = images.DataAugmentation is not None or images.OutputSizeMode == "randcrop"
         self.changing = "the images are changed at random in every epoch" if at_random else ""
-        self.workers = min(MOST_WORKERS, os.cpu_count() or 1) if len(images) >= FILES_WORTH_WORKERS else 0
+        pays = len(images) >= FILES_WORTH_WORKERS if in_background is None else in_background
+        self.workers = min(MOST_WORKERS, os.cpu_count() or 1) if pays else 0
 
     def __len__(self) -> int:
         return len(self._images)
@@ -227,7 +236,9 @@ def load(source: Source, requests: Iterable[Request]) -> Iterator[Batch]:
     wanted = list(requests)
     own = torch.Generator().manual_seed(wanted[0].epoch if wanted else 0)  # the workers' seeds come from no other random numbers
     loads: Dataset[Batch] = _Loads(source)
-    yield from DataLoader(loads, batch_size=None, sampler=wanted, num_workers=source.workers, collate_fn=_as_it_is, generator=own)
+    yield from DataLoader(
+        loads, batch_size=None, sampler=wanted, num_workers=source.workers, collate_fn=_as_it_is, generator=own, worker_init_fn=_ignore_interrupts
+    )
 
 
 class _Loads(Dataset[Batch]):
@@ -238,6 +249,11 @@ class _Loads(Dataset[Batch]):
 
     def __getitem__(self, request: Request) -> Batch:
         return self._source.load(request)
+
+
+def _ignore_interrupts(worker: int) -> None:
+    """Leave Ctrl-C to the process that trains: it ends with a whole iteration, which needs its mini-batch."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -220,7 +220,7 @@ def _run(loop: Loop, folder: Path | None, notes: Sequence[str]) -> Outcome:
     """Run the loop; what it logged before it failed is written."""
     metrics = [each.name for each in loop.objective.metrics]
     quiet = distributed.rank() > 0
-    progress = Progress(loop.options, metrics, loop.validation is not None, loop.iterations, folder, quiet)
+    progress = Progress(loop.options, metrics, loop.validation is not None, loop.iterations, folder, loop.state.rows, quiet)
     for note in notes:
         progress.say(f"note: {note}")
     try:

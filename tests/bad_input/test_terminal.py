@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def hostile_net(name: str) -> Net:
         replace(L.featureInputLayer(3, "in"), name=f"{name}?"), replace(L.fullyConnectedLayer(rng, "fc", 3, 2), name=name), L.softmaxLayer("soft"),
         L.classificationLayer("classes", [name, f"not {name}"]), custom,
     )  # fmt: skip
-    chain = [(a.name, b.name) for a, b in zip(layers[:3], layers[1:4], strict=True)]
+    chain = [(a.name, b.name) for a, b in pairwise(layers[:4])]
     return Net("DAGNetwork", layers, (*chain, (name, f"{name}!")))
 
 

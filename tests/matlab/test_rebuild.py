@@ -225,8 +225,15 @@ def untrained() -> Network:
     return replace(read(Net("Layers", layers)), kind="dlnetwork")
 
 
+def attention_without_factors() -> Network:
+    network = read(Net("Layers", (replace(CALLS["attention"][0], name="attention"),)))
+    (layer,) = network.layers
+    return network.with_layers({layer.name: replace(layer, learnables={name: replace(each, assumed=True) for name, each in layer.learnables.items()})})
+
+
 SCENARIOS: dict[str, Scenario] = {
     "layers": Scenario(all_layers),
+    "attention": Scenario(attention_without_factors),
     "series": Scenario(lambda: read(networks.chain_cnn()), arguments="{'Save', fullfile(fileparts(file), 'saved.mat')}"),
     "graph": Scenario(lambda: read(networks.segnet())),
     "sequences": Scenario(lambda: read(networks.lstm_classifier())),
@@ -387,9 +394,11 @@ def test_a_layer_is_made_by_its_documented_call(layers: dict[str, Made], name: s
         assert factors == expected_factors(layer) and not made.factors
 
 
-def test_classes_without_saved_factors_get_matlabs_defaults(layers: dict[str, Made]) -> None:
-    """Where no file says what the factors are, none is passed: the constructor knows them."""
+def test_factors_that_no_file_held_are_matlabs_defaults(layers: dict[str, Made], folder: Path) -> None:
+    """Where no file says what the factors are, none is passed or set: the constructor knows them."""
     assert not any(key.endswith("Factor") for key in layers["prelu"].named(0))
+    (made,) = layers_of(result(folder, "attention").net)
+    assert made.constructor == "selfAttentionLayer" and not made.factors
 
 
 def arrays_of(layer: Layer) -> dict[str, Any]:

@@ -296,6 +296,15 @@ def test_augmentation_is_a_function_of_seed_epoch_and_number_in_any_process(tmp_
     assert torch.equal(before, torch.get_rng_state())
 
 
+def test_worker_processes_are_those_that_the_options_say(tmp_path: Path) -> None:
+    """Few images are read by the training itself, unless the options say otherwise."""
+    write_images(tmp_path)
+    workers = [take(tmp_path, options=training_options("sgdm", **more)).train.workers > 0 for more in ({}, {"DispatchInBackground": True})]
+    assert workers == [False, True]
+    background = [take(tmp_path, options=training_options("sgdm", PreprocessingEnvironment=word)).train.workers > 0 for word in ("serial", "parallel")]
+    assert background == [False, True]
+
+
 def empty_class(folder: Path) -> None:
     (write_images(folder) / "dog").mkdir()
 

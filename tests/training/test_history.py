@@ -52,9 +52,9 @@ Training stopped: Max epochs completed
 def printed(monkeypatch: pytest.MonkeyPatch, trainer: str, rows: list[Any], metrics: tuple[str, ...]) -> str:
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
-    with Progress(training_options("sgdm", trainer=trainer), metrics, True, 50, None) as progress:
+    with Progress(training_options("sgdm", trainer=trainer), metrics, True, 50, None, rows) as progress:
         for row in rows:
-            progress.update(row, False)
+            progress.update(row)
         progress.finish("Max epochs completed")
     return stream.getvalue()
 
@@ -81,8 +81,8 @@ def test_a_bar_is_only_drawn_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "140")
-    with Progress(training_options("sgdm", Verbose=False), ("Accuracy",), True, 50, None) as progress:
-        progress.update(ROWS[1], False)
+    with Progress(training_options("sgdm", Verbose=False), ("Accuracy",), True, 50, None, ROWS[:2]) as progress:
+        progress.update(ROWS[1])
         progress._bar.refresh()
     shown = stream.getvalue()
     assert "epoch 1, loss 1, Accuracy 50, rate 0.01" in shown and "2/50" in shown
