@@ -38,7 +38,7 @@ class Check:
         comparison: the layers, in the order they ran, against an oracle with a name.
         profile: the tolerance.
         cause: what makes the two agree, where they differ and a known cause does.
-        tried: how many causes were tried.
+        tried: how many causes were tried; None where none is known.
         notes: what was not compared, and why.
         facts: versions and hashes.
         fit: the error against targets, where those are all there is to check against; then no layers are compared.
@@ -48,7 +48,7 @@ class Check:
     comparison: Comparison
     profile: Profile
     cause: Cause | None = None
-    tried: int = 0
+    tried: int | None = None
     notes: tuple[str, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     fit: Fit | None = None
@@ -80,6 +80,8 @@ class Check:
             return ""
         if self.cause is not None:
             return f"cause: {self.cause}"
+        if self.tried is None:
+            return ""
         if not self.tried:
             return "cause: not looked for, the reference holds too few numbers to tell one from another"
         return f"cause: none of the {self.tried} known ones that were tried makes them agree"

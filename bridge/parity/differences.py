@@ -53,10 +53,17 @@ class LayerDifference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The layers that were compared, in the order they ran, against an oracle with a name."""
+    """What was compared, in order, against an oracle with a name.
+
+    Attributes:
+        oracle: its name.
+        layers: the layers in the order they ran; of a training, its losses, rates and learnables, iteration by iteration.
+        unit: what one of them is called.
+    """
 
     oracle: str
     layers: tuple[LayerDifference, ...]
+    unit: str = "layer"
 
     @property
     def first_above(self) -> LayerDifference | None:
@@ -71,8 +78,8 @@ class Comparison:
         before it: a fault may stay just below the tolerance where it arises, and only be amplified above it later.
         """
         above = self.first_above
-        if above is None:
-            return None
+        if above is None or self.unit != "layer":  # only layers amplify what they are given
+            return above
         rises, floor = [], ROUNDING
         for each in self.layers[: self.layers.index(above) + 1]:
             rises.append(each.relative / floor)
@@ -97,13 +104,13 @@ class Comparison:
         if first is None or above is None:
             told = next((each.agreement for each in reversed(self.layers) if each.agreement), None)
             classes = f"; {told[0]} of {told[1]} classes equal" if told else ""
-            return f"PASSED {counted(self.layers)}" + (f", worst {worst.relative:.1e} at {worst.layer}" if worst else "") + classes
+            return f"PASSED {self._counted(self.layers)}" + (f", worst {worst.relative:.1e} at {worst.layer}" if worst else "") + classes
         before = max((each.relative for each in self.agreeing), default=0.0)
         later = f", above it from {above.layer} on" if above is not first else ""
         found = f"size {first.size}" if first.size else f"max |d| {first.max_abs:.1e} (allowed {first.allowed:.0e}{later})"
         many = len(self.agreeing) != 1
-        agree = f"the {counted(self.agreeing) if many else 'layer'} before it agree{'' if many else 's'} to {before:.1e}"
-        agree = agree if self.agreeing else "no layer before it was compared"
+        agree = f"the {self._counted(self.agreeing) if many else self.unit} before it agree{'' if many else 's'} to {before:.1e}"
+        agree = agree if self.agreeing else f"no {self.unit} before it was compared"
         return f"FIRST DIVERGENCE {first.layer}: {found}; {agree}"
 
     def require(self) -> None:
@@ -111,7 +118,5 @@ class Comparison:
         if self.first_divergence is not None:
             raise DifferenceError(f"{self.verdict}, against {self.oracle}")
 
-
-def counted(layers: tuple[LayerDifference, ...]) -> str:
-    """Return "1 layer", "17 layers"."""
-    return f"{len(layers)} layer{'' if len(layers) == 1 else 's'}"
+    def _counted(self, layers: tuple[LayerDifference, ...]) -> str:
+        return f"{len(layers)} {self.unit}{'' if len(layers) == 1 else 's'}"

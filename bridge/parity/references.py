@@ -178,9 +178,9 @@ def _reference(held: Mapping[str, Any], path: Path, network: Network | None) -> 
     for each in held["Activations"]:
         if each["Port"] not in ("indices", "size"):  # MATLAB counts positions in another order; what they do is seen behind the unpooling
             key = _key(each["Layer"], each["Port"], network)
-            records[key] = _record(each, samples, seed, f"activation of '{key}'")
+            records[key] = record_of(each, samples, seed, f"activation of '{key}'")
     parameters = {
-        (each["Layer"], each["Parameter"]): _record(each, samples, seed, f"{each['Parameter']} of '{each['Layer']}'")
+        (each["Layer"], each["Parameter"]): record_of(each, samples, seed, f"{each['Parameter']} of '{each['Layer']}'")
         for each in [*held["Learnables"], *held["State"]]
     }
     skipped = tuple(texts(held["Skipped"]) or ())[: len(held["Skipped"]) // 2]
@@ -214,7 +214,8 @@ def _key(layer: str, port: str, network: Network | None) -> str:
     return layer if port in ("out", first) else f"{layer}/{port}"
 
 
-def _record(held: Mapping[str, Any], samples: int, seed: int, what: str) -> Record:
+def record_of(held: Mapping[str, Any], samples: int, seed: int, what: str) -> Record:
+    """Return the record of an array; raises UnreadableError where its samples are not those of the seed."""
     size = number(held["Size"], array=True)
     sizes = tuple(tuple(int(n) for n in row) for row in size.reshape(-1, size.shape[-1]))
     least, greatest, mean, deviation = (float(number(held[name])) for name in ("Min", "Max", "Mean", "Std"))

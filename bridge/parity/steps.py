@@ -1,0 +1,209 @@
+"""Whether training does what MATLAB does: losses, rates and learnables of its first iterations, and gradients before them.
+
+bridgeReference saves them beside reference.mat: every iteration is over all observations in their order, so nothing is
+left to chance. Learnables are compared by how far they have moved: a wrong rate shows long before it shows in the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bridge.arrays import Array, NDArray
+from bridge.errors import BridgeError, UnreadableError, UnsupportedError, UsageError, reading
+from bridge.mapping import table
+from bridge.modules.weights import as_array
+from bridge.network import Network
+from bridge.parity.check import Check
+from bridge.parity.diagnosis import Cause
+from bridge.parity.differences import Comparison, LayerDifference
+from bridge.parity.orders import arrange
+from bridge.parity.profiles import Profile
+from bridge.parity.references import Record, Reference, number, read, record_of, size_of
+from bridge.parity.variables import Variables, texts
+from bridge.tensors import given_sizes, tensors, with_tensors
+from bridge.training.options import Semantics, TrainingOptions, training_options
+from bridge.training.train import train
+
+FORMAT = "bridge.steps/1"
+LAST_PLACES = 2.0**-22  # of a learnable: two roundings of single precision, the update and its rounding
+Rows = Iterator[LayerDifference]
+
+
+def check_steps(network: Network, steps: str | Path, *, semantics: Mapping[str, Any] | None = None, profile: str = "matlab") -> Check:
+    """Repeat the training iterations that bridgeReference saved, and compare what each of them gave.
+
+    Where they differ, every other choice of the training switches is tried.
+
+    Args:
+        network: the untrained network.
+        steps: reference.steps.mat; reference.mat, with the inputs, lies beside it.
+        semantics: switches of training that a profile sets.
+        profile: the tolerance, relative to how far a learnable has moved, and to losses and rates.
+
+    Raises:
+        UnreadableError: a file is damaged, or no steps of bridgeReference.
+        UsageError: the files are of another network, or the inputs are missing.
+        UnsupportedError: the loss is a function of MATLAB code.
+    """
+    path = Path(steps)
+    content = Variables.of(path)
+    held = next((value for value in content.values.values() if isinstance(value, dict) and value.get("Format") == FORMAT), None)
+    if held is None:
+        raise UnreadableError(
+            f"{path} holds no training steps", f"it holds {content}", "bridgeReference(..., 'Steps', 5, 'Targets', T, 'TrainingOptions', {...})"
+        )
+    beside = path.with_name(path.name.replace(".steps.mat", ".mat"))
+    if beside == path or not beside.is_file():
+        raise UsageError(f"the inputs of {path.name} are missing", "they are in the reference that was saved with it", f"put {beside.name} beside it")
+    reference, tolerance = read(beside, network), Profile.of(profile)
+    training = _Training(network, held, reference, tolerance, f"the steps in {path}")
+    found = training.compared(dict(semantics or {}))
+    cause, tried = (None, None) if found.first_above is None else training.switched(dict(semantics or {}))
+    return Check(network.source.path, found, tolerance, cause, tried, tuple(training.notes), reference.facts)
+
+
+class _Training:
+    """The training that a steps file tells of."""
+
+    def __init__(self, network: Network, held: Mapping[str, Any], reference: Reference, profile: Profile, what: str) -> None:
+        self.network, self.reference, self.profile, self.notes = network, reference, profile, list[str]()
+        with reading(what):
+            self.trainer, self.loss = str(held["Trainer"]), str(held["Loss"])
+            self.samples, self.seed = int(number(held["Samples"])), int(number(held["Seed"]))
+            self.steps, self.gradients = list(held["Steps"]), held["Gradients"] if isinstance(held["Gradients"], dict) else None
+            solver, *pairs = held["TrainingOptions"] if isinstance(held["TrainingOptions"], list) and held["TrainingOptions"] else ["sgdm"]
+            self.solver, self.options = str(solver), {str(name): _plain(value) for name, value in zip(pairs[::2], pairs[1::2], strict=True)}
+            self.targets = self._targets(held["Targets"])
+        self.name = what.removeprefix("the steps in ").rpartition("/")[2]
+
+    def _targets(self, value: Any) -> Any:
+        labels = texts(value)
+        if labels is not None:
+            return labels
+        size = size_of(self.network, self.network.outputs[0])
+        if isinstance(value, list):
+            return [number(each, array=True) for each in value]
+        array = number(value, array=True)
+        if not size.spatial and array.ndim > 2:  # 1 x 1 x responses x observations
+            array = array.reshape(array.shape[-2], array.shape[-1]).T
+        return arrange(array, size, None if size.spatial else "NC", "the targets", matlab=True)
+
+    def compared(self, switches: Mapping[str, Any]) -> Comparison:
+        """Train anew and compare."""
+        return Comparison(self.name, tuple(self._rows(switches)), "number")
+
+    def switched(self, switches: Mapping[str, Any]) -> tuple[Cause | None, int]:
+        """Try every other choice of each switch; return the one with which all agrees."""
+        now, tried = Semantics.of(self.trainer, switches), 0
+        for name, row in table("solvers")["semantics"].items():
+            for choice in row["choices"]:
+                if choice == getattr(now, name):
+                    continue
+                tried += 1
+                with suppress(BridgeError):
+                    found = self.compared({**switches, name: choice})
+                    if found.first_above is None and found.worst is not None:
+                        return Cause("training switch", "", f"{name} is {choice!r}: {row['meaning']}", found.worst.relative), tried
+        return None, tried
+
+    def _rows(self, switches: Mapping[str, Any]) -> Rows:
+        if self.gradients is not None:
+            yield from self._of_gradients(self.gradients)
+        before = self.reference.parameters
+        for step in self.steps:
+            k = int(number(step["Iteration"]))
+            info = train(self.network, self._data(), self._options(k, switches), loss=self.loss or None, layout="NCHW")
+            assert info.network is not None
+            yield self._number(f"learn rate of iteration {k}", float(info.column("BaseLearnRate")[k - 1]), float(number(step["LearnRate"])))
+            yield self._number(f"loss of iteration {k}", float(info.column("TrainingLoss")[k - 1]), float(number(step["Loss"])))
+            arrays = {(layer.name, name): each.array for layer, name, each in info.network.learnables()}
+            arrays |= {(layer.name, name): array for layer in info.network.layers for name, array in layer.state.items()}
+            for record in [*step["Learnables"], *step["State"]]:
+                where = str(record["Layer"]), str(record["Parameter"])
+                label = f"{where[0]}/{where[1]} after iteration {k}"
+                yield self._record(label, arrays.get(where), record_of(record, self.samples, self.seed, label), before.get(where))
+
+    def _options(self, iterations: int, switches: Mapping[str, Any]) -> TrainingOptions:
+        options = training_options(self.solver, trainer=self.trainer, semantics=switches, **self.options)
+        return options.replace(MaxEpochs=iterations, MiniBatchSize=self.reference.observations, Shuffle="never", Verbose=False)
+
+    def _data(self) -> tuple[Any, Any]:
+        inputs = self.reference.inputs[0]
+        if not isinstance(inputs, list):
+            return inputs.astype(np.float32), self.targets
+        rows = [sequence[0].astype(np.float32) for sequence in inputs]
+        return [each.T if self.trainer == "trainNetwork" else each for each in rows], self.targets
+
+    # Gradients of the untouched network in training mode
+
+    def _of_gradients(self, held: Mapping[str, Any]) -> Rows:
+        if self.loss not in OF_DLARRAYS:
+            raise UnsupportedError(f"the loss '{self.loss}' is MATLAB code", "gradients are repeated for mse and crossentropy", "save them for one of these")
+        if isinstance(self.reference.inputs[0], list):
+            self.notes.append("gradients over sequences were not compared")
+            return
+        model = self.network.to_torch().train().requires_grad_(True)
+        y = model(torch.tensor(self.reference.inputs[0], dtype=torch.float32))
+        value = OF_DLARRAYS[self.loss](y, self._target_tensor(y))
+        value.backward()
+        yield self._number("loss before training", float(value.detach()), float(number(held["Loss"])))
+        paths = {name: path for path, name in model.meta["layers"].items()}
+        for record in held["Learnables"]:
+            layer, name = str(record["Layer"]), str(record["Parameter"])
+            label = f"gradient of {layer}/{name}"
+            array = self._gradient(layer, name, model.get_submodule(paths[layer])) if layer in paths else None
+            yield self._record(label, array, record_of(record, self.samples, self.seed, label), None)
+
+    def _gradient(self, layer: str, name: str, module: torch.nn.Module) -> Array | None:
+        known = self.network.layers[layer]
+        given = given_sizes(self.network, known)
+        locals_ = [each.local for each in tensors(known, given) if each.learnable]
+        found = {local: as_array(value.grad) for local in locals_ if (value := module.get_parameter(local)).grad is not None}
+        turned = with_tensors(known, given, found)
+        return turned.learnables[name].array if found and name in turned.learnables else None
+
+    def _target_tensor(self, y: Tensor) -> Tensor:
+        if not (isinstance(self.targets, list) and isinstance(self.targets[0], str)):
+            return torch.tensor(np.asarray(self.targets), dtype=torch.float32).reshape(y.shape)
+        classes = self.network.classes or self.reference.classes or tuple(sorted(set(self.targets)))
+        return torch.nn.functional.one_hot(torch.tensor([classes.index(each) for each in self.targets]), len(classes)).float()
+
+    # Rows
+
+    def _number(self, label: str, ours: float, theirs: float) -> LayerDifference:
+        return LayerDifference(label, abs(ours - theirs), abs(theirs), self.profile.allowed(label, abs(theirs)), 1)
+
+    def _record(self, label: str, array: Array | None, record: Record, before: Record | None) -> LayerDifference:
+        if array is None or array.size != record.elements:
+            return LayerDifference(label, float("inf"), record.scale, 0.0, size=f"{0 if array is None else array.size} values, expected {record.elements}")
+        ours: NDArray = array.read().astype(np.float64).reshape(-1, order="F")
+        distance = np.abs(ours[record.index] - record.value)
+        moved = before is not None and len(before.value) == len(record.value)
+        scale = float(np.abs(record.value - before.value).max()) if moved and before is not None else record.scale
+        allowed = self.profile.allowed(label, scale) + (LAST_PLACES * record.scale if moved else 0.0)
+        largest = max(float(distance.max(initial=0.0)), abs(float(ours.mean()) - record.mean))
+        return LayerDifference(label, largest, scale, allowed, len(record.index), outside=float((distance > allowed).mean()))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (str, list)):
+        return value
+    array = number(value, array=True)
+    if array.size != 1:
+        return array.reshape(-1).tolist()
+    found = array.reshape(-1)[0].item()
+    return int(found) if isinstance(found, float) and found.is_integer() else found
+
+
+# What dlarray functions of these names compute, documented: half the squared error, and the cross entropy, an observation.
+OF_DLARRAYS = {
+    "mse": lambda y, t: (y - t).square().sum() / (2 * len(y)),
+    "crossentropy": lambda y, t: -(t * y.log()).sum() / len(y),
+}
