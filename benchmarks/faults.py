@@ -57,7 +57,7 @@ class Fault:
     Attributes:
         kind: what it is.
         layer: where it lies.
-        causes: what names it right; empty where the diagnosis knows no such cause.
+        causes: what names it right; "layer" where the other network's layer does.
         network: the network with the mistake, or None where the mistake is the reference's.
         inputs: what the reference was computed on, where that is not what it holds.
         training: whether batch normalisation used the batch's statistics in the reference.
@@ -147,10 +147,10 @@ def epsilon(rng: Random, layer: Layer, network: Network) -> tuple[Layer, tuple[s
 
 
 def bypassed(rng: Random, layer: Layer, network: Network) -> tuple[Layer, tuple[str, ...]] | None:
-    """A layer that does nothing; what it was is known of activations, and of another network."""
+    """A layer that does nothing."""
     if layer.kind not in ("ReLULayer", "BatchNormalizationLayer", "CrossChannelNormalizationLayer", "SoftmaxLayer"):
         return None
-    return as_kind(layer, "IdentityLayer"), {"ReLULayer": ("activation", "layer"), "SoftmaxLayer": ("softmax", "layer")}.get(layer.kind, ())
+    return as_kind(layer, "IdentityLayer"), {"ReLULayer": ("activation", "layer"), "SoftmaxLayer": ("softmax", "layer")}.get(layer.kind, ("layer",))
 
 
 def activation(rng: Random, layer: Layer, network: Network) -> tuple[Layer, tuple[str, ...]] | None:
@@ -313,14 +313,18 @@ class Outcome:
         return self.found.cause.name if self.found.cause else ""
 
     @property
+    def known(self) -> bool:
+        """Whether the cause is one that can be told: what a layer should be, only another network tells."""
+        return bool(set(self.fault.causes) - (set() if self.way == "network" else {"layer"}))
+
+    @property
     def right(self) -> bool:
         return self.cause in self.fault.causes
 
     @property
     def wrong(self) -> bool:
         """Whether a cause is said to agree that is not the fault."""
-        said = self.found.cause is not None and self.found.cause.agrees_to is not None
-        return said and not self.right and not (self.cause == "layer" and self.located)
+        return self.found.cause is not None and self.found.cause.agrees_to is not None and not self.right
 
 
 def bench(count: int, folder: Path) -> Iterator[Outcome]:
@@ -362,7 +366,7 @@ def clean(count: int, folder: Path) -> Iterator[Check]:
 
 
 def report(outcomes: Sequence[Outcome], verbose: bool) -> None:
-    known = [each for each in outcomes if each.fault.causes]
+    known = [each for each in outcomes if each.known]
     print(f"{len(outcomes)} faults that change the output by more than {TOLERANCE:.0e}, in {len({each.shape for each in outcomes})} networks")
     print(f"first diverging layer named right: {sum(each.located for each in outcomes)} of {len(outcomes)}")
     print(f"cause named right: {sum(each.right for each in known)} of {len(known)} whose cause is known; wrong causes: {sum(each.wrong for each in outcomes)}")
@@ -372,7 +376,7 @@ def report(outcomes: Sequence[Outcome], verbose: bool) -> None:
         named = Counter(each.cause or "-" for each in these)
         print(f"  {kind:<20} {number:>3}   layer {sum(each.located for each in these):>3}   " + ", ".join(f"{name} {n}" for name, n in named.most_common()))
     for each in outcomes:
-        if verbose or not each.located or each.wrong or (each.fault.causes and not each.right):
+        if verbose or not each.located or each.wrong or (each.known and not each.right):
             print(f"  {each.shape} {each.way}: {each.fault.kind} at {each.fault.layer}\n    {each.found.verdict}\n    {each.found.explanation}")
 
 

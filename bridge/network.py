@@ -584,6 +584,11 @@ def make_layer(
         outputs = ("out", "indices", "size")
     if filled.get("EnableReferenceInput"):
         inputs = ("in", "ref")
+    states = ("hidden", "cell") if "CellState" in row.state else ("hidden",)
+    if filled.get("HasStateInputs"):
+        inputs = (*inputs, *states)
+    if filled.get("HasStateOutputs"):
+        outputs = (*outputs, *states)
     return Layer(name, row.name, row, filled, learnables, state, inputs, outputs)
 
 

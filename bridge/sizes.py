@@ -233,6 +233,10 @@ def _require_sequences(layer: Layer, given: Sequence[Activation]) -> None:
 
 def recurrent(layer: Layer, given: Sequence[Activation]) -> Activation:
     _require_sequences(layer, given)
+    weights = layer.learnables.get("InputProjector") or layer.learnables.get("InputWeights")
+    takes = None if weights is None or not weights.array.size else weights.shape[0 if "InputProjector" in layer.learnables else 1]
+    if None not in (takes, given[0].elements) and takes != given[0].elements:
+        raise fail(layer, f"its weights take {takes} values a step, its input has {given[0].elements}", given)
     directions = 2 if layer.kind.startswith("BiLSTM") else 1
     return Activation("CBT" if layer.properties.get("OutputMode", "sequence") == "sequence" else "CB", (int(layer.properties["NumHiddenUnits"]) * directions,))
 
@@ -345,13 +349,23 @@ def embedded(layer: Layer, given: Sequence[Activation]) -> Activation:
     return Activation(given[0].format, (int(layer.properties.get("Dimension") or layer.properties["OutputSize"]),))
 
 
-def image_input(layer: Layer, given: Sequence[Activation]) -> Activation:
+INPUT_DIMENSIONS = {"FeatureInputLayer": (1,), "ImageInputLayer": (3,), "Image3DInputLayer": (4,), "SequenceInputLayer": (1, 2, 3, 4)}
+
+
+def _input_size(layer: Layer) -> tuple[int, ...]:
     size = numbers(layer.properties["InputSize"], 1)
+    if len(size) not in INPUT_DIMENSIONS.get(layer.kind, (len(size),)):
+        raise UnreadableError(f"layer '{layer.name}' ({layer.kind}) has an InputSize of {len(size)} numbers", f"they are {str(size)[:60]}")
+    return size
+
+
+def image_input(layer: Layer, given: Sequence[Activation]) -> Activation:
+    size = _input_size(layer)
     return Activation("S" * (len(size) - 1) + "CB", size)
 
 
 def sequence_input(layer: Layer, given: Sequence[Activation]) -> Activation:
-    size = numbers(layer.properties["InputSize"], 1)
+    size = _input_size(layer)
     return Activation("S" * (len(size) - 1) + "CBT", size)
 
 

@@ -38,8 +38,8 @@ class Tensor:
 
 def given_sizes(network: Network, layer: Layer) -> list[Activation]:
     """Return the activations at a layer's inputs."""
-    sources = network.incoming[layer.name]
-    return [network.sizes[c.source][network.layers[c.source].outputs.index(c.source_port)] for c in sources]
+    sizes = network.sizes  # which also sees that every input is connected
+    return [sizes[c.source][network.layers[c.source].outputs.index(c.source_port)] for c in network.incoming[layer.name]]
 
 
 def tensors(layer: Layer, given: Sequence[Activation]) -> Iterator[Tensor]:

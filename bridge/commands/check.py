@@ -32,15 +32,24 @@ def check(
     modules: Path | None = typer.Option(None, help="A Python file of yours (it is run) with MODULES = {'my.Layer': MyLayer}."),
     classes: Path | None = typer.Option(None, help="Class names: a text file with one a line, or a .mat."),
     seed: int = typer.Option(0, help="Of the random inputs on which two networks are compared."),
+    steps: Path | None = typer.Option(None, help="reference.steps.mat: training iterations, of a recipe (TOML) or a network."),
+    log: Path | None = typer.Option(None, help="MATLAB's training log, to be laid over that of a run: bridge check RUN --log info.mat."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """Compare layer by layer, and say where the two first differ and why. Exit code 1 where they do."""
-    from bridge.commands import print_json
     from bridge.modules.build import modules_from
     from bridge.parity import check as parity
     from bridge.parity.references import Names
     from bridge.readers import load
 
+    if log is not None:
+        from bridge.parity.logs import check_log
+
+        finish(check_log(file, log), as_json)
+        return
+    if steps is not None:
+        finish(_steps(file, steps, profile), as_json)
+        return
     network = load(file, factors=factors, mappings=mappings, variable=variable, classes=classes)
     names = Names(inputs, outputs, targets, input_dims, output_dims, resize)
     made = modules_from(modules) if modules is not None else None
@@ -54,12 +63,31 @@ def check(
         data=names if names != Names() else None,
         seed=seed,
     )
+    finish(found, as_json)
+
+
+def finish(found: Check, as_json: bool) -> None:
+    """Print a check, and exit with 1 where it did not pass."""
+    from bridge.commands import print_json
+
     if as_json:
         print_json("check", found.to_json())
     else:
         show(found)
     if not found.passed:
         raise typer.Exit(1)
+
+
+def _steps(file: Path, steps: Path, profile: str) -> Check:
+    """Check the training iterations of a network, or of a recipe's with the recipe's switches."""
+    from bridge.parity.steps import check_steps
+    from bridge.readers import load
+    from bridge.recipes.recipe import Recipe
+
+    if file.suffix.lower() != ".toml":
+        return check_steps(load(file), steps, profile=profile)
+    recipe = Recipe.load(file)
+    return check_steps(recipe.load_base(), steps, semantics=recipe.options.semantics.overrides(), profile=profile)
 
 
 def _tolerances(given: Sequence[str]) -> dict[str, float]:
@@ -87,15 +115,17 @@ def show(found: Check) -> None:
     out.print(printable(f"{found.model} against {found.comparison.oracle}, profile {found.profile.name}"), soft_wrap=True, markup=False)
     if found.layers:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for name in ("Layer", "max |d|", "of its range", "allowed", "ULPs", "cosine", "outside", "classes"):
-            table.add_column(name, justify="left" if name == "Layer" else "right", overflow="fold")
+        of_layers = found.comparison.unit == "layer"
+        more = ("ULPs", "cosine", "outside", "classes") if of_layers else ()
+        for name in (found.comparison.unit.capitalize(), "max |d|", "of its range", "allowed", *more):
+            table.add_column(name, justify="right" if table.columns else "left", overflow="fold")
         first = found.first_divergence
         worst = sorted(found.layers, key=lambda each: each.relative, reverse=True)[:WORST]
         for each in found.layers:  # in network order
             if each in worst or each is first:
                 told = f"{each.agreement[0]}/{each.agreement[1]}" if each.agreement else ""
                 small = (f"{number:.1e}" for number in (each.max_abs, each.relative, each.allowed))
-                numbers = (*small, f"{each.ulps:.0f}", f"{each.cosine:.7f}", f"{each.outside:.1%}", told)
+                numbers = (*small, *((f"{each.ulps:.0f}", f"{each.cosine:.7f}", f"{each.outside:.1%}", told) if of_layers else ()))
                 table.add_row(_escape(each.layer), *((each.size,) if each.size else numbers))
         out.print(table)
     for note in found.notes:

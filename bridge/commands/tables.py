@@ -148,7 +148,7 @@ def extras(network: Network) -> Iterator[str]:
 
 def _row(value: Any) -> Any:
     size = getattr(value, "size", None)
-    return value.reshape(-1) if size is not None and hasattr(value, "reshape") else (value if isinstance(value, list) else None)
+    return value.reshape(-1) if size is not None and hasattr(value, "reshape") else (value if isinstance(value, (list, tuple)) else None)
 
 
 def _short(value: Any) -> str:

@@ -13,6 +13,7 @@ import re
 import runpy
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,7 +139,17 @@ def _build(layer: Layer, given: Given, modules: Mapping[str, Callable[[Layer], n
         with torch.device("meta"):
             module = BUILDERS[layer.row.build](layer, given)
         fill(module, layer, given)
+        _require_numbers(layer)
     return module
+
+
+def _require_numbers(layer: Layer) -> None:
+    """Raise TypeError where a property that is a number in the tables is none here: torch would notice in the first run only."""
+    for name, known in layer.row.properties.items():
+        value = layer.properties.get(name, known.default)
+        single = value[0] if isinstance(value, tuple) and len(value) == 1 else value
+        if isinstance(known.default, (int, float)) and not isinstance(single, Real) and single not in known.values.values():
+            raise TypeError(f"its {name} is {str(value)[:40]!r}, no number")
 
 
 def _own_module(make: Callable[[Layer], nn.Module], layer: Layer) -> nn.Module:

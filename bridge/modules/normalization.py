@@ -128,7 +128,7 @@ def input_normalization(layer: Layer, given: Sequence[Activation]) -> nn.Module:
 
 
 def batch_normalization(layer: Layer, given: Sequence[Activation]) -> nn.Module:
-    at, channels = given[0], layer.learnables["Scale"].array.size
+    at, channels = given[0], given[0].channels or layer.learnables["Scale"].array.size
     kind = BatchNormOverTime if at.over_time else (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)[len(at.spatial)]
     made: nn.Module = kind(channels, eps=layer.properties["Epsilon"], momentum=layer.properties["MeanDecay"])
     return made
@@ -136,7 +136,7 @@ def batch_normalization(layer: Layer, given: Sequence[Activation]) -> nn.Module:
 
 def group_normalization(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     """Group and instance normalisation; the latter is one group for each channel."""
-    channels = layer.learnables["Scale"].array.size
+    channels = given[0].channels or layer.learnables["Scale"].array.size
     groups = layer.properties.get("NumGroups", "channel-wise")
     count = {"channel-wise": channels, "all-channels": 1}.get(groups, groups) if isinstance(groups, str) else groups
     kind = GroupNormOverTime if given[0].over_time else nn.GroupNorm
@@ -159,7 +159,7 @@ def layer_normalization(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     }
     if chosen not in axes:
         raise UnsupportedError(f"layer '{layer.name}' normalises over '{chosen}'", f"known are {', '.join(axes)}")
-    return LayerNormalization(layer.learnables["Scale"].array.size, channel, axes[chosen], layer.properties["Epsilon"])
+    return LayerNormalization(given[0].channels or layer.learnables["Scale"].array.size, channel, axes[chosen], layer.properties["Epsilon"])
 
 
 def cross_channel_normalization(layer: Layer, given: Sequence[Activation]) -> nn.Module:

@@ -116,10 +116,10 @@ class _Training:
     def _rows(self, switches: Mapping[str, Any]) -> Rows:
         if self.gradients is not None:
             yield from self._of_gradients(self.gradients)
-        before = self.reference.parameters
+        before, loss = self.reference.parameters, self.loss if self.trainer == "trainnet" else None  # trainNetwork's is the output layer's
         for step in self.steps:
             k = int(number(step["Iteration"]))
-            info = train(self.network, self._data(), self._options(k, switches), loss=self.loss or None, layout="NCHW")
+            info = train(self.network, self._data(), self._options(k, switches), loss=loss, layout="NCHW")
             assert info.network is not None
             yield self._number(f"learn rate of iteration {k}", float(info.column("BaseLearnRate")[k - 1]), float(number(step["LearnRate"])))
             yield self._number(f"loss of iteration {k}", float(info.column("TrainingLoss")[k - 1]), float(number(step["Loss"])))

@@ -88,9 +88,9 @@ def _network(facts: Mapping[str, Any], tables: Mappings, folder: Path) -> Networ
         Source(**{**source, "path": source["path"] or str(folder)}),
         tuple(facts["classes"]) if facts["classes"] is not None else None,
         tuple(facts["notes"]),
-        facts["training_options"],
-        facts["training_info"],
-        facts["detector"],
+        _tuples(facts["training_options"]),
+        _tuples(facts["training_info"]),
+        _tuples(facts["detector"]),
     )
 
 

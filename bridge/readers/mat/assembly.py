@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from bridge.errors import UnreadableError
@@ -22,6 +23,22 @@ def connect(pairs: Iterable[tuple[str, str]], layers: LayerList) -> tuple[Connec
         b, into = split_port(destination, layers, "inputs")
         made.append(Connection(a, b, out, into))
     return tuple(made)
+
+
+def with_named_ports(layers: LayerList, pairs: Sequence[tuple[str, str]], known: Container[str]) -> LayerList:
+    """Give layers of unknown classes, but for those `known`, the ports that the connections name; nothing else tells of them."""
+    named: dict[tuple[str, str], list[str]] = {}
+    for pair in pairs:
+        for text, side in zip(pair, ("outputs", "inputs"), strict=True):
+            name, port = split_port(text, layers, side)
+            if text != name and layers.has(name) and name not in known and layers[name].row.build == "unknown":
+                named.setdefault((name, side), []).append(port)
+
+    def renamed(layer: Layer) -> Layer:
+        inputs, outputs = (tuple(dict.fromkeys(named.get((layer.name, side), ()))) for side in ("inputs", "outputs"))
+        return replace(layer, inputs=inputs or layer.inputs, outputs=outputs or layer.outputs) if inputs or outputs else layer
+
+    return LayerList(renamed(layer) for layer in layers)
 
 
 def split_port(text: str, layers: LayerList, side: str) -> tuple[str, str]:

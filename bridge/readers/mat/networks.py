@@ -11,9 +11,9 @@ import numpy as np
 
 from bridge.errors import UnreadableError, UnsupportedError, UsageError
 from bridge.mapping import Mappings
-from bridge.network import Connection, LayerList, Network, Source, nearest
+from bridge.network import LayerList, Network, Source, nearest
 from bridge.readers.mat import hdf5, nested, shallow, structs, v5
-from bridge.readers.mat.assembly import assemble, chain, connect
+from bridge.readers.mat.assembly import assemble, chain, connect, with_named_ports
 from bridge.readers.mat.layers import layer_from, plain
 from bridge.readers.mat.objects import Object, Objects
 from bridge.readers.mat.v5 import Cell
@@ -176,7 +176,12 @@ def network_from(value: Any, held: Contents, tables: Mappings, notes: list[str],
         raise UnreadableError(f"{held.path}: the {kind} holds no layers", "its object data is damaged or of an unknown version", "save it again")
     layers, blocks = _layers(saved, held, tables, notes, within)
     table = fields.get("Connections")
-    connections = connections_from(table, layers) if isinstance(table, Object) else chain(layers)
+    if isinstance(table, Object):
+        pairs = pairs_of(table)
+        layers = with_named_ports(layers, pairs, known=blocks)
+        connections = connect(pairs, layers)
+    else:
+        connections = chain(layers)
     names = plain(fields.get("OutputNames"))
     outputs = names if isinstance(names, tuple) else ()
     if blocks:
@@ -203,13 +208,15 @@ def _layers(
     return LayerList(made), blocks
 
 
-def connections_from(table: Object, layers: LayerList) -> tuple[Connection, ...]:
+def pairs_of(table: Object) -> list[tuple[str, str]]:
     """Read the Connections table: its columns Source and Destination, with ports where a layer has several."""
     columns = table.properties.get("data")
     if not isinstance(columns, Cell) or len(columns) < 2:
         raise UnreadableError("the table of connections is damaged", "it has no columns Source and Destination", "save the network again")
     sources, destinations = ([each] if isinstance(each, str) else [str(item) for item in each] for each in columns[:2])
-    return connect(zip(sources, destinations, strict=True), layers)
+    if len(sources) != len(destinations):
+        raise UnreadableError("the table of connections is damaged", "its columns differ in length", "save the network again")
+    return list(zip(sources, destinations, strict=True))
 
 
 def _with_detector(network: Network, detector: Object) -> Network:

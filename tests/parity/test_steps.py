@@ -1,0 +1,171 @@
+"""Training iterations against MATLAB's. The oracle is the same training in float64 numpy, by MATLAB's documented formulas."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from bridge.commands import main
+from bridge.errors import UnreadableError, UnsupportedError, UsageError
+from bridge.network import Network
+from bridge.parity.steps import check_steps
+from fixtures import layers as L
+from fixtures import reference
+from fixtures.layers import Net
+
+NDArray = np.ndarray[Any, Any]
+Load = Callable[..., Network]
+OBSERVATIONS, RATE, DECAY = 5, 0.05, 0.01
+
+
+def linear() -> Net:
+    """Three values, two responses; the weights have an L2 factor of 1, the bias of 0."""
+    rng = np.random.default_rng(3)
+    return Net("SeriesNetwork", (L.imageInputLayer((1, 1, 3), "in", "none"), L.fullyConnectedLayer(rng, "fc", (1, 1, 3), 2), L.regressionLayer("out")))
+
+
+def data() -> tuple[NDArray, NDArray]:
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(OBSERVATIONS, 3)), rng.normal(size=(OBSERVATIONS, 2))
+
+
+def gradients(w: NDArray, b: NDArray) -> tuple[float, NDArray, NDArray]:
+    """Half the squared error of an observation, averaged; its gradients."""
+    x, t = data()
+    error = x @ w.T + b - t
+    return float((error**2).sum() / (2 * OBSERVATIONS)), error.T @ x / OBSERVATIONS, error.mean(0)
+
+
+def sgdm(w: NDArray, b: NDArray, count: int) -> list[tuple[float, NDArray, NDArray]]:
+    """velocity = 0.9 velocity - rate (gradient + decay weight)."""
+    found, speed = [], [np.zeros_like(w), np.zeros_like(b)]
+    for _ in range(count):
+        loss, dw, db = gradients(w, b)
+        speed = [0.9 * speed[0] - RATE * (dw + DECAY * w), 0.9 * speed[1] - RATE * db]
+        w, b = w + speed[0], b + speed[1]
+        found.append((loss, w, b))
+    return found
+
+
+def adam(w: NDArray, b: NDArray, count: int, form: str, epsilon: float) -> list[tuple[float, NDArray, NDArray]]:
+    """Both places of epsilon: A divides by sqrt(v_hat) + epsilon, B by sqrt(v) + epsilon."""
+    found, m, v = [], [np.zeros_like(w), np.zeros_like(b)], [np.zeros_like(w), np.zeros_like(b)]
+    for k in range(1, count + 1):
+        loss, dw, db = gradients(w, b)
+        steps = []
+        for at, g in enumerate((dw + DECAY * w, db)):
+            m[at], v[at] = 0.9 * m[at] + 0.1 * g, 0.999 * v[at] + 0.001 * g * g
+            corrected = m[at] / (1 - 0.9**k)
+            root = np.sqrt(v[at] / (1 - 0.999**k)) + epsilon if form == "A" else (np.sqrt(v[at]) + epsilon) / np.sqrt(1 - 0.999**k)
+            steps.append(RATE * corrected / root)
+        w, b = w - steps[0], b - steps[1]
+        found.append((loss, w, b))
+    return found
+
+
+def write(folder: Path, network: Network, steps: list[tuple[float, NDArray, NDArray]], options: list[Any], rate: float = RATE, **changed: Any) -> Path:
+    """Write reference.mat and reference.steps.mat; the learnables are rounded to single precision, as MATLAB's are."""
+    x, t = data()
+    layer = network.layers["fc"]
+    w, b = layer.Weights.astype(float), layer.Bias.astype(float).reshape(-1)
+    images = x.T.reshape(1, 1, 3, OBSERVATIONS)
+    y = (x @ w.T + b).astype(np.float32)
+    parameters = {("fc", "Weights"): layer.Weights, ("fc", "Bias"): layer.Bias}
+    held = reference.reference({"in": images}, {"out": y}, {"in": images, "fc": y.T.reshape(1, 1, 2, -1)}, parameters, {})
+    reference.write(folder / "reference.mat", held)
+
+    def record(name: str, value: NDArray) -> dict[str, Any]:
+        return {"Layer": "fc", "Parameter": name, **reference.record(np.asarray(value, np.float32))}
+
+    def step(k: int, loss: float, w: NDArray, b: NDArray) -> dict[str, Any]:
+        learnables = reference.column([record("Weights", w), record("Bias", b[:, None])])
+        return {"Iteration": float(k), "Loss": loss, "LearnRate": rate, "Learnables": learnables, "State": reference.column([])}
+
+    loss, dw, db = gradients(w, b)
+    content = {
+        "Format": "bridge.steps/1", "Release": "2024b", "Toolbox": "24.2", "Kind": "SeriesNetwork",
+        "Hardware": held["Hardware"], "Samples": 4000.0, "Seed": 1.0, "Trainer": "trainNetwork", "Loss": "mse", "Targets": t,
+        "TrainingOptions": np.array([[*options]], dtype=object),
+        "Gradients": {"Loss": loss, "Learnables": reference.column([record("Weights", dw), record("Bias", db[:, None])])},
+        "Steps": reference.column([step(k, *each) for k, each in enumerate(steps, 1)]),
+        **changed,
+    }  # fmt: skip
+    savemat(folder / "reference.steps.mat", {"steps": content}, long_field_names=True)
+    return folder / "reference.steps.mat"
+
+
+SGDM = ["sgdm", "InitialLearnRate", RATE, "L2Regularization", DECAY]
+
+
+def start(network: Network) -> tuple[NDArray, NDArray]:
+    return network.layers["fc"].Weights.astype(float), network.layers["fc"].Bias.astype(float).reshape(-1)
+
+
+def test_steps_of_sgdm_agree(load: Load, tmp_path: Path) -> None:
+    network = load(linear())
+    found = check_steps(network, write(tmp_path, network, sgdm(*start(network), 3), SGDM))
+    assert found.passed, found.verdict
+    assert [each.layer for each in found.layers[:5]] == [
+        "loss before training", "gradient of fc/Weights", "gradient of fc/Bias", "learn rate of iteration 1", "loss of iteration 1",
+    ]  # fmt: skip
+    assert found.verdict.startswith("PASSED 15 numbers, worst")
+
+
+@pytest.mark.parametrize("form", ["A", "B"])
+def test_the_place_of_epsilon_is_found(form: str, load: Load, tmp_path: Path) -> None:
+    network = load(linear())
+    options = ["adam", "InitialLearnRate", RATE, "L2Regularization", DECAY, "Epsilon", 0.1]
+    path = write(tmp_path, network, adam(*start(network), 2, form, 0.1), options)
+    assert check_steps(network, path, semantics={"adam_epsilon": form}).passed
+    found = check_steps(network, path, semantics={"adam_epsilon": "B" if form == "A" else "A"})
+    assert found.verdict.startswith("FIRST DIVERGENCE fc/Weights after iteration 1")
+    assert found.cause is not None and found.cause.text.startswith(f"adam_epsilon is '{form}'")
+
+
+def test_a_wrong_rate_shows_in_the_first_step(load: Load, tmp_path: Path) -> None:
+    network = load(linear())
+    steps = sgdm(*start(network), 2)
+    options = ["sgdm", "InitialLearnRate", RATE * 1.01, "L2Regularization", DECAY]
+    found = check_steps(network, write(tmp_path, network, steps, options))
+    assert found.verdict.startswith("FIRST DIVERGENCE learn rate of iteration 1") and found.cause is None
+    found = check_steps(network, write(tmp_path, network, steps, options, rate=RATE * 1.01))
+    assert found.verdict.startswith("FIRST DIVERGENCE fc/Weights after iteration 1")
+
+
+def test_a_decayed_bias_shows_though_it_has_hardly_moved(load: Load, tmp_path: Path) -> None:
+    network = load(linear())
+    steps = [(loss, w, b + 1e-5) for loss, w, b in sgdm(*start(network), 1)]
+    found = check_steps(network, write(tmp_path, network, steps, SGDM))
+    assert found.verdict.startswith("FIRST DIVERGENCE fc/Bias after iteration 1")
+
+
+def test_the_command(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    network = load(linear())
+    steps = write(tmp_path, network, sgdm(*start(network), 2), SGDM)
+    (tmp_path / "recipe.toml").write_text(
+        f'schema = "bridge.recipe/1"\ntrainer = "trainNetwork"\n[network]\nfile = "{Path(network.source.path).name}"\n[options]\nsolver = "sgdm"\n'
+    )
+    for file in (network.source.path, tmp_path / "recipe.toml"):
+        monkeypatch.setattr(sys, "argv", ["bridge", "check", "--steps", str(steps), str(file)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        assert not stop.value.code and capsys.readouterr().out.splitlines()[-1].startswith("PASSED 11 numbers")
+
+
+def test_what_cannot_be_repeated_is_refused(load: Load, tmp_path: Path) -> None:
+    network = load(linear())
+    steps = sgdm(*start(network), 1)
+    with pytest.raises(UnsupportedError, match="MATLAB code"):
+        check_steps(network, write(tmp_path, network, steps, SGDM, Loss="@(Y,T)mae(Y,T)"))
+    path = write(tmp_path, network, steps, SGDM)
+    with pytest.raises(UnreadableError, match="no training steps"):
+        check_steps(network, tmp_path / "reference.mat")
+    (tmp_path / "reference.mat").unlink()
+    with pytest.raises(UsageError, match=r"the inputs of reference\.steps\.mat are missing"):
+        check_steps(network, path)
