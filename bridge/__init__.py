@@ -41,10 +41,10 @@ PUBLIC = {
     "train": "bridge.training.train",
     "training_options": "bridge.training.options",
 }
-MODULES = ("layers",)
+MODULES = ("layers", "networks")
 __all__ = [
     "BridgeError", "Network", "Recipe", "TrainingOptions", "check", "export", "finalize_batch_norm", "layers", "learnables",
-    "load", "param_groups", "predict_and_update_state", "train", "training_options",
+    "load", "networks", "param_groups", "predict_and_update_state", "train", "training_options",
 ]  # fmt: skip
 
 

@@ -35,9 +35,11 @@ def python(recipe: Recipe) -> str:
 
 def _network(recipe: Recipe) -> list[str]:
     base = recipe.base
-    file = base.file or f"{base.name or 'net'}.mat"
     classes = f", classes={plain(base.classes)!r}" if base.classes else ""
-    lines = [f"net = bridge.load({str(recipe.folder / file)!r}{classes})"]
+    if base.name and not base.file:
+        lines = [f"net = bridge.networks.build({base.name!r}{classes})"]
+    else:
+        lines = [f"net = bridge.load({str(recipe.folder / (base.file or 'net.mat'))!r}{classes})"]
     if recipe.takes_classes:
         lines.append("classes = net.classes  # put the class names of the data here")
     return lines

@@ -200,7 +200,8 @@ def test_augmentation_follows_the_seed_and_comes_before_resizing() -> None:
 
 
 def test_workers_of_a_data_loader_draw_different_numbers() -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     same = np.repeat(RAMPS[..., :1], 4, axis=3)
     store = augmentedImageDatastore((4, 5), same, DataAugmentation=imageDataAugmenter(RandXTranslation=(-2, 2)))
     loader = torch.utils.data.DataLoader(store, batch_size=1, num_workers=2, generator=torch.Generator().manual_seed(0))

@@ -343,3 +343,13 @@ def test_the_network_gets_its_values_from_the_seed() -> None:
     assert facts(one) == facts(replace(FULL, seed=1).network(residual()))
     assert not np.array_equal(one.layers["new_fc"].Weights, other.layers["new_fc"].Weights)
     assert bridge.Recipe is Recipe
+
+
+def test_the_python_of_a_named_network_builds_it() -> None:
+    """Oracle: the recipe's own network."""
+    recipe = Recipe.load("squeezenet-transfer")
+    source = recipe.python().replace("classes = net.classes", "classes = ['cap', 'cube']")
+    made = run(source)["net"]
+    expected = recipe.network(classes=["cap", "cube"])
+    assert [layer.name for layer in made.layers] == [layer.name for layer in expected.layers] and made.classes == ("cap", "cube")
+    assert [each.learn_rate_factor for _, _, each in made.learnables()] == [each.learn_rate_factor for _, _, each in expected.learnables()]

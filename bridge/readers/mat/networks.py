@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bridge.errors import UnreadableError, UnsupportedError, UsageError
+from bridge.errors import UnreadableError, UsageError
 from bridge.mapping import Mappings
 from bridge.network import LayerList, Network, Source, nearest
 from bridge.readers.mat import hdf5, nested, shallow, structs, v5
@@ -227,15 +227,3 @@ def _with_detector(network: Network, detector: Object) -> Network:
         facts["AnchorBoxes"] = tuple(tuple(pair) for pair in anchors.tolist())
     classes = facts.get("ClassNames")
     return replace(network, detector=facts, classes=classes if isinstance(classes, tuple) else network.classes)
-
-
-def require_known(network: Network) -> None:
-    """Raise UnsupportedError, naming every layer whose class no table knows."""
-    unknown = [layer for layer in network.layers if layer.row.build == "unknown"]
-    if unknown:
-        listed = "; ".join(f"'{layer.name}' is a {layer.row.matlab[0]}" for layer in unknown)
-        raise UnsupportedError(
-            f"{len(unknown)} layer(s) of a class no table knows: {listed}",
-            "custom layers hold their arithmetic in MATLAB code, which is not in the file",
-            "pass torch modules for them: modules={'my.Layer': MyLayer}, or --modules mine.py",
-        )
