@@ -11,10 +11,13 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch.optim import Optimizer
 from torchvision.models import resnet50  # type: ignore[import-untyped]
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bridge.training.options import training_options
 

@@ -1,4 +1,4 @@
-"""How fast and how large: a MATLAB-shaped ResNet-50 (98 MB) written for MATLAB, against numpy's writing of the same arrays.
+"""How fast and how large: a MATLAB-shaped ResNet-50 (98 MB) exported, against numpy's writing of the same arrays.
 
 Ratios inside one run, one thread, each pair in turn, every file synced to the disk; memory in a fresh process, beyond what it holds
 before the call (read from /proc, so on Linux): the pages of a mapped file count as they are read.
@@ -24,8 +24,12 @@ MEMORY = """
 import sys, torch, bridge
 from bridge.writers import matlab
 torch.set_num_threads(1)
-source, target, largest, test = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "test"
-matlab.save(bridge.load(sys.argv[5]), target, force=True)  # whatever is imported late
+source, target, largest = sys.argv[1], sys.argv[2], int(sys.argv[3])
+options = {"test": sys.argv[4] == "test"} if target.endswith("mat") else {}
+small = bridge.load(sys.argv[5])
+small.save(target + ".folder")
+bridge.export(small, target, force=True, tell=len, **{**options, "test": True} if options else {})  # whatever is imported late
+bridge.load(target + ".folder").layers[1].learnables["Weights"].value
 matlab.LARGEST = largest
 
 def resident(field):
@@ -36,15 +40,15 @@ network = bridge.load(source)
 before = resident("VmRSS:")
 with open("/proc/self/clear_refs", "w") as clear:
     clear.write("5")  # the peak starts anew
-matlab.save(network, target, force=True, test=test)
+bridge.export(network, target, force=True, tell=len, **options)
 print(resident("VmHWM:") - before)
 """
 
 
-def peak(source: Path, size: int, *, largest: int = 2**31, test: bool = False) -> float:
+def peak(source: Path, size: int, ending: str = "mat", *, largest: int = 2**31, test: bool = False) -> float:
     """Return the peak memory of writing a network, as a multiple of its weights."""
     small = ROOT / "fixtures" / "files" / "signs.mat"
-    arguments = [source, source.parent / "peak.mat", largest, "test" if test else "", small]
+    arguments = [source, source.parent / f"peak.{ending}", largest, "test" if test else "", small]
     done = subprocess.run([sys.executable, "-c", MEMORY, *map(str, arguments)], capture_output=True, text=True, check=True, cwd=ROOT)
     return int(done.stdout) / size
 
@@ -88,20 +92,25 @@ def main() -> None:
             matlab.save(network, path, force=True, test=False)
             matlab.LARGEST = usual
 
+        def exported(ending: str) -> Callable[[Path], object]:
+            return lambda path: bridge.export(network, path.with_suffix(ending), force=True, tell=len)
+
         baseline = synced(numpy_writes, folder / "numpy.bin")
         print(f"{size / 1e6:.0f} MB of arrays; time by numpy's of writing them, median of pairs:")
-        for what, write in {
-            ".mat v7, network in memory        ": lambda path: matlab.save(network, path, force=True, test=False),
-            ".mat v7, network in a saved folder": lambda path: matlab.save(saved, path, force=True, test=False),
-            ".mat v7, with torch's test output ": lambda path: matlab.save(network, path, force=True),
-            ".mat v7.3, network in memory      ": version_73,
+        for what, (ending, write, bound) in {
+            ".safetensors                      ": (".safetensors", exported(".safetensors"), "  (at most 1.5)"),
+            ".onnx                             ": (".onnx", exported(".onnx"), ""),
+            ".mat v7, network in memory        ": (".mat", lambda path: matlab.save(network, path, force=True, test=False), "  (at most 3)"),
+            ".mat v7, network in a saved folder": (".mat", lambda path: matlab.save(saved, path, force=True, test=False), "  (at most 3)"),
+            ".mat v7, with torch's test output ": (".mat", lambda path: matlab.save(network, path, force=True), ""),
+            ".mat v7.3, network in memory      ": (".mat", version_73, ""),
         }.items():
-            bound = "  (at most 3)" if "test" not in what and "7.3" not in what else ""
-            print(f"  {what} {paired(synced(write, folder / 'ours.mat'), baseline):.2f}{bound}")
-        print("peak memory, multiples of the weights (writing alone at most 1.2):")
+            print(f"  {what} {paired(synced(write, folder / f'ours{ending}'), baseline):.2f}{bound}")
+        print("peak memory, multiples of the weights (at most 1.2):")
         for what, source in {"in memory": folder / "resnet50.mat", "in a saved folder": folder / "net"}.items():
             print(f"  .mat v7, network {what}: {peak(source, size):.2f}, with torch's test output {peak(source, size, test=True):.2f}")
             print(f"  .mat v7.3, network {what}: {peak(source, size, largest=0):.2f}")
+            print(f"  .safetensors, .onnx, network {what}: {peak(source, size, 'safetensors'):.2f}, {peak(source, size, 'onnx'):.2f}")
 
 
 if __name__ == "__main__":

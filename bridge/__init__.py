@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bridge import detection as detection
     from bridge import layers as layers
     from bridge.errors import BridgeError as BridgeError
     from bridge.modules.factors import learnables as learnables
@@ -41,9 +42,9 @@ PUBLIC = {
     "train": "bridge.training.train",
     "training_options": "bridge.training.options",
 }
-MODULES = ("layers", "networks")
+MODULES = ("detection", "layers", "networks")
 __all__ = [
-    "BridgeError", "Network", "Recipe", "TrainingOptions", "check", "export", "finalize_batch_norm", "layers", "learnables",
+    "BridgeError", "Network", "Recipe", "TrainingOptions", "check", "detection", "export", "finalize_batch_norm", "layers", "learnables",
     "load", "networks", "param_groups", "predict_and_update_state", "train", "training_options",
 ]  # fmt: skip
 

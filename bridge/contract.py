@@ -9,7 +9,7 @@ import numpy as np
 
 from bridge.network import Layer, Network
 
-LAYOUTS = {"SSCB": "N,C,H,W", "SSSCB": "N,C,H,W,D", "CB": "N,C", "CBT": "N,T,C", "SSCBT": "N,T,C,H,W", "SCBT": "N,T,C,S"}
+LAYOUTS = {"SSCB": "N,C,H,W", "SSSCB": "N,C,H,W,D", "SCB": "N,C,S", "CB": "N,C", "CBT": "N,T,C", "SSCBT": "N,T,C,H,W", "SCBT": "N,T,C,S"}
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Contract:
         return "not told by the file" if self.low is None else f"{self.low:g}..{self.high:g}"
 
     def __str__(self) -> str:
-        about = ", ".join(f"{name} {low:.4g}..{high:.4g}" for name, low, high in self.statistics)
+        about = ", ".join(f"{name} {'..'.join(dict.fromkeys((f'{low:.4g}', f'{high:.4g}')))}" for name, low, high in self.statistics)
         return f"{self.name}: {self.size} as {self.layout}, normalization {self.normalization}{f' ({about})' if about else ''}, values {self.range_text}"
 
 

@@ -33,6 +33,7 @@ class PropertyRow:
         default: its value where a file does not hold it.
         new: its value in a layer that MATLAB's constructor makes, where that is another one.
         values: saved value (as text) -> public value.
+        lengths: how many numbers its value may have; () for any.
     """
 
     name: str
@@ -42,6 +43,7 @@ class PropertyRow:
     default: Any = None
     new: Any = None
     values: Mapping[str, Any] = field(default_factory=dict)
+    lengths: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -192,7 +194,7 @@ def _tuple(value: str | list[str]) -> tuple[str, ...]:
 
 
 def _property(name: str, raw: Mapping[str, Any]) -> PropertyRow:
-    return PropertyRow(name, **{"saved": name, **raw})
+    return PropertyRow(name, **{"saved": name, **raw, "lengths": tuple(raw.get("lengths", ()))})
 
 
 def _learnable(name: str, raw: Mapping[str, Any]) -> LearnableRow:

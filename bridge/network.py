@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.fx import GraphModule
 
+    from bridge.detection.detector import Detector
     from bridge.recipes.head import Head
 
 Factor = float | tuple[float, ...]  # one number, or one for each gate of a recurrent layer
@@ -215,7 +216,7 @@ class Source:
     values: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Network:
     """A network as MATLAB holds it. Immutable: every edit returns a new one.
 
@@ -246,6 +247,11 @@ class Network:
 
     def __post_init__(self) -> None:
         check_structure(self)
+
+    def __repr__(self) -> str:
+        classes = "" if self.classes is None else f", {len(self.classes)} classes"
+        where = f" of {self.source.path}" if self.source.path else ""
+        return f"<{self.kind}{where}: {', '.join(self.inputs)} -> {', '.join(self.outputs)}, {len(self.layers)} layers{classes}>"
 
     @cached_property
     def order(self) -> tuple[Layer, ...]:
@@ -279,6 +285,22 @@ class Network:
         from bridge.modules.build import to_torch
 
         return to_torch(self, include_normalization=include_normalization, include_softmax=include_softmax, modules=modules)
+
+    def to_detector(
+        self, *, anchor_order: str | None = None, resize: str = "bilinear", modules: Mapping[str, Callable[[Layer], nn.Module]] | None = None
+    ) -> Detector:
+        """Build the detector of this network: anchors, classes and `detect`; see `bridge.detection.detector`."""
+        from bridge.detection.detector import Detector
+
+        return Detector(self, anchor_order=anchor_order, resize=resize, modules=modules)
+
+    def detect(self, images: Any, **options: Any) -> Any:
+        """Find objects with the detector of this network, which is built once; see `bridge.detection.detector.Detector.detect`."""
+        return self._detector.detect(images, **options)
+
+    @cached_property
+    def _detector(self) -> Detector:
+        return self.to_detector()
 
     def save(self, folder: str | Path) -> Path:
         """Save as a folder (network.json, model.safetensors, README.md); see `bridge.writers.folder.save`."""

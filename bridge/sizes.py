@@ -174,6 +174,13 @@ def group_count(layer: Layer, channels: Length) -> int:
     return (channels or 1) if groups == "channel-wise" else int(groups)
 
 
+def filter_count(layer: Layer, channels: Length) -> int:
+    """The number of filters of a convolution, in all its groups; `channels` are its input's."""
+    if "NumFiltersPerGroup" in layer.properties:
+        return int(layer.properties["NumFiltersPerGroup"]) * group_count(layer, channels)
+    return int(layer.properties["NumFilters"])
+
+
 def _slid(layer: Layer, given: Sequence[Activation], channels: Length) -> Activation:
     """Slide over space; with one dimension more than there are, over time too, which stays free."""
     at, count = given[0], window_dimensions(layer)
@@ -183,7 +190,7 @@ def _slid(layer: Layer, given: Sequence[Activation], channels: Length) -> Activa
 
 
 def convolution(layer: Layer, given: Sequence[Activation]) -> Activation:
-    return _slid(layer, given, int(layer.properties["NumFilters"]) * group_count(layer, given[0].channels))
+    return _slid(layer, given, filter_count(layer, given[0].channels))
 
 
 def pooling(layer: Layer, given: Sequence[Activation]) -> Activation:
@@ -349,12 +356,9 @@ def embedded(layer: Layer, given: Sequence[Activation]) -> Activation:
     return Activation(given[0].format, (int(layer.properties.get("Dimension") or layer.properties["OutputSize"]),))
 
 
-INPUT_DIMENSIONS = {"FeatureInputLayer": (1,), "ImageInputLayer": (3,), "Image3DInputLayer": (4,), "SequenceInputLayer": (1, 2, 3, 4)}
-
-
 def _input_size(layer: Layer) -> tuple[int, ...]:
     size = numbers(layer.properties["InputSize"], 1)
-    if len(size) not in INPUT_DIMENSIONS.get(layer.kind, (len(size),)):
+    if len(size) not in (layer.row.properties["InputSize"].lengths or (len(size),)):
         raise UnreadableError(f"layer '{layer.name}' ({layer.kind}) has an InputSize of {len(size)} numbers", f"they are {str(size)[:60]}")
     return size
 

@@ -79,7 +79,7 @@ def section(path: Path, rows: Sequence[LayerRow]) -> str:
 
 def layer_cells(row: LayerRow) -> tuple[str, ...]:
     """Return the cells of one layer."""
-    return row.name, code(row.matlab), code([row.constructor]), code(row.onnx), module_name(row), row.evidence
+    return row.name, code(row.matlab), code([row.constructor] if row.constructor else []), code(row.onnx), module_name(row), row.evidence
 
 
 def module_name(row: LayerRow) -> str:
@@ -166,17 +166,50 @@ MATLAB's ResetInputNormalization does; a note of the network says so.
 that MATLAB wrote; in the forms "vgg16" and "vgg19" the decoder's names and filters are unconfirmed.
 
 Layer lists of MATLAB's are the oracle for {listed}. The others follow the documentation: unconfirmed are the factors of alexnet,
-vgg16 and darknet, and the K of alexnet's normalisations. ShuffleNet's own layer is `ChannelShuffleLayer` here; the name of its
-class in files is unconfirmed. Accuracies are MathWorks' own: top-1 in percent on ImageNet's validation images. The layers under
-"features" and the categories are a choice made here.
+vgg16 and darknet, and the K of alexnet's normalisations. nasnetmobile comes from the builder that makes MATLAB's list of NASNet-Large,
+layer by layer, with NASNet-Mobile's numbers; its own names were not seen. ShuffleNet's own layer is `ChannelShuffleLayer` here, NASNet's
+`ZeroPadding2DLayer`. Accuracies are MathWorks' own: top-1 in percent on ImageNet's validation images. The layers under "features" and
+the categories are a choice made here.
 """
-LISTED = "googlenet, resnet18, resnet50, mobilenetv2, inceptionv3, densenet201 and shufflenet"
+
+CHECKED = """
+## What is checked for each network
+
+`tests/networks/test_whole.py` does with each network what people do with it, on a copy with all its layers, fewer channels and a small
+input; with `--slow` at the network's own size. The files are MATLAB-shaped ones with random weights: no file of a pretrained network was
+there to compare with.
+
+- **files**: a .mat, and an .onnx in two dialects (opset 8 with fixed sizes, opset 14 with sizes computed in the graph), are read. The
+  modules of all three give what onnxruntime gives on the .onnx, before the softmax and behind it, to 1e-5 of the largest value.
+- **frozen**: the first ten layers, or all, keep their bits in training.
+- **new head**: the layers under "replace" above are replaced for other classes, and change in an epoch of training.
+- **back**: exported to .mat and to .onnx and read again, the outputs are the same, bit for bit, and so are the arrays.
+- **torch**: `torch.compile` and `torch.export` give the module's own outputs.
+"""
+OTHERS = {  # what is compared with, which files are read, what is trained
+    "segnetLayers(3)": ("a file that MATLAB wrote", ".mat, .onnx", "trained as it is"),
+    "segnetLayers('vgg16')": ("the decoder's names unconfirmed", ".mat, .onnx", "trained as it is"),
+    "segnetLayers('vgg19')": ("the decoder's names unconfirmed", ".mat, .onnx", "trained as it is"),
+    "unetLayers": ("documented names, MATLAB's counts", ".mat, .onnx", "trained as it is"),
+    "yolov2Layers": ("documented names, sizes of MATLAB's own detector", ".mat (how MATLAB exports its last layers is not known)", "in `tests/detection`"),
+}
 
 
 def networks_page() -> str:
     """Return the text of docs/networks.md."""
     head = ("network", "for", "layers / connections", "input", "MB", "learnables (M)", "top-1 %", "replace", "features", "torchvision's or timm's")
-    return f"{NETWORKS.format(listed=LISTED)}\n{table(head, map(network_line, catalogue().values()))}\n"
+    listed = ", ".join(entry.name for entry in catalogue().values() if entry.listed)
+    checks = table(("network", "structure", "files", "frozen", "new head", "back", "torch"), checked_lines())
+    return f"{NETWORKS.format(listed=listed)}\n{table(head, map(network_line, catalogue().values()))}\n{CHECKED}\n{checks}\n"
+
+
+def checked_lines() -> Iterator[tuple[str, ...]]:
+    """Yield what the tests check of each network, and of segmentation networks and detectors."""
+    for entry in catalogue().values():
+        structure = "MATLAB's list" if entry.listed else "names derived, not seen" if entry.unconfirmed else "documented names, MATLAB's counts"
+        yield f"`{entry.name}`", structure, ".mat, .onnx", "yes", code(entry.head), ".mat, .onnx", "yes"
+    for name, (structure, files, head) in OTHERS.items():
+        yield f"`{name}`", structure, files, "yes", head, ".mat, .onnx", "yes"
 
 
 def network_line(entry: Entry) -> tuple[str, ...]:
@@ -184,7 +217,7 @@ def network_line(entry: Entry) -> tuple[str, ...]:
     near = code(dict.fromkeys(filter(None, (entry.torchvision, entry.timm)))) or "none"
     differs = "the same structure; " * entry.same_as_torchvision + "; ".join(entry.differences)
     return (
-        f"`{entry.name}`{f' (not built: {entry.missing})' if entry.missing else ''}",
+        f"`{entry.name}`" + (f" (unconfirmed: {', '.join(entry.unconfirmed)})" if entry.unconfirmed else ""),
         entry.category,
         f"{entry.layers} / {entry.connections}",
         f"{'×'.join(map(str, entry.input_size))} {entry.normalization}",

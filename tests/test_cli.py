@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from bridge.commands import main
 from fixtures import layers as L
 from fixtures import mat, networks
 from fixtures.layers import Layer, Net, Param
+from fixtures.objects import training_info, training_options
 
 FILES = Path(__file__).parents[1] / "fixtures" / "files"
 SIGNS = ("signs.onnx", "--factors", "signs.mat")
@@ -157,6 +159,21 @@ def test_several_networks_ask_for_a_choice(shell: Shell) -> None:
     assert "4 layers" in shell("inspect", "two.mat", "--variable", "second").out
 
 
+@pytest.mark.parametrize("container", ["v5", "v7.3"])
+def test_inspect_shows_options_and_logs_without_a_network(container: Any, shell: Shell) -> None:
+    losses = [1 / n for n in range(1, 201)]
+    variables = {"options": training_options("sgdm", InitialLearnRate=0.25), "info": training_info(losses)}
+    mat.write(shell.folder / "run.mat", variables, container=container)
+    told, options, log = shell("inspect", "run.mat").out.splitlines()
+    assert told == f"run.mat: no network, mat {container}"
+    assert options.startswith("options: training options TrainingOptionsSGDM: ") and "InitialLearnRate 0.25" in options and "GradientThreshold Inf" in options
+    assert log.startswith("info: training log of 200 iterations: ") and "TrainingLoss" in log
+    facts = json.loads(shell("inspect", "--json", "run.mat").out)
+    assert facts["training_options"]["options"]["InitialLearnRate"] == 0.25
+    assert facts["training_info"]["info"]["TrainingLoss"] == losses
+    assert shell("import", "run.mat").code == 2
+
+
 def test_markup_in_names_is_only_text(shell: Shell) -> None:
     shutil.copy(shell.folder / "signs.mat", shell.folder / "[red]net:ok:.mat")
     rng = np.random.default_rng(0)
@@ -229,6 +246,17 @@ def test_a_layer_nobody_knows_exits_with_3(shell: Shell) -> None:
     assert (ran.code, ran.out) == (3, "") and "my.ScaleLayer" in ran.err and "--modules" in ran.err and "saved" not in shell.files()
     shown = shell("inspect", "custom.mat")
     assert shown.code == 0 and "note: layer 'scale' has the class my.ScaleLayer" in shown.out
+
+
+def test_a_module_that_computes_something_else_exits_with_1(shell: Shell) -> None:
+    """Oracle: onnxruntime. Nothing is saved."""
+    (shell.folder / "wrong.py").write_text("import torch\n\nMODULES = {'ReLULayer': lambda layer: torch.nn.SiLU()}\n")
+    before = shell.written()
+    ran = shell("import", *SIGNS, "--modules", "wrong.py", "-o", "out")
+    assert ran.code == 1 and shell.written() == before
+    assert "relu_1" in ran.out.splitlines()[-1] and "onnxruntime" in ran.out.splitlines()[-1], ran.out
+    ran = shell("import", "--json", *SIGNS, "--modules", "wrong.py")
+    assert ran.code == 1 and json.loads(ran.out)["holds"] is False
 
 
 def test_modules_of_the_user_are_taken(shell: Shell) -> None:

@@ -20,9 +20,9 @@ FILES = ROOT / "fixtures" / "files"
 LAYERS = (
     {"__main__"},
     {"commands"},
-    {"networks"},
+    {"networks", "prediction"},
     {"recipes", "training", "parity", "detection"},
-    {"images", "readers", "writers"},
+    {"images", "pages", "readers", "writers"},
     {"modules"},
     {"tensors", "contract"},
     {"network"},
@@ -32,9 +32,9 @@ LAYERS = (
 )
 FACES = {"layers": "recipes"}  # a module that is another part's public face
 UPWARD = {  # methods of Network and Recipe that import when called
-    ("network", "modules"), ("network", "recipes"), ("network", "writers"), ("recipes", "networks"),
+    ("network", "detection"), ("network", "modules"), ("network", "recipes"), ("network", "writers"), ("recipes", "networks"),
 }  # fmt: skip
-WITHOUT_TORCH = ("readers", "network", "sizes", "mapping", "arrays", "axes", "tensors", "contract", "errors", "writers.folder")
+WITHOUT_TORCH = ("readers", "network", "sizes", "mapping", "arrays", "axes", "tensors", "contract", "errors", "pages", "writers.folder")
 HEAVY = {"numpy", "torch", "onnx", "scipy", "h5py", "rich", "safetensors"}
 
 

@@ -58,7 +58,7 @@ def test_properties_take_any_case_and_matlabs_order() -> None:
     assert (made.WeightLearnRateFactor, made.BiasLearnRateFactor, made.WeightL2Factor, made.BiasL2Factor) == (20, 10, 0.5, 0)
     assert layers.fully_connected(OutputSize=5, Name="fc").name == "fc"
     grouped = layers.grouped_convolution2d(3, 8, 2)
-    assert (grouped.FilterSize, grouped.NumFilters, grouped.NumGroups) == ((3, 3), 8, 2)
+    assert (grouped.FilterSize, grouped.NumFiltersPerGroup, grouped.NumGroups) == ((3, 3), 8, 2)
 
 
 @pytest.mark.parametrize(

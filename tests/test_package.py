@@ -49,7 +49,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def shipped() -> set[str]:
     """Return what the wheel must hold: every module, table and MATLAB function of the checkout, by its path in the wheel."""
-    package = [path for kind in ("*.py", "*.m") for path in (ROOT / "bridge").rglob(kind)]
+    package = [path for kind in ("*.py", "*.m", "*.css", "*.js") for path in (ROOT / "bridge").rglob(kind)]
     tables = {f"bridge/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "mappings").rglob("*.toml")}
     return {path.relative_to(ROOT).as_posix() for path in package} | tables | {"bridge/py.typed"}
 
@@ -57,6 +57,13 @@ def shipped() -> set[str]:
 def dotted(path: Path) -> str:
     """Return a folder of the checkout as a package name."""
     return ".".join(path.relative_to(ROOT).parts)
+
+
+def test_the_tests_are_of_this_checkout() -> None:
+    """pytest loads the plugin, and with it bridge, before it reads `pythonpath`: an installed copy comes first under a bare `pytest`."""
+    import bridge
+
+    assert Path(bridge.__file__).is_relative_to(ROOT), "run the tests as python -m pytest"
 
 
 def test_the_package_list_is_the_tree() -> None:
@@ -80,7 +87,8 @@ def test_the_metadata_is_the_projects(wheel: Path) -> None:
     metadata = message_from_string(texts["METADATA"])
     assert (metadata["Name"], metadata["License-Expression"]) == ("bridge", "Apache-2.0")
     assert metadata["Version"] == run(sys.executable, "-c", "import bridge; print(bridge.__version__)", cwd=ROOT).strip()
-    assert set(metadata.get_all("Requires-Dist", [])) == set(PROJECT["project"]["dependencies"])
+    extras = {f'{each}; extra == "{name}"' for name, listed in PROJECT["project"]["optional-dependencies"].items() for each in listed}
+    assert set(metadata.get_all("Requires-Dist", [])) == {*PROJECT["project"]["dependencies"], *extras}
     assert "bridge = bridge.commands:main" in texts["entry_points.txt"]
     assert texts["licenses/LICENSE"] == (ROOT / "LICENSE").read_text(encoding="utf-8")
 
@@ -93,6 +101,10 @@ def test_the_installed_package_works_anywhere(installed: Path, tmp_path: Path) -
     run(sys.executable, "-m", "bridge", "matlab", "functions", cwd=tmp_path, path=installed)
     written = {path.relative_to(tmp_path / "functions").as_posix() for path in tmp_path.rglob("*.m")}
     assert written == {path.relative_to(ROOT / "bridge" / "matlab").as_posix() for path in (ROOT / "bridge" / "matlab").rglob("*.m")}
+
+
+def test_pytest_finds_the_plugin_of_the_installed_package(installed: Path, tmp_path: Path) -> None:
+    assert "@pytest.mark.parity(reference" in run(sys.executable, "-m", "pytest", "--markers", cwd=tmp_path, path=installed)
 
 
 def test_a_checkout_works_without_an_installation(tmp_path: Path) -> None:

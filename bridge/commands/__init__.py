@@ -12,7 +12,7 @@ from typing import Any, TextIO, cast
 import typer
 
 from bridge import __version__
-from bridge.commands import calibrate, check, export, import_, inspect, matlab, models, recipe, train
+from bridge.commands import calibrate, check, export, import_, inspect, matlab, models, predict, recipe, train
 from bridge.errors import BridgeError, UsageError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 app.command("inspect")(inspect.inspect)
 app.command("import")(import_.import_)
+app.command("predict")(predict.predict)
 app.command("check")(check.check)
 app.command("calibrate")(calibrate.calibrate)
 app.command("export")(export.export)

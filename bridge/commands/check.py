@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ def check(
     input_dims: str = typer.Option("", help="The inputs' dimensions in order, H W D C N T: HWCN."),
     output_dims: str = typer.Option("", help="The outputs' dimensions in order: NC."),
     resize: str = typer.Option("", help="Resize image inputs as imresize does: bilinear, bicubic, nearest."),
+    detections: str = typer.Option("", help="Of a detector, instead of outputs: its boxes, scores and labels, as bboxes,scores,labels."),
+    threshold: float = typer.Option(0.5, help="Of MATLAB's detect, where --detections are named."),
     factors: Path | None = typer.Option(None, help="A .mat of the same network: its layer and class names."),
     variable: str | None = typer.Option(None, help="Which network of a .mat that holds several."),
     mappings: Path | None = typer.Option(None, help="A TOML file with rows for layer classes of your own."),
@@ -33,25 +36,31 @@ def check(
     classes: Path | None = typer.Option(None, help="Class names: a text file with one a line, or a .mat."),
     seed: int = typer.Option(0, help="Of the random inputs on which two networks are compared."),
     steps: Path | None = typer.Option(None, help="reference.steps.mat: training iterations, of a recipe (TOML) or a network."),
+    training_profile: Path | None = typer.Option(None, help="For --steps: a profile of bridge calibrate, the switches of a release of MATLAB."),
     log: Path | None = typer.Option(None, help="MATLAB's training log, to be laid over that of a run: bridge check RUN --log info.mat."),
+    html: Path | None = typer.Option(None, help="Write a report as one HTML page: charts, graph, values, tables."),
+    annotate: bool = typer.Option(False, "--annotate", help="Print an annotation of GitHub where it differs; so by itself in GitHub Actions."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """Compare layer by layer, and say where the two first differ and why. Exit code 1 where they do."""
     from bridge.modules.build import modules_from
     from bridge.parity import check as parity
+    from bridge.parity import report
     from bridge.parity.references import Names
     from bridge.readers import load
 
+    if html is not None:
+        report.require(html)
     if log is not None:
         from bridge.parity.logs import check_log
 
-        finish(check_log(file, log), as_json)
+        finish(check_log(file, log), as_json, html, annotate)
         return
     if steps is not None:
-        finish(_steps(file, steps, profile), as_json)
+        finish(_steps(file, steps, profile, training_profile), as_json, html, annotate)
         return
     network = load(file, factors=factors, mappings=mappings, variable=variable, classes=classes)
-    names = Names(inputs, outputs, targets, input_dims, output_dims, resize)
+    names = Names(inputs, outputs, targets, input_dims, output_dims, resize, detections, threshold)
     made = modules_from(modules) if modules is not None else None
     found = parity.check(
         network if made is None else network.to_torch(modules=made),
@@ -62,32 +71,43 @@ def check(
         network=network,
         data=names if names != Names() else None,
         seed=seed,
+        evidence=html is not None,
     )
-    finish(found, as_json)
+    finish(found, as_json, html, annotate)
 
 
-def finish(found: Check, as_json: bool) -> None:
-    """Print a check, and exit with 1 where it did not pass."""
+def finish(found: Check, as_json: bool, html: Path | None = None, annotate: bool = False) -> None:
+    """Print a check, write its report, and exit with 1 where it did not pass."""
     from bridge.commands import print_json
+    from bridge.parity import report
+    from bridge.parity.annotations import annotation, in_github_actions
+
+    if html is not None:
+        report.write(found, html)
 
     if as_json:
         print_json("check", found.to_json())
     else:
         show(found)
     if not found.passed:
+        if annotate or in_github_actions():
+            message = "\n".join(filter(None, (found.verdict, found.explanation, f"against {found.comparison.oracle}")))
+            print(annotation("bridge check", message, Path(found.model)), file=sys.stderr)
         raise typer.Exit(1)
 
 
-def _steps(file: Path, steps: Path, profile: str) -> Check:
+def _steps(file: Path, steps: Path, profile: str, training_profile: Path | None) -> Check:
     """Check the training iterations of a network, or of a recipe's with the recipe's switches."""
     from bridge.parity.steps import check_steps
     from bridge.readers import load
     from bridge.recipes.recipe import Recipe
+    from bridge.training.profile import TrainingProfile
 
+    settled = None if training_profile is None else TrainingProfile.load(training_profile)
     if file.suffix.lower() != ".toml":
-        return check_steps(load(file), steps, profile=profile)
+        return check_steps(load(file), steps, profile=profile, settled=settled)
     recipe = Recipe.load(file)
-    return check_steps(recipe.load_base(), steps, semantics=recipe.options.semantics.overrides(), profile=profile)
+    return check_steps(recipe.load_base(), steps, semantics=recipe.options.semantics.overrides(), profile=profile, settled=settled)
 
 
 def _tolerances(given: Sequence[str]) -> dict[str, float]:

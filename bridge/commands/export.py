@@ -1,4 +1,4 @@
-"""bridge export: write a network for MATLAB, or for whom the ending of the file names."""
+"""bridge export: write a network for MATLAB, or for whom the ending of the file names: .onnx, .pt2, .safetensors, .py."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
 def export(
     file: Path = typer.Argument(..., help="A saved folder, the folder of a training, or an .onnx or .mat file."),
-    output: Path = typer.Option(..., "-o", "--output", help="What to write; its ending tells the form: back.mat for MATLAB."),
+    output: Path = typer.Option(..., "-o", "--output", help="What to write; its ending tells the form: .mat (for MATLAB), .onnx, .pt2, .safetensors or .py."),
     force: bool = typer.Option(False, "--force", help="Replace a file that is there."),
     strict: bool = typer.Option(False, "--strict", help="Write nothing if the form cannot hold all of the network."),
     test: bool | None = typer.Option(None, "--test/--no-test", help="For MATLAB: put in a test input and torch's output. Default: yes."),
+    opset: int | None = typer.Option(None, help="For .onnx: the opset of its operators. Default: 14."),
+    unpooling: str | None = typer.Option(None, help="For .onnx: max unpooling as 'onnx' or 'mathworks' has it. Default: onnx."),
+    steps: int | None = typer.Option(None, help="For .pt2: how long sequences are, where torch.export fixes that. Default: 7."),
     factors: Path | None = typer.Option(None, help="A .mat of the same network: its factors, class names and layer classes."),
     variable: str | None = typer.Option(None, help="Which network of a .mat that holds several."),
     mappings: Path | None = typer.Option(None, help="A TOML file with rows for layer classes of your own."),
@@ -26,7 +29,7 @@ def export(
     classes: Path | None = typer.Option(None, help="Class names: a text file with one a line, or a .mat."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Write a network back to MATLAB, and say first what is lost."""
+    """Write a network back to MATLAB, or as .onnx, .pt2, .safetensors or .py, and say first what is lost."""
     from bridge.commands import print_json
     from bridge.errors import printable
     from bridge.writers import export as write
@@ -34,7 +37,7 @@ def export(
     def tell(text: str) -> None:
         print(f"note: {printable(text)}", file=sys.stderr)
 
-    given: dict[str, Any] = {"test": test}
+    given: dict[str, Any] = {"test": test, "opset": opset, "unpooling": unpooling, "steps": steps}
     if modules is not None:
         from bridge.modules.build import modules_from
 

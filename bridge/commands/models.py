@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -21,6 +22,7 @@ def models(
     category: str = typer.Option("", "--for", help="What it is chosen for: basic, accurate or edge."),
     max_mb: float = typer.Option(float("inf"), "--max-mb", help="The largest size of its weights, in MB."),
     sort: str = typer.Option("accuracy", help=f"What to sort by: {', '.join(SORTS)}."),
+    plot: Path | None = typer.Option(None, help="Draw accuracy against size: models.svg, .png or .html."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """List MATLAB's pretrained networks: size, accuracy, layers to replace, and how torchvision's and timm's differ."""
@@ -32,6 +34,10 @@ def models(
     if name and name not in known:
         raise UsageError(f"there is no network '{name}'", nearest(name, known), "`bridge models` lists them")
     chosen = [known[name]] if name else select(known.values(), category, max_mb, sort)
+    if plot is not None:
+        from bridge.networks.plot import write
+
+        write(chosen, plot)
     if as_json:
         print_json("models", {"models": [asdict(entry) for entry in chosen]})
     elif name:
@@ -91,7 +97,6 @@ def _describe(each: Entry) -> None:
         "features": ", ".join(each.features),
         "nearest": f"{nearest or 'none'}{', the same structure' if each.same_as_torchvision else ''}",
         "differences": "; ".join(each.differences) or "none known",
-        "not built": each.missing,
         "unconfirmed": ", ".join(each.unconfirmed),
     }
     print(each.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from bridge.network import Network
     from bridge.recipes.effective import Effect
     from bridge.recipes.recipe import Recipe
+    from bridge.recipes.script import Reading
     from bridge.training.options import Explanation
 
 app = typer.Typer(
@@ -49,21 +51,62 @@ def show(
         _print(read, edited, notes)
 
 
+@app.command("read")
+def read(
+    script: Path = typer.Argument(..., help="A MATLAB script, .m. It is read, not run; only files in its own folder are opened."),
+    output: Path | None = typer.Option(None, "-o", "--output", help="The recipe to write (TOML); without it nothing is written."),
+    network: Path | None = typer.Option(None, help="The network that the script starts from: .onnx, .mat or a saved folder."),
+    force: bool = typer.Option(False, "--force", help="Replace a recipe that is there."),
+    python: bool = typer.Option(False, "--python", help="Print the recipe as Python source instead."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Read the recipe in a MATLAB script: network, edits, factors, options, data; lines that were not understood are listed, exit code 3."""
+    from bridge.commands import print_json
+    from bridge.recipes.script import read as read_script
+
+    reading = read_script(script, network)
+    if output is not None:
+        reading.save(output, force=force)
+    if python:
+        print(reading.recipe.python() if reading.recipe is not None else "", end="")
+    elif as_json:
+        print_json("recipe.read", reading.to_mapping())
+    else:
+        _print_reading(reading)
+    if (python or as_json) and reading.not_understood:
+        print(*(f"line {entry.line}: {entry.what}" for entry in reading.not_understood), sep="\n", file=sys.stderr)
+    raise typer.Exit(reading.exit_code)
+
+
+def _print_reading(reading: Reading) -> None:
+    from bridge.commands.tables import console
+
+    table = _table("Line", "Read as", "Script")
+    groups = {"": reading.facts, "kept as text: ": reading.kept, "odd: ": reading.reports, "NOT UNDERSTOOD: ": reading.not_understood}
+    for kind, entries in groups.items():
+        for entry in entries:
+            table.add_row(str(entry.line), _escape(f"{kind}{entry.what}"), _escape(entry.text))
+    console().print(table)
+    counts = [f"{len(reading.facts)} facts read", f"{len(reading.kept)} kept as text", f"{len(reading.not_understood)} not understood"]
+    print(", ".join(counts))
+
+
 def _edited(recipe: Recipe, file: Path | None, factors: Path | None) -> tuple[Network | None, list[str]]:
     """Return the network after the recipe's edits, where there is one, and notes on it."""
     from bridge.readers import load
     from bridge.recipes.effective import frozen_notes
+    from bridge.training.expected import lacking
 
-    notes = recipe.options.notes()
-    if file is None and not (recipe.base.file or recipe.base.name):
-        return None, ["no network was given (--network), so that factors are not known", *notes]
+    if file is None and not (recipe.base.file or recipe.base.name or recipe.is_new):
+        return None, ["no network was given (--network), so that factors are not known", *recipe.options.notes()]
     base = load(file, factors=factors) if file is not None else recipe.load_base()
+    notes: list[str] = []
     classes = base.classes if recipe.takes_classes else None
     if recipe.takes_classes:
         classes = classes or ("class 1", "class 2")
         notes.append(f"the classes come from the data; here they are {', '.join(classes[:5])}{', ...' if len(classes) > 5 else ''}")
     edited = recipe.network(base, classes=classes)
-    return edited, [*notes, *frozen_notes(edited), *edited.notes]
+    return edited, [*recipe.options.notes(lacking(edited)), *notes, *frozen_notes(edited), *edited.notes]
 
 
 def _facts(recipe: Recipe, network: Network | None, notes: list[str]) -> dict[str, Any]:
@@ -97,7 +140,7 @@ def _print(recipe: Recipe, network: Network | None, notes: list[str]) -> None:
 def _head(recipe: Recipe) -> Iterator[str]:
     if recipe.description:
         yield recipe.description
-    base = recipe.base.file or recipe.base.name or "any network"
+    base = "assembled anew" if recipe.is_new else recipe.base.file or recipe.base.name or "any network"
     yield f"network {base}, trainer {recipe.trainer}, solver {recipe.options.solver}, seed {recipe.seed}"
     yield from (f"  {edit.source()}" for edit in recipe.edits)
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bridge.contract import constant_shift, contracts
 from bridge.errors import BridgeError, printable
-from bridge.network import Factor, Layer, Learnable, Network
+from bridge.network import Layer, Learnable, Network
+from bridge.pages.learnables import factor_text as factor_text
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+    from bridge.readers.mat.networks import Contents
 
 LONGEST = 120  # characters of a name; --json gives it whole
 NARROWEST = 80  # columns in which the layer table can be folded; a narrower terminal wraps whole lines
@@ -29,9 +33,7 @@ def show(network: Network) -> None:
     """Print everything known of a network."""
     out, inputs = console(), list(contracts(network))  # what is wrong with the sizes is said before anything else
     source = network.source
-    producer = ", ".join(part for part in (source.producer, source.release, f"opset {source.opset}" if source.opset else "") if part)
-    about = f"{network.kind}, {source.format}{f' ({producer})' if producer else ''}"
-    out.print(f"[bold]{escaped(source.path)}[/bold]: {escaped(about)}", soft_wrap=True)
+    out.print(f"[bold]{escaped(source.path)}[/bold]: {escaped(about(network))}", soft_wrap=True)
     for contract in inputs:
         batch = "free" if source.batch is None else f"fixed at {source.batch} in the file, free here"
         out.print(printable(f"input {contract}; batch {batch}"), soft_wrap=True, markup=False)
@@ -43,6 +45,14 @@ def show(network: Network) -> None:
         out.print(printable(line), soft_wrap=True, markup=False)
     for note in notes(network):
         out.print(printable(f"note: {note}"), soft_wrap=True, markup=False)
+
+
+def about(network: Network) -> str:
+    """What kind of network it is, and what wrote its file."""
+    source = network.source
+    producer = ", ".join(part for part in (source.producer, source.release, f"opset {source.opset}" if source.opset else "") if part)
+    form = ", ".join(dict.fromkeys((network.kind, source.format)))
+    return f"{form} ({producer})" if producer else form
 
 
 def layer_table(network: Network) -> Table:
@@ -84,12 +94,6 @@ def escaped(text: str) -> str:
     return escape(printable(text))
 
 
-def factor_text(factor: Factor, assumed: bool) -> str:
-    """Print a factor; one the file does not hold is `1 (assumed)`."""
-    text = " ".join(f"{each:g}" for each in factor) if isinstance(factor, tuple) else f"{factor:g}"
-    return f"{text} (assumed)" if assumed else text
-
-
 def size_text(network: Network, layer: Layer) -> str:
     """The activation size in MATLAB's order, or "" where it is an output layer's or cannot be told."""
     try:
@@ -129,7 +133,8 @@ def totals(network: Network) -> str:
     """Count layers, connections, learnables and frozen ones."""
     learnables = [each for _, _, each in network.learnables()]
     values, frozen = sum(each.array.size for each in learnables), sum(each.array.size for each in learnables if each.frozen)
-    text = f"{len(network.layers)} layers, {len(network.connections)} connections, {len(learnables)} learnables with {values:,} values"
+    text = f"{len(network.layers)} layers, {len(network.connections)} connections, {len(learnables)} learnables"
+    text += f" with {values:,} values" if values else ", none trained" if learnables else ""
     return f"{text}, {frozen:,} of them frozen" if frozen else text
 
 
@@ -137,22 +142,53 @@ def extras(network: Network) -> Iterator[str]:
     """Yield lines for class names, detector, training options and log."""
     if network.classes:
         yield f"classes ({len(network.classes)}): {', '.join(network.classes)}"
-    for title, facts in (("detector", network.detector), ("training options", network.training_options)):
-        if facts:
-            shown = ", ".join(f"{name} {_short(value)}" for name, value in facts.items() if value not in (None, "", ()) and name not in ("class", "Version"))
-            yield f"{title} {str(facts.get('class', '')).rpartition('.')[2]}: {shown}"
+    if network.detector:
+        yield f"detector {_object_text(network.detector)}"
+    if network.training_options:
+        yield f"training options {_object_text(network.training_options)}"
     if network.training_info:
-        lengths = [len(value) for value in (_row(each) for each in network.training_info.values()) if value is not None]
-        yield f"training log: {', '.join(network.training_info)}; {max(lengths, default=0)} iterations"
+        yield f"training log {_log_text(network.training_info)}"
 
 
-def _row(value: Any) -> Any:
-    size = getattr(value, "size", None)
-    return value.reshape(-1) if size is not None and hasattr(value, "reshape") else (value if isinstance(value, (list, tuple)) else None)
+def show_records(held: Contents) -> None:
+    """Print the training options and logs of a .mat file without a network."""
+    out = console()
+    out.print(f"[bold]{escaped(str(held.path))}[/bold]: no network, {held.format}", soft_wrap=True)
+    for name, options in held.options.items():
+        out.print(printable(f"{name}: training options {_object_text(options)}"), soft_wrap=True, markup=False)
+    for name, log in held.logs.items():
+        out.print(printable(f"{name}: training log {_log_text(log)}"), soft_wrap=True, markup=False)
+
+
+def record_facts(held: Contents) -> dict[str, Any]:
+    """What `show_records` prints, and the numbers of the logs, as JSON values."""
+    from bridge.writers.folder import plain
+
+    return {"source": {"path": str(held.path), "format": held.format}, "training_options": plain(held.options), "training_info": plain(held.logs)}
+
+
+def _object_text(facts: Mapping[str, Any]) -> str:
+    """Name an object's class, and its properties that have a value."""
+    shown = (f"{name} {_short(value)}" for name, value in facts.items() if value not in (None, "", ()) and name not in ("class", "Version"))
+    return f"{str(facts.get('class', '')).rpartition('.')[2]}: {', '.join(shown)}"
+
+
+def _log_text(log: Mapping[str, Any]) -> str:
+    lengths = [math.prod(each.shape) if hasattr(each, "shape") else len(each) for each in log.values() if hasattr(each, "shape") or isinstance(each, list)]
+    return f"of {max(lengths, default=0):,} iterations: {', '.join(log)}"
 
 
 def _short(value: Any) -> str:
-    text = f"{value:g}" if isinstance(value, float) else str(value)
+    """Write a property's value as MATLAB does."""
+    if isinstance(value, tuple) and all(isinstance(each, str) for each in value):
+        text = ", ".join(value)
+    elif isinstance(value, tuple):
+        rows = value if all(isinstance(each, tuple) for each in value) else (value,)
+        text = f"[{'; '.join(' '.join(map(_short, row)) for row in rows)}]"
+    elif isinstance(value, bool) or value in (math.inf, -math.inf):
+        text = {math.inf: "Inf", -math.inf: "-Inf"}.get(value, str(value).lower())
+    else:
+        text = f"{value:g}" if isinstance(value, float) else str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -164,6 +200,8 @@ def notes(network: Network) -> list[str]:
         listed.append(f"no file from MATLAB with these layers has been seen, they follow the documentation: {', '.join(unseen)}")
     if any(each.assumed for _, _, each in network.learnables()):
         listed.append("the file holds no factors; MATLAB's defaults are assumed (--factors net.mat gives them)")
+    if network.classes is None and any(network.layers.has(name) and network.layers[name].kind == "SoftmaxLayer" for name in network.outputs):
+        listed.append("the file holds no class names (--classes names.txt or vars.mat gives them)")
     return listed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ def train(
     output: Path = typer.Option(..., "-o", "--output", help="The folder for the network, the log and the checkpoint."),
     network: Path | None = typer.Option(None, help="The network to train, instead of the recipe's own file."),
     factors: Path | None = typer.Option(None, help="For an .onnx: a .mat of the same network, with its factors."),
+    profile: Path | None = typer.Option(None, help="A profile of bridge calibrate: the switches of training of a release of MATLAB."),
     resume: bool = typer.Option(False, "--resume", help="Go on from the checkpoint in the output folder, to the same bits."),
     restart: bool = typer.Option(False, "--restart", help="Take the learnables of that checkpoint and begin anew, as MATLAB does."),
     order: Path | None = typer.Option(None, help="A text file with the order of the observations, from 0: one line, or one for each epoch."),
@@ -36,9 +38,14 @@ def train(
     from bridge.readers import load
     from bridge.recipes.recipe import Recipe
     from bridge.training.distributed import rank
+    from bridge.training.profile import TrainingProfile
     from bridge.training.train import train as train_network
 
+    if resume and restart:
+        raise UsageError("--resume and --restart", "one goes on with the solver of the checkpoint, the other begins anew", "choose one")
     read = Recipe.load(recipe)
+    if profile is not None:
+        read = replace(read, options=TrainingProfile.load(profile).apply(read.options))
     base = load(network, factors=factors) if network is not None else read.load_base()
     net, (given, validation) = _network_and_data(read, base, data)
     info = train_network(
@@ -66,6 +73,7 @@ def train(
 
 def _network_and_data(recipe: Recipe, base: Network, data: Path | None) -> tuple[Network, Sets]:
     """Return the network after the recipe's edits, and its data; either may depend on the other."""
+    from bridge.detection import is_detector, read_ground_truth
     from bridge.training.data import read
     from bridge.training.expected import Expected
     from bridge.training.objective import objective
@@ -73,7 +81,13 @@ def _network_and_data(recipe: Recipe, base: Network, data: Path | None) -> tuple
     path = data if data is not None else recipe.folder / recipe.data.path if recipe.data.path else None
     if path is None:
         raise UsageError("the recipe names no data", "[data] has no path", "pass --data with a folder, a .csv or a .mat")
+    if recipe.data.labels:
+        network = recipe.network(base, classes=tuple(recipe.data.label_values))
+        return network, _with_label_images(recipe, path, network)
     network = base if recipe.takes_classes else recipe.network(base)
+    if is_detector(network):
+        objects = [read_ground_truth(each) for each in (path, *([recipe.folder / recipe.data.validation] if recipe.data.validation else []))]
+        return network, _prepared(recipe.data, objects[0], objects[-1] if len(objects) > 1 else None, network)
     by_class = recipe.takes_classes or objective(network, recipe.options, recipe.loss.name or None, ends_in_softmax=True).by_class
     expected = Expected.of(network, by_class)
     train, validation = read(path, expected)
@@ -115,6 +129,36 @@ def _resized(data: Data, images: ImageDatastore, network: Network, augments: boo
         ColorPreprocessing=data.ColorPreprocessing,
         DataAugmentation=data.augmenter() if augments else None,
     )
+
+
+def _with_label_images(recipe: Recipe, path: Path, network: Network) -> Sets:
+    """Pair images with label images, and split them; the training images are augmented."""
+    import numpy as np
+
+    from bridge.images import imageDatastore, pixelLabelDatastore, pixelLabelImageDatastore
+    from bridge.training.expected import Expected
+
+    data, size = recipe.data, recipe.data.size or tuple(n or 1 for n in Expected.of(network, True).image.spatial)
+    if data.validation or len(data.split) > 1 or any(part >= 1 for part in data.split):
+        raise UsageError("validation images with label images are a part of the others", "[data] names them otherwise", "write split = [0.7], say")
+    images = imageDatastore(path, IncludeSubfolders=True)
+    values = {name: _identifiers(value) for name, value in data.label_values.items()}
+    ignored = data.ignored if isinstance(data.ignored, str) else _identifiers(data.ignored)
+    labels = pixelLabelDatastore(recipe.folder / data.labels, values, ignored=ignored, IncludeSubfolders=True)
+    whole = np.random.default_rng(data.seed).permutation(len(images)) if data.randomized else np.arange(len(images))
+    parts = np.split(whole, [int(data.split[0] * len(images))]) if data.split else [whole]
+    sets = [
+        pixelLabelImageDatastore(
+            images.subset(part), labels.subset(part), size, ColorPreprocessing=data.ColorPreprocessing, DataAugmentation=augmenter
+        )
+        for part, augmenter in zip(parts, (data.augmenter(), None), strict=False)
+    ]
+    return sets[0], sets[1] if len(sets) > 1 else None
+
+
+def _identifiers(given: Any) -> Any:
+    """Return the values or colours of a recipe as `pixelLabelDatastore` takes them."""
+    return [tuple(each) if isinstance(each, tuple) else each for each in given] if isinstance(given, tuple) else given
 
 
 def _count(data: Any) -> int:

@@ -62,10 +62,12 @@ class imageDataAugmenter:
 
     def augment(self, image: Array, rng: np.random.Generator) -> Array:
         """Changes one image, H x W or H x W x C, at random; size and type stay."""
+        return _warp(image, *self._draw(rng), self.FillValue)
+
+    def augment_with_labels(self, image: Array, labels: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Changes an image and its labels, H x W, alike; a label is that of the nearest pixel, 0 outside of the image."""
         matrix, shift = self._draw(rng)
-        if np.array_equal(matrix, np.eye(2)) and not shift.any():
-            return image
-        return _warp(image, matrix, shift, self.FillValue)
+        return _warp(image, matrix, shift, self.FillValue), _warp(labels, matrix, shift, 0, order=0)
 
     def _draw(self, rng: np.random.Generator) -> tuple[Array, Array]:
         """A matrix and a shift: (x, y) relative to the centre goes to matrix @ (x, y) + shift."""
@@ -101,16 +103,18 @@ def _of_degrees(function: Callable[[float], float], degrees: float) -> float:
     return round(function(math.radians(degrees)), 15)
 
 
-def _warp(image: Array, matrix: Array, shift: Array, fill: float | Sequence[float]) -> Array:
+def _warp(image: Array, matrix: Array, shift: Array, fill: float | Sequence[float], order: int = 1) -> Array:
     from scipy.ndimage import affine_transform
 
+    if np.array_equal(matrix, np.eye(2)) and not shift.any():
+        return image
     planes = np.atleast_3d(image).astype(np.uint8 if image.dtype == bool else image.dtype, copy=False)
     centre = (np.array(planes.shape[:2]) - 1) / 2
     inverse = np.linalg.inv(matrix)[::-1, ::-1]  # from output (row, column) to input (row, column)
     offset = centre - inverse @ (centre + shift[::-1])
     warped = np.empty_like(planes)
     for channel, value in enumerate(_fill_values(fill, planes.shape[2])):
-        affine_transform(planes[..., channel], inverse, offset, output=warped[..., channel], order=1, cval=value)
+        affine_transform(planes[..., channel], inverse, offset, output=warped[..., channel], order=order, cval=value)
     return warped.reshape(image.shape).astype(image.dtype, copy=False)
 
 
@@ -183,7 +187,7 @@ class augmentedImageDatastore:
 
     def __getitem__(self, index: int) -> Array | tuple[Array, Any]:
         rng = self._generator()
-        image = self._read(index)
+        image = self.colored(index)
         if self.DataAugmentation is not None:
             image = self.DataAugmentation.augment(image, rng)
         image = np.atleast_3d(self._fit(image, rng, index))
@@ -203,7 +207,8 @@ class augmentedImageDatastore:
             self._worker_seed, self._rng = worker.seed, np.random.default_rng(worker.seed)
         return self._rng
 
-    def _read(self, index: int) -> Array:
+    def colored(self, index: int) -> Array:
+        """The image with this index as it is read, H x W or H x W x C, after ColorPreprocessing."""
         image = self._data.readimage(index) if isinstance(self._data, ImageDatastore) else self._data[..., index]
         is_gray = image.ndim == 2 or image.shape[2] == 1
         if self.ColorPreprocessing == "gray2rgb" and is_gray:
@@ -214,7 +219,7 @@ class augmentedImageDatastore:
 
     @cached_property
     def _channels(self) -> int:
-        return self.OutputSize[2] if len(self.OutputSize) == 3 else np.atleast_3d(self._read(0)).shape[2]
+        return self.OutputSize[2] if len(self.OutputSize) == 3 else np.atleast_3d(self.colored(0)).shape[2]
 
     def _fit(self, image: Array, rng: np.random.Generator, index: int) -> Array:
         rows, columns = self.OutputSize[:2]

@@ -22,6 +22,13 @@ class PReLUOverTime(nn.PReLU):
         return super().forward(x.transpose(1, 2)).transpose(1, 2)
 
 
+class SymmetricPixels(nn.Module):
+    """Turn pixels 0..255 into -1..1."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x / 127.5 - 1
+
+
 class YOLOv2Transform(nn.Module):
     """Turn a head's raw channels into IoU, box and class numbers.
 

@@ -12,7 +12,7 @@ import operator
 import re
 import runpy
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from torch import Tensor, fx, nn
 
 from bridge.arrays import Array
 from bridge.errors import UnreadableError, UnsupportedError, UsageError, reading
+from bridge.mapping import table
 from bridge.modules import activation, attention, factors, foreign, normalization, recurrent, shape, windows
 from bridge.sizes import Activation, window_dimensions
 from bridge.tensors import given_sizes, tensors
@@ -65,7 +66,7 @@ def to_torch(
             if output in made and network.layers[output].kind == "SoftmaxLayer":
                 made[output] = nn.Identity()
     _relu_in_place(network, made)
-    graph = _graph(network, made, names)
+    graph = graph_of(network, made, names)
     model = fx.GraphModule({names[name]: module for name, module in made.items()}, graph, "Network")
     model.meta["layers"] = {names[name]: name for name in made}
     return model.eval()
@@ -74,7 +75,7 @@ def to_torch(
 def build_modules(network: Network, modules: Mapping[str, Callable[[Layer], nn.Module]], include_normalization: bool = True) -> dict[str, nn.Module]:
     """Build the module of every layer that has one, by layer name, in run order."""
     made: dict[str, nn.Module] = {}
-    problems: list[str] = []
+    problems: list[UnsupportedError] = []
     for layer in network.order:
         if layer.row.is_output:
             continue
@@ -84,16 +85,21 @@ def build_modules(network: Network, modules: Mapping[str, Callable[[Layer], nn.M
         try:
             made[layer.name] = build_layer(layer, given, modules, include_normalization)
         except UnsupportedError as error:
-            problems.append(f"{error.error} ({error.cause})" if error.cause else error.error)
+            problems.append(error.with_traceback(None))  # which would keep the file open
     if problems:
-        raise UnsupportedError("; ".join(problems), f"{len(problems)} of {len(network.layers)} layers cannot be built", OWN_MODULES)
+        raise joined(problems, network)
     return made
 
 
-OWN_MODULES = (
-    "pass torch modules for them: --modules mine.py (an unknown layer right behind an image input is likely the preprocessing of "
-    "a network saved up to R2019a: newer copies of that network have it in their input layer)"
-)
+def joined(problems: Sequence[UnsupportedError], network: Network) -> UnsupportedError:
+    """Return one error of those that single layers raised."""
+    texts = [error.error if error.cause == UnsupportedError.cause else f"{error.error} ({error.cause})" for error in problems]
+    hints = {error.hint for error in problems}
+    hint = hints.pop() if len(hints) == 1 else UnsupportedError.hint
+    return UnsupportedError("; ".join(texts), f"{len(problems)} of {len(network.layers)} layers cannot be built", hint)
+
+
+UNTRAINED = "`bridge inspect` shows an untrained network, network.initialize(seed) gives it values in Python"
 
 # Builders and modules that treat every image of a sequence alike, each by itself or, as batch normalisation, all at once.
 PER_IMAGE = {
@@ -122,25 +128,39 @@ ADDS_PORTS = ("HasStateInputs", "HasStateOutputs", "HasPaddingMaskInput", "HasSc
 
 
 def _build(layer: Layer, given: Given, modules: Mapping[str, Callable[[Layer], nn.Module]], include_normalization: bool) -> nn.Module:
-    own = next((modules[name] for name in (*layer.row.matlab, layer.kind) if name in modules), None)
+    own = own_module(layer, modules)
     if own is not None:
         return _own_module(own, layer)
     if layer.row.build == "input_normalization" and not include_normalization:
         return normalization.InputNormalization("none")
+    with reading(f"layer '{layer.name}' ({layer.kind})"):
+        module = unfilled(layer, given)
+        fill(module, layer, given)
+        _require_numbers(layer)
+    return module
+
+
+def own_module(layer: Layer, modules: Mapping[str, Callable[[Layer], nn.Module]]) -> Callable[[Layer], nn.Module] | None:
+    """Return what the user passed for the class of a layer, or None."""
+    return next((modules[name] for name in (*layer.row.matlab, layer.kind) if name in modules), None)
+
+
+def unfilled(layer: Layer, given: Given) -> nn.Module:
+    """Build one layer's module on the meta device, without weights.
+
+    Raises:
+        UnsupportedError: it cannot be built.
+    """
     more_ports = [name for name in ADDS_PORTS if layer.properties.get(name)]
     if more_ports:
         raise UnsupportedError(f"layer '{layer.name}' ({layer.kind}) has {' and '.join(more_ports)}", "its module has no such inputs and outputs")
     empty = [name for name, learnable in layer.learnables.items() if learnable.array.size == 0]
     if empty:
-        raise UnsupportedError(f"layer '{layer.name}' is not trained: its {', '.join(empty)} hold no values")
+        raise UnsupportedError(f"layer '{layer.name}' is not trained: its {', '.join(empty)} hold no values", hint=UNTRAINED)
     if layer.row.build not in BUILDERS:
         raise UnsupportedError(f"layer '{layer.name}' ({layer.kind}) names no builder: '{layer.row.build}'", f"there are {', '.join(BUILDERS)}")
-    with reading(f"layer '{layer.name}' ({layer.kind})"):
-        with torch.device("meta"):
-            module = BUILDERS[layer.row.build](layer, given)
-        fill(module, layer, given)
-        _require_numbers(layer)
-    return module
+    with torch.device("meta"):
+        return BUILDERS[layer.row.build](layer, given)
 
 
 def _require_numbers(layer: Layer) -> None:
@@ -255,7 +275,8 @@ def _writable(name: str) -> str:
     return unicodedata.normalize("NFKC", name) if name.isidentifier() else name
 
 
-def _graph(network: Network, made: Mapping[str, nn.Module], names: Mapping[str, str]) -> fx.Graph:
+def graph_of(network: Network, made: Collection[str], names: Mapping[str, str]) -> fx.Graph:
+    """Return the calls of the modules `made`, by layer name, under their names in the module."""
     graph = fx.Graph()
     values: dict[tuple[str, str], fx.Node] = {}
     entries = _placeholders(graph, network.inputs)
@@ -337,7 +358,17 @@ def module(layer: Layer, given: Given) -> nn.Module:
 
 
 def unknown(layer: Layer, given: Given) -> nn.Module:
-    raise UnsupportedError(f"layer '{layer.name}' is a {layer.row.matlab[0]}", NO_ARITHMETIC.get(layer.kind, "no table knows this class"))
+    cause = NO_ARITHMETIC.get(layer.kind) or _preprocessing(layer.row.matlab[0]) or "no table knows this class"
+    raise UnsupportedError(f"layer '{layer.name}' is a {layer.row.matlab[0]}", cause)
+
+
+def _preprocessing(class_name: str) -> str:
+    """Say what a class of MATLAB's own pretrained networks does, nnet.shufflenet.layer.ShuffleNetPreprocessingLayer, where newer copies tell."""
+    package, _, name = class_name.removeprefix("nnet.").partition(".layer.")
+    network = table("pretrained").get(package)
+    if network is None or "Preprocessing" not in name:
+        return ""
+    return f"copies of {package} newer than R2019a have Normalization '{network['normalization']}' in their input layer instead"
 
 
 NO_ARITHMETIC = {"FunctionLayer": "what it computes is MATLAB code, which is not run here"}
@@ -349,8 +380,8 @@ BUILDERS: Mapping[str, Builder] = {
         attention.word_embedding, foreign.foreign, normalization.batch_normalization, normalization.cross_channel_normalization,
         normalization.group_normalization, normalization.input_normalization, normalization.layer_normalization, recurrent.bilstm,
         recurrent.gru, recurrent.lstm, recurrent.projected_lstm, shape.blocks, shape.concatenation, shape.crop, shape.flatten,
-        shape.fully_connected, shape.resize, shape.spatial_dropout, windows.average_pooling, windows.convolution, windows.global_pooling,
-        windows.max_pooling, windows.max_unpooling, windows.transposed_convolution,
+        shape.fully_connected, shape.resize, shape.spatial_dropout, shape.zero_padding, windows.average_pooling, windows.convolution,
+        windows.global_pooling, windows.max_pooling, windows.max_unpooling, windows.transposed_convolution,
     )
 }  # fmt: skip
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bridge.errors import UnsupportedError
-from bridge.sizes import Activation, numbers
+from bridge.sizes import Activation, numbers, padding_pairs
 
 if TYPE_CHECKING:
     from bridge.network import Layer
@@ -228,6 +228,11 @@ def resize(layer: Layer, given: Sequence[Activation]) -> nn.Module:
         raise UnsupportedError(f"layer '{layer.name}' keeps the aspect ratio", "how it rounds the other length is not known")
     scales = None if scale is None else tuple(float(s) for s in (scale if isinstance(scale, tuple) else (scale,) * count))
     return Resize(numbers(size, count) if size else None, scales, mode)
+
+
+def zero_padding(layer: Layer, given: Sequence[Activation]) -> nn.Module:
+    (top, bottom), (left, right) = padding_pairs(layer.properties["PaddingSize"], 2)
+    return nn.ZeroPad2d((left, right, top, bottom))
 
 
 def crop(layer: Layer, given: Sequence[Activation]) -> nn.Module:

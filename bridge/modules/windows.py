@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bridge.errors import UnsupportedError
-from bridge.sizes import Activation, Pairs, Window, group_count, numbers, padding_pairs, same_padding, window, window_dimensions
+from bridge.sizes import Activation, Pairs, Window, filter_count, group_count, numbers, padding_pairs, same_padding, window, window_dimensions
 
 if TYPE_CHECKING:
     from bridge.network import Layer
@@ -172,7 +172,7 @@ def convolution(layer: Layer, given: Sequence[Activation]) -> nn.Module:
         raise UnsupportedError(f"layer '{layer.name}' pads with {value}", "only zero padding has been seen")
     groups = group_count(layer, at.channels)
     inputs = at.channels or layer.learnables["Weights"].shape[count] * groups
-    outputs, bias, pads = int(layer.properties["NumFilters"]) * groups, "Bias" in layer.learnables, _symmetric(w, at)
+    outputs, bias, pads = filter_count(layer, at.channels), "Bias" in layer.learnables, _symmetric(w, at)
     if pads is not None:
         plain: type[nn.Module] = getattr(nn, f"Conv{count}d")
         return plain(inputs, outputs, w.kernel, w.stride, pads, w.dilation, groups, bias)

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from bridge.errors import UnsupportedError, UsageError
+from bridge.errors import UsageError
 from bridge.network import Network, nearest
 from bridge.networks.alexnet import alexnet
 from bridge.networks.catalogue import catalogue
@@ -17,6 +17,7 @@ from bridge.networks.googlenet import googlenet
 from bridge.networks.graph import Classes, Graph
 from bridge.networks.inception import inceptionv3
 from bridge.networks.mobilenet import mobilenetv2
+from bridge.networks.nasnet import nasnetmobile
 from bridge.networks.resnet import resnet18, resnet50
 from bridge.networks.shufflenet import shufflenet
 from bridge.networks.squeezenet import squeezenet
@@ -28,8 +29,8 @@ BUILDERS: Mapping[str, Callable[[Classes], Graph]] = MappingProxyType(
     {
         builder.__name__: builder
         for builder in (
-            alexnet, darknet19, darknet53, densenet201, googlenet, inceptionv3, mobilenetv2, resnet18, resnet50, shufflenet, squeezenet,
-            vgg16, vgg19,
+            alexnet, darknet19, darknet53, densenet201, googlenet, inceptionv3, mobilenetv2, nasnetmobile, resnet18, resnet50, shufflenet,
+            squeezenet, vgg16, vgg19,
         )
     }
 )  # fmt: skip
@@ -52,14 +53,14 @@ def build(name: str, *, classes: Classes | None = None, weights: str | Path | St
 
     Raises:
         UsageError: there is no network of that name, or the weights do not fit; the first layer that differs is named.
-        UnsupportedError: the network is known but not built, or torchvision's has another structure.
+        UnsupportedError: torchvision's has another structure.
     """
     if isinstance(weights, str) and weights == "none":
         return architecture(name, classes=classes).initialize(seed)
     from bridge.networks.weights import with_file, with_state_dict
 
     if isinstance(weights, Mapping):
-        return with_state_dict(architecture(name, classes=classes).initialize(seed), weights, catalogue()[name])
+        return with_state_dict(architecture(name, classes=classes), weights, catalogue()[name])
     return with_file(lambda found: architecture(name, classes=found if classes is None else classes), weights)
 
 
@@ -68,10 +69,7 @@ def architecture(name: str, *, classes: Classes | None = None) -> Network:
 
     Raises:
         UsageError: there is no network of that name.
-        UnsupportedError: it is known but not built.
     """
     if name in BUILDERS:
         return BUILDERS[name](IMAGENET if classes is None else classes).network()
-    if name in catalogue():
-        raise UnsupportedError(f"{name} is not built here", str(catalogue()[name].missing), f"load it: bridge.load('{name}.mat')")
     raise UsageError(f"there is no network '{name}'", nearest(name, BUILDERS), "`bridge models` lists them")

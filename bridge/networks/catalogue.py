@@ -27,14 +27,14 @@ class Entry:
         depth: the largest number of convolutions and fully connected layers on a way through it.
         top1: accuracy on ImageNet's validation set in percent, as MathWorks states it.
         layers, connections: their numbers, with the output layer.
+        listed: whether a list of MATLAB's own was compared with, layer by layer.
         head: the layers to replace for other classes, the last one with weights first.
         features: layers whose activations serve as features, coarsest last.
         origin: where the weights come from.
         torchvision, timm: the nearest model there, "" for none.
         same_as_torchvision: whether torchvision's has the same structure, so that weights can be taken over.
         differences: how the nearest model differs.
-        missing: why it is not built here, "" where it is.
-        unconfirmed: names of entries above that no source confirms.
+        unconfirmed: what no source confirms.
     """
 
     name: str
@@ -49,12 +49,12 @@ class Entry:
     connections: int
     head: tuple[str, ...]
     features: tuple[str, ...]
+    listed: bool = False
     origin: str = ""
     torchvision: str = ""
     timm: str = ""
     same_as_torchvision: bool = False
     differences: tuple[str, ...] = ()
-    missing: str = ""
     unconfirmed: tuple[str, ...] = ()
 
 

@@ -30,7 +30,8 @@ def yolov2_layers(
     if not anchors or not all(len(box) == 2 and min(box) > 0 for box in anchors):
         raise UsageError(f"the anchor boxes are {anchors!r}", "each is (height, width) in pixels", "write [(64, 64), (128, 64)]")
     kept = _up_to(network, feature_layer)
-    base = network.remove([layer for layer in network.layers if layer.name not in kept]).with_input_size(image_size)
+    behind = [layer for layer in network.layers if layer.name not in kept]
+    base = (network.remove(behind) if behind else network).with_input_size(image_size)
     size = base.sizes[feature_layer][0]
     if len(size.spatial) != 2 or size.channels is None:
         raise UsageError(f"layer '{feature_layer}' puts out {size}", "features are an image of several channels", "choose a layer before the pooling")

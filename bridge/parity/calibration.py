@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +16,16 @@ from typing import Any
 import numpy as np
 
 from bridge.arrays import Array, NDArray
-from bridge.errors import BridgeError, UnreadableError, UsageError, reading
+from bridge.errors import BridgeError, UnreadableError, reading
 from bridge.mapping import table
 from bridge.parity.variables import Variables
+from bridge.readers.folder import sha256
 from bridge.training.options import TRAINERS, Semantics, schedule, training_options
+from bridge.training.profile import SCHEMA
 from bridge.training.schedules import rate
 from bridge.writers.atomic import write_file
-from bridge.writers.folder import sha256
 
-FORMAT, SCHEMA = "bridge.probe/1", "bridge.profile/1"
+FORMAT = "bridge.probe/1"
 CLOSE = 1e-5  # MATLAB answers in single precision
 
 
@@ -119,22 +119,6 @@ def calibrate(path: str | Path) -> Calibration:
         facts = {"release": probe["Release"], "toolbox": probe["Toolbox"], "environment": probe["Hardware"]["Environment"], "sha256": sha256(path)}
         answers = tuple(each for ask in QUESTIONS for each in ask(given))
     return Calibration(f"R{probe['Release'] or '?'}", facts, answers, failed)
-
-
-def load_profile(path: str | Path, trainer: str) -> tuple[str, dict[str, Any]]:
-    """Read a profile: its name, and the switches of a trainer, as `training_options(semantics=...)` takes them.
-
-    Raises:
-        UsageError: the file is no profile, or holds a switch or value that is not known.
-    """
-    try:
-        held = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"cannot read the profile {path}", str(error), "bridge calibrate probe.mat -o profile.toml") from error
-    if held.get("schema") != SCHEMA or not isinstance(held.get(trainer), dict):
-        raise UsageError(f"{path} is no profile for {trainer}", f"its schema is {held.get('schema')!r}", "bridge calibrate probe.mat -o profile.toml")
-    Semantics.of(trainer, held[trainer])
-    return str(held.get("name", "")), held[trainer]
 
 
 # The questions

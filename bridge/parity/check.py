@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +13,29 @@ import torch
 from torch import fx, nn
 
 from bridge import __version__
+from bridge.detection.detector import Detector
 from bridge.errors import DifferenceError, UnsupportedError, UsageError
 from bridge.network import Network, nearest
 from bridge.parity import onnx_runtime
 from bridge.parity.compare import OUTPUT, Batch, Oracle, Subject, compare
+from bridge.parity.detections import compare_detections, diagnose_detections, read_detections
 from bridge.parity.diagnosis import Cause, Diagnosis, diagnose
 from bridge.parity.differences import Comparison, LayerDifference
+from bridge.parity.evidence import Evidence, gather
 from bridge.parity.fit import Fit, fit
 from bridge.parity.oracles import Lockstep, OnnxRuntime, Recorded, Recording
 from bridge.parity.profiles import Profile
 from bridge.parity.references import MOST_OBSERVATIONS, Names, Reference, Values, read, read_inputs
 from bridge.readers import load
-from bridge.writers.folder import plain, sha256
+from bridge.readers.folder import sha256
+from bridge.writers.folder import plain
 
 SCHEMA = "bridge.check/1"
 
 
 @dataclass(frozen=True)
 class Check:
-    """What a check found. Everything in it is a plain value; `to_json` gives it as JSON values.
+    """What a check found. Everything in it but the evidence is a plain value; `to_json` gives those as JSON values.
 
     Attributes:
         model: what was checked, a path or a class.
@@ -42,6 +46,7 @@ class Check:
         notes: what was not compared, and why.
         facts: versions and hashes.
         fit: the error against targets, where those are all there is to check against; then no layers are compared.
+        evidence: what a report shows beyond these, where it was asked for.
     """
 
     model: str
@@ -52,6 +57,7 @@ class Check:
     notes: tuple[str, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     fit: Fit | None = None
+    evidence: Evidence | None = field(default=None, repr=False, compare=False)
 
     @property
     def passed(self) -> bool:
@@ -99,16 +105,17 @@ class Check:
     def to_json(self) -> dict[str, Any]:
         """Return everything as JSON values; infinite numbers as texts."""
         first = self.first_divergence
-        facts = {
+        known = {
             "passed": self.passed,
             "verdict": self.verdict,
             "first_divergence": first.layer if first else None,
-            **asdict(self),
+            **asdict(replace(self, evidence=None)),
             "layers": [{**asdict(each), "relative": each.relative, "differs": each.differs} for each in self.layers],
         }
-        facts["oracle"] = facts.pop("comparison")["oracle"]
-        facts["cause"] = {**asdict(self.cause), "sentence": str(self.cause)} if self.cause else None
-        return {name: plain(value) for name, value in facts.items()}
+        del known["evidence"]
+        known["oracle"] = known.pop("comparison")["oracle"]
+        known["cause"] = {**asdict(self.cause), "sentence": str(self.cause)} if self.cause else None
+        return {name: plain(value) for name, value in known.items()}
 
 
 def check(
@@ -122,6 +129,7 @@ def check(
     names: Mapping[str, str] | None = None,
     data: Names | None = None,
     seed: int = 0,
+    evidence: bool = False,
 ) -> Check:
     """Compare a model layer by layer with what MATLAB computed, or with another network, and say where they first differ.
 
@@ -136,38 +144,62 @@ def check(
         names: layer name -> submodule path, of the one of both modules that `bridge` has not built.
         data: the variables and dimension orders of a file that bridgeReference has not written, or the inputs for `against`.
         seed: of the random inputs that two networks are compared on, where `data` names none.
+        evidence: whether to keep what `bridge.parity.report.write` shows beyond numbers: of all activations those of the first
+            diverging layer in one batch.
 
     Raises:
         UsageError: the call makes no sense, the reference is of another network, or fits it in more than one way.
         UnreadableError: a file is damaged, or one side has NaN or infinite values.
     """
+    if data is not None and data.detections:
+        return _against_detections(model, reference, Profile.of(profile, tolerances), data)
     of_model = names if isinstance(model, nn.Module) and not isinstance(model, fx.GraphModule) else None
     subject, tolerance = Subject.of(model, network=network, names=of_model), Profile.of(profile, tolerances)
     if reference is not None and against is not None:
         raise UsageError("a reference and another network at once", "a check is against one of them", "name the inputs for another network with --inputs")
     if reference is None:
-        return _against_network(subject, tolerance, against, data, seed, None if of_model else names)
+        return _against_network(subject, tolerance, against, data, seed, None if of_model else names, evidence)
     held = reference if isinstance(reference, Reference) else read(Path(reference), subject.network, data)
-    return (_against_targets if held.are_targets else _against_reference)(subject, tolerance, held, reference)
+    return (_against_targets if held.are_targets else _against_reference)(subject, tolerance, held, reference, evidence)
 
 
-def _against_reference(subject: Subject, profile: Profile, held: Reference, file: object) -> Check:
+def _against_reference(subject: Subject, profile: Profile, held: Reference, file: object, evidence: bool) -> Check:
     notes = [*held.notes, *_require_same_layers(held, subject)]
     oracle, batches = Recording(held, subject), _batches(held.inputs, held.batch, subject.network)
-    found = _checked(subject, batches, oracle, profile, notes, file)
+    found = _checked(subject, batches, oracle, profile, notes, file, evidence)
     if found.passed:
         _require_same_class_order(held, subject)
-    return found
+    return replace(found, facts={**found.facts, **held.facts})
 
 
-def _against_targets(subject: Subject, profile: Profile, held: Reference, file: object) -> Check:
+def _against_detections(model: nn.Module | Network, reference: object, profile: Profile, data: Names) -> Check:
+    if not isinstance(reference, (str, Path)):
+        raise UsageError("there are no detections to check against", "they are in a file", "name a .mat with boxes, scores and labels")
+    detector = Detector(model) if isinstance(model, Network) else model
+    if not isinstance(detector, Detector):
+        raise UsageError(f"{type(detector).__name__} finds no objects", "it is no Detector", "pass the Network, or network.to_detector()")
+    stored = read_detections(Path(reference), data, detector)
+    found = compare_detections(detector, stored, profile)
+    cause, tried = (None, 0) if found.first_above is None else diagnose_detections(detector, stored, profile)
+    path = detector.network.source.path
+    return Check(path, found, profile, cause, tried, facts=facts(reference, path))
+
+
+def _against_targets(subject: Subject, profile: Profile, held: Reference, file: object, evidence: bool) -> Check:
     found = fit(subject, _batches(held.inputs, held.batch, subject.network), held)
     note = "targets are not what MATLAB computed: they show whether something is wrong, not that all numbers are the same"
-    return Check(_name(subject), Comparison(f"the targets {held.name}", ()), profile, found.cause, found.tried, (note,), _facts(subject, file), found)
+    compared, kept = Comparison(f"the targets {held.name}", ()), Evidence(subject.network) if evidence else None
+    return Check(_name(subject), compared, profile, found.cause, found.tried, (note,), facts(file, _name(subject)), found, kept)
 
 
 def _against_network(
-    subject: Subject, profile: Profile, against: str | Path | Network | nn.Module | None, data: Names | None, seed: int, names: Mapping[str, str] | None
+    subject: Subject,
+    profile: Profile,
+    against: str | Path | Network | nn.Module | None,
+    data: Names | None,
+    seed: int,
+    names: Mapping[str, str] | None,
+    evidence: bool,
 ) -> Check:
     other: Network | nn.Module | None = load(against) if isinstance(against, (str, Path)) else against
     if other is None:
@@ -183,12 +215,12 @@ def _against_network(
     inputs: Sequence[Values] = read_inputs(network, data) if data is not None and data.inputs else onnx_runtime.sample_inputs(network, seed, fixed)
     batches = _batches(inputs, fixed or MOST_OBSERVATIONS, network)
     try:
-        return _checked(subject, batches, oracle, profile, notes, against)
+        return _checked(subject, batches, oracle, profile, notes, against, evidence)
     except UnsupportedError as error:
         if not isinstance(oracle, OnnxRuntime) or other is subject.network:
             raise
         note = f"onnxruntime does not run the other network's file, so the module built from it is compared: {error.cause}"
-        return _checked(subject, batches, _lockstep(other, subject), profile, [*notes, note], against)
+        return _checked(subject, batches, _lockstep(other, subject), profile, [*notes, note], against, evidence)
 
 
 def _oracle(other: Network | nn.Module, subject: Subject, names: Mapping[str, str] | None) -> Oracle:
@@ -204,10 +236,13 @@ def _lockstep(other: Network | nn.Module, subject: Subject, names: Mapping[str, 
     return (Lockstep if isinstance(theirs.model, fx.GraphModule) else Recorded)(label, theirs, subject)
 
 
-def _checked(subject: Subject, batches: Sequence[Batch], oracle: Oracle, profile: Profile, notes: Sequence[str], file: object) -> Check:
+def _checked(
+    subject: Subject, batches: Sequence[Batch], oracle: Oracle, profile: Profile, notes: Sequence[str], file: object, evidence: bool
+) -> Check:
     found = compare(subject, batches, oracle, profile)
     diagnosis = diagnose(subject, batches, oracle, profile, found) if found.first_above is not None else Diagnosis(None, 0)
-    return Check(_name(subject), found, profile, diagnosis.cause, diagnosis.tried, tuple(notes), _facts(subject, file))
+    kept = gather(subject, batches, oracle, found) if evidence else None
+    return Check(_name(subject), found, profile, diagnosis.cause, diagnosis.tried, tuple(notes), facts(file, _name(subject)), evidence=kept)
 
 
 def _name(subject: Subject) -> str:
@@ -233,7 +268,9 @@ def _require_same_layers(reference: Reference, subject: Subject) -> list[str]:
     """Raise UsageError where a reference is of another network; return what the two do not share."""
     network, notes = subject.network, list[str]()
     lost = [layer for layer in reference.records if layer.partition("/")[0] not in (*subject.layers, *reference.skipped)]
-    if lost:
+    if lost and len(lost) < len(reference.records) and subject.named:
+        notes.append(f"not compared, for names maps no submodule to them: {', '.join(lost)}")
+    elif lost:
         cause = nearest(lost[0], subject.layers)
         raise UsageError(f"the reference has the layer '{lost[0]}', the network has not ({len(lost)} such layer(s))", cause, "it is of another network")
     missing = [layer for layer in subject.layers if layer not in (*reference.records, *reference.skipped, OUTPUT)] if reference.records else []
@@ -272,8 +309,8 @@ def _uncompared(subject: Subject, oracle: Oracle) -> list[str]:
     return [f"not compared, for they are in one network only: {', '.join(alone)}"] if alone else []
 
 
-def _facts(subject: Subject, *files: Any) -> dict[str, str]:
-    """Return versions, and the hashes of what was checked."""
-    paths = [Path(file) for file in (*files, _name(subject)) if isinstance(file, (str, Path))]
+def facts(*files: Any) -> dict[str, str]:
+    """Return versions, and the hashes of the files that were checked; what is no file is passed over."""
+    paths = [Path(file) for file in files if isinstance(file, (str, Path))]
     hashes = {f"sha256 of {path.name}": sha256(path) for path in paths if path.is_file()}
     return {"bridge": __version__, "torch": torch.__version__, "python": platform.python_version(), **hashes}

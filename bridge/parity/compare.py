@@ -7,7 +7,7 @@ the model has computed it: another network runs in lockstep and is only as far a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -97,6 +97,7 @@ class Subject:
         layers: layer name -> submodule path.
         outputs: the layers whose values the model returns.
         network: what the model was built from, where known.
+        named: whether its user told which submodule is which layer; then not all need be.
         prepare: what is done to each input first; hypotheses change it.
         replaced: modules that stand in for those of the model, by layer; hypotheses fill it.
     """
@@ -105,6 +106,7 @@ class Subject:
     layers: Mapping[str, str]
     outputs: tuple[str, ...]
     network: Network | None = None
+    named: bool = False
     prepare: Callable[[Tensor], Tensor] = lambda x: x
     replaced: Mapping[str, nn.Module] = field(default_factory=dict)
 
@@ -137,7 +139,7 @@ class Subject:
         outputs = _output_layers(model, layers) if isinstance(model, fx.GraphModule) else ()
         if not outputs:
             outputs, layers = (OUTPUT,), {**layers, OUTPUT: ""}
-        return Subject(model, layers, outputs, network)
+        return Subject(model, layers, outputs, network, bool(names))
 
     def module(self, layer: str) -> nn.Module:
         """Return the module that computes a layer."""
@@ -206,21 +208,45 @@ def exactly(*models: nn.Module) -> Iterator[None]:
     """Compute as exactly as the hardware can: eval mode, nothing in place, no TF32, no choice of kernels by timing, no gradients."""
     training = [(part, part.training) for model in models for part in model.modules()]
     in_place: list[Any] = [part for model in models for part in model.modules() if getattr(part, "inplace", False)]
-    precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
     for model in models:
         model.eval()
     for part in in_place:
         part.inplace = False
     try:
-        with torch.no_grad(), torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False):
+        with torch.no_grad(), _in_single_precision():
             yield
     finally:
-        torch.set_float32_matmul_precision(precision)
         for part in in_place:
             part.inplace = True
         for part, mode in training:
             part.training = mode
+
+
+@contextmanager
+def _in_single_precision() -> Iterator[None]:
+    """Compute without TF32, bfloat16 and a choice of kernels by timing.
+
+    Since 2.9 torch has a switch of precision for each library and kind of operation, and raises where a program that has set
+    one of them asks for the old, common ones.
+    """
+    cudnn, mkldnn, matmul = torch.backends.cudnn, torch.backends.mkldnn, torch.backends.cuda.matmul
+    parts = [getattr(library, kind, None) for library in (cudnn, mkldnn) for kind in ("matmul", "conv", "rnn")]
+    precise = [each for each in (torch.backends, matmul, cudnn, mkldnn, *parts) if hasattr(each, "fp32_precision")]
+    switches: list[tuple[Any, str, Any]] = [(cudnn, "benchmark", False), (cudnn, "deterministic", True)]
+    switches += [(each, "fp32_precision", "ieee") for each in precise] or [(cudnn, "allow_tf32", False)]
+    before = [getattr(where, name) for where, name, _ in switches]
+    common = "" if precise else torch.get_float32_matmul_precision()
+    try:
+        for where, name, value in switches:
+            setattr(where, name, value)
+        if common:
+            torch.set_float32_matmul_precision("highest")
+        yield
+    finally:
+        for (where, name, _), value in zip(switches, before, strict=True):
+            setattr(where, name, value)
+        if common:
+            torch.set_float32_matmul_precision(common)
 
 
 class Reached(Exception):
@@ -275,6 +301,44 @@ def compare(subject: Subject, batches: Sequence[Batch], oracle: Oracle, profile:
     if not found:
         raise UsageError(f"no layer of the model ran that {oracle.name} knows", "they have no layer in common", "compare files of the same network")
     return Comparison(oracle.name, found)
+
+
+@dataclass(frozen=True, eq=False)
+class Captured:
+    """What one layer computes in one batch, where all layers before it take over the oracle's choice of maxima.
+
+    Attributes:
+        ours: its values; None where it did not run.
+        expected: what pairs them with the oracle's; None where the oracle has none.
+        inputs: of the layers that were watched, by name.
+    """
+
+    ours: Any
+    expected: Expected | None
+    inputs: Mapping[str, tuple[Any, ...]]
+
+
+def capture(subject: Subject, batch: Batch, oracle: Oracle, layer: str, watching: Collection[str] = ()) -> Captured:
+    """Run a batch up to a layer, and keep its values and the inputs of the layers in `watching`."""
+    inputs: dict[str, tuple[Any, ...]] = {}
+    caught: list[Any] = [None, None]
+
+    def look(name: str, module: nn.Module, given: tuple[Any, ...], output: Any) -> Any:
+        if name in watching:
+            inputs[name] = given
+        if name not in oracle.layers:
+            return None
+        expected, chosen = oracle.expect(name), oracle.indices(name)
+        if name == layer:
+            caught[:] = first(output), expected
+            raise Reached
+        same = chosen is not None and isinstance(output, tuple) and chosen.shape == output[1].shape
+        return with_indices(given[0], output, chosen)[1] if same and chosen is not None else None
+
+    with subject.watched(look) as run, exactly(subject.model, *oracle.models), suppress(Reached):
+        oracle.begin(batch)
+        run(batch)
+    return Captured(caught[0], caught[1], inputs)
 
 
 def first(output: Any) -> Any:

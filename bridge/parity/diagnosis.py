@@ -10,12 +10,11 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from torch import Tensor, fx, nn
 
-from bridge.parity.compare import Batch, Expected, Oracle, Reached, Subject, Tally, compare, exactly, first, with_indices
+from bridge.parity.compare import Batch, Oracle, Subject, Tally, capture, compare, exactly, first
 from bridge.parity.differences import Comparison
 from bridge.parity.hypotheses import FAILURES, Case, Hypothesis, hypotheses, in_every_layer, of_learnables, told
 from bridge.parity.oracles import Recording
@@ -99,8 +98,8 @@ def _case(subject: Subject, batches: Sequence[Batch], oracle: Oracle, found: Com
     tolerance = min(max(allowed / 20, 3 * before), max(allowed, before), at.relative / 4)
     suspects, from_input = _suspects(subject, oracle, at.layer)
     case = Case(subject, batches, oracle, at, tolerance, suspects, from_input, {}, differing=of_learnables(subject, oracle, suspects))
-    inputs, expected, ours = _captured(case)
-    return replace(case, inputs=inputs, expected=expected, ours=ours)
+    caught = capture(subject, batches[at.batch], oracle, at.layer, suspects)
+    return replace(case, inputs=caught.inputs, expected=caught.expected, ours=caught.ours)
 
 
 def _telling(case: Case) -> bool:
@@ -138,33 +137,6 @@ def _suspects(subject: Subject, oracle: Oracle, layer: str) -> tuple[list[str], 
         waiting += [each for each in node.all_input_nodes if each not in seen]
         seen.update(node.all_input_nodes)
     return found[::-1], from_input
-
-
-def _captured(case: Case) -> tuple[dict[str, tuple[Any, ...]], Expected | None, Any]:
-    """Run the batch that differs most up to the first diverging layer.
-
-    Returns the inputs of the suspects, what pairs that layer's values with the oracle's, and its values.
-    """
-    inputs: dict[str, tuple[Any, ...]] = {}
-    caught: list[Any] = [None, None]
-
-    def look(layer: str, module: nn.Module, given: tuple[Any, ...], output: Any) -> Any:
-        if layer in case.suspects:
-            inputs[layer] = given
-        if layer not in case.oracle.layers:
-            return None
-        expected, chosen = case.oracle.expect(layer), case.oracle.indices(layer)
-        if layer == case.at.layer:
-            caught[:] = expected, first(output)
-            raise Reached
-        same = chosen is not None and isinstance(output, tuple) and chosen.shape == output[1].shape
-        return with_indices(given[0], output, chosen)[1] if same and chosen is not None else None
-
-    batch = case.batches[case.at.batch]
-    with case.subject.watched(look) as run, exactly(case.subject.model, *case.oracle.models), suppress(Reached):
-        case.oracle.begin(batch)
-        run(batch)
-    return inputs, caught[0], caught[1]
 
 
 class _Trial:

@@ -102,12 +102,13 @@ class Comparison:
         """One line: the first divergence, or how well the layers agree."""
         first, above, worst = self.first_divergence, self.first_above, self.worst
         if first is None or above is None:
-            told = next((each.agreement for each in reversed(self.layers) if each.agreement), None)
-            classes = f"; {told[0]} of {told[1]} classes equal" if told else ""
+            told = [each.agreement for each in self.layers if each.agreement]
+            equal, every = map(sum, zip(*told, strict=True)) if self.unit == "image" and told else told[-1] if told else (0, 0)
+            classes = f"; {equal} of {every} {'detections matched' if self.unit == 'image' else 'classes equal'}" if told else ""
             return f"PASSED {self._counted(self.layers)}" + (f", worst {worst.relative:.1e} at {worst.layer}" if worst else "") + classes
         before = max((each.relative for each in self.agreeing), default=0.0)
         later = f", above it from {above.layer} on" if above is not first else ""
-        found = f"size {first.size}" if first.size else f"max |d| {first.max_abs:.1e} (allowed {first.allowed:.0e}{later})"
+        found = f"{'size ' if self.unit == 'layer' else ''}{first.size}" if first.size else f"max |d| {first.max_abs:.1e} (allowed {first.allowed:.0e}{later})"
         many = len(self.agreeing) != 1
         agree = f"the {self._counted(self.agreeing) if many else self.unit} before it agree{'' if many else 's'} to {before:.1e}"
         agree = agree if self.agreeing else f"no {self.unit} before it was compared"

@@ -313,16 +313,23 @@ def _as_the_network_says(case: Case) -> Iterator[Hypothesis]:
 def _as_the_oracles_layer(case: Case) -> Iterator[Hypothesis]:
     """The other network's layer in the place of ours."""
     network, other, layer = case.subject.network, case.oracle.network, case.at.layer
-    theirs = case.oracle.layers.get(layer, "")
-    if network is None or other is None or not other.layers.has(theirs) or not network.layers.has(layer) or len(case.suspects) > 1:
+    if other is None or len(case.suspects) > 1:
         return
+    theirs = case.oracle.layers.get(layer, "")
+    theirs = {value: name for name, value in other.source.values.items()}.get(theirs, theirs)  # an .onnx is known by its values
+    if not other.layers.has(theirs):
+        return
+    ours = network.layers[layer] if network is not None and network.layers.has(layer) else None
     with suppress(*FAILURES):
         built = build_layer(other.layers[theirs], given_sizes(other, other.layers[theirs]), {})
-        text = f"{layer} is {_contrast(network.layers[layer], other.layers[theirs])}"
+        text = f"{layer} is {_contrast(ours, other.layers[theirs])}"
         yield Hypothesis("layer", layer, text, case.subject.with_modules({layer: built}), case.batches, 2)
 
 
-def _contrast(ours: Layer, theirs: Layer) -> str:
+def _contrast(ours: Layer | None, theirs: Layer) -> str:
+    if ours is None:
+        normalizes = theirs.row.build == "input_normalization"
+        return f"the one of the other network{f', which normalises by {theirs.Normalization}' if normalizes else ''}"
     if ours.kind != theirs.kind:
         return f"a {theirs.kind} and not a {ours.kind}"
     pairs = {name: (ours.properties.get(name), theirs.properties.get(name)) for name in sorted({**ours.properties, **theirs.properties})}

@@ -7,6 +7,7 @@ against what the spread of both allows.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,11 +18,13 @@ import numpy as np
 
 from bridge.arrays import NDArray
 from bridge.errors import UnreadableError, reading
-from bridge.parity.check import Check
+from bridge.parity.check import Check, facts
 from bridge.parity.differences import Comparison, LayerDifference
+from bridge.parity.evidence import Evidence
 from bridge.parity.profiles import Profile
 from bridge.parity.references import number
 from bridge.parity.variables import Variables
+from bridge.training.history import HISTORY, INFO
 
 STRETCHES = 10  # of the training, in which the means of the losses are compared
 DEVIATIONS = 5.0  # of the difference of two means: chance exceeds it once in two million stretches of independent losses
@@ -52,12 +55,24 @@ def check_log(run: str | Path, info: str | Path) -> Check:
         UsageError: a file does not exist.
         UnreadableError: a file holds no training log.
     """
-    path = Path(run) / "info.mat" if Path(run).is_dir() else Path(run)
+    path = Path(run) / INFO if Path(run).is_dir() else Path(run)
     ours, theirs = read_log(path), read_log(Path(info))
     notes = [f"only one log has {name}" for name in sorted(set(ours.columns) ^ set(theirs.columns))]
     found = Comparison(theirs.name, tuple(_rows(ours, theirs)), "part")
     profile = Profile("statistical", SAME, f"rates to {SAME:.0e}; means of losses within {DEVIATIONS:g} standard deviations of their difference")
-    return Check(str(run), found, profile, notes=tuple(notes))
+    curves = {name: (column, theirs.columns[name]) for name, column in ours.columns.items() if name in theirs.columns}
+    evidence = Evidence(curves=curves, names=(str(run), str(info)))
+    known = {**facts(path, info), **_training_profile(path.with_name(HISTORY))}
+    return Check(str(run), found, profile, notes=tuple(notes), facts=known, evidence=evidence)
+
+
+def _training_profile(history: Path) -> dict[str, str]:
+    """Return the name of the profile that a run of bridge was trained with, as a fact."""
+    if not history.is_file():
+        return {}
+    with reading(str(history)):
+        name = json.loads(history.read_text(encoding="utf-8")).get("profile")
+    return {"training profile": str(name)} if name else {}
 
 
 def read_log(path: Path) -> Log:

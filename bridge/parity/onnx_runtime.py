@@ -46,7 +46,7 @@ def sample_inputs(network: Network, seed: int = 0, batch: int | None = None) -> 
 def run(path: Path, inputs: Sequence[NDArray], values: Sequence[str]) -> dict[str, NDArray]:
     """Run an .onnx file and return the named values.
 
-    Sequences stand T, N, C in the files that MATLAB writes; here they go in and come out N, T, C, as in torch.
+    Sequences stand T, N, C in the files that MATLAB, and bridge, write; here they go in and come out N, T, C, as in torch.
 
     Args:
         path: the file.
@@ -67,7 +67,7 @@ def run(path: Path, inputs: Sequence[NDArray], values: Sequence[str]) -> dict[st
         model = accepted(onnx.load(path))
     except Exception as error:  # protobuf's and onnx's errors share no base of their own
         raise UnsupportedError(f"onnx does not read {path}", str(error), "pass --no-check to import it unproven") from error
-    time_first = model.producer_name.startswith("MATLAB")
+    time_first = model.producer_name.startswith(("MATLAB", "bridge"))
 
     def turned(value: NDArray) -> NDArray:
         return value.swapaxes(0, 1) if time_first and value.ndim == 3 else value

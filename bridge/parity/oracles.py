@@ -145,8 +145,9 @@ def _copied(output: Any) -> Any:
 
 
 def class_layers(subject: Subject) -> frozenset[str]:
-    """Return the outputs whose largest channel is a class: those of a network with class names."""
-    return frozenset(subject.outputs if subject.network is not None and subject.network.classes else ())
+    """Return the outputs whose largest channel is a class: those of a network with class names that is no detector."""
+    network = subject.network
+    return frozenset(subject.outputs if network is not None and network.classes and network.detector is None else ())
 
 
 def _same_classes(ours: Tensor, theirs: Tensor) -> tuple[int, int] | None:

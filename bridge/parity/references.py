@@ -137,6 +137,8 @@ class Names:
         targets: instead of outputs, what a network was to predict.
         input_dims, output_dims: one letter for each dimension: H, W, D space, C channel, N observation, T time.
         resize: the method of imresize by which image inputs are brought to the network's size; "" where they have it.
+        detections: of a detector instead of outputs, the variables with the boxes, scores and labels of MATLAB's detect.
+        threshold: of that detect.
     """
 
     inputs: str = ""
@@ -145,6 +147,8 @@ class Names:
     input_dims: str = ""
     output_dims: str = ""
     resize: str = ""
+    detections: str = ""
+    threshold: float = 0.5
 
 
 def read(path: Path, network: Network | None, names: Names | None = None) -> Reference:

@@ -20,15 +20,17 @@ from bridge.errors import BridgeError, UnreadableError, UnsupportedError, UsageE
 from bridge.mapping import table
 from bridge.modules.weights import as_array
 from bridge.network import Network
-from bridge.parity.check import Check
+from bridge.parity.check import Check, facts
 from bridge.parity.diagnosis import Cause
 from bridge.parity.differences import Comparison, LayerDifference
+from bridge.parity.evidence import Evidence
 from bridge.parity.orders import arrange
 from bridge.parity.profiles import Profile
 from bridge.parity.references import Record, Reference, number, read, record_of, size_of
 from bridge.parity.variables import Variables, texts
 from bridge.tensors import given_sizes, tensors, with_tensors
 from bridge.training.options import Semantics, TrainingOptions, training_options
+from bridge.training.profile import TrainingProfile
 from bridge.training.train import train
 
 FORMAT = "bridge.steps/1"
@@ -36,7 +38,14 @@ LAST_PLACES = 2.0**-22  # of a learnable: two roundings of single precision, the
 Rows = Iterator[LayerDifference]
 
 
-def check_steps(network: Network, steps: str | Path, *, semantics: Mapping[str, Any] | None = None, profile: str = "matlab") -> Check:
+def check_steps(
+    network: Network,
+    steps: str | Path,
+    *,
+    semantics: Mapping[str, Any] | None = None,
+    settled: TrainingProfile | None = None,
+    profile: str = "matlab",
+) -> Check:
     """Repeat the training iterations that bridgeReference saved, and compare what each of them gave.
 
     Where they differ, every other choice of the training switches is tried.
@@ -44,7 +53,8 @@ def check_steps(network: Network, steps: str | Path, *, semantics: Mapping[str, 
     Args:
         network: the untrained network.
         steps: reference.steps.mat; reference.mat, with the inputs, lies beside it.
-        semantics: switches of training that a profile sets.
+        semantics: switches of training.
+        settled: the profile of a release, for the switches that `semantics` leaves open.
         profile: the tolerance, relative to how far a learnable has moved, and to losses and rates.
 
     Raises:
@@ -64,9 +74,13 @@ def check_steps(network: Network, steps: str | Path, *, semantics: Mapping[str, 
         raise UsageError(f"the inputs of {path.name} are missing", "they are in the reference that was saved with it", f"put {beside.name} beside it")
     reference, tolerance = read(beside, network), Profile.of(profile)
     training = _Training(network, held, reference, tolerance, f"the steps in {path}")
-    found = training.compared(dict(semantics or {}))
-    cause, tried = (None, None) if found.first_above is None else training.switched(dict(semantics or {}))
-    return Check(network.source.path, found, tolerance, cause, tried, tuple(training.notes), reference.facts)
+    switches = {**(settled.of(training.trainer) if settled else {}), **(semantics or {})}
+    found = training.compared(switches)
+    cause, tried = (None, None) if found.first_above is None else training.switched(switches)
+    known = {**facts(network.source.path, path, beside), **reference.facts}
+    known |= {"training switches": ", ".join(f"{name} = {value!r}" for name, value in switches.items())} if switches else {}
+    known |= {"training profile": settled.name} if settled else {}
+    return Check(network.source.path, found, tolerance, cause, tried, tuple(training.notes), known, evidence=Evidence(network))
 
 
 class _Training:

@@ -24,6 +24,7 @@ def load(
     mappings: str | Path | None = None,
     variable: str | None = None,
     classes: str | Path | Iterable[str] | None = None,
+    anchors: str | Path | None = None,
 ) -> Network:
     """Read a network that MATLAB wrote, another ONNX file, or a saved folder.
 
@@ -34,6 +35,7 @@ def load(
         mappings: a TOML file with rows for layer classes of your own.
         variable: which network of a .mat that holds several.
         classes: class names for a network that has none: a list, a text file with one a line, or a .mat.
+        anchors: a TOML file with the anchor boxes of a YOLO v2 detector whose network comes alone; see `bridge.readers.anchors`.
 
     Raises:
         UnreadableError: the file is damaged or holds no network.
@@ -55,6 +57,10 @@ def load(
             hint = "name the .onnx first, and the .mat after --factors"
             raise UsageError(f"{path} cannot take factors from {factors}", "an .onnx holds none, its .mat does", hint)
         network = join(network, holder)
+    if anchors is not None:
+        from bridge.readers.anchors import with_anchors
+
+        network = with_anchors(network, Path(anchors))
     if classes is not None:
         network = replace(network, classes=_classes(classes))
         _require_one_for_each_output(network)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -16,8 +18,8 @@ from bridge.errors import UnreadableError, reading
 from bridge.mapping import LayerRow, Mappings
 from bridge.network import Connection, Layer, LayerList, Learnable, Network, Source, unknown_row
 from bridge.tensors import given_sizes, tensors, with_tensors
-from bridge.writers.folder import SCHEMA, sha256
 
+SCHEMA = "bridge.network/1"
 # The form of network.json: a type, [the form of each item], {str: the form of each value}, a mapping of exactly these
 # keys, or a tuple of alternatives. docs/network.schema.json says the same for other programs.
 FACTOR = (int, float, [(int, float)])
@@ -51,12 +53,12 @@ def load(folder: Path, tables: Mappings) -> Network:
         facts = json.loads((folder / "network.json").read_text(encoding="utf-8"))
         if isinstance(facts, dict) and facts.get("schema") != SCHEMA:
             raise UnreadableError(f"{folder} has the schema {facts.get('schema')!r}", f"this version reads {SCHEMA}", "import the network again")
-        _require(facts, NETWORK, f"{folder / 'network.json'}")
-        network = _network(facts, tables, folder)
-    return _with_arrays(network, folder / "model.safetensors", facts["tensors_sha256"])
+        require(facts, NETWORK, f"{folder / 'network.json'}")
+        network = network_from(facts, tables, folder)
+    return _with_file(network, folder / "model.safetensors", facts["tensors_sha256"])
 
 
-def _require(value: Any, form: Any, where: str) -> None:
+def require(value: Any, form: Any, where: str) -> None:
     """Raise UnreadableError, naming the place, unless a JSON value has the form."""
     alternatives = form if isinstance(form, tuple) else (form,)
     form = next((each for each in alternatives if each is object or type(value) is (each if isinstance(each, type) else type(each))), None)
@@ -64,20 +66,21 @@ def _require(value: Any, form: Any, where: str) -> None:
         raise _damaged(where, f"it is {str(value)[:40]!r}, a {type(value).__name__}")
     if isinstance(form, list):
         for index, item in enumerate(value):
-            _require(item, form[0], f"{where}[{index}]")
+            require(item, form[0], f"{where}[{index}]")
     elif isinstance(form, dict):
         forms = dict.fromkeys(value, form[str]) if str in form else form
         if forms.keys() != value.keys():
             raise _damaged(where, f"it has the keys {', '.join(value)}, not {', '.join(forms)}")
         for key, item in value.items():
-            _require(item, forms[key], f"{where}.{key}")
+            require(item, forms[key], f"{where}.{key}")
 
 
 def _damaged(where: str, found: str) -> UnreadableError:
     return UnreadableError(f"{where} is damaged", found, "import the network again")
 
 
-def _network(facts: Mapping[str, Any], tables: Mappings, folder: Path) -> Network:
+def network_from(facts: Mapping[str, Any], tables: Mappings, folder: Path) -> Network:
+    """Return the network of a JSON of the form NETWORK; its arrays are places of the right size."""
     source = facts["source"]
     return Network(
         facts["kind"],
@@ -134,18 +137,27 @@ def _absent(size: list[int]) -> Array:
     return Array(shape, np.dtype(np.float32), lambda: np.zeros(shape, np.float32), shape)
 
 
-def _with_arrays(network: Network, path: Path, digest: str) -> Network:
+def _with_file(network: Network, path: Path, digest: str) -> Network:
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
         raise UnreadableError(f"{path} is missing", "the weights of a saved network lie in it", "copy the whole folder, or import the network again")
-    require = _requirement(path, digest)
+    unchanged = _requirement(path, digest)
     try:
-        file = safe_open(path, framework="numpy")
-        held = {key: _stored(file, key, require) for key in file.keys()}  # noqa: SIM118 (it is no mapping)
+        file, starts = safe_open(path, framework="numpy"), _starts(path)
+        held = {key: _stored(path, file.get_slice(key), key, starts[key], unchanged) for key in file.keys()}  # noqa: SIM118 (it is no mapping)
     except (SafetensorError, OSError) as error:
         raise UnreadableError(f"{path} is damaged", str(error), "copy or import the network again") from error
-    changed = {}
+    return with_arrays(network, held, path)
+
+
+def with_arrays(network: Network, held: dict[str, Array], path: Path) -> Network:
+    """Return a network with the arrays of a file, in torch's layout by state-dict key, in the places that `network_from` left for them.
+
+    Raises:
+        UnreadableError: one is missing, is of another shape, or has no place.
+    """
+    held, changed = dict(held), {}
     for layer in network.layers:
         given = given_sizes(network, layer)
         expected = {each.local: each.array.shape for each in tensors(layer, given)}
@@ -170,6 +182,14 @@ def _of_another(path: Path, difference: str) -> UnreadableError:
     return UnreadableError(f"{path} is not the one saved with network.json", difference, "copy the whole folder, or import the network again")
 
 
+def sha256(path: Path) -> str:
+    """Return the hash of a file, or "" where it is no longer there."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def _requirement(path: Path, digest: str) -> Callable[[], None]:
     """Return a check that a file is still the one that was saved; it is hashed when its first array is read."""
     unchanged = watch(path)
@@ -186,15 +206,23 @@ def _requirement(path: Path, digest: str) -> Callable[[], None]:
     return check
 
 
-def _stored(file: Any, key: str, require: Callable[[], None]) -> Array:
-    part = file.get_slice(key)
+def _starts(path: Path) -> dict[str, int]:
+    """Return where in a file, whose header safetensors has checked, the bytes of each tensor begin."""
+    with path.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        header = json.loads(stream.read(length))
+    return {key: 8 + length + entry["data_offsets"][0] for key, entry in header.items() if key != "__metadata__"}
+
+
+def _stored(path: Path, part: Any, key: str, start: int, require: Callable[[], None]) -> Array:
+    """Return a tensor that is read from the file, not through safetensors' map of it, whose pages would stay in memory."""
     shape, name = tuple(part.get_shape()), part.get_dtype()
     if name not in DTYPES:
         raise UnreadableError(f"tensor '{key}' has the type {name}", f"a network is saved in {', '.join(DTYPES)}", "import the network again")
+    dtype = np.dtype(DTYPES[name]).newbyteorder("<")
 
     def load() -> NDArray:
         require()
-        value: NDArray = file.get_tensor(key)
-        return value
+        return np.fromfile(path, dtype, math.prod(shape), offset=start).reshape(shape)
 
     return Array(shape, np.dtype(DTYPES[name]), load, shape)

@@ -11,6 +11,7 @@ from bridge.arrays import Array, NDArray
 from bridge.axes import Turn
 from bridge.errors import DifferenceError
 from bridge.network import JOINED, Layer, Network, nearest
+from bridge.sizes import numbers
 
 
 def mangled(name: str) -> str:
@@ -52,12 +53,18 @@ def join(onnx: Network, mat: Network) -> Network:
 
 
 def _require_equal(layer: Layer, other: Layer, hint: str) -> int:
+    if layer.kind == "LSTMProjectedLayer" and other.kind == "LSTMLayer":
+        products = "its weights there are products of those in the .mat, rounded, and equal none of them"
+        raise DifferenceError(f"layer '{layer.name}' is a projected LSTM, in the .onnx an LSTM", products, "import the .mat alone: it holds everything")
     pairs = [(name, each.array, other.learnables[name].array if name in other.learnables else None) for name, each in layer.learnables.items()]
     pairs += [(name, array, other.state.get(name)) for name, array in layer.state.items() if name in other.state]
     for name, a, b in pairs:
         if b is None:
             raise DifferenceError(f"{name} of layer '{layer.name}' is not in the .onnx", f"there it has {', '.join(other.learnables) or 'none'}", hint)
-        mine, its = _comparable(layer, a).reshape(-1), _comparable(other, b).reshape(-1)
+        mine, its = _comparable(layer, a), _comparable(other, b)
+        if name in layer.state and mine.ndim == its.ndim:
+            mine, its = _stretched(mine, its)
+        mine, its = mine.reshape(-1), its.reshape(-1)
         if mine.size != its.size:
             raise DifferenceError(f"{name} of layer '{layer.name}' has {mine.size:,} values, in the .onnx {its.size:,}", hint=hint)
         if not np.array_equal(mine, its, equal_nan=True):
@@ -72,6 +79,12 @@ def _comparable(layer: Layer, array: Array) -> NDArray:
     """Read an array; a convolution's weights in the order of a fully connected layer's, since MATLAB exports one as the other."""
     if layer.kind == "Convolution2DLayer" and len(array.shape) == 4:
         array = Turn("kh kw in out", "out (in kw kh)")(array)
-    elif layer.kind == "ImageInputLayer" and array.size > 1:
-        array = array.reshape((array.size,)) if min(array.shape[:-1], default=1) == max(array.shape[:-1], default=1) == 1 else array
+    elif layer.row.size == "image_input":  # MATLAB drops trailing ones
+        array = array.reshape((*array.shape, *(1,) * (len(numbers(layer.InputSize, 1)) - len(array.shape))))
     return array.read().astype(np.float32)
+
+
+def _stretched(a: NDArray, b: NDArray) -> tuple[NDArray, NDArray]:
+    """Give two means of the same dimensions one size: exporters wrote a mean for each channel as a whole image."""
+    fits = all(m == n or 1 in (m, n) for m, n in zip(a.shape, b.shape, strict=True))
+    return tuple(np.broadcast_arrays(a, b)) if fits else (a, b)  # type: ignore[return-value]

@@ -85,7 +85,7 @@ def axis_lengths(layer: Layer, given: Sequence[Activation]) -> dict[str, int]:
     if "NumWords" in properties:
         found["words"] = int(properties["NumWords"]) + (properties.get("OOVMode") == "map-to-last")
     found["dimension"] = _whole(properties.get("Dimension", properties.get("OutputSize")))
-    found["out"] = _whole(properties.get("NumFilters", properties.get("OutputSize")))
+    found["out"] = _whole(properties.get("NumFilters", properties.get("NumFiltersPerGroup", properties.get("OutputSize"))))
     if found["hidden"]:
         found["gates"] = layer.row.gates * found["hidden"]
     if "FilterSize" in properties:

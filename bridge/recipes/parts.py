@@ -89,6 +89,9 @@ class Data:
         OutputSizeMode, ColorPreprocessing: of augmentedImageDatastore.
         augmentation: options of imageDataAugmenter, for the training images.
         validate_each_epoch: ValidationFrequency is the number of iterations of an epoch.
+        labels: a folder of label images, one for each image and in the same order, to train a segmentation network on.
+        label_values: the value of each class in them, a list of values, or a list of colours [red, green, blue].
+        ignored: values or colours that are undefined; "others": all that belong to no class.
     """
 
     path: str = ""
@@ -101,10 +104,13 @@ class Data:
     ColorPreprocessing: str = "none"
     validate_each_epoch: bool = False
     augmentation: Mapping[str, Any] = field(default_factory=dict)
+    labels: str = ""
+    label_values: Mapping[str, Any] = field(default_factory=dict)
+    ignored: tuple[Any, ...] | str = ()
 
     def __post_init__(self) -> None:
-        expect_texts(self, "path", "validation")
-        for name in ("split", "size", "augmentation"):
+        expect_texts(self, "path", "validation", "labels")
+        for name in ("split", "label_values", "ignored", "size", "augmentation"):
             object.__setattr__(self, name, frozen(getattr(self, name)))
         for name in ("randomized", "validate_each_epoch"):
             expect(isinstance(getattr(self, name), bool), name, getattr(self, name), "true or false")
@@ -114,6 +120,7 @@ class Data:
         two = isinstance(self.size, tuple) and len(self.size) in (0, 2) and all(is_seed(n) and n > 0 for n in self.size)
         expect(two, "size", self.size, "[height, width] in pixels")
         expect(_is_split(self.split), "split", self.split, "shares below 1 that sum to at most 1, or numbers of files")
+        expect(bool(self.labels) == bool(self.label_values), "label_values", self.label_values, "a value of each class, together with labels")
         self.augmenter()
 
     def augmenter(self) -> imageDataAugmenter | None:

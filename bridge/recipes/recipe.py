@@ -25,6 +25,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bridge import layers
 from bridge.errors import UnreadableError, UsageError
 from bridge.mapping import table_files
 from bridge.network import Network, nearest
@@ -34,6 +35,7 @@ from bridge.recipes.verbs import Edit
 from bridge.training.options import TRAINERS, TrainingOptions
 from bridge.writers.atomic import write_file
 
+STAND_INS = ("class 1", "class 2")  # for the classes of data that is not there yet
 SCHEMA = "bridge.recipe/1"
 Part = TypeVar("Part", Base, Loss, Data)
 
@@ -71,6 +73,11 @@ class Recipe:
     def trainer(self) -> str:
         """Whose rules hold: "trainNetwork" or "trainnet"."""
         return self.options.trainer
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the network is assembled from nothing."""
+        return bool(self.edits) and self.edits[0].verb == "assemble"
 
     @property
     def takes_classes(self) -> bool:
@@ -138,17 +145,17 @@ class Recipe:
         parts |= {"options": options, "loss": changed(self.loss), "data": changed(self.data)}
         return {"schema": SCHEMA, **{key: value for key, value in {**head, **parts}.items() if value or key in ("seed", "options")}}
 
-    def to_toml(self) -> str:
-        """Return the recipe as TOML; reading that and writing it again gives the same text."""
-        return toml.dumps(self.to_mapping())
+    def to_toml(self, comments: Mapping[toml.Place, str] | None = None) -> str:
+        """Return the recipe as TOML; reading that and writing it again gives the same text, but for comments beside the entries."""
+        return toml.dumps(self.to_mapping(), comments)
 
-    def save(self, path: str | Path, *, force: bool = False) -> Path:
-        """Write the recipe as TOML.
+    def save(self, path: str | Path, *, force: bool = False, comments: Mapping[toml.Place, str] | None = None) -> Path:
+        """Write the recipe as TOML, with comments as `bridge.recipes.toml.dumps` takes them.
 
         Raises:
             UsageError: the file exists (without `force`), or cannot be written.
         """
-        text = self.to_toml().encode()
+        text = self.to_toml(comments).encode()
 
         def write(made: Path) -> None:
             made.write_bytes(text)
@@ -185,11 +192,13 @@ class Recipe:
         return python(self)
 
     def load_base(self) -> Network:
-        """Return the network of the recipe's own file, or an untrained one that MATLAB calls what the recipe does.
+        """Return the network of the recipe's own file, or an untrained one that MATLAB calls what the recipe does; for `assemble`, what it makes.
 
         Raises:
             UsageError: the recipe names neither.
         """
+        if self.is_new:
+            return self.edits[0].apply(Network.assemble([layers.feature_input(1, name="input")]), self.base.classes or STAND_INS)
         if self.base.file:
             from bridge.readers import load
 

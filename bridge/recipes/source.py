@@ -35,6 +35,8 @@ def python(recipe: Recipe) -> str:
 
 def _network(recipe: Recipe) -> list[str]:
     base = recipe.base
+    if recipe.is_new:
+        return ["classes = []  # put the class names of the data here"] if recipe.takes_classes else []
     classes = f", classes={plain(base.classes)!r}" if base.classes else ""
     if base.name and not base.file:
         lines = [f"net = bridge.networks.build({base.name!r}{classes})"]

@@ -7,31 +7,43 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+Place = tuple[str, str | int]  # a table and a key in it, or a list of tables and the number of one, from 0
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def dumps(document: Mapping[str, Any]) -> str:
-    """Return a TOML document: first its values, then its tables, where a list of mappings is an array of tables."""
+def dumps(document: Mapping[str, Any], comments: Mapping[Place, str] | None = None) -> str:
+    """Return a TOML document: first its values, then its tables, where a list of mappings is an array of tables.
+
+    Args:
+        document: plain values.
+        comments: what stands behind a value ("options", "MaxEpochs"), or behind the head of a table in a list ("edits", 0).
+    """
+    known = comments or {}
     tables = {key: value for key, value in document.items() if isinstance(value, Mapping) or _are_tables(value)}
     blocks = ["\n".join(_lines({key: value for key, value in document.items() if key not in tables}))]
     for key, value in tables.items():
-        blocks += (
-            _blocks(_key(key), value)
-            if isinstance(value, Mapping)
-            else ["\n".join([f"[[{_key(key)}]]", *_lines(entry)]) for entry in value]
-        )
+        if isinstance(value, Mapping):
+            blocks += _blocks(_key(key), value, known)
+        else:
+            blocks += ["\n".join([f"[[{_key(key)}]]{_comment(known, key, at)}", *_lines(entry)]) for at, entry in enumerate(value)]
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _comment(comments: Mapping[Place, str], table: str, key: str | int) -> str:
+    found = " ".join(comments.get((table, key), "").split())
+    return f"  # {''.join(c for c in found if c.isprintable())}" if found else ""
 
 
 def _are_tables(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) for item in value)
 
 
-def _blocks(name: str, table: Mapping[str, Any]) -> Iterator[str]:
+def _blocks(name: str, table: Mapping[str, Any], comments: Mapping[Place, str]) -> Iterator[str]:
     inner = {key: value for key, value in table.items() if isinstance(value, Mapping)}
-    yield "\n".join([f"[{name}]", *_lines({key: value for key, value in table.items() if key not in inner})])
+    own = {key: value for key, value in table.items() if key not in inner}
+    yield "\n".join([f"[{name}]", *(f"{line}{_comment(comments, name, key)}" for key, line in zip(own, _lines(own), strict=True))])
     for key, value in inner.items():
-        yield from _blocks(f"{name}.{_key(key)}", value)
+        yield from _blocks(f"{name}.{_key(key)}", value, comments)
 
 
 def _lines(values: Mapping[str, Any]) -> list[str]:

@@ -7,6 +7,12 @@
     set_learn_rate_factor = "conv1/Weights"
     factor = 0
 
+    [[edits]]
+    replace = "fc1000"
+    layers = { layer = "fullyConnectedLayer", OutputSize = "data", Name = "fc" }
+
+OutputSize and NumFilters may be "data": as many as the data has classes. `assemble` makes a network from nothing: `layers` in a row,
+or with `connections` as pairs of names.
 Layers are named as `Network.select` takes them, or by MATLAB's positions: "1:10", "5:end", "1:end-3".
 """
 
@@ -23,7 +29,8 @@ from bridge.mapping import layer_mappings
 from bridge.network import Layer, Network, checked_factor, nearest
 
 RANGE = re.compile(r"(?:(?P<first>\d+)|end-(?P<first_back>\d+)):(?:(?P<last>\d+)|end(?:-(?P<last_back>\d+))?)")
-FROM_DATA = "data"  # in place of class names
+FROM_DATA = "data"  # in place of class names, and of their number
+COUNTS = ("OutputSize", "NumFilters")  # properties that may be the number of classes
 
 
 @dataclass(frozen=True)
@@ -110,8 +117,10 @@ class Edit:
 
     @property
     def takes_classes(self) -> bool:
-        """Whether its class names come from the data."""
-        return self.verb == "with_classes" and bool(self.target == FROM_DATA)
+        """Whether its class names, or their number, come from the data."""
+        entries = [each for value in (self.target, self.arguments.get("layers")) for each in (value if isinstance(value, tuple) else (value,))]
+        counted = any(isinstance(each, Mapping) and FROM_DATA in (each.get(size) for size in COUNTS) for each in entries)
+        return counted or (self.verb == "with_classes" and bool(self.target == FROM_DATA))
 
     def apply(self, network: Network, classes: Sequence[str] | None = None) -> Network:
         """Return `network` with this edit; `classes` are those of the data.
@@ -132,7 +141,8 @@ class Edit:
         targets = [repr(each) for each in self.target] if verb.spread else [verb.target.source(self.target)]
         needed = [kind.source(self.arguments[name]) for name, kind in verb.needs.items()]
         named = [f"{name}={kind.source(self.arguments[name])}" for name, kind in verb.takes.items() if name in self.arguments]
-        return f"net = net.{self.verb}({', '.join([*targets, *needed, *named])})"
+        owner = "bridge.Network" if self.verb == "assemble" else "net"
+        return f"net = {owner}.{self.verb}({', '.join([*targets, *needed, *named])})"
 
 
 def frozen(value: Any) -> Any:
@@ -209,7 +219,12 @@ def _check_layers(value: Any) -> None:
 
 
 def _made(value: Any, network: Network | None, classes: Sequence[str] | None) -> Any:
-    return constructors.from_mapping(value) if isinstance(value, Mapping) else [constructors.from_mapping(entry) for entry in value]
+    if not isinstance(value, Mapping):
+        return [_made(entry, network, classes) for entry in value]
+    counts = [size for size in COUNTS if value.get(size) == FROM_DATA]
+    if counts and network is not None:
+        _classes(FROM_DATA, network, classes)
+    return constructors.from_mapping({**value, **dict.fromkeys(counts, len(classes or ("",)))})
 
 
 def _layers_source(value: Any) -> str:
@@ -222,9 +237,13 @@ def _layers_source(value: Any) -> str:
     for key in row.arguments:
         if key not in given:
             break
-        firsts.append(repr(plain(given.pop(key))))
-    rest = [f"{key}={plain(item)!r}" for key, item in {**name, **given}.items()]
+        firsts.append(_property_source(key, given.pop(key)))
+    rest = [f"{key}={_property_source(key, item)}" for key, item in {**name, **given}.items()]
     return f"layers.{constructors.python_name(row)}({', '.join([*firsts, *rest])})"
+
+
+def _property_source(name: str, value: Any) -> str:
+    return "len(classes)" if name in COUNTS and value == FROM_DATA else repr(plain(value))
 
 
 def _classes(value: Any, network: Network, classes: Sequence[str] | None) -> Sequence[str]:
@@ -251,6 +270,12 @@ TEXT = Kind(_refusing(_is_text, "text"))
 FLAG = Kind(_refusing(lambda value: isinstance(value, bool), "true or false"))
 FACTOR = Kind(_check_factor)
 PAIR = Kind(_refusing(lambda value: _are_texts(value) and len(value) == 2, 'two ends, ["relu1", "add/in2"]'))
+PAIRS = Kind(
+    _refusing(
+        lambda value: isinstance(value, tuple) and all(_are_texts(pair) and len(pair) == 2 for pair in value),
+        'pairs of ends, [["in", "conv"], ["conv", "add/in2"]]',
+    )
+)
 NUMBERS = Kind(
     _refusing(lambda value: isinstance(value, tuple) and all(isinstance(n, int) for n in value), "[height, width] in whole numbers")
 )
@@ -275,4 +300,5 @@ VERBS: Mapping[str, Verb] = {
     "disconnect": Verb(PAIR, spread=True),
     "with_classes": Verb(CLASSES, takes=_head_entries()),
     "with_input_size": Verb(NUMBERS),
+    "assemble": Verb(LAYERS, takes={"connections": PAIRS}),
 }

@@ -22,6 +22,7 @@ from bridge.writers.atomic import write_file
 NAME = "checkpoint.safetensors"
 SCHEMA = "bridge.checkpoint/1"
 KEY = "bridge"  # of the JSON in the file's header
+FACTS = ("schema", "identity", "computed with", "elapsed", "iteration", "rows", "best", "best_iteration", "misses")
 DISPLAY = ("Verbose", "VerboseFrequency", "Plots", "OutputFcn", "CheckpointPath", "CheckpointFrequency", "CheckpointFrequencyUnit", "ExecutionEnvironment",
            "WorkerLoad", "DispatchInBackground", "PreprocessingEnvironment", "Acceleration")  # fmt: skip
 DISPLAY_TEXT = "options that change no number may differ"
@@ -75,7 +76,8 @@ def load(path: Path) -> Checkpoint:
             facts = json.loads((stream.metadata() or {})[KEY])
             if facts["schema"] != SCHEMA:
                 raise UnreadableError(f"{file} has the schema {facts['schema']!r}", f"this version reads {SCHEMA}", "train again")
-            return Checkpoint({key: stream.get_tensor(key) for key in stream.keys()}, facts)  # noqa: SIM118 (it is no mapping)
+            tensors = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118 (it is no mapping)
+            return Checkpoint(tensors, {name: facts[name] for name in FACTS})
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise UnreadableError(f"{file} is no checkpoint", f"{type(error).__name__}: {error}", "train again without --resume") from error
 
@@ -92,6 +94,11 @@ def identity(model: nn.Module, options: TrainingOptions, **more: Any) -> dict[st
     facts = {"options": given, "network": _structure(model), "frozen values": _checksum(frozen_tensors(model).values()), **more}
     plain: dict[str, Any] = json.loads(json.dumps(facts))
     return plain
+
+
+def computed_with() -> str:
+    """Return what the last bits of a training depend on, beside its recipe."""
+    return f"torch {torch.__version__} and {torch.get_num_threads()} thread(s)"
 
 
 def require_same(checkpoint: Checkpoint, expected: Mapping[str, Any], path: Path) -> None:

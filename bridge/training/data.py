@@ -2,7 +2,8 @@
 
 - (inputs, targets): arrays or tensors. Images are H,W,C,N or N,C,H,W; features and responses N,C; sequences a list with a matrix for each,
   C x T for trainNetwork, T x C for trainnet; several inputs a tuple. Targets are class names, class indices from 0, or numbers.
-- an imageDatastore or augmentedImageDatastore of `bridge.images`; the former's images are brought to the input layer's size.
+- an imageDatastore or augmentedImageDatastore of `bridge.images`; the former's images are brought to the input layer's size. A
+  pixelLabelImageDatastore, for a segmentation network.
 - a torch Dataset of (input, target), or a DataLoader, of which dataset, collate_fn and workers are taken: mini-batches and order are
   MATLAB's.
 - a path: a folder with a folder of images for each class; a .csv of bridgeData; a .mat with one variable for the inputs and one for the
@@ -23,11 +24,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from bridge.errors import UsageError
-from bridge.images import ImageDatastore, augmentedImageDatastore
+from bridge.images import ImageDatastore, augmentedImageDatastore, pixelLabelImageDatastore
 from bridge.training import convert, files, mat_data
 from bridge.training.expected import Expected
 from bridge.training.in_memory import array_source
 from bridge.training.options import TrainingOptions
+from bridge.training.pixels import pixel_source
 from bridge.training.sources import DatasetSource, Images, ImageSource, SequenceSource, Source
 
 BRIGHTEST = 255.0  # of an image file of 8 bits
@@ -136,6 +138,8 @@ class _Maker:
         if isinstance(given, augmentedImageDatastore):
             images = Images(given)
             return ImageSource(images, self.seed, *_labels(images, expected, what), _in_background(self.options))
+        if isinstance(given, pixelLabelImageDatastore):
+            return pixel_source(given, expected, self.seed, what, _in_background(self.options))
         if isinstance(given, DataLoader):
             return DatasetSource(_indexed(given.dataset), given.collate_fn, given.num_workers)
         if isinstance(given, Dataset):

@@ -15,11 +15,11 @@ from bridge.training.sources import ALL
 
 @contextmanager
 def processes() -> Iterator[None]:
-    """Join the processes that torchrun started: nccl where each has a GPU, gloo on CPUs."""
+    """Join the processes that torchrun started: tensors on GPUs go through nccl, others through gloo."""
     if not _launched() or dist.is_initialized():
         yield
         return
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     try:
         yield
     finally:

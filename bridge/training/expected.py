@@ -1,4 +1,4 @@
-"""What a network expects of the data it is trained on."""
+"""What a network expects of the data it is trained on. Nothing here imports torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from bridge.contract import contracts
 from bridge.errors import UsageError
 from bridge.network import Network
 from bridge.sizes import Activation
-from bridge.training.objective import output_size
 
 
 @dataclass(frozen=True)
@@ -83,3 +82,17 @@ class Expected:
                 f"they are {shown}",
                 "give the network the classes of the data: net = net.with_classes([...])",
             )
+
+
+def output_size(network: Network) -> Activation:
+    """Return the size of a network's first output, "layer" or "layer/port"."""
+    output = network.outputs[0]
+    name, port = (output, "") if network.layers.has(output) else output.rpartition("/")[::2]
+    return network.sizes[name][network.layers[name].outputs.index(port) if port else 0]
+
+
+def lacking(network: Network) -> frozenset[str]:
+    """Return what a training of a network does not have, of what a switch in `mappings/solvers.toml` may need."""
+    normalizes = any("TrainedMean" in layer.row.state for layer in network.layers)
+    has = {"batch normalization": normalizes, "elements": Expected.of(network, True).by_element}
+    return frozenset(name for name, present in has.items() if not present)

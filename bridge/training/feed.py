@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from bridge.arrays import NDArray
 from bridge.training.features import FeatureCache
-from bridge.training.sources import ALL, Batch, Request, Source, load
+from bridge.training.sources import ALL, Batch, Request, SequenceSource, Source, load
 
 
 class Feed:
@@ -38,7 +38,15 @@ class Feed:
             divided: the numbers of the observations of each mini-batch.
             part: which of them to load, where several processes share a mini-batch.
         """
-        requests = [Request(epoch, indices, part) for indices in divided]
+        return self.load([Request(epoch, indices, part) for indices in divided])
+
+    def pieces(self, indices: NDArray) -> Sequence[int | None]:
+        """Return the pieces that the sequences of a mini-batch are split into; (None,) where they stay whole."""
+        source = self._source
+        return range(source.pieces(indices)) if isinstance(source, SequenceSource) and isinstance(source.length, int) else (None,)
+
+    def load(self, requests: Sequence[Request]) -> Iterator[Batch]:
+        """Yield what is asked for."""
         known = [self._cache is not None and self._cache.holds(each.wanted) for each in requests]
         loaded = self.inputs([each for each, is_known in zip(requests, known, strict=True) if not is_known])
         for request, is_known in zip(requests, known, strict=True):

@@ -39,6 +39,7 @@ class TrainingInfo:
         notes: what it depends on and no run of MATLAB has confirmed.
         model: the trained module, in eval mode.
         network: the trained network, where a `Network` was given.
+        profile: the name of the profile that has settled switches of the training, or "".
     """
 
     trainer: str
@@ -50,6 +51,7 @@ class TrainingInfo:
     notes: tuple[str, ...]
     model: nn.Module = field(repr=False)
     network: Network | None = field(default=None, repr=False)
+    profile: str = ""
 
     def __getattr__(self, name: str) -> Any:
         if name in ("final", "rows") or name.startswith("_"):
@@ -85,6 +87,7 @@ class TrainingInfo:
         return {
             "schema": SCHEMA,
             "trainer": self.trainer,
+            "profile": self.profile or None,
             "metrics": list(self.metrics),
             **{name: number(value) for name, value in self.final.items()},
             "OutputNetworkIteration": self.OutputNetworkIteration,

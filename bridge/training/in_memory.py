@@ -103,7 +103,12 @@ def _require_count(inputs: int, targets: int, what: str) -> None:
 def _sequence_source(inputs: Sequence[Any], targets: Any, expected: Expected, options: TrainingOptions, what: str) -> Source:
     channels_first = _channels_first(options)
     found = convert.sequences(inputs, expected.inputs[0].channels if expected.inputs else None, channels_first, what)
-    padding: dict[str, Any] = {"length": options.SequenceLength, "value": options.SequencePaddingValue, "left": options.SequencePaddingDirection == "left"}
+    padding: dict[str, Any] = {
+        "length": options.SequenceLength,
+        "whole_pieces": options.semantics.sequence_splitting == "whole",
+        "value": options.SequencePaddingValue,
+        "left": options.SequencePaddingDirection == "left",
+    }
     if expected.output is None or not expected.output.over_time:
         target, classes = _targets(targets, expected, None, what)
         _require_count(len(found), len(target), what)

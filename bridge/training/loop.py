@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from bridge.errors import UsageError
 from bridge.modules.factors import layer_of
 from bridge.training import checkpoint, distributed
 from bridge.training.batch_norm import batch_norms, finalize_batch_norm, moving_statistics
+from bridge.training.carried import CarriedState
 from bridge.training.checkpoint import Checkpoint
 from bridge.training.feed import Feed
 from bridge.training.history import Row
@@ -36,7 +38,7 @@ from bridge.training.order import Order, all_batches, iterations_per_epoch, mini
 from bridge.training.progress import Progress
 from bridge.training.schedules import rate
 from bridge.training.solvers import Solver
-from bridge.training.sources import Batch
+from bridge.training.sources import Batch, Request
 
 COMPLETED, PATIENCE = "Max epochs completed", "Met validation criterion"
 STOPPED, OUTPUT_FCN = "Stopped manually", "Stopped by OutputFcn"
@@ -113,13 +115,34 @@ class Loop:
     def __post_init__(self) -> None:
         options = self.options
         self._size = options.MiniBatchSize
-        self._per_epoch = iterations_per_epoch(len(self.train), self._size)
+        self._per_epoch = self._iterations_per_epoch()
         self.iterations = options.MaxEpochs * self._per_epoch
         self._patience = options.ValidationPatience
         self._goal, self._keeps_best = _goal(options, self.objective), _keeps_best(options, self.validation is not None)
         self._checkpoints_every = options.CheckpointFrequency * (self._per_epoch if options.CheckpointFrequencyUnit == "epoch" else 1)
         self._functions = output_functions(options)
         self._device = next(self.model.parameters()).device
+        self._carried = CarriedState(self.part)
+
+    def _iterations_per_epoch(self) -> int:
+        """Return the number of mini-batches of an epoch, or of the pieces that their sequences are split into.
+
+        Raises:
+            UsageError: epochs have different numbers of them, which schedules and checkpoints cannot count.
+        """
+        if not self._splits:
+            return iterations_per_epoch(len(self.train), self._size)
+        epochs = range(1, self.options.MaxEpochs + 1) if self.order.varies else (1,)
+        counts = {sum(len(self.train.pieces(each)) for each in mini_batches(self.order.epoch(epoch), self._size)) for epoch in epochs}
+        if len(counts) > 1 or distributed.count() > 1:
+            what = "the epochs would have different numbers of iterations" if len(counts) > 1 else "several processes share each mini-batch"
+            raise UsageError(f"SequenceLength {self.options.SequenceLength} splits sequences", what, "choose Shuffle 'once', and one process")
+        return counts.pop()
+
+    @property
+    def _splits(self) -> bool:
+        """Whether SequenceLength splits sequences."""
+        return self.train.pieces(self.order.epoch(1)) != (None,)
 
     def run(self, progress: Progress, interrupt: Interrupt) -> Outcome:
         """Train, from where `state` is.
@@ -129,7 +152,8 @@ class Loop:
         """
         self._started = time.perf_counter() - self.state.elapsed
         self._forward = distributed.share_gradients(self.part)
-        with moving_statistics(self.model, self.options.semantics.batchnorm_variance):
+        handed_on = self._carried.handed_on() if self._splits else nullcontext()
+        with moving_statistics(self.model, self.options.semantics.batchnorm_variance), handed_on:
             reason = self._iterate(progress, interrupt)
         return self._finish(reason)
 
@@ -155,8 +179,11 @@ class Loop:
         """Yield epoch and mini-batch of every iteration that is left."""
         for epoch in range(self.state.iteration // self._per_epoch + 1, self.options.MaxEpochs + 1):
             done = self.state.iteration - (epoch - 1) * self._per_epoch
-            divided = list(mini_batches(self.order.epoch(epoch), self._size))[done:]
-            for batch in self.train.batches(epoch, divided, distributed.part()):
+            divided = mini_batches(self.order.epoch(epoch), self._size)
+            requests = [Request(epoch, indices, distributed.part(), piece) for indices in divided for piece in self.train.pieces(indices)][done:]
+            for request, batch in zip(requests, self.train.load(requests), strict=True):
+                if request.piece == 0:
+                    self._carried.clear()
                 yield epoch, batch
 
     def _step(self, epoch: int, batch: Batch) -> Row:
@@ -256,17 +283,23 @@ class Loop:
 
     def _checkpoint(self, random: Tensor) -> Checkpoint:
         state = self.state
-        groups = {"model": checkpoint.changing_tensors(self.model), "solver": checkpoint.solver_tensors(self.optimizer), "best": state.best_tensors}
+        groups = {
+            "model": checkpoint.changing_tensors(self.model),
+            "solver": checkpoint.solver_tensors(self.optimizer),
+            "best": state.best_tensors,
+            "carried": self._carried.tensors(),
+        }
         tensors = {f"{group}/{name}": value for group, held in groups.items() for name, value in held.items()}
         plain = {name: getattr(state, name) for name in ("iteration", "rows", "best", "best_iteration", "misses")}
-        facts = {"schema": checkpoint.SCHEMA, "identity": self.identity, "elapsed": time.perf_counter() - self._started, **plain}
-        return Checkpoint({**tensors, "random": random}, facts)
+        facts = {"schema": checkpoint.SCHEMA, "identity": self.identity, "computed with": checkpoint.computed_with()}
+        return Checkpoint({**tensors, "random": random}, {**facts, "elapsed": time.perf_counter() - self._started, **plain})
 
     def restore(self, saved: Checkpoint) -> None:
         """Go back to where a checkpoint was written."""
         facts = saved.facts
         checkpoint.restore_tensors(self.model, saved.group("model"))
         checkpoint.restore_solver(self.optimizer, saved.group("solver"), facts["iteration"])
+        self._carried.restore(saved.group("carried"))
         self.state = State(
             facts["iteration"], facts["elapsed"], facts["rows"], facts["best"], facts["best_iteration"], saved.group("best"), facts["misses"]
         )

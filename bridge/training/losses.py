@@ -165,7 +165,8 @@ def tversky(probabilities: Tensor, targets: Tensor, *, alpha: float, beta: float
 def accuracy(scores: Tensor, targets: Tensor, *, dim: int = 1) -> float:
     """Return the percentage of elements whose best class is the target, as logs have it; undefined ones do not count."""
     classes, defined = _classes(scores, targets, dim)
-    return 100 * float((scores.argmax(dim) == classes)[defined].double().mean())
+    hits = (scores.argmax(dim) == classes) & defined
+    return 100 * float(hits.sum().double() / defined.sum())
 
 
 def rmse(predictions: Tensor, targets: Tensor, *, over: str = "observations", sequence: bool = False) -> float:

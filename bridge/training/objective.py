@@ -6,15 +6,17 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from bridge.errors import UnsupportedError, UsageError
+from bridge.detection import BoxImages, GroundTruth, Head, YOLOv2Loss, read_ground_truth
+from bridge.errors import UsageError
 from bridge.network import Layer, Network
-from bridge.sizes import Activation
 from bridge.training import losses
+from bridge.training.expected import output_size
 from bridge.training.options import TrainingOptions
 
 ENTROPIES = ("ClassificationOutputLayer", "PixelClassificationLayer", "crossentropy", "index-crossentropy")
@@ -56,6 +58,8 @@ class Objective:
         metrics: the other numbers of the log.
         logits: whether the loss takes the input of the network's last softmax: the same numbers, without underflow.
         by_class: whether targets are classes.
+        notes: what of it no run of MATLAB has confirmed.
+        prepare: what a user gave as data -> data with such targets.
     """
 
     name: str
@@ -64,6 +68,8 @@ class Objective:
     metrics: tuple[Metric, ...] = ()
     logits: bool = False
     by_class: bool = False
+    notes: tuple[str, ...] = ()
+    prepare: Callable[[Any], Any] = lambda data: data
 
 
 def objective(
@@ -87,11 +93,14 @@ def objective(
 
     Raises:
         UsageError: there is no loss, or a metric is unknown.
-        UnsupportedError: the output layer's loss is not known.
     """
+    if isinstance(loss, YOLOv2Loss):
+        return _of_detector(loss, options)
     if callable(loss):
         return Objective(getattr(loss, "__name__", "a function"), loss, _observations, _metrics(options, None, False))
     output = _output_layer(network)
+    if network is not None and loss is None and output is not None and output.kind == "YOLOv2OutputLayer":
+        return _of_detector(YOLOv2Loss(Head.of(network)), options)
     name = loss or _name(network, output, options.trainer)
     by_class, sequence = _is_by_class(name), network is not None and output_size(network).format == "CBT"
     weights = class_weights if class_weights is not None else _class_weights(output)
@@ -106,6 +115,18 @@ def objective(
     function = _loss(name, output, options, sequence, tensor, logits)
     metrics = _metrics(options, by_class, sequence)
     return Objective(name, function, _count(name, options, sequence), metrics, logits, by_class)
+
+
+def _of_detector(loss: YOLOv2Loss, options: TrainingOptions) -> Objective:
+    """Return the objective of a YOLO v2 detector; trainNetwork logs the root of the loss as its RMSE (proven: all values of a log)."""
+
+    def prepare(data: Any) -> Any:
+        truth = read_ground_truth(Path(data)) if isinstance(data, (str, Path)) else data
+        return BoxImages(truth, loss.head) if isinstance(truth, GroundTruth) else truth
+
+    rmse = Metric("RMSE", lambda output, targets: float(loss(output, targets)), _observations, math.sqrt)
+    metrics = (rmse,) if options.trainer == "trainNetwork" else ()
+    return Objective(loss.__name__, loss, _observations, metrics, notes=loss.notes, prepare=prepare)
 
 
 def _output_layer(network: Network | None) -> Layer | None:
@@ -124,13 +145,6 @@ def _is_by_class(name: str) -> bool:
     return name not in REGRESSIONS and name != "binary-crossentropy"
 
 
-def output_size(network: Network) -> Activation:
-    """Return the size of a network's first output, "layer" or "layer/port"."""
-    output = network.outputs[0]
-    name, port = (output, "") if network.layers.has(output) else output.rpartition("/")[::2]
-    return network.sizes[name][network.layers[name].outputs.index(port) if port else 0]
-
-
 def _class_weights(output: Layer | None) -> Sequence[float] | None:
     weights = output.properties.get("ClassWeights") if output is not None else None
     return weights if isinstance(weights, (tuple, list)) and len(weights) > 0 else None
@@ -143,8 +157,6 @@ def _loss(
         return partial(losses.tversky, alpha=output.Alpha, beta=output.Beta)
     if name == "FocalLossLayer" and output is not None:
         return partial(losses.focal, alpha=output.Alpha, gamma=output.Gamma, dim=-1 if sequence else 1)
-    if name == "YOLOv2OutputLayer":
-        raise UnsupportedError("the network is a YOLO v2 detector", "its loss compares boxes, not classes or responses", "pass loss= with a function")
     return losses.loss(name, options.semantics, sequence=sequence, class_weights=weights, logits=logits)
 
 

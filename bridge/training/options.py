@@ -9,8 +9,9 @@ import difflib
 import json
 import math
 import numbers
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bridge.errors import UsageError
@@ -48,6 +49,7 @@ class Semantics:
     crossentropy_over: str
     undefined_labels_count: bool
     rmse_over: str
+    sequence_splitting: str
 
     @classmethod
     def of(cls, trainer: str, overrides: Mapping[str, Any] | None = None) -> Semantics:
@@ -141,12 +143,16 @@ class TrainingOptions:
         semantics: the rules of the trainer.
         given: the options that were set, in the order of the table; the others have their defaults.
         ignored: fields of a saved object that are no option.
+        profile: the name of the profile that has settled switches, "R2024b"; see `bridge.training.profile`.
+        settled: those switches.
     """
 
     solver: str
     semantics: Semantics
     given: Pairs = ()
     ignored: tuple[str, ...] = ()
+    profile: str = ""
+    settled: tuple[str, ...] = ()
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name in (f.name for f in fields(TrainingOptions)):
@@ -154,7 +160,8 @@ class TrainingOptions:
         rows = _rows(self.solver)
         if name not in rows:
             raise AttributeError(f"the options of {self.solver!r} have no {name!r}")
-        return dict(self.given).get(name, self._default(rows[name]))
+        given = dict(self.given)
+        return given[name] if name in given else self._default(rows[name])
 
     @property
     def trainer(self) -> str:
@@ -195,14 +202,20 @@ class TrainingOptions:
             for name, row in _rows(self.solver).items()
         ]
 
-    def notes(self) -> list[str]:
-        """Return what a training with these options depends on and no run of MATLAB has confirmed."""
+    def notes(self, lacks: Collection[str] = ()) -> list[str]:
+        """Return what a training with these options depends on and no run of MATLAB has confirmed.
+
+        Args:
+            lacks: what the training is known not to have; see `bridge.training.expected.lacking`.
+        """
         switches = table("solvers")["semantics"]
         notes = [
             f"{name} = {getattr(self.semantics, name)!r}, unconfirmed: {row['meaning']} ({row['source']})"
             for name, row in switches.items()
-            if self._for(row["evidence"]) not in SETTLED and self._depends_on(row)
+            if self._for(row["evidence"]) not in SETTLED and self._depends_on(row) and row.get("needs") not in lacks and name not in self.settled
         ]
+        if self.profile:
+            notes.append(f"the profile {self.profile} has settled {', '.join(self.settled) or 'none of the switches'}")
         for item in self.schedules:
             notes += _assumed_properties(item)
         if self.ignored:
@@ -258,6 +271,8 @@ class TrainingOptions:
     def _any(self, name: str, values: Sequence[Any]) -> bool:
         if name == "LearnRateSchedule":
             return any(_word_of(item) in values for item in self.schedules)
+        if name == "Metrics":
+            return any(item.lower() in values for item in ([self.Metrics] if isinstance(self.Metrics, str) else self.Metrics))
         return getattr(self, name, None) in values
 
 
@@ -318,7 +333,8 @@ def schedule_of(word: str, left: Mapping[str, int]) -> Schedule:
     return replace(made, given=tuple((name, left[made.FrequencyUnit]) for name, row in rows.items() if row.get("spans")))
 
 
-def _rows(solver: str) -> dict[str, Row]:
+@cache  # asked for with every option, several times in an iteration
+def _rows(solver: str) -> Mapping[str, Row]:
     rows = table("training_options")["options"]
     return {name: row for name, row in rows.items() if solver in row.get("solvers", STOCHASTIC)}
 

@@ -44,7 +44,7 @@ def _chart(title: str, rows: Sequence[Row], names: Sequence[str]) -> str:
     lines = [_curve(_thinned(curve), color, place, dashed=index > 0) for index, (curve, color) in enumerate(zip(curves, COLORS, strict=False))]
     labels = [_text(LEFT, 16, title + (", validation dashed" if len(curves) > 1 and curves[1] else ""))]
     labels += [_text(LEFT - 6, TOP + 10, f"{y1:.4g}", "end"), _text(LEFT - 6, HEIGHT - BOTTOM, f"{y0:.4g}", "end")]
-    labels += [_text(LEFT, HEIGHT - 6, f"{x0:g}"), _text(WIDTH - 10, HEIGHT - 6, f"{x1:g}", "end")]
+    labels += [_text(LEFT, HEIGHT - 6, f"{x0:g}"), _text(WIDTH - 10, HEIGHT - 6, f"{x1:g}", "end"), _text(WIDTH / 2, HEIGHT - 6, "iteration", "middle")]
     frame = f'<rect x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - 10}" height="{HEIGHT - TOP - BOTTOM}" fill="none" stroke="#ccc"/>'
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" role="img" aria-label="{title}">{frame}{"".join(lines)}{"".join(labels)}</svg>'
 

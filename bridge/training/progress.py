@@ -108,7 +108,8 @@ def _bar(stream: TextIO) -> Any:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False), TimeRemainingColumn())
+    iteration = TextColumn("iteration"), MofNCompleteColumn()
+    columns = (BarColumn(), *iteration, TextColumn("{task.description}", markup=False), TimeRemainingColumn(), TextColumn("left"))
     return Bar(*columns, console=Console(file=stream), transient=True)
 
 

@@ -6,6 +6,7 @@ continued. Images are N,C,H,W, features N,C, sequences N,T,C.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -40,11 +41,13 @@ class Request(NamedTuple):
         epoch: from 1; augmentation differs from epoch to epoch.
         indices: the observations of the whole mini-batch.
         part: which of them are wanted, where several processes share a mini-batch.
+        piece: which piece of split sequences; None: whole sequences.
     """
 
     epoch: int
     indices: NDArray
     part: slice = ALL
+    piece: int | None = None
 
     @property
     def wanted(self) -> list[int]:
@@ -93,12 +96,14 @@ class SequenceSource:
     """Sequences T x C in memory, brought to one length in each mini-batch.
 
     Padding is data to the network, as in MATLAB. In targets, padded steps of classes are undefined and do not count, those of numbers have
-    the padding value and count (both unconfirmed).
+    the padding value and count (both unconfirmed). A number as length splits the sequences of a mini-batch into pieces (documented); what
+    has one target for a whole sequence has it for each piece (unconfirmed).
 
     Args:
         sequences: the inputs, each T x C.
         targets: one target for each sequence, or a list with a target for each step of each.
-        length: SequenceLength: "longest", "shortest" or a number that the sequences of a mini-batch are padded to a multiple of.
+        length: SequenceLength: "longest", "shortest" or the number of steps of a piece.
+        whole_pieces: whether the last piece is padded to that number too (the switch `sequence_splitting`).
         value: SequencePaddingValue.
         left: whether padding and cutting happen at the beginning (SequencePaddingDirection "left").
         classes: names of the class indices.
@@ -112,19 +117,31 @@ class SequenceSource:
         targets: Tensor | Sequence[Tensor],
         *,
         length: str | int = "longest",
+        whole_pieces: bool = True,
         value: float = 0.0,
         left: bool = False,
         classes: tuple[str, ...] = (),
     ) -> None:
         self.sequences, self.targets, self.classes = sequences, targets, classes
-        self.length, self.value, self.left = length, value, left
-        longest = max(map(len, sequences))
-        if not isinstance(length, str) and longest > length:
-            raise UsageError(
-                f"SequenceLength is {length}, the longest sequence has {longest} steps",
-                "MATLAB would split it into several mini-batches that hand on their state; how it does so is not known",
-                "choose 'longest', or a number that no sequence exceeds",
-            )
+        self.length, self.whole_pieces, self.value, self.left = length, whole_pieces, value, left
+
+    def unpadded(self) -> SequenceSource:
+        """Return a source of the same sequences that pads none where they are asked for one by one."""
+        return SequenceSource(self.sequences, self.targets, value=self.value, left=self.left, classes=self.classes)
+
+    def pieces(self, indices: NDArray) -> int:
+        """Return into how many pieces the sequences of a mini-batch are split."""
+        return math.ceil(self._longest(indices) / self.length) if isinstance(self.length, int) else 1
+
+    def _longest(self, indices: NDArray) -> int:
+        return max(len(self.sequences[index]) for index in indices)
+
+    def _steps(self, indices: NDArray) -> int:
+        if self.length == "shortest":
+            return min(len(self.sequences[index]) for index in indices)
+        if isinstance(self.length, int) and self.whole_pieces:
+            return self.pieces(indices) * self.length
+        return self._longest(indices)
 
     @property
     def pads_targets(self) -> bool:
@@ -135,14 +152,15 @@ class SequenceSource:
         return len(self.sequences)
 
     def load(self, request: Request) -> Batch:
-        lengths = [len(self.sequences[index]) for index in request.indices]
-        steps = self.length if isinstance(self.length, int) else min(lengths) if self.length == "shortest" else max(lengths)
-        wanted = request.wanted
-        inputs = torch.stack([self._fit(self.sequences[index], steps, self.value) for index in wanted])
+        steps, wanted, piece = self._steps(request.indices), request.wanted, self._piece(request.piece)
+        inputs = torch.stack([self._fit(self.sequences[index], steps, self.value) for index in wanted])[:, piece]
         if isinstance(self.targets, Tensor):
             return Batch((inputs,), self.targets[torch.as_tensor(wanted)])
         filler = self.value if self.targets[0].is_floating_point() else UNDEFINED
-        return Batch((inputs,), torch.stack([self._fit(self.targets[index], steps, filler) for index in wanted]))
+        return Batch((inputs,), torch.stack([self._fit(self.targets[index], steps, filler) for index in wanted])[:, piece])
+
+    def _piece(self, number: int | None) -> slice:
+        return slice(number * self.length, (number + 1) * self.length) if number is not None and isinstance(self.length, int) else ALL
 
     def _fit(self, sequence: Tensor, steps: int, filler: float) -> Tensor:
         missing = steps - len(sequence)

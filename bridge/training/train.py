@@ -17,7 +17,7 @@ from bridge.network import Network
 from bridge.training import checkpoint, distributed, features
 from bridge.training.batch_norm import batch_norms
 from bridge.training.data import Sources, sources
-from bridge.training.expected import Expected
+from bridge.training.expected import Expected, lacking
 from bridge.training.feed import Feed
 from bridge.training.history import HISTORY, INFO, NETWORK, PLOT, TrainingInfo, write_json
 from bridge.training.input_statistics import reset_input_normalization, with_places
@@ -27,9 +27,10 @@ from bridge.training.objective import Objective, objective
 from bridge.training.options import TrainingOptions
 from bridge.training.order import Order, all_batches, mini_batches
 from bridge.training.progress import Progress
-from bridge.training.sources import DatasetSource, Source
+from bridge.training.sources import DatasetSource, SequenceSource, Source
 
 SOLVERS = ("continue", "restart")
+NEEDS_GPU, ON_CPU = ("gpu", "multi-gpu", "parallel-gpu"), ("cpu", "parallel-cpu")  # words of ExecutionEnvironment
 
 
 def train(
@@ -96,7 +97,7 @@ def train(
         folder = _folder(output, network, resume)
         module = _placed(network.to_torch() if network is not None else model, options)  # type: ignore[arg-type]
         goal, whole = _objective(module, network, options, loss, class_weights)
-        held = sources(data, validation, Expected.of(network, goal.by_class), options, layout, seed)
+        held = sources(goal.prepare(data), goal.prepare(validation), Expected.of(network, goal.by_class), options, layout, seed)
         turns = Order(len(held.train), options.Shuffle, seed, order)
         optimizer = options.optimizer(module)
         facts = {"loss": goal.name, "observations": len(held.train), "classes": held.classes, "order": turns.checksum, "seed": seed}
@@ -109,7 +110,7 @@ def train(
         checkpoints = folder or (Path(options.CheckpointPath) if options.CheckpointPath else None)
         loop = Loop(module, parts.rest, goal, options, train_feed, validation_feed, turns, optimizer, identity, checkpoints)
         _begin(loop, module, held.train, saved, solver)
-        notes = (*options.notes(), *held.notes, *found, *_notes(loop, module, options, parts.fixed is not None))
+        notes = (*options.notes(() if network is None else lacking(network)), *held.notes, *found, *_notes(loop, module, options, parts.fixed is not None))
         outcome = _run(loop, folder, notes)
         info = _info(loop, outcome, notes, module, None if network is None else _trained(network, module, held, outcome))
         if folder is not None and distributed.rank() == 0:
@@ -142,11 +143,14 @@ def _folder(output: str | Path | None, network: Network | None, resume: str | Pa
 def _placed(module: nn.Module, options: TrainingOptions) -> nn.Module:
     """Move a module to the GPU where ExecutionEnvironment asks for one, or leaves it open and there is one."""
     wanted = options.ExecutionEnvironment
-    if wanted == "gpu" and not torch.cuda.is_available():
-        raise UsageError("ExecutionEnvironment is 'gpu', and there is no GPU", "torch finds no CUDA device", "choose 'auto' or 'cpu'")
-    if wanted == "cpu" or not torch.cuda.is_available():
+    if wanted in NEEDS_GPU and not torch.cuda.is_available():
+        raise UsageError(f"ExecutionEnvironment is {wanted!r}, and there is no GPU", "torch finds no CUDA device", "choose 'auto' or 'cpu'")
+    if wanted in ON_CPU or not torch.cuda.is_available():
         return module
-    return module.to(f"cuda:{distributed.local_rank()}")
+    number, count = distributed.local_rank(), torch.cuda.device_count()
+    if number >= count:
+        raise UsageError(f"process {number + 1} of this machine has no GPU of its own", f"there are {count}", f"start {count} processes, or choose 'cpu'")
+    return module.to(f"cuda:{number}")
 
 
 def _objective(
@@ -165,7 +169,7 @@ def _objective(
 
 
 def _saved(resume: str | Path | None, identity: dict[str, Any], solver: str) -> tuple[checkpoint.Checkpoint | None, list[str]]:
-    """Return the checkpoint to go on from, and a note where there is none yet.
+    """Return the checkpoint to go on from, and a note where there is none yet, or where it may not go on to the same bits.
 
     A new solver may have other options, but not another network.
     """
@@ -176,7 +180,8 @@ def _saved(resume: str | Path | None, identity: dict[str, Any], solver: str) -> 
         return None, [f"{path} holds no checkpoint yet: the training started at the beginning"]
     saved = checkpoint.load(path)
     checkpoint.require_same(saved, identity if solver == "continue" else {"network": identity["network"]}, path)
-    return saved, []
+    here, there = checkpoint.computed_with(), saved.facts["computed with"]
+    return saved, [f"the checkpoint was written with {there}, here are {here}: the last bits may differ"] if solver == "continue" and here != there else []
 
 
 def _parts(whole: nn.Module, held: Sources, options: TrainingOptions, order: Order, wanted: bool | None) -> features.Split:
@@ -211,8 +216,9 @@ def _begin(loop: Loop, module: nn.Module, source: Source, saved: checkpoint.Chec
     if saved is not None:
         checkpoint.restore_tensors(module, saved.group("model"))
     if loop.options.ResetInputNormalization and isinstance(module, fx.GraphModule):
-        divided = all_batches(loop.order.epoch(1), 1 if source.ragged else loop.options.MiniBatchSize)
-        batches = Feed(source, module).batches(1, divided)
+        whole = source.unpadded() if isinstance(source, SequenceSource) else source
+        divided = all_batches(loop.order.epoch(1), 1 if whole.ragged else loop.options.MiniBatchSize)
+        batches = Feed(whole, module).batches(1, divided)
         reset_input_normalization(module, (batch.inputs for batch in batches))
 
 
@@ -236,7 +242,7 @@ def _run(loop: Loop, folder: Path | None, notes: Sequence[str]) -> Outcome:
 
 
 def _notes(loop: Loop, module: nn.Module, options: TrainingOptions, cached: bool) -> list[str]:
-    notes = []
+    notes = [*loop.objective.notes]
     if batch_norms(module) and loop.validation is not None and finalizes(options):
         notes.append("validation during training uses moving batch-norm statistics, as the final ones are computed after it (unconfirmed)")
     if options.OutputFcn and not output_functions(options):
@@ -249,7 +255,7 @@ def _notes(loop: Loop, module: nn.Module, options: TrainingOptions, cached: bool
 def _info(loop: Loop, outcome: Outcome, notes: Sequence[str], module: nn.Module, network: Network | None) -> TrainingInfo:
     metrics = tuple(each.name for each in loop.objective.metrics)
     trainer, rows = loop.options.trainer, tuple(loop.state.rows)
-    return TrainingInfo(trainer, metrics, rows, outcome.final, outcome.iteration, outcome.reason, tuple(notes), module, network)
+    return TrainingInfo(trainer, metrics, rows, outcome.final, outcome.iteration, outcome.reason, tuple(notes), module, network, loop.options.profile)
 
 
 def _trained(network: Network, module: nn.Module, held: Sources, outcome: Outcome) -> Network:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from bridge.training.history import TrainingInfo
     from bridge.writers.losses import Written
 
-WRITERS = {".mat": "matlab"}  # ending -> module here, with save(network, path, *, force, strict, tell, ...) -> Written
+# ending -> module here, with save(network, path, *, force, strict, tell, ...) -> Written
+WRITERS = {".mat": "matlab", ".onnx": "onnx", ".pt2": "program", ".py": "source", ".safetensors": "safetensors"}
 
 
 def export(network: Network | TrainingInfo, path: str | Path, *, force: bool = False, strict: bool = False, **options: Any) -> Written:
@@ -23,7 +24,7 @@ def export(network: Network | TrainingInfo, path: str | Path, *, force: bool = F
 
     Args:
         network: what to write; of a training, the network it trained, with its log.
-        path: .mat for MATLAB (`bridge.writers.matlab`).
+        path: .mat for MATLAB (`bridge.writers.matlab`), .onnx, .pt2 (`bridge.writers.program`), .safetensors, or .py (`bridge.writers.source`).
         force: replace a file that is there.
         strict: refuse to lose anything that the form cannot hold.
         options: what the form takes besides: see `save` of its module. `tell` is called with each loss before anything is
@@ -35,7 +36,7 @@ def export(network: Network | TrainingInfo, path: str | Path, *, force: bool = F
     """
     path = Path(path)
     if path.suffix.lower() not in WRITERS:
-        raise UsageError(f"{path} has no ending that tells its form", f"a network is exported to {', '.join(WRITERS)}", "name it back.mat, for MATLAB")
+        raise UsageError(f"{path} has no ending that tells its form", f"a network is exported to {', '.join(WRITERS)}", "name it back.mat or net.onnx")
     if not isinstance(network, Network):
         network = _trained(network)
     save = import_module(f"bridge.writers.{WRITERS[path.suffix.lower()]}").save

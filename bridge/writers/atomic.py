@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bridge.errors import UsageError
@@ -16,16 +16,24 @@ def write_file(target: Path, write: Callable[[Path], None], *, force: bool = Fal
     Raises:
         UsageError: the target exists (without `force`), or its folder cannot be written to.
     """
-    if target.exists() and not force:
-        raise UsageError(f"{target} exists", "existing files are kept", "choose another name, or pass --force")
+    return write_files((target,), lambda made: write(made[0]), force=force)[0]
+
+
+def write_files(targets: Sequence[Path], write: Callable[[Sequence[Path]], None], *, force: bool = False) -> Sequence[Path]:
+    """Let `write` make files of one folder under temporary names, and rename them once all are whole; see `write_file`."""
+    taken = [target for target in targets if target.exists()]
+    if taken and not force:
+        raise UsageError(f"{taken[0]} exists", "existing files are kept", "choose another name, or pass --force")
+    first = targets[0]
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
-            made = Path(folder) / target.name
+        with tempfile.TemporaryDirectory(prefix=f".{first.name}.", dir=first.parent) as folder:
+            made = [Path(folder) / target.name for target in targets]
             write(made)
-            os.replace(made, target)
+            for source, target in zip(made, targets, strict=True):
+                os.replace(source, target)
     except OSError as error:
-        raise UsageError(f"cannot write {target}", str(error), "check the folder, its permissions and the space left") from error
-    return target
+        raise UsageError(f"cannot write {first}", str(error), "check the folder, its permissions and the space left") from error
+    return targets
 
 
 def write_folder(target: Path, write: Callable[[Path], None], *, replaceable: Callable[[Path], bool]) -> Path:

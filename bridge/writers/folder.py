@@ -5,7 +5,6 @@ The tensors lie in torch's layout under "<MATLAB layer name>.<torch name>"; docs
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -18,10 +17,10 @@ import numpy as np
 from bridge import __version__
 from bridge.errors import UnsupportedError, printable
 from bridge.network import Layer, Network
+from bridge.readers.folder import SCHEMA, sha256
 from bridge.tensors import given_sizes, tensors
 from bridge.writers.atomic import write_folder
 
-SCHEMA = "bridge.network/1"
 FILES = {"network.json", "model.safetensors", "README.md"}
 START = b'{\n "schema": "bridge.network/'
 
@@ -59,14 +58,6 @@ def is_saved_network(path: Path) -> bool:
         return False
     with (path / "network.json").open("rb") as stream:
         return stream.read(len(START)) == START
-
-
-def sha256(path: Path) -> str:
-    """Return the hash of a file, or "" where it is no longer there."""
-    if not path.is_file():
-        return ""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def state_arrays(network: Network) -> dict[str, Any]:

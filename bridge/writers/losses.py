@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.errors import UnsupportedError
+from bridge.network import Network
 
 Tell = Callable[[str], object]
 
@@ -26,6 +27,21 @@ class Written:
     hint: str
     losses: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def precision_losses(network: Network) -> Iterator[str]:
+    """Yield the arrays that are not in single precision, in which MATLAB and torch compute."""
+    for layer in network.layers:
+        for name, array in (*((name, each.array) for name, each in layer.learnables.items()), *layer.state.items()):
+            if array.size and array.dtype.name != "float32":
+                yield f"layer '{layer.name}' ({layer.kind}): the precision of {name}, which becomes single"
+
+
+def fact_losses(network: Network) -> Iterator[str]:
+    """Yield what is known of a network besides its layers."""
+    for what, facts in {"training options": network.training_options, "training log": network.training_info, "detector": network.detector}.items():
+        if facts:
+            yield f"its {what}"
 
 
 def tell_losses(losses: Sequence[str], path: Path, tell: Tell, *, strict: bool) -> None:

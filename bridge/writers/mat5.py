@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from bridge.arrays import Array, NDArray
+from bridge.writers.outgoing import Outgoing
 
 Value = dict[str, "Value"] | str | NDArray | Array  # struct, char row, numbers (or a cell: an array of objects), numbers not yet read
 Piece = bytes | Array
@@ -47,7 +48,7 @@ def size_of(pieces: Iterable[Piece]) -> int:
 
 def write(path: Path, variable: Iterable[Piece]) -> None:
     """Write a file with one encoded variable."""
-    with path.open("wb") as stream:
+    with Outgoing(path) as stream:
         stream.write(HEADER)
         for piece in variable:
             stream.write(piece if isinstance(piece, bytes) else _column_order(piece.read()))

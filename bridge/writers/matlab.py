@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,19 +15,16 @@ from bridge.errors import DAMAGE, BridgeError, UnsupportedError
 from bridge.network import Layer, LayerList, Network
 from bridge.writers import mat5, mat73, trial
 from bridge.writers.atomic import write_file
-from bridge.writers.constructors import call_of
+from bridge.writers.constructors import MATHWORKS, call_of
 from bridge.writers.losses import Tell, Written, tell_losses
+from bridge.writers.state import Modules
 from bridge.writers.structs import Content, option
 from bridge.writers.values import FIELD, lowered
-
-if TYPE_CHECKING:
-    from torch import nn
 
 VARIABLE = "bridge"
 LARGEST = 2**31  # bytes; MATLAB's limit for a variable of version 7
 FUNCTION = "bridgeRebuild.m"
 REFUSED = re.compile(r"[/\x00-\x1f\x7f]")  # in names of layers: "/" parts a layer from its port
-Modules = Mapping[str, Callable[[Layer], "nn.Module"]]
 
 
 def save(
@@ -127,7 +123,8 @@ def losses_of(network: Network, renamed: Mapping[str, str]) -> Iterator[str]:
 def _losses_of_layer(layer: Layer) -> Iterator[str]:
     call = call_of(layer)
     if not call.constructor:
-        yield f"bridgeRebuild refuses its class {layer.row.matlab[0]}, which is not MathWorks'"
+        why = "which no function of MATLAB's makes" if layer.row.matlab[0].startswith(MATHWORKS) else "which is not MathWorks'"
+        yield f"bridgeRebuild refuses its class {layer.row.matlab[0]}, {why}"
     yield from (f"{layer.row.constructor} takes no {name}, which is {layer.properties[name]}" for name in call.lost)
     yield from (f"its property {name}" for name, value in layer.properties.items() if not FIELD.fullmatch(name) or lowered(value) is None)
     arrays = {**{name: each.array for name, each in layer.learnables.items()}, **layer.state}

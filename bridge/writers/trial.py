@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bridge.arrays import NDArray
 from bridge.contract import contracts
-from bridge.network import Layer, Network
+from bridge.network import Network
 from bridge.sizes import Activation
+from bridge.tensors import given_sizes
+from bridge.writers.state import Modules
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import fx
 
 SEED = 0
 STEPS = 7  # of a sequence, unless its layer wants more
@@ -44,17 +46,17 @@ class Trial:
     outputs: tuple[Sample, ...]
 
 
-def run(network: Network, modules: Mapping[str, Callable[[Layer], nn.Module]] | None = None) -> Trial:
-    """Run the torch module of a network on one seeded observation.
+def run(network: Network, modules: Modules | None = None) -> Trial:
+    """Run a network on one seeded observation, each layer's module built when its turn comes and gone after it.
 
     Raises:
-        UnsupportedError: the module cannot be built.
+        UnsupportedError: a module cannot be built.
     """
     import torch
 
     given = [torch.from_numpy(each) for each in observations(network)]
     with torch.no_grad():
-        found = network.to_torch(modules=modules)(*given)
+        found = layer_by_layer(network, modules or {}).run(*given)
     results = found if isinstance(found, tuple) else (found,)
     entries = [(name, network.sizes[name][0]) for name in network.inputs]
     exits = [(name, _size_of(network, name)) for name in network.outputs]
@@ -64,7 +66,27 @@ def run(network: Network, modules: Mapping[str, Callable[[Layer], nn.Module]] | 
     )
 
 
-def observations(network: Network) -> Iterator[NDArray]:
+def layer_by_layer(network: Network, modules: Modules) -> fx.Interpreter:
+    """Return what runs a network as its module does, with the weights of one layer at a time in memory."""
+    from torch import fx, nn
+
+    from bridge.modules.build import build_layer, graph_of, module_names, works_on_images
+
+    names = module_names(layer.name for layer in network.layers)
+    layers = {names[layer.name]: layer for layer in network.layers if not layer.row.is_output}
+    graph = graph_of(network, {layer.name for layer in layers.values()}, names)
+
+    class Runner(fx.Interpreter):
+        def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            layer = layers[target]
+            given = given_sizes(network, layer)
+            given = [at.at_one_time() for at in given] if works_on_images(layer, given) else given
+            return build_layer(layer, given, modules).eval()(*args)
+
+    return Runner(fx.GraphModule({name: nn.Identity() for name in layers}, graph))
+
+
+def observations(network: Network, steps: int = STEPS) -> Iterator[NDArray]:
     """Yield one seeded observation of each input in torch's layout.
 
     It is uniform over the range that the input's statistics imply, 0..1 where they imply none; words are whole numbers.
@@ -73,8 +95,8 @@ def observations(network: Network) -> Iterator[NDArray]:
     for contract in contracts(network):
         layer, size = network.layers[contract.name], network.sizes[contract.name][0]
         channels, *spatial = [n or UNKNOWN for n in (size.channels, *size.spatial)]
-        steps = [max(STEPS, int(layer.properties.get("MinLength", 1)))] if size.over_time else []
-        shape = (1, *steps, channels, *spatial)
+        time = [max(steps, int(layer.properties.get("MinLength", 1)))] if size.over_time else []
+        shape = (1, *time, channels, *spatial)
         words = _vocabulary(network, contract.name)
         low, high = (contract.low, contract.high) if contract.low is not None and contract.high is not None else (0.0, 1.0)
         yield (rng.integers(1, words + 1, shape) if words else rng.uniform(low, high, shape)).astype(np.float32)

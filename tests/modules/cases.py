@@ -290,6 +290,7 @@ def activations(rng: np.random.Generator) -> Found:
         "identity": L.identityLayer("a"),
         "dropout": L.dropoutLayer("a", 0.2),
         "spatial_dropout": L.spatialDropoutLayer("a", 0.2),
+        "xception_preprocessing": replace(L.identityLayer("a"), cls="nnet.xception.layer.XceptionPreprocessingLayer"),
     }
     sources = {"": image(), "_volume": image(VOLUME), "_sequence": sequence(4), "_image_sequence": sequence(IMAGE), "_features": features(4)}
     for name, layer in made.items():
@@ -348,6 +349,7 @@ def shapes(rng: np.random.Generator) -> Found:
     yield "space_to_depth_image_sequence", chain(sequence((4, 6, 3)), L.spaceToDepthLayer("s", (2, 2)))
     yield "channel_shuffle", chain(image((3, 2, 12)), Layer("s", "channelShuffleLayer", {"NumGroups": 3.0}))
     yield "channel_shuffle_image_sequence", chain(sequence((3, 2, 12)), Layer("s", "channelShuffleLayer", {"NumGroups": 3.0}))
+    yield "zero_padding", chain(image(), Layer("p", "nnet.nasnetmobile.layer.NASNetMobileZeroPadding2dLayer", {"PaddingSize": row(0, 1, 2, 3)}))
     for mode in ("dcr", "crd"):
         yield f"depth_to_space_{mode}", chain(image((3, 2, 12)), L.depthToSpace2dLayer("d", (2, 3), mode))
     resize = L.resize2dLayer

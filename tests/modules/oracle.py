@@ -585,6 +585,12 @@ def unchanged(layer: Layer, x: Value) -> Value:
     return x
 
 
+@oracle("XceptionPreprocessingLayer", package="nnet.xception.layer.")
+def symmetric_pixels(layer: Layer, x: Value) -> Value:
+    """Keras's preprocessing for Xception: from 0..255 to -1..1."""
+    return Value(x.form, 2 * x.data / 255 - 1)
+
+
 @oracle("FlattenLayer")
 def flatten(layer: Layer, x: Value) -> Value:
     return each_time(x, lambda step: Value("C", step.data.reshape(-1, order="F")))
@@ -658,6 +664,12 @@ def resize(layer: Layer, x: Value, reference: Value | None = None) -> Value:
             left, right = (np.take(out, np.clip(i, 0, n - 1), axis) for i in (low, low + 1))
             out = left * (1 - share) + right * share
     return x.like(out)
+
+
+@oracle("NASNetMobileZeroPadding2dLayer", package="nnet.nasnetmobile.layer.")
+def zero_padding(layer: Layer, x: Value) -> Value:
+    top, bottom, left, right = field(layer, "PaddingSize")
+    return x.like(np.pad(x.data, ((top, bottom), (left, right), (0, 0))))
 
 
 @oracle("Crop2DLayer")

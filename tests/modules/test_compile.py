@@ -13,7 +13,7 @@ import torch
 from tests.modules.cases import CASES, Case, one_of_each, outputs
 from tests.modules.conftest import Read
 
-WITH_INDUCTOR = ("conv2d_same_strided", "average2d_asymmetric_mean", "fc_image", "batchnorm_image", "lstm_projected", "attention_causal", "folding")
+WITH_INDUCTOR = {case.name: case for case in {cls: case for case in reversed(CASES.values()) for cls in case.classes}.values()}  # once a class
 
 
 def check(case: Case, read: Read, backend: str) -> None:
@@ -33,6 +33,6 @@ def test_compiles(chosen: Case, read: Read) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", WITH_INDUCTOR)
-def test_compiles_with_inductor(name: str, read: Read) -> None:
-    check(CASES[name], read, "inductor")
+@pytest.mark.parametrize("chosen", WITH_INDUCTOR.values(), ids=WITH_INDUCTOR)
+def test_compiles_with_inductor(chosen: Case, read: Read) -> None:
+    check(chosen, read, "inductor")

@@ -81,7 +81,6 @@ UNSUPPORTED: dict[str, tuple[Make, str]] = {
     "scores output": (lambda: chain(sequence(6), attention(HasScoresOutput=True)), "'attention'.*has HasScoresOutput"),
     "function layer": (lambda: chain(image(), L.functionLayer("square", "@(X) X.^2")), r"'square' is a nnet\.cnn\.layer\.FunctionLayer.*MATLAB code"),
     "custom layer": (lambda: chain(sequence(3), Layer("own", "peepholeLSTMLayer", saveobj=False)), "'own' is a peepholeLSTMLayer.*no table knows"),
-    "preprocessing of R2019a": (lambda: chain(image(), Layer("prep", "nnet.x.PreprocessingLayer")), "'prep' is a .*R2019a"),
     "padding value": (lambda: chain(image(), conv(PaddingValue="replicate")), "'conv' pads with replicate"),
     "padding mode": (lambda: chain(image(), conv(PaddingMode="circular")), "'conv'.*pads in mode 'circular'"),
     "mean of another padding": (
@@ -129,7 +128,11 @@ UNSUPPORTED: dict[str, tuple[Make, str]] = {
         lambda: joining(L.concatenationLayer("cat", 3), L.sequenceInputLayer(4, "a"), L.sequenceInputLayer(4, "b")),
         "'cat' joins along dimension 3 of CBT",
     ),
-    "untrained": (lambda: chain(image(), L.untrained(conv())), "'conv' is not trained: its Weights, Bias hold no values"),
+    "untrained": (lambda: chain(image(), L.untrained(conv())), "'conv' is not trained: its Weights, Bias hold no values .*network.initialize"),
+    "preprocessing up to R2019a": (
+        lambda: chain(image(), Layer("scale", "nnet.shufflenet.layer.ShuffleNetPreprocessingLayer")),
+        "'scale' is a nnet.shufflenet.layer.ShuffleNetPreprocessingLayer .*newer than R2019a have Normalization 'zscore'",
+    ),
     "statistics of an unfinished training": (
         lambda: chain(image(), saved(L.batchNormalizationLayer(RNG, "bn", 4), TrainedVariance=np.empty((0, 0)))),
         "'bn'.*holds no running_var",

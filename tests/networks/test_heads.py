@@ -12,7 +12,7 @@ import torch
 import bridge
 from bridge.errors import UsageError
 from bridge.network import Network
-from bridge.networks import architecture, segnet_layers, unet_layers, yolov2_layers
+from bridge.networks import BUILDERS, architecture, catalogue, segnet_layers, unet_layers, yolov2_layers
 
 REAL = Path(os.environ.get("BRIDGE_REAL_DATA", Path(__file__).parents[3] / "shared" / "real"))
 CLASSES = ("road", "sky", "vehicle", "pedestrian", "background")
@@ -92,6 +92,20 @@ def test_yolov2_sits_on_any_layer(backbone: str, feature: str, stride: int) -> N
     assert (size.channels, size.spatial[0]) == (3 * (5 + 2), 128 // stride if backbone != "squeezenet" else size.spatial[0])
     assert net.layers["yolov2OutputLayer"].AnchorBoxes == (8, 32, 64, 16, 32, 40)
     assert "yolov2OutputLayer" not in base.layers and set(names) - set(head) < {layer.name for layer in base.layers}
+
+
+@pytest.mark.parametrize("backbone", BUILDERS)
+def test_yolov2_sits_on_every_network(backbone: str) -> None:
+    """Oracle: the sizes of the feature layers; what a fully connected layer puts out is no image."""
+    base, anchors = architecture(backbone), [(8.0, 16.0), (32.0, 32.0)]
+    for feature in catalogue()[backbone].features:
+        size = base.sizes[feature][0]
+        if size.spatial:
+            net = yolov2_layers(base.layers[0].InputSize, 3, anchors, base, feature)
+            assert net.sizes["yolov2ClassConv"][0] == size.resized(size.spatial, 2 * (5 + 3))
+        else:
+            with pytest.raises(UsageError, match="features are an image"):
+                yolov2_layers(base.layers[0].InputSize, 3, anchors, base, feature)
 
 
 @pytest.mark.parametrize("anchors", [[], [(8, 0)], [(8, 8, 8)]])

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable
+from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from bridge.commands import main
-from bridge.networks import catalogue
+from bridge.networks import catalogue, plot
+from bridge.networks.plot import MARKS
 from docs.generate import NETWORKS_PAGE, networks_page
+from tests.conftest import references
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -41,7 +48,7 @@ def test_one_network_is_described(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     text = capsys.readouterr().out
     assert "74.46 % top-1" in text and "fc1000, fc1000_softmax" in text and "strides in the first 1 x 1" in text
     assert run(monkeypatch, "nasnetmobile") == 0
-    assert "unconfirmed  normalization, learnables" in capsys.readouterr().out
+    assert "unconfirmed  the names of its layers, which are derived from NASNet-Large's" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -58,6 +65,40 @@ def test_mistakes_are_told(
 ) -> None:
     assert run(monkeypatch, *arguments) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["svg", "png", "html"])
+def test_accuracy_against_size_is_drawn(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / f"models.{kind}"
+    assert run(monkeypatch, "--plot", str(path)) == 0
+    if kind == "png":
+        assert min(Image.open(path).size) > 1000
+        return
+    text = path.read_text(encoding="utf-8")
+    assert all(text.count(f">{name}<") == (2 if kind == "html" else 1) for name in catalogue())
+    assert {colour for colour, _ in MARKS.values() if colour in text} == {MARKS[entry.category][0] for entry in catalogue().values()}
+    assert kind == "svg" or not references(text)
+
+
+def test_names_in_the_plot_cover_no_other(tmp_path: Path, look: Callable[..., Any]) -> None:
+    """Oracle: where a browser puts the names, and the order of sizes and accuracies in the catalogue."""
+    page = look(plot.write(list(catalogue().values()), tmp_path / "models.html"))
+    texts = page.locator(".chart text").evaluate_all("(all) => all.map((t) => [t.textContent, t.getBoundingClientRect().toJSON()])")
+    boxes = [box for text, box in texts if text in catalogue()]
+    assert len(boxes) == len(catalogue())
+    for a, b in combinations(boxes, 2):
+        assert a["right"] <= b["left"] or b["right"] <= a["left"] or a["bottom"] <= b["top"] + 3 or b["bottom"] <= a["top"] + 3
+    rows = page.locator("#models tbody tr td:nth-child(4)")
+    page.locator("#models th", has_text="MB").locator("button").click()
+    assert [float(text) for text in rows.all_inner_texts()] == sorted(entry.megabytes for entry in catalogue().values())
+
+
+def test_a_plot_is_a_picture_or_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, "--plot", str(tmp_path / "net.mat")) == 2
+    assert "a plot is written as .svg, .png, .html" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert run(monkeypatch, "--plot", str(tmp_path / "models.svg")) == 4
+    assert 'pip install "bridge[report]"' in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
 def test_the_page_follows_the_table() -> None:

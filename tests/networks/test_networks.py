@@ -13,10 +13,11 @@ import pytest
 import torch
 
 from bridge import layers
-from bridge.errors import UnsupportedError, UsageError
+from bridge.errors import UsageError
 from bridge.mapping import layer_mappings
 from bridge.network import Layer, Network
-from bridge.networks import BUILDERS, architecture, build, catalogue
+from bridge.networks import BUILDERS, build, catalogue
+from bridge.networks.nasnet import nasnet
 
 FACTS = Path(os.environ.get("BRIDGE_REAL_DATA", Path(__file__).parents[3] / "shared" / "real")).parent / "facts" / "networks"
 
@@ -31,6 +32,8 @@ DIGESTS = {
     "resnet50": ("7d7989d41b5b", "f23d25312969"),
     "shufflenet": ("dac0dd99eeeb", "84ec2c2e3b48"),
 }
+NASNET_LARGE = ("f52b9a9f6784", "8d30914a4795")
+NOT_STATED = 0  # of NASNet, which is no sequence of modules, MathWorks states no depth
 LEAST = {"inceptionv3": 107}  # the height and width that a fully convolutional network is run with here; 64 otherwise
 COUNTED = ("additionLayer", "depthConcatenationLayer", "channelShuffleLayer")  # constructors with a number, by position or as NumInputs
 FIXED = ("alexnet", "vgg16", "vgg19")  # networks whose fully connected layers fix the size of the input
@@ -110,13 +113,37 @@ def value(text: str) -> Any:
     return numbers if text.startswith("[") else numbers[0]
 
 
+def test_nasnet_large_of_the_same_builder_is_matlabs() -> None:
+    """Oracle: MATLAB's list of NASNet-Large, of which digests of the sorted names and connections; the order is Keras's, not MATLAB's."""
+    large = nasnet(5, 331, stem=96, filters=168, blocks=6, skips_reduction=True, instance=2).network()
+    assert (len(large.layers), len(large.connections)) == (1243, 1462)
+    assert (digest(sorted(layer.name for layer in large.layers)), digest(sorted(connections(large)))) == NASNET_LARGE
+    path = FACTS / "nasnetlarge.json"
+    if not path.is_file():
+        pytest.skip("MATLAB's list of this network is not here: its names and connections were compared, its options were not")
+    for each in json.loads(path.read_text())["layers"]:
+        ours = large.layers[each["name"]]
+        if each["type"] == "zeroPadding":
+            assert list(ours.PaddingSize) == value(each["args"][0])
+        elif each["type"] == "crop2dLayer":
+            assert list(ours.Location) == value(each["args"][0])
+        else:
+            theirs = listed_layer(each)
+            assert ours.kind == theirs.kind
+            assert {key: ours.properties[key] for key in theirs.properties} == theirs.properties, ours.name
+            assert {key: a.learn_rate_factor for key, a in ours.learnables.items()} == {k: a.learn_rate_factor for k, a in theirs.learnables.items()}
+        if each["shape"][:2] != [1, 1]:
+            size = large.sizes[ours.name][0]
+            assert [*size.spatial, size.channels] == each["shape"], ours.name
+
+
 def test_depth_is_the_longest_way(net: Network, name: str) -> None:
     """Oracle: the definition, the most convolutions and fully connected layers on a way through the network."""
     longest: dict[str, int] = {}
     for layer in net.order:
         before = max((longest[c.source] for c in net.incoming[layer.name]), default=0)
         longest[layer.name] = before + (layer.kind.endswith(("Convolution2DLayer", "ConnectedLayer")))
-    assert max(longest.values()) == catalogue()[name].depth
+    assert catalogue()[name].depth in (max(longest.values()), NOT_STATED)
 
 
 def test_it_computes_probabilities(net: Network, name: str) -> None:
@@ -180,10 +207,7 @@ def test_an_unknown_network_is_told() -> None:
     with pytest.raises(UsageError, match="no network 'squeezent'") as caught:
         build("squeezent")
     assert "squeezenet" in caught.value.cause
-    with pytest.raises(UnsupportedError, match="nasnetmobile is not built") as refused:
-        architecture("nasnetmobile")
-    assert "derived" in refused.value.cause
 
 
 def test_the_catalogue_knows_every_builder() -> None:
-    assert {name for name, entry in catalogue().items() if not entry.missing} == set(BUILDERS)
+    assert set(catalogue()) == set(BUILDERS)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torchvision import models
@@ -13,47 +11,11 @@ from torchvision.transforms.functional import normalize
 
 import bridge
 from bridge.errors import UnsupportedError, UsageError
-from bridge.network import Layer, Network
 from bridge.networks import build, catalogue
 from bridge.networks.weights import DEVIATION, MEAN
 from bridge.recipes.recipe import Recipe
-from fixtures import layers as L
 from fixtures import mat, onnx
-from fixtures.layers import Net
-
-CLASSES = ["cap", "cube", "torch"]
-
-
-def saved(net: Network, seed: int) -> Net:
-    """Return the network as MATLAB would save it, with random weights of its own."""
-    rng = np.random.default_rng(seed)
-    pairs = tuple((c.source, c.destination + (f"/{c.destination_port}" if len(net.layers[c.destination].inputs) > 1 else "")) for c in net.connections)
-    return Net("DAGNetwork", tuple(saved_layer(net, layer, rng) for layer in net.layers), pairs)
-
-
-def saved_layer(net: Network, layer: Layer, rng: np.random.Generator) -> L.Layer:
-    name, channels = layer.name, net.sizes[net.incoming[layer.name][0].source][0].channels if net.incoming[layer.name] else None
-    made: dict[str, Any] = {
-        "ImageInputLayer": lambda: L.imageInputLayer(
-            layer.InputSize, name, layer.Normalization, **L.input_statistics(rng, layer.Normalization, (1, 1, 3))
-        ),
-        "Convolution2DLayer": lambda: L.convolution2dLayer(
-            rng, name, layer.FilterSize, channels or 0, layer.NumFilters,
-            stride=layer.Stride, padding=layer.PaddingSize, bias_factor=layer.BiasLearnRateFactor,
-        ),
-        "BatchNormalizationLayer": lambda: L.batchNormalizationLayer(rng, name, channels or 0, epsilon=layer.Epsilon),
-        "MaxPooling2DLayer": lambda: L.maxPooling2dLayer(name, layer.PoolSize, stride=layer.Stride, padding=layer.PaddingSize),
-        "FullyConnectedLayer": lambda: L.fullyConnectedLayer(rng, name, (1, 1, channels or 0), layer.OutputSize),
-        "ReLULayer": lambda: L.reluLayer(name),
-        "DropoutLayer": lambda: L.dropoutLayer(name, layer.Probability),
-        "AdditionLayer": lambda: L.additionLayer(name),
-        "DepthConcatenationLayer": lambda: L.depthConcatenationLayer(name),
-        "GlobalAveragePooling2DLayer": lambda: L.globalAveragePooling2dLayer(name),
-        "SoftmaxLayer": lambda: L.softmaxLayer(name),
-        "ClassificationOutputLayer": lambda: L.classificationLayer(name, CLASSES),
-    }  # fmt: skip
-    result: L.Layer = made[layer.kind]()
-    return result
+from tests.networks.saved import CLASSES, saved
 
 
 @pytest.mark.parametrize("name", ["squeezenet", "resnet18"])
@@ -115,6 +77,12 @@ def test_other_structures_are_told() -> None:
     with pytest.raises(UnsupportedError, match="resnet50 is not torchvision's resnet50") as caught:
         build("resnet50", weights={})
     assert "strides" in caught.value.cause and "epsilon" in caught.value.cause
+    for name, entry in catalogue().items():
+        if not entry.same_as_torchvision:
+            with pytest.raises(UnsupportedError, match=f"{name} is not") as refused:
+                build(name, weights={}, classes=2)
+            assert refused.value.cause == ("; ".join(entry.differences) or "torchvision has no such network")
+            assert f"net = {name}" in refused.value.hint
     with pytest.raises(UsageError, match="holds 0 tensors"):
         build("squeezenet", weights={})
     state = models.squeezenet1_1(weights=None, num_classes=7).state_dict()

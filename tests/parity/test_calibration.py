@@ -14,8 +14,9 @@ from scipy.io import savemat
 
 from bridge.commands import main
 from bridge.errors import UnreadableError, UsageError
-from bridge.parity.calibration import calibrate, load_profile
+from bridge.parity.calibration import calibrate
 from bridge.training.options import training_options
+from bridge.training.profile import TrainingProfile
 
 INPUTS = np.reshape([0.9, 0.1, 0.6, 0.4, 0.3, 0.7, 0.8, 0.2, 0.5, 0.5, 0.25, 0.75], (2, 3, 2), order="F")
 TARGETS = np.reshape([1, 0, 0, 1, 0, 1, 1, 0, 0, 1, 1, 0], (2, 3, 2), order="F")
@@ -111,11 +112,21 @@ def test_a_number_that_no_choice_gives_settles_nothing(tmp_path: Path) -> None:
 
 def test_a_profile_sets_the_switches_of_a_run(tmp_path: Path) -> None:
     found = calibrate(write(tmp_path / "probe.mat", "A", True))
-    name, switches = load_profile(found.save(tmp_path / "profile.toml"), "trainnet")
-    options = training_options("adam", trainer="trainnet", semantics=switches)
-    assert name == "R2024b" and options.semantics.adam_epsilon == "A" and options.semantics.crossentropy_over == "observations"
+    profile = TrainingProfile.load(found.save(tmp_path / "profile.toml"))
+    options = profile.apply(training_options("adam", trainer="trainnet"))
+    assert options.profile == "R2024b" and options.semantics.adam_epsilon == "A" and options.semantics.crossentropy_over == "observations"
+    assert any("R2024b has settled" in note and "adam_epsilon" in note for note in options.notes())
+    assert not any("adam_epsilon" in note and "unconfirmed" in note for note in options.notes())
     with pytest.raises(UsageError, match="exists"):
         found.save(tmp_path / "profile.toml")
+
+
+def test_a_switch_that_was_set_by_hand_stays(tmp_path: Path) -> None:
+    (tmp_path / "profile.toml").write_text('schema = "bridge.profile/1"\nname = "R2024b"\n[trainnet]\nadam_epsilon = "B"\nrmse_over = "elements"\n')
+    by_hand = training_options("adam", trainer="trainnet", semantics={"adam_epsilon": "A"})
+    options = TrainingProfile.load(tmp_path / "profile.toml").apply(by_hand)
+    assert options.semantics.adam_epsilon == "A" and options.semantics.rmse_over == "elements"
+    assert any("adam_epsilon = 'A', unconfirmed" in note for note in options.notes())
 
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,4 +146,4 @@ def test_what_is_no_probe_is_refused(content: dict[str, Any], tmp_path: Path) ->
         calibrate(tmp_path / "probe.mat")
     (tmp_path / "profile.toml").write_text('schema = "other"')
     with pytest.raises(UsageError):
-        load_profile(tmp_path / "profile.toml", "trainnet")
+        TrainingProfile.load(tmp_path / "profile.toml")

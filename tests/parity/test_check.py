@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 import torch
@@ -227,6 +228,21 @@ def test_any_torch_module_by_its_names(load: Make) -> None:
         check(own, against=network, names={"fc_": "third"})
 
 
+def test_any_torch_module_against_a_reference(load: Make, recorded: Make, inputs: Make) -> None:
+    """Layers that its names do not map are told; its result is compared with the reference's output."""
+    network = load("feature_mlp")
+    own, path = Torch(network), recorded(network, inputs(network, 5))
+    found = check(own, path, names=NAMES, network=network)
+    assert found.passed and [each.layer for each in found.layers] == ["fc_", "fc_1_", "output"]
+    assert found.notes == ("not compared, for names maps no submodule to them: input_2, re_lu_1",)
+    with torch.no_grad():
+        own.second.bias.add_(0.1)
+    found = check(own, path, names=NAMES, network=network)
+    assert found.first_divergence.layer == "fc_1_" and found.cause is not None and found.cause.name == "learnable"  # type: ignore[union-attr]
+    with pytest.raises(UsageError, match="another network"):
+        check(own, path, names={"fc1": "first"}, network=network)
+
+
 def test_a_submodule_that_runs_twice_cannot_be_a_layer(load: Make) -> None:
     network = load("feature_mlp")
 
@@ -298,6 +314,34 @@ def test_the_model_is_left_as_it_was(load: Make, recorded: Make, inputs: Make) -
     torch.backends.cudnn.benchmark = False
     assert before == {name: (part.training, getattr(part, "inplace", None), len(part._forward_hooks)) for name, part in model.named_modules()}
     assert any(inplace for _, inplace, _ in before.values())
+
+
+def switches() -> dict[str, Any]:
+    """What makes products of single precision less exact, or not the same twice."""
+    cudnn, mkldnn, matmul = torch.backends.cudnn, torch.backends.mkldnn, torch.backends.cuda.matmul
+    parts = {"matmul": matmul, "cudnn.conv": cudnn.conv, "cudnn.rnn": cudnn.rnn, "mkldnn.matmul": mkldnn.matmul, "mkldnn.conv": mkldnn.conv}
+    return {"benchmark": cudnn.benchmark, "deterministic": cudnn.deterministic, **{name: part.fp32_precision for name, part in parts.items()}}
+
+
+@pytest.mark.skipif(not hasattr(torch.backends, "fp32_precision"), reason="torch before 2.9 has one switch for all")
+def test_tf32_and_the_choice_of_kernels_are_off_during_a_check(load: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However the program has set them: it has the same settings afterwards."""
+    network = load("chain_cnn")
+    model, seen = network.to_torch(), list[dict[str, Any]]()
+    model.register_forward_hook(lambda *_: seen.append(switches()))
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    matmul, mkldnn = torch.backends.cuda.matmul, torch.backends.mkldnn.matmul
+    own = matmul.fp32_precision, mkldnn.fp32_precision
+    matmul.fp32_precision, mkldnn.fp32_precision = "tf32", "bf16"
+    try:
+        before = switches()
+        assert check(model, against=network, network=network, profile="exact").passed
+        after = switches()
+    finally:
+        matmul.fp32_precision, mkldnn.fp32_precision = own
+    exact = {name: "ieee" for name in before} | {"benchmark": False, "deterministic": True}
+    assert seen and all(each == exact for each in seen)
+    assert after == before != exact and before["matmul"] == before["cudnn.conv"] == "tf32"
 
 
 def scaled_module(model: nn.Module) -> nn.Module:
@@ -418,6 +462,44 @@ def test_the_command_ends_in_one_line(run: Make, load: Make, recorded: Make, inp
     assert run(tmp_path / "broken.mat", path, "--tolerance", "conv1")[0] == 2
 
 
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "check.schema.json").read_text(encoding="utf-8"))
+
+
+def test_the_json_follows_its_schema(run: Make, load: Make, recorded: Make, inputs: Make, tmp_path: Path) -> None:
+    """Passed, with a cause, with sizes that differ (infinities), against targets."""
+    network, x = load("residual"), inputs(load("residual"))
+    mat.write(tmp_path / "broken.mat", {"net": networks.residual(2)})
+    path, source = recorded(network, x), network.source.path
+    np.savez(tmp_path / "data.npz", X=x, T=np.array(network.classes)[:3])
+    calls = [(source, path), (tmp_path / "broken.mat", path), (source, tmp_path / "data.npz", "--targets", "T"), (tmp_path / "broken.mat", "--against", source)]
+    codes = []
+    for arguments in calls:
+        code, out, _ = run(*arguments, "--json")
+        codes.append(code)
+        jsonschema.validate(json.loads(out), SCHEMA, jsonschema.Draft202012Validator)
+    assert codes[:2] == [0, 1]
+    stride = network.layers["res1_branch2a"], network.layers["res1_branch1"]
+    other = network.with_layers({each.name: replace(each, properties={**each.properties, "Stride": (1, 1)}) for each in stride})
+    facts = {"schema": "bridge.check/1", **check(other, path).to_json()}
+    jsonschema.validate(json.loads(json.dumps(facts, allow_nan=False)), SCHEMA, jsonschema.Draft202012Validator)
+    assert not jsonschema.Draft202012Validator(SCHEMA).is_valid({**facts, "schema": "bridge.check/2"})
+
+
+def test_an_annotation_of_github(run: Make, load: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = load("feature_mlp")
+    mat.write(tmp_path / "broken.mat", {"net": networks.feature_mlp(2)})
+    arguments = tmp_path / "broken.mat", "--against", network.source.path
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))
+    assert "::" not in run(*arguments)[2]
+    flagged = run(*arguments, "--annotate", "--json")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    for code, out, err in (flagged, run(*arguments, "--json")):
+        assert code == 1 and not json.loads(out)["passed"]
+        assert re.fullmatch(r"::error file=broken\.mat,line=1,title=bridge check::FIRST DIVERGENCE .*%0Acause: .*%0Aagainst net0\.mat\n", err)
+    assert not run(network.source.path, "--against", network.source.path)[2]
+
+
 def test_the_json_holds_everything(run: Make, load: Make, recorded: Make, inputs: Make) -> None:
     network = load("residual")
     path = recorded(network, inputs(network))
@@ -428,12 +510,57 @@ def test_the_json_holds_everything(run: Make, load: Make, recorded: Make, inputs
     assert facts["profile"]["reason"] and len(facts["facts"][f"sha256 of {path.name}"]) == 64
 
 
-def test_a_file_cut_short_exits_with_2(run: Make, load: Make, recorded: Make, inputs: Make) -> None:
+def _without(held: dict[str, Any], name: str) -> None:
+    held["Activations"] = np.array([[each] for each in held["Activations"][:, 0] if each["Layer"] != name], dtype=object)
+
+
+def _poisoned(held: dict[str, Any], value: float) -> None:
+    """One sample of a convolution; the statistics of MATLAB's min and max pass over NaN."""
+    at = next(each for each in held["Activations"][:, 0] if each["Layer"] == "res1_branch2a")
+    at["Full" if np.size(at["Full"]) else "Value"].flat[5] = value
+
+
+BAD: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
+    "a layer is missing": (lambda held: _without(held, "res1_branch2a"), "lacks the layer 'res1_branch2a' (1 such layer(s))"),
+    "NaN": (lambda held: _poisoned(held, math.nan), "layer 'res1_branch2a' has 1 NaN values of"),
+    "an infinity": (lambda held: _poisoned(held, math.inf), "layer 'res1_branch2a' has 1 infinite values of"),
+    "NaN in an input": (lambda held: held["Inputs"][0, 0]["Value"].__setitem__((0, 0, 0, 0), math.nan), "an input of bad.mat holds NaN"),
+    "infinity in an output": (lambda held: held["Outputs"][0, 0]["Value"].__setitem__((0, 0), math.inf), "an output of bad.mat holds NaN or infinite"),
+    "another batch": (
+        lambda held: held["Outputs"][0, 0].__setitem__("Value", held["Outputs"][0, 0]["Value"][:2]), "3 observations of the inputs and 2 of the outputs"
+    ),
+    "transposed": (lambda held: held["Inputs"][0, 0].__setitem__("Value", held["Inputs"][0, 0]["Value"].swapaxes(0, 1)), "height and width are transposed"),
+    "other classes": (lambda held: held.__setitem__("Classes", np.array([["bee"], ["dog"], ["fox"], ["owl"]], object)), "only the reference has the class 'bee'"),
+    "fewer classes": (lambda held: held.__setitem__("Classes", np.array([["cat"], ["dog"], ["fox"]], object)), "only the network has the class 'owl'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_reference_exits_with_2(case: str, run: Make, load: Make, content: Make, inputs: Make, tmp_path: Path) -> None:
     network = load("residual")
+    change, message = BAD[case]
+    held = content(network, inputs(network))
+    reference.write(tmp_path / "good.mat", held)
+    assert run(network.source.path, tmp_path / "good.mat")[0] == 0
+    change(held)
+    reference.write(tmp_path / "bad.mat", held)
+    code, out, err = run(network.source.path, tmp_path / "bad.mat")
+    assert code == 2 and not out and message in err, err
+    assert [line[:6] for line in err.splitlines()] == ["error:", "cause:", "hint: "]
+
+
+def test_another_network_and_files_cut_short_exit_with_2(run: Make, load: Make, recorded: Make, inputs: Make, tmp_path: Path) -> None:
+    network, other = load("residual"), load("chain_cnn")
     path = recorded(network, inputs(network))
-    path.write_bytes(path.read_bytes()[:3000])
-    code, out, err = run(network.source.path, path)
+    code, out, err = run(other.source.path, path)
     assert code == 2 and not out and err.startswith("error:")
+    for file in (path, Path(network.source.path)):
+        whole = file.read_bytes()
+        for keep in (0, 100, 3000, len(whole) - 50):
+            file.write_bytes(whole[:keep])
+            code, out, err = run(network.source.path, path)
+            assert code == 2 and not out and err.startswith("error:") and file.name in err, (file.name, keep, err)
+        file.write_bytes(whole)
 
 
 def test_targets_are_told_from_outputs(run: Make, load: Make, inputs: Make, activations: Make, tmp_path: Path) -> None:

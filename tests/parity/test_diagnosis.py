@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import nn
 
+import bridge
 from bridge.arrays import Array
 from bridge.mapping import layer_mappings
 from bridge.network import Network, make_layer
@@ -25,6 +26,7 @@ from fixtures import layers as L
 from fixtures.layers import Net
 
 Make = Callable[..., Any]
+FILES = Path(__file__).parents[2] / "fixtures" / "files"
 
 
 def properties(network: Network, layer: str, **changed: Any) -> Network:
@@ -252,6 +254,13 @@ def test_a_layer_of_the_other_network_is_named_by_what_it_is(load: Make) -> None
     network = load("residual")
     found = check(kind(network, "bn_conv1", "IdentityLayer"), against=network)
     assert found.cause is not None and found.cause.text == "bn_conv1 is a BatchNormalizationLayer and not a IdentityLayer"
+
+
+@pytest.mark.parametrize("ending", ["mat", "onnx"])
+def test_a_module_without_normalization_is_told_from_the_other_network(ending: str) -> None:
+    network = bridge.load(FILES / "signs.mat")
+    found = check(network.to_torch(include_normalization=False), against=FILES / f"signs.{ending}")
+    assert found.cause is not None and found.cause.layer == "imageinput" and "which normalises by zerocenter" in found.cause.text
 
 
 def test_a_module_that_was_changed_is_told_from_its_network(load: Make, recorded: Make, inputs: Make) -> None:

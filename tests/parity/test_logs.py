@@ -43,8 +43,8 @@ def test_two_runs_in_another_order_agree(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "part"),
     [
-        ({"count": 399}, "number of iterations: size 399 iterations, expected 400"),
-        ({"every": 40}, "moments of ValidationLoss: size 1, 40, 80, 120, 160, 200, ..., expected 1, 50, 100, 150, 200, 250, ..."),
+        ({"count": 399}, "number of iterations: 399 iterations, expected 400"),
+        ({"every": 40}, "moments of ValidationLoss: 1, 40, 80, 120, 160, 200, ..., expected 1, 50, 100, 150, 200, 250, ..."),
         ({"rate": 0.011}, "learn rate from iteration 1 on"),
         ({"level": 1.6}, "TrainingLoss of iterations 1 to 40"),
     ],

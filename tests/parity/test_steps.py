@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 from scipy.io import savemat
@@ -126,6 +128,21 @@ def test_the_place_of_epsilon_is_found(form: str, load: Load, tmp_path: Path) ->
     found = check_steps(network, path, semantics={"adam_epsilon": "B" if form == "A" else "A"})
     assert found.verdict.startswith("FIRST DIVERGENCE fc/Weights after iteration 1")
     assert found.cause is not None and found.cause.text.startswith(f"adam_epsilon is '{form}'")
+
+
+def test_a_profile_settles_what_is_open(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    network = load(linear())
+    steps = write(tmp_path, network, adam(*start(network), 2, "A", 0.1), ["adam", "InitialLearnRate", RATE, "L2Regularization", DECAY, "Epsilon", 0.1])
+    profile = tmp_path / "profile.toml"
+    profile.write_text('schema = "bridge.profile/1"\nname = "R2021a"\n[trainNetwork]\nadam_epsilon = "A"\n', encoding="utf-8")
+    for options, code in (([], 1), (["--training-profile", str(profile)], 0)):
+        monkeypatch.setattr(sys, "argv", ["bridge", "check", str(network.source.path), "--steps", str(steps), "--json", *options])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        facts = json.loads(capsys.readouterr().out)
+        schema = json.loads((Path(__file__).parents[2] / "docs" / "check.schema.json").read_text(encoding="utf-8"))
+        jsonschema.validate(facts, schema, jsonschema.Draft202012Validator)
+        assert (stop.value.code or 0) == code and facts["facts"].get("training profile") == ("R2021a" if options else None)
 
 
 def test_a_wrong_rate_shows_in_the_first_step(load: Load, tmp_path: Path) -> None:

@@ -168,6 +168,13 @@ def test_options_that_change_no_number_may_differ(tmp_path: Path) -> None:
     assert bits(info) == bits(train(nets.cnn(), images(12), options()))
 
 
+def test_another_number_of_threads_is_mentioned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted(tmp_path, 4)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 99)
+    info = train(nets.cnn(), images(12), options(), output=tmp_path, resume=tmp_path)
+    assert any("here are" in note and "99 thread(s)" in note for note in info.notes)
+
+
 @pytest.mark.parametrize("content", [b"", b"\x10" + b"\0" * 7 + b"{}", b"no checkpoint at all, but some text that is long enough"])
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / checkpoint.NAME).write_bytes(content)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,10 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 import bridge
 from bridge.errors import BridgeError, UnreadableError, UnsupportedError, UsageError
 from bridge.images import augmentedImageDatastore, imageDataAugmenter, imageDatastore
+from bridge.training import mat_data
 from bridge.training.convert import images as convert_images
 from bridge.training.data import Sources, sources
-from bridge.training.expected import Expected
+from bridge.training.expected import Expected, lacking
 from bridge.training.options import saved_training_options, training_options
 from bridge.training.order import Order, all_batches, mini_batches
 from bridge.training.sources import Request, SequenceSource, load
@@ -161,6 +164,12 @@ def test_labels_for_a_network_that_predicts_numbers() -> None:
         take((np.zeros((2, 4)), ["a", "b"]), Expected.of(nets.regression(), False))
 
 
+def test_what_a_training_lacks_is_told_by_its_network() -> None:
+    assert lacking(nets.cnn()) == {"batch normalization", "elements"}
+    assert lacking(nets.classifier()) == {"elements"}
+    assert "elements" not in lacking(nets.load(networks.unet()))
+
+
 def test_a_mini_batch_above_the_number_of_observations_is_a_note() -> None:
     held = take((np.zeros((3, 3, 8, 8)), [0, 1, 2]), options=training_options("sgdm"))
     assert held.notes == ("MiniBatchSize 128 is above the 3 observations: each epoch is one mini-batch of 3",)
@@ -237,9 +246,19 @@ def test_classes_of_every_step_are_undefined_where_they_are_padding() -> None:
     assert np.isfinite(info.TrainingLoss).all()
 
 
-def test_a_length_that_would_split_sequences_is_refused() -> None:
-    with pytest.raises(UsageError, match="SequenceLength is 4, the longest sequence has 5 steps"):
-        sequence_source(SequenceLength=4)
+@pytest.mark.parametrize(("trainer", "last"), [("trainNetwork", 2), ("trainnet", 1)])
+def test_a_number_splits_the_sequences_of_a_mini_batch(trainer: str, last: int) -> None:
+    """By hand: 3, 5 and 2 steps become pieces of 2, padded to a multiple of 2 (trainNetwork) or to the longest (trainnet)."""
+    given = SEQUENCES if trainer == "trainNetwork" else [each.T for each in SEQUENCES]
+    options = training_options("sgdm", trainer=trainer, SequenceLength=2, SequencePaddingValue=7)
+    source = take((given, ["a", "b", "c"]), Expected.of(nets.load(networks.gru_classifier()), True), options).train
+    assert isinstance(source, SequenceSource) and source.pieces(np.arange(3)) == 3 and source.pieces(np.array([2])) == 1
+    whole = everything(source)[0]
+    pieces = [source.load(Request(1, np.arange(3), piece=piece)) for piece in range(3)]
+    assert torch.equal(torch.cat([each.inputs[0] for each in pieces], 1), whole)
+    assert [each.inputs[0].shape[1] for each in pieces] == [2, 2, last]
+    assert pieces[2].inputs[0][1, 0, 0] == 4 and (pieces[2].inputs[0][0] == 7).all()
+    assert all(torch.equal(each.targets, torch.arange(3)) for each in pieces)
 
 
 # Images in files
@@ -342,6 +361,13 @@ def deep(folder: Path) -> None:
     Image.fromarray(np.full((8, 8), 3000, dtype=np.uint16)).save(write_images(folder) / "bee" / "deep.png")
 
 
+def deep_colour(folder: Path) -> None:
+    """Pillow writes no such file: the chunks of 8 x 8 pixels of 3 x 16 bits, by hand."""
+    chunks = [(b"IHDR", struct.pack(">2I5B", 8, 8, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(8 * bytes(1 + 8 * 6))), (b"IEND", b"")]
+    packed = [struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks]
+    (write_images(folder) / "bee" / "deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
+
+
 def other_classes(folder: Path) -> None:
     write_images(folder, ("ant", "bat", "cat"))
 
@@ -357,6 +383,7 @@ def other_classes(folder: Path) -> None:
         (gray, UsageError, r"has 1 channel\(s\), the network takes 3"),
         (damaged, UnreadableError, "1 of 13 images cannot be read"),
         (deep, UnsupportedError, "deep.png has 16 bits or more a channel"),
+        (deep_colour, UnsupportedError, "deep.png has 16 bits or more a channel"),
         (other_classes, UsageError, "have the label 'bat', the network has no such class"),
     ],
 )
@@ -511,12 +538,11 @@ def test_matlabs_own_sequences_and_labels_give_its_predictions() -> None:
 @needs_real_files
 def test_ValidationData_of_a_saved_options_object_is_used() -> None:
     """Oracle: RMSE 0.0159 of MATLAB's network on the data in the object; one sequence a mini-batch, so that none is padded."""
-    from bridge.readers.mat.networks import contents
-
-    saved = dict(contents(REAL / "lstm_projected_with_options_R2022b.mat").options["options"])
-    options = saved_training_options(saved.pop("class"), saved).replace(**untrained_rate(MiniBatchSize=1, Plots="none"))
+    file = REAL / "lstm_projected_with_options_R2022b.mat"
+    saved = dict(mat_data.variables(file))["options"]
+    options = saved_training_options(saved.class_name, saved.properties).replace(**untrained_rate(MiniBatchSize=1, Plots="none"))
     inputs, targets = options.ValidationData
-    network = bridge.load(REAL / "lstm_projected_with_options_R2022b.mat")
+    network = bridge.load(file)
     info = train(network, ([*inputs][:2], [*targets][:2]), options, loss="RegressionOutputLayer")
     assert info.FinalValidationRMSE == pytest.approx(0.0159, abs=5e-5)
 

@@ -50,6 +50,16 @@ def test_the_frozen_layers_run_once_for_each_mini_batch() -> None:
     assert seen == [5, 5, 5]  # once to see how large they are, then two mini-batches of the first of four epochs
 
 
+def test_without_a_cache_nothing_is_recorded_for_frozen_layers() -> None:
+    model = nets.cnn(dropout=True).to_torch()
+    recorded: dict[str, set[bool]] = {"relu1": set(), "drop": set(), "conv2": set()}
+    for name, found in recorded.items():
+        model.get_submodule(name).register_forward_hook(lambda module, arguments, output, found=found: found.add(output.requires_grad))
+    data = torch.from_numpy(images(10)[0]).float(), torch.arange(10) % 3
+    train(model, data, options(ResetInputNormalization=False), loss="ClassificationOutputLayer", cache_features=False)
+    assert recorded == {"relu1": {False}, "drop": {False}, "conv2": {True}}
+
+
 def test_features_that_do_not_fit_into_memory_go_to_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = train(nets.cnn(), images(10), options(), cache_features=False)
     monkeypatch.setattr(features, "MEMORY_SHARE", 0.0)

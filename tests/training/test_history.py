@@ -85,7 +85,7 @@ def test_a_bar_is_only_drawn_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> N
         progress.update(ROWS[1])
         progress._bar.refresh()
     shown = stream.getvalue()
-    assert "epoch 1, loss 1, Accuracy 50, rate 0.01" in shown and "2/50" in shown
+    assert "epoch 1, loss 1, Accuracy 50, rate 0.01" in shown and re.search(r"iteration\S* \S*\s*2/50", shown) and "left" in shown
     assert "\x1b" not in printed(monkeypatch, "trainNetwork", ROWS, ("Accuracy",))
 
 

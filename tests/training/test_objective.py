@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from bridge.errors import UnsupportedError, UsageError
+from bridge.errors import UsageError
 from bridge.training.objective import objective
 from bridge.training.options import training_options
 from fixtures import layers as L
@@ -69,7 +69,6 @@ def test_a_function_of_ones_own_is_taken_as_it_is() -> None:
     ("network", "loss", "kind", "message"),
     [
         (nets.load(networks.feature_mlp()), None, UsageError, "not said which loss"),
-        (nets.load(networks.yolov2_network()), None, UnsupportedError, "YOLO v2"),
         (nets.classifier(), "hinge", UsageError, "trainNetwork has no loss 'hinge'"),
     ],
 )

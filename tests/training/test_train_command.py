@@ -7,7 +7,6 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ from scipy.io import loadmat, savemat
 import bridge
 from bridge.commands import main
 from bridge.images import imageDatastore
-from bridge.networks import build
+from bridge.parity.logs import check_log
 from tests.training import nets
 from tests.training.test_data import cells, write_images
 from tests.training.test_loop import images
@@ -104,6 +103,18 @@ def test_json_holds_the_outcome(shell: Shell) -> None:
     assert facts["last"]["Iteration"] == 9 and 0 <= facts["FinalValidationAccuracy"] <= 100 and facts["notes"]
 
 
+def test_a_profile_is_used_and_named(shell: Shell) -> None:
+    """The log of the run and the check of that log name the profile."""
+    Path("profile.toml").write_text('schema = "bridge.profile/1"\nname = "R2024b"\n[trainNetwork]\nl2_before_clipping = false\n', encoding="utf-8")
+    ran = shell("recipe.toml", "-o", "run", "--profile", "profile.toml", "--json")
+    facts = json.loads(ran.out) if not ran.code else {}
+    assert facts.get("profile") == "R2024b", ran.err
+    assert "note: the profile R2024b has settled l2_before_clipping" in ran.err
+    assert json.loads(Path("run/history.json").read_text(encoding="utf-8"))["profile"] == "R2024b"
+    assert check_log("run", "run/info.mat").require().facts["training profile"] == "R2024b"
+    assert shell("recipe.toml", "-o", "other", "--profile", "recipe.toml").code == 2
+
+
 def test_going_on_and_starting_anew(shell: Shell) -> None:
     assert shell("recipe.toml", "-o", "run").code == 0
     first = (shell.folder / "run" / "network" / "model.safetensors").read_bytes()
@@ -160,6 +171,7 @@ def test_split_and_order_of_bridgeData(shell: Shell) -> None:
         (("recipe.toml", "-o", "recipe.toml"), "cannot make the folder"),
         (("recipe.toml", "-o", "run", "--cache-features"), "the images are changed at random in every epoch"),
         (("recipe.toml", "-o", "run", "--order", "missing.txt"), "cannot read the order"),
+        (("recipe.toml", "-o", "run", "--resume", "--restart"), "--resume and --restart"),
         (("recipe.toml", "-o", "run", "--network", "missing.mat"), "missing.mat"),
         (("googlenet-transfer", "-o", "run", "--network", "net", "--data", "images"), "the recipe is for another network"),
     ],
@@ -178,15 +190,3 @@ def test_the_head_of_any_classifier_is_retrained_by_a_recipe_that_ships(shell: S
     assert any("computed once" in note for note in json.loads(ran.out)["notes"])
     trained, before = bridge.load("run/network"), bridge.load("net")
     assert all(np.array_equal(trained.layers[name].Weights, before.layers[name].Weights) for name in ("conv1", "conv2"))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("recipe", "network"), [("googlenet-transfer", "googlenet"), ("alexnet-transfer", "alexnet"), ("squeezenet-transfer", "squeezenet")])
-def test_documented_recipes_run_from_their_files(shell: Shell, recipe: str, network: str) -> None:
-    """From a shipped recipe and a folder of images to a trained network, with networks of full size and made-up weights."""
-    build(network).save("full")
-    ran = shell(recipe, "--network", "full", "--data", "images", "-o", "run", "--json")
-    assert ran.code == 0, ran.err
-    facts: dict[str, Any] = json.loads(ran.out)
-    trained = bridge.load("run/network")
-    assert trained.classes == CLASSES and np.isfinite(facts["last"]["TrainingLoss"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -17,9 +18,11 @@ from torch import nn
 
 import bridge
 from bridge.commands import main
+from bridge.errors import BridgeError
 from bridge.training.history import TrainingInfo
 from fixtures import mat, networks
 from fixtures.layers import Layer, Net, Param, featureInputLayer
+from tests.writers.test_matlab import full_disk
 
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "fixtures" / "files"
@@ -127,3 +130,76 @@ def test_the_folder_of_a_training_exports_with_its_log(run: Callable[..., Ran]) 
     assert found is not None and list(found) == ["TrainingLoss", "ValidationLoss", "BaseLearnRate", "OutputNetworkIteration"]
     np.testing.assert_array_equal(found["TrainingLoss"], [[2.0, 1.0]])
     np.testing.assert_array_equal(found["ValidationLoss"], [[3.0, np.nan]])
+
+
+# Every form
+
+
+FORMS = {"net.onnx": ["net.onnx"], "net.pt2": ["net.pt2"], "net.safetensors": ["net.safetensors"], "net.py": ["net.py", "net.safetensors"]}
+
+
+@pytest.mark.parametrize("target", FORMS)
+def test_every_form(target: str, run: Callable[..., Ran]) -> None:
+    """Losses on stderr, files on stdout; a second time the files are kept, and --force replaces them."""
+    ran = run("signs.mat", "-o", target, "--json")
+    facts = json.loads(ran.out)
+    assert ran.code == 0 and facts["written"] == FORMS[target] and all(f"note: {loss}\n" in ran.err for loss in facts["losses"])
+    before = {name: Path(name).read_bytes() for name in FORMS[target]}
+    again = run("signs.mat", "-o", target)
+    assert (again.code, again.out) == (2, "") and THREE_PARTS.search(again.err) and "--force" in again.err
+    assert {name: Path(name).read_bytes() for name in FORMS[target]} == before
+    assert run("signs.mat", "-o", target, "--force").code == 0
+
+
+@pytest.mark.parametrize("target", FORMS)
+def test_strict_refuses_what_loses_something(target: str, run: Callable[..., Ran]) -> None:
+    lossless = {"net.onnx", "net.pt2"}
+    ran = run("signs.mat", "-o", target, "--strict")
+    assert (ran.code == 0) == (target in lossless) and [Path(name).exists() for name in FORMS[target]] == [target in lossless] * len(FORMS[target])
+    assert ran.code == 0 or (ran.code == 3 and THREE_PARTS.fullmatch(ran.err))
+
+
+@pytest.mark.parametrize("target", FORMS)
+def test_a_full_disk_leaves_nothing_behind(target: str, run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file may grow to a few hundred bytes only, as on a full disk."""
+    network = bridge.load("signs.mat")
+    bridge.export(network, "first.pt2", tell=len)  # torch writes caches of its own the first time
+    before = sorted(Path().iterdir())
+    with full_disk(300), pytest.raises(BridgeError, match="cannot write"):
+        bridge.export(network, target, tell=len)
+    assert sorted(Path().iterdir()) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="permissions do not bind root, nor on Windows")
+@pytest.mark.parametrize("target", FORMS)
+def test_a_read_only_folder(target: str, run: Callable[..., Ran]) -> None:
+    Path("kept").mkdir(mode=0o555)
+    ran = run("signs.mat", "-o", f"kept/{target}")
+    assert ran.code == 2 and "cannot write" in ran.err and not list(Path("kept").iterdir())
+
+
+@pytest.mark.parametrize("target", FORMS)
+def test_a_folder_that_is_none(target: str, run: Callable[..., Ran]) -> None:
+    before = sorted(Path().iterdir())
+    ran = run("signs.mat", "-o", f"nowhere/{target}")
+    assert ran.code == 2 and "cannot write" in ran.err and "Traceback" not in ran.err and sorted(Path().iterdir()) == before
+
+
+@pytest.mark.parametrize(("target", "option", "value"), [
+    ("net.onnx", "--opset", "3"), ("net.onnx", "--unpooling", "caffe"), ("net.pt2", "--opset", "14"), ("net.py", "--steps", "3"), ("back.mat", "--opset", "14"),
+])  # fmt: skip
+def test_options_that_make_no_sense(target: str, option: str, value: str, run: Callable[..., Ran]) -> None:
+    ran = run("signs.mat", "-o", target, option, value)
+    assert ran.code == 2 and THREE_PARTS.search(ran.err) and not Path(target).exists()
+
+
+def test_a_training_exports_to_onnx_with_its_log(run: Callable[..., Ran]) -> None:
+    """From the command that trains to the file: the log in the .onnx is the one in the folder, under MATLAB's field names."""
+    mat.write("net.mat", {"net": networks.feature_mlp()})
+    network = bridge.load("net.mat")
+    info = TrainingInfo("trainNetwork", (), ({"Iteration": 1, "Epoch": 1, "BaseLearnRate": 0.1, "TrainingLoss": 2.0},), {}, 1, "Max epochs completed", (), nn.Identity(), network)
+    Path("run").mkdir()
+    info.save(Path("run"))
+    assert run("run", "-o", "net.onnx").code == 0
+    found = bridge.load("net.onnx").training_info
+    assert found is not None and list(found)[:1] == ["TrainingLoss"] and "BaseLearnRate" in found

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bridge.arrays import Array
 from bridge.errors import UnreadableError, UsageError
 from bridge.mapping import Mappings
 from bridge.network import LayerList, Network, Source, nearest
-from bridge.readers.mat import hdf5, nested, shallow, structs, v5
+from bridge.readers.mat import nested, shallow, structs, v5
 from bridge.readers.mat.assembly import assemble, chain, connect, with_named_ports
 from bridge.readers.mat.layers import layer_from, plain
 from bridge.readers.mat.objects import Object, Objects
 from bridge.readers.mat.v5 import Cell
+
+if TYPE_CHECKING:
+    from bridge.readers.mat import hdf5
 
 NETWORKS = ("SeriesNetwork", "DAGNetwork", "dlnetwork", "nnet.cnn.LayerGraph")
 OPTIONS_PREFIX = "nnet.cnn.TrainingOptions"
@@ -43,14 +47,44 @@ class Contents:
     others: Mapping[str, str] = field(default_factory=dict)
 
 
+class NoNetworkError(UnreadableError):
+    """A .mat file without a network; `held` is what it holds instead."""
+
+    def __init__(self, held: Contents) -> None:
+        holds = {**dict.fromkeys(held.options, "training options"), **dict.fromkeys(held.logs, "a training log"), **held.others}
+        listed = ", ".join(f"{name} ({kind})" for name, kind in list(holds.items())[:12]) or "nothing"
+        super().__init__(f"{held.path} holds no network", f"it holds {listed}", "save the network itself: save('net.mat', 'net')")
+        self.held = held
+
+    def __reduce__(self) -> tuple[type[NoNetworkError], tuple[Contents]]:  # type: ignore[override]
+        return type(self), (self.held,)
+
+
 def variables(path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield (name, value) of a .mat file, v5 or v7.3, with every object reference resolved."""
-    file = hdf5.File(path) if is_hdf5(path) else v5.File(path)
+    """Yield (name, value) of a .mat file, v5 or v7.3, with every object reference resolved; an error names the file."""
+    try:
+        yield from _variables(path)
+    except UnreadableError as error:
+        if path.name in error.error:
+            raise
+        raise UnreadableError(f"{path}: {error.error}", error.cause, error.hint) from error
+
+
+def _variables(path: Path) -> Iterator[tuple[str, Any]]:
+    file = _opened(path)
     wrapper = file.subsystem()
     content = wrapper["MCOS"].content if isinstance(wrapper, dict) and isinstance(wrapper.get("MCOS"), v5.Opaque) else None
     objects = Objects(content.__getitem__, len(content)) if content is not None else None
     for name, value in file.variables():
         yield name, objects.resolve(value) if objects else value
+
+
+def _opened(path: Path) -> hdf5.File | v5.File:
+    if not is_hdf5(path):
+        return v5.File(path)
+    from bridge.readers.mat import hdf5  # h5py takes a third of the time of inspecting a small v5 file
+
+    return hdf5.File(path)
 
 
 def is_hdf5(path: Path) -> bool:
@@ -66,14 +100,21 @@ def contents(path: Path) -> Contents:
     for name, value in variables(path):
         kind = value.class_name if isinstance(value, Object) else ""
         if kind.startswith(OPTIONS_PREFIX):
-            found.options[name] = {"class": kind, **value.properties}  # type: ignore[index]
+            found.options[name] = {"class": kind, **{key: plain(each) for key, each in value.properties.items()}}  # type: ignore[index]
         elif is_network(value):
             found.networks[name] = value  # type: ignore[index]
         elif isinstance(value, dict) and ("TrainingLoss" in value or "TrainingHistory" in value):
-            found.logs[name] = value  # type: ignore[index]
+            found.logs[name] = _in_memory(value)  # type: ignore[index]
         else:
             found.others[name] = describe(value)  # type: ignore[index]
     return found
+
+
+def _in_memory(value: Any) -> Any:
+    """Read the arrays of a log, which a v7.3 file leaves for later."""
+    if isinstance(value, dict):
+        return {key: _in_memory(each) for key, each in value.items()}
+    return value.read() if isinstance(value, Array) else value
 
 
 def is_network(value: Any) -> bool:
@@ -94,7 +135,7 @@ def describe(value: Any) -> str:
         return value.class_name
     if isinstance(value, Cell):
         return f"{'x'.join(map(str, value.dims))} cell"
-    if isinstance(value, str):
+    if isinstance(value, (str, list)):
         return "char"
     if isinstance(value, dict):
         return "struct"
@@ -113,15 +154,13 @@ def load(path: Path, tables: Mappings, variable: str | None = None) -> Network:
 
     Raises:
         UsageError: several networks and no choice, or a variable that is none.
-        UnreadableError: no network in the file; what it holds is listed.
+        NoNetworkError: no network in the file; what it holds is listed.
     """
     held = contents(path)
     name = choose(held, variable)
     notes = [UNTRUSTED_V73] if held.format == "mat v7.3" else []
     network = network_from(held.networks[name], held, tables, notes)
     options, log = (_first(what, found, notes) for what, found in (("training options", held.options), ("training logs", held.logs)))
-    if options is not None:
-        options = {key: plain(value) for key, value in options.items()}
     return replace(
         network,
         notes=(*network.notes, *notes),
@@ -144,9 +183,7 @@ def choose(held: Contents, variable: str | None) -> str:
             raise UsageError(f"{held.path} holds no network named '{variable}'", nearest(variable, known))
         return variable
     if not held.networks:
-        holds = {**dict.fromkeys(held.options, "training options"), **dict.fromkeys(held.logs, "a training log"), **held.others}
-        listed = ", ".join(f"{name} ({kind})" for name, kind in list(holds.items())[:12]) or "nothing"
-        raise UnreadableError(f"{held.path} holds no network", f"it holds {listed}", "save the network itself: save('net.mat', 'net')")
+        raise NoNetworkError(held)
     if len(held.networks) > 1:
         raise UsageError(
             f"{held.path} holds {len(held.networks)} networks", f"they are {', '.join(held.networks)}", "choose one with --variable NAME"
@@ -224,6 +261,12 @@ def _with_detector(network: Network, detector: Object) -> Network:
     anchors = fields.get("AnchorBoxes")
     facts = {"class": detector.class_name, **{key: plain(value) for key, value in fields.items()}}
     if isinstance(anchors, np.ndarray):
-        facts["AnchorBoxes"] = tuple(tuple(pair) for pair in anchors.tolist())
+        facts["AnchorBoxes"] = _pairs(anchors)
+    elif isinstance(anchors, Cell) and all(isinstance(each, np.ndarray) for each in anchors):  # one matrix for each head
+        facts["AnchorBoxes"] = tuple(map(_pairs, anchors))
     classes = facts.get("ClassNames")
     return replace(network, detector=facts, classes=classes if isinstance(classes, tuple) else network.classes)
+
+
+def _pairs(matrix: np.ndarray[Any, Any]) -> tuple[Any, ...]:
+    return tuple(tuple(pair) for pair in matrix.tolist())

@@ -41,7 +41,7 @@ CELL, STRUCT, OBJECT, CHAR, SPARSE, FUNCTION, OPAQUE = 1, 2, 3, 4, 5, 16, 17
 # Small files may grow to GROWN bytes, others GROWTH times; of the files MATLAB wrote none grew 10 times.
 GROWN, GROWTH = 256 << 20, 64
 ELEMENT_COST = 1024  # bytes that one element stands for: it takes that much time, if not memory
-PIECE = 1 << 18  # compressed bytes inflated at a time
+PIECE = 1 << 16  # compressed bytes inflated at a time; with more, each result is fresh memory, and touching that takes longer
 
 
 class Cell(list[Any]):

@@ -15,6 +15,7 @@ Shapes = Mapping[str, Dims]
 
 # AttributeProto.type: FLOAT, INT, STRING, TENSOR, FLOATS, INTS, STRINGS; GRAPH, GRAPHS, SPARSE_TENSOR, SPARSE_TENSORS
 TENSOR = 4
+DIALECT = ("MATLAB", "bridge")  # how the producers begin that write as MATLAB's exporter does
 TOLERATED = ("consumed_inputs",)  # an attribute of opset 1 that MATLAB wrote with opset 6
 PLAIN = (1, 2, 3, TENSOR, 6, 7, 8)
 OTHERWISE = {5: "a subgraph", 10: "a subgraph", 11: "a sparse tensor", 12: "a sparse tensor"}
@@ -44,7 +45,7 @@ class Graph:
         types: numpy's names of the inputs' data types.
         opset: of ai.onnx.
         producer: name and version.
-        matlab: whether MATLAB wrote it.
+        matlab: whether it is in the dialect of MATLAB's exporter, which bridge writes too.
         infer: finds the dims of every value it can; takes its time.
     """
 
@@ -101,7 +102,7 @@ def graph_from(model: Any, constants: Mapping[str, Array]) -> Graph:
         {each.name: _type(each) for each in model.graph.input},
         int(versions.get("", versions.get("ai.onnx", 1))),
         f"{model.producer_name} {model.producer_version}".strip(),
-        model.producer_name.startswith("MATLAB"),
+        model.producer_name.startswith(DIALECT),
         lambda: _inferred(model),
     )
 

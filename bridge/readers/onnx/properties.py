@@ -85,7 +85,7 @@ def convolution(found: Properties, reading: Reading) -> Properties | None:
             return None
         return {**found, "NumChannels": weights[0], "NumFilters": weights[1]}
     if groups > 1:
-        return {**found, "NumGroups": groups, "NumChannelsPerGroup": weights[1], "NumFilters": weights[0] // groups}
+        return {**found, "NumGroups": groups, "NumChannelsPerGroup": weights[1], "NumFiltersPerGroup": weights[0] // groups}
     return {**found, "NumChannels": weights[1], "NumFilters": weights[0]}
 
 

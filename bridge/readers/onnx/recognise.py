@@ -211,6 +211,9 @@ class Recogniser:
         for layer in self.layers.values():
             if layer.properties.get("Normalization") == "zscore":
                 yield f"input '{layer.name}' normalises by zscore or rescale (an ONNX file cannot tell them apart)"
+        recurrent = [layer.name for layer in self.layers.values() if layer.kind == "LSTMLayer" and self.graph.matlab]
+        if recurrent:
+            yield f"{len(recurrent)} layer(s) are LSTM layers or projected ones (an ONNX file cannot tell them apart): {_some(recurrent)}"
         if self.ambiguous:
             yield f"{len(self.ambiguous)} layer(s) are {AMBIGUOUS}: {_some(self.ambiguous)}"
         foreign = [layer for layer in self.layers.values() if layer.row.build == "foreign"]

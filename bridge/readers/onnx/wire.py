@@ -76,11 +76,11 @@ def _without_weights(data: Any) -> tuple[bytes, dict[int, tuple[int, int]]]:
                 payload = next(((b, e) for f, _, b, e in _fields(data, inner_body, inner_end) if f == RAW_DATA), None)
                 if payload is not None and payload[1] - payload[0] >= SMALLEST_LIFTED:
                     lifted[count] = (payload[0], payload[1] - payload[0])
-                    graph += [data[kept:at], _field(INITIALIZER, _tensor_head(data, inner_body, inner_end))]
+                    graph += [data[kept:at], message_field(INITIALIZER, _tensor_head(data, inner_body, inner_end))]
                     kept = inner_end
                 count += 1
         graph.append(data[kept:end])
-        model.append(_field(GRAPH, b"".join(graph)))
+        model.append(message_field(GRAPH, b"".join(graph)))
     return b"".join(model), lifted
 
 
@@ -92,12 +92,12 @@ def _fields(data: Any, at: int, end: int) -> Iterator[tuple[int, int, int, int]]
     """Yield (field number, start, start of the body, end) of each field of a message."""
     while at < end:
         start = at
-        key, at = _varint(data, at, end)
+        key, at = read_varint(data, at, end)
         wire = key & 7
         if wire == 0:
-            body, (_, at) = at, _varint(data, at, end)
+            body, (_, at) = at, read_varint(data, at, end)
         elif wire == 2:
-            length, body = _varint(data, at, end)
+            length, body = read_varint(data, at, end)
             at = body + length
         elif wire in (1, 5):
             body, at = at, at + (8 if wire == 1 else 4)
@@ -108,7 +108,7 @@ def _fields(data: Any, at: int, end: int) -> Iterator[tuple[int, int, int, int]]
         yield key >> 3, start, body, at
 
 
-def _varint(data: Any, at: int, end: int) -> tuple[int, int]:
+def read_varint(data: Any, at: int, end: int) -> tuple[int, int]:
     value = shift = 0
     while at < end and shift < 64:
         byte = data[at]
@@ -120,11 +120,11 @@ def _varint(data: Any, at: int, end: int) -> tuple[int, int]:
     raise ValueError("it was cut short or damaged")
 
 
-def _field(number: int, body: bytes) -> bytes:
-    return _encode(number << 3 | 2) + _encode(len(body)) + body
+def message_field(number: int, body: bytes) -> bytes:
+    return varint(number << 3 | 2) + varint(len(body)) + body
 
 
-def _encode(value: int) -> bytes:
+def varint(value: int) -> bytes:
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)

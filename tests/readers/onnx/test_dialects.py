@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,13 @@ import onnx
 import pytest
 import torch
 
+import bridge
 from bridge.arrays import NDArray
 from bridge.errors import UnsupportedError
-from bridge.network import Layer
+from bridge.network import Layer, Network
 from bridge.parity import onnx_runtime
 from fixtures import layers as L
+from fixtures import mat
 from fixtures.__main__ import shapes, signs, traffic_light_like
 from fixtures.layers import Net
 from fixtures.networks import SMALL
@@ -24,7 +27,7 @@ from tests.readers.onnx.graphs import Read, model, node, proven
 # Each exporter's own opset, and newer ones in which operators changed: attributes became inputs, defaults moved.
 VARIANTS = [*((dialect, None) for dialect in DIALECTS), ("18.2.5", 13), ("20.2.2", 11), ("24.2.0", 18), ("24.2.0", 20)]
 # What the file cannot tell: the projections are multiplied out, normalising all of an image is a group of all channels,
-# and inference drops nothing.
+# and inference drops nothing. Notes say the first; the numbers of the others are the same.
 OTHERWISE = {"lstm projected": "LSTMLayer", "layer norm image": "GroupNormalizationLayer", "spatial dropout": "DropoutLayer"}
 PROPERTIES = (
     "Alpha", "Approximation", "Beta", "BlockSize", "Ceiling", "DilationFactor", "Epsilon", "FilterSize", "K", "Mode", "NumHiddenUnits",
@@ -63,10 +66,31 @@ def test_each_layer_comes_back(case: str, read: Read) -> None:
         flattened_softmax = case == "softmax pixels" and DIALECTS[dialect].dense == "gemm"  # before opset 13 it runs over the pixels too
         wanted = "onnx:Softmax" if flattened_softmax else OTHERWISE.get(case, layer.cls.rpartition(".")[2])
         assert [each.kind for each in network.layers] == [first.cls.rpartition(".")[2], wanted], name
+        assert any(note.startswith("1 layer(s) are LSTM layers or projected ones") for note in network.notes) == (wanted == "LSTMLayer")
         proven(network)
         assert_same_properties(network.layers["l"], layer)
         if case != "lstm projected":
             assert_same_arrays(network.layers["l"], layer)
+
+
+IN_NUMBERS = {"conv transposed same", "max pool same", "resize nearest"}  # the file has the numbers that 'same' or OutputSize came to
+
+
+@pytest.mark.parametrize("case", sorted(set(CASES) - set(OTHERWISE) - IN_NUMBERS))
+def test_each_layer_becomes_the_module_of_its_mat(case: str, read: Read, tmp_path: Path) -> None:
+    """So what tests/modules shows of a .mat's modules, in training, export and compilation too, holds in every dialect."""
+    net = Net("SeriesNetwork", CASES[case][:2])
+    mat.write(tmp_path / "net.mat", {"net": net})
+    wanted = module_text(bridge.load(tmp_path / "net.mat"))
+    for name, (_, file) in variants(net).items():
+        network = read(file)
+        if not network.layers["l"].kind.startswith("onnx:"):
+            assert module_text(network) == wanted, name
+
+
+def module_text(network: Network) -> str:
+    """The module with its arguments, numbers as far as single precision tells."""
+    return re.sub(r"\d+\.\d+(e-?\d+)?|\d+e-?\d+", lambda number: f"{float(number[0]):.6g}", str(network.to_torch().get_submodule("l")))
 
 
 def assert_same_properties(back: Layer, layer: L.Layer) -> None:

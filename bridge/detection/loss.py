@@ -1,0 +1,122 @@
+"""The loss of a YOLO v2 detector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from bridge.detection.boxes import overlap_ratio
+from bridge.detection.decode import anchor_sizes, cells, predictions
+from bridge.detection.head import QUANTITIES, Head
+from bridge.errors import UsageError
+
+CHOICES = {"iou_target": ("iou", "one"), "box_sizes": ("sqrt", "linear"), "divided_by": ("anchors", "observations")}
+
+
+class Assigned(NamedTuple):
+    """Which prediction is responsible for which object: images, predictions and objects by number."""
+
+    image: Tensor
+    prediction: Tensor
+    object: Tensor
+
+
+@dataclass(frozen=True)
+class YOLOv2Loss:
+    """Squared errors, weighted by the LossFactors [K1 K2 K3 K4] that a YOLOv2OutputLayer holds.
+
+    The prediction of an object is that of the cell its centre lies in and of the anchor whose shape has the largest intersection over
+    union with it. Summed up are, over the predictions of objects,
+
+    - K1 ((x - X)^2 + (y - Y)^2 + (s(w) - s(W))^2 + (s(h) - s(H))^2), the position in its cell and the size in cells,
+    - K2 (iou - T)^2,
+    - K4 sum over the classes of (p - P)^2, P one for the class of the object and zero for the others,
+
+    and over all other predictions K3 iou^2. That the errors are squared and that the factors are [5 1 1 1] was read off a file; the rest is
+    unconfirmed, with these switches. Of two objects with the same prediction the first counts (unconfirmed).
+
+    Attributes:
+        head: of the network; its loss_factors are K1 to K4.
+        iou_target: T: "iou", the overlap of the predicted box with the object, which is no path for gradients; or "one".
+        box_sizes: s: "sqrt" or "linear".
+        divided_by: the sum is divided by the observations and, "anchors", by the number of anchors too: so the first loss in the log of a
+            detector that MATLAB trained, 63.6, is that of 16 x 16 x 4 predictions of 0.5; or by the "observations" alone.
+    """
+
+    head: Head
+    iou_target: str = "iou"
+    box_sizes: str = "sqrt"
+    divided_by: str = "anchors"
+
+    def __post_init__(self) -> None:
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise UsageError(f"{name} is {getattr(self, name)!r}", f"it is {' or '.join(map(repr, choices))}")
+        if len(self.head.loss_factors) != 4:
+            raise UsageError(f"LossFactors is {self.head.loss_factors}", "there are four: of boxes, of the IoU of objects and elsewhere, of classes")
+
+    @property
+    def __name__(self) -> str:
+        return "YOLOv2OutputLayer"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of the loss no run of MATLAB has confirmed."""
+        switches = ", ".join(f"{field.name} = {getattr(self, field.name)!r}" for field in fields(self) if field.name in CHOICES)
+        return (f"the formula of the YOLO v2 loss is unconfirmed: squared errors with LossFactors {list(self.head.loss_factors)}, {switches}",)
+
+    def __call__(self, output: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of a mini-batch.
+
+        Args:
+            output: of yolov2TransformLayer, N x channels x rows x columns.
+            targets: N x M x 5: x, y, width, height in pixels of the network's input, class index; a row of class -1 is no object.
+        """
+        found = predictions(output, self.head)
+        at = assign(targets, self.head)
+        own, truth = found[at.image, at.prediction], targets[at.image, at.object]
+        stride = truth.new_tensor(self.head.stride[::-1])
+        cell, anchor = cells(self.head, found)[at.prediction], anchor_sizes(self.head, found)[at.prediction]
+        size = own[:, 3:QUANTITIES] * anchor
+        place = (truth[:, :2] + truth[:, 2:4] / 2) / stride - cell
+        scaled = torch.sqrt if self.box_sizes == "sqrt" else torch.clone
+        boxes = (own[:, 1:3] - place).square().sum() + (scaled(size / stride) - scaled(truth[:, 2:4] / stride)).square().sum()
+        ious = (own[:, 0] - self._iou(own, size, (own[:, 1:3] + cell) * stride, truth)).square().sum()
+        is_free = torch.ones_like(found[..., 0], dtype=torch.bool)
+        is_free[at.image, at.prediction] = False
+        elsewhere = (found[..., 0].square() * is_free).sum()
+        wanted = functional.one_hot(truth[:, 4].long(), len(self.head.classes)).to(own)
+        classes = (own[:, QUANTITIES:] - wanted).square().sum()
+        k1, k2, k3, k4 = self.head.loss_factors
+        total = k1 * boxes + k2 * ious + k3 * elsewhere + k4 * classes
+        return total / (len(output) * (len(self.head.anchors) if self.divided_by == "anchors" else 1))
+
+    def _iou(self, own: Tensor, size: Tensor, centre: Tensor, truth: Tensor) -> Tensor:
+        if self.iou_target == "one":
+            return torch.ones_like(own[:, 0])
+        predicted = torch.cat([centre - size / 2, size], -1).detach()
+        return overlap_ratio(predicted[:, None], truth[:, None, :4])[:, 0, 0]
+
+
+def assign(targets: Tensor, head: Head) -> Assigned:
+    """Return which prediction is responsible for each object; of several objects with one prediction the first is kept.
+
+    Args:
+        targets: as `YOLOv2Loss` takes them. An object whose centre is outside the image belongs to the nearest cell.
+        head: of the network.
+    """
+    stride, (rows, columns) = targets.new_tensor(head.stride[::-1]), head.grid
+    column, row = ((targets[..., :2] + targets[..., 2:4] / 2) / stride).floor().long().unbind(-1)
+    place = row.clamp(0, rows - 1) * columns + column.clamp(0, columns - 1)
+    sizes, anchors = targets[..., 2:4], targets.new_tensor(head.anchors).flip(1)
+    shapes = overlap_ratio(torch.cat([torch.zeros_like(sizes), sizes], -1), torch.cat([torch.zeros_like(anchors), anchors], -1))
+    prediction = place * len(head.anchors) + shapes.argmax(-1)
+    is_object = targets[..., 4] >= 0
+    same = (prediction[:, :, None] == prediction[:, None, :]) & is_object[:, None, :]
+    is_first = ~same.tril(-1).any(-1)
+    image, number = (is_object & is_first).nonzero(as_tuple=True)
+    return Assigned(image, prediction[image, number], number)

@@ -1,0 +1,6 @@
+"""What a network says about images, sequences and arrays in files: classes, labels, values, regions or boxes."""
+
+from bridge.prediction.found import Prediction
+from bridge.prediction.predictor import Options, Predictor
+
+__all__ = ["Options", "Prediction", "Predictor"]

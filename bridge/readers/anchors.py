@@ -1,0 +1,55 @@
+"""The anchor boxes of a detector whose network comes alone, as an .onnx does: a small TOML file in MATLAB's words."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bridge.errors import UnreadableError, UsageError, reading
+from bridge.network import Network, nearest
+
+DETECTOR = "yolov2ObjectDetector"
+KEYS = ("AnchorBoxes", "ClassNames", "WH2HW")
+EXAMPLE = "AnchorBoxes = [[8, 8], [32, 48]] holds [height width] in pixels"
+
+
+def with_anchors(network: Network, path: Path) -> Network:
+    """Return a network as that of a YOLO v2 detector with the anchors of a TOML file.
+
+    The file has AnchorBoxes, rows of [height, width] in pixels of the network's input; ClassNames where the network names none; and
+    `WH2HW = true` where the rows are [width, height].
+
+    Raises:
+        UsageError: there is no such file, or the network has a detector's facts already.
+        UnreadableError: the file is no TOML, or holds something else.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path} does not exist", "--anchors takes a TOML file", EXAMPLE)
+    if network.detector is not None:
+        raise UsageError(f"{network.source.path} has anchor boxes already", "it holds a detector", "leave the anchors out")
+    with reading(str(path)):
+        facts = tomllib.loads(path.read_text(encoding="utf-8"))
+    unknown = sorted(facts.keys() - set(KEYS))
+    if unknown:
+        raise UnreadableError(f"{path} has the key '{unknown[0]}'", nearest(unknown[0], KEYS), EXAMPLE)
+    names = facts.get("ClassNames")
+    if names is not None and not (isinstance(names, list) and names and all(isinstance(each, str) for each in names)):
+        raise UnreadableError(f"{path}: ClassNames is {names!r}", "it is a list of names", 'write ClassNames = ["car", "bus"]')
+    if not isinstance(facts.get("WH2HW", False), bool):
+        raise UnreadableError(f"{path}: WH2HW is {facts['WH2HW']!r}", "it is true or false", EXAMPLE)
+    detector = {"class": DETECTOR, **facts, "AnchorBoxes": _boxes(path, facts)}
+    return replace(network, detector=detector, classes=tuple(names) if names is not None else network.classes)
+
+
+def _boxes(path: Path, facts: Mapping[str, Any]) -> tuple[tuple[float, float], ...]:
+    rows = facts.get("AnchorBoxes")
+    if not isinstance(rows, list) or not rows or not all(map(_is_pair, rows)):
+        raise UnreadableError(f"{path}: AnchorBoxes is {rows!r}", "it is a list of pairs of numbers above 0", EXAMPLE)
+    return tuple((float(height), float(width)) for height, width in rows)
+
+
+def _is_pair(row: Any) -> bool:
+    return isinstance(row, list) and len(row) == 2 and all(type(side) in (int, float) and 0 < side < float("inf") for side in row)

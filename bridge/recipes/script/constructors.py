@@ -1,0 +1,64 @@
+"""Functions that make layers and graphs of layers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+from bridge.errors import UsageError
+from bridge.layers import property_names
+from bridge.network import nearest
+from bridge.recipes.script.evaluate import Call
+from bridge.recipes.script.graphs import chained, rows, with_names
+from bridge.recipes.script.registry import named, reads
+from bridge.recipes.script.values import Graph, Item, Layers, Unknown
+
+
+@reads(*rows())
+def _constructor(call: Call) -> Any:
+    """A layer: arguments by position, then by name in any case of letters."""
+    row = rows()[call.function]
+    known = {name.lower(): name for name in property_names(row)}
+    count = 0
+    while count < min(len(row.arguments), len(call.values)) and not (isinstance(call.values[count], str) and call.values[count].lower() in known):
+        count += 1
+    given = dict(zip(row.arguments, call.values, strict=False)) if count else {}
+    given = dict(list(given.items())[:count])
+    for name, (value, _) in named(call, count).items():
+        if name.lower() not in known:
+            raise UsageError(f"{call.function} has no property '{name}'", nearest(name, known.values()))
+        given[known[name.lower()]] = value
+    if (len(call.values) - count) % 2:
+        return call.unknown(f"the arguments of {call.function} are not understood")
+    return Layers((Item(str(given.pop("Name", "")), call.function, row, call.place, given=given),))
+
+
+@reads("custom layer")
+def _custom(call: Call) -> Any:
+    """A layer whose class is beside the script; `text` is its source. MathWorks' weighted classification becomes MATLAB's own."""
+    texts = [str(each) for each in call.values if isinstance(each, str)]
+    weights = next((each for each in call.values if isinstance(each, (tuple, Unknown))), None)
+    compact = re.sub(r"%[^\n]*|\s", "", call.text)
+    documented = all(part in compact for part in ("W=layer.ClassWeights;", "N=size(Y,4);", "loss=-sum(W*(T.*log(Y)))/N;"))
+    if not documented or weights is None:
+        return Layers((Item(texts[-1] if texts else "", call.function, None, call.place),))
+    call.report(f"{call.function} is the documented weighted classification: classificationLayer with ClassWeights")
+    return Layers((Item(texts[-1] if texts else "", "classificationLayer", rows()["classificationLayer"], call.place, given={"ClassWeights": weights}),))
+
+
+@reads("layerGraph", "dlnetwork", "assembleNetwork", "DAGNetwork", "SeriesNetwork")
+def _graph(call: Call) -> Any:
+    value = call.values[0] if call.values else Layers()
+    kind = {"layerGraph": "LayerGraph", "assembleNetwork": "DAGNetwork"}.get(call.function, call.function)
+    if isinstance(value, Graph):
+        return replace(value, kind=kind)
+    if value == () or isinstance(value, Layers):
+        layers = with_names(Layers(value))
+        return Graph(layers, chained(layers), kind)
+    return call.unknown("what the graph is made of is not known")
+
+
+@reads("initialize", "resetState")
+def _same(call: Call) -> Any:
+    return call.values[0] if call.values else call.unknown()

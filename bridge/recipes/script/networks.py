@@ -1,0 +1,140 @@
+"""Functions that give networks: pretrained ones, files, networks that MATLAB builds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bridge.errors import BridgeError
+from bridge.mapping import LayerRow, table
+from bridge.network import Factor, Learnable, Network, factor_names
+from bridge.readers import load
+from bridge.recipes.head import head
+from bridge.recipes.script.evaluate import Call
+from bridge.recipes.script.graphs import exchanged, graph_of
+from bridge.recipes.script.registry import named, named_value, reads
+from bridge.recipes.script.values import Graph, Item, Layers, Many, Origin, Struct, Symbol, Unknown, unknown_in
+from bridge.recipes.script.words import words
+
+DERIVED = ("InputSize", "NumChannels", "NumClasses")
+DEFAULT_PRETRAINED = "squeezenet"
+UNBUILT = "the layers of {} are not built in; pass the saved network with --network"
+PRETRAINED = tuple(sorted({*table("pretrained"), *words("pretrained_elsewhere")}))
+
+
+@reads(*PRETRAINED)
+def _pretrained(call: Call) -> Any:
+    found = _network(call, call.function)
+    if found is None:
+        return Unknown(call.text, call.place, UNBUILT.format(call.function), network=call.function)
+    untrained = "none" in [str(each).lower() for each in call.values]
+    chain = all(len(sources) == 1 for name, sources in found.incoming.items() if name not in found.inputs)
+    graph = graph_of(Origin(call.function, "", found, call.place), "LayerGraph" if untrained else "SeriesNetwork" if chain else "DAGNetwork")
+    return graph.layers if untrained and chain else graph
+
+
+@reads("imagePretrainedNetwork")
+def _image_pretrained(call: Call) -> Any:
+    known = {name.lower(): name for name in PRETRAINED}
+    positional = bool(call.values) and isinstance(call.values[0], str) and call.values[0].lower() in known
+    if call.values and not positional and len(call.values) % 2:
+        return call.unknown(f"{call.texts[0]} is no network that is known")
+    name = known[call.values[0].lower()] if positional else DEFAULT_PRETRAINED
+    network = _network(call, name)
+    if network is None:
+        return Unknown(call.text, call.place, UNBUILT.format(name), network=name)
+    graph = graph_of(Origin(name, "", network, call.place), "dlnetwork")
+    count = named_value(call, int(positional), "NumClasses")
+    if count is not None:
+        layer = head(network).layer
+        size = "OutputSize" if layer.kind == "FullyConnectedLayer" else "NumFilters"
+        given = {key: value for key, value in layer.properties.items() if key in layer.row.properties and key not in DERIVED}
+        graph = exchanged(graph, layer.name, Layers((Item(layer.name, layer.row.constructor, layer.row, call.place, given={**given, size: count}),)))
+    return Many((graph, Symbol("class names"))) if call.outputs > 1 else graph
+
+
+def _network(call: Call, name: str) -> Network | None:
+    """Return the network that was passed, or an untrained one of that name."""
+    from bridge.networks import BUILDERS, architecture
+
+    return call.reader.network if call.reader.network is not None else architecture(name) if name in BUILDERS else None
+
+
+@reads("load", "importNetworkFromONNX", "importONNXNetwork")
+def _load(call: Call) -> Any:
+    """A file of the script's own folder, or the network that was passed instead."""
+    name = next((each for each in call.values if isinstance(each, str)), None)
+    graph = _loaded(call, name)
+    missing = f"{name} holds no network that could be read, or is not beside the script; pass the network with --network"
+    found = graph if graph is not None else Unknown(call.text, call.place, missing, file=str(name or ""))
+    if call.function != "load":
+        return found
+    if call.outputs == 0:
+        call.reader.loaded = found
+        return None
+    return Struct({"": found})
+
+
+def _loaded(call: Call, name: str | None) -> Graph | None:
+    if name is None:
+        return None
+    network, file = call.reader.network, name if "." in name else f"{name}.mat"
+    path = call.reader.script.path.parent / file
+    if network is None and path.name == file and path.is_file():
+        try:
+            network = load(path)
+        except BridgeError:
+            return None
+    return graph_of(Origin("", file, network, call.place), network.kind) if network is not None else None
+
+
+@reads("yolov2Layers", "unetLayers", "segnetLayers")
+def _made(call: Call) -> Any:
+    """Networks that MATLAB builds: by the same builders, on the layers of another network where they take one."""
+    from bridge import networks
+
+    builders = {"yolov2Layers": networks.yolov2_layers, "unetLayers": networks.unet_layers, "segnetLayers": networks.segnet_layers}
+    values = [count_of(each) for each in call.values]
+    base = next((each for each in values if isinstance(each, Graph)), None)
+    if unknown_in(tuple(values)) or any(isinstance(each, Symbol) for each in values) or (base is not None and base.origin is None):
+        return call.unknown(f"an argument of {call.function} is not known")
+    first = 5 if base is not None else 3 if call.function == "segnetLayers" else 2
+    given = [each.origin.network if isinstance(each, Graph) and each.origin else str(each) if isinstance(each, str) else each for each in values[:first]]
+    if base is not None and isinstance(given[2], tuple) and not isinstance(given[2][0], tuple):
+        given[2] = (given[2],)
+    options = {name: value for name, (value, _) in named(call, first).items() if name in ("EncoderDepth", "NumFirstEncoderFilters", "FilterSize")}
+    made = builders[call.function](*given, **options)  # type: ignore[operator]
+    return _of_network(made, base, call)
+
+
+def count_of(value: Any) -> Any:
+    """Return a number for a list of class names."""
+    return len(value) if isinstance(value, tuple) and value and all(isinstance(each, str) for each in value) else value
+
+
+def _of_network(made: Network, base: Graph | None, call: Call) -> Graph:
+    """Return a network as a script's layers: those that it shares with another stay that one's."""
+    known = {item.name: item for item in base.layers} if base is not None else {}
+    items = []
+    for layer in made.layers:
+        old = known.get(layer.name)
+        told = [key for key in layer.properties if key not in DERIVED or key in layer.row.arguments]
+        given = {key: layer.properties[key] for key in told if layer.properties[key] != _default(layer.row, key)}
+        learned = {key: (each, layer.row.learnables[key].initializer) for key, each in layer.learnables.items()}
+        starts = {f"{key}Initializer": each.initializer for key, (each, usual) in learned.items() if each.initializer not in (None, usual)}
+        rates = {name: value for key, each in layer.learnables.items() for name, value in _factors(layer.row, key, each)}
+        same = old is not None and (old.base is None or old.base.properties == layer.properties)
+        new = Item(layer.name, layer.row.constructor, layer.row, call.place, given={**given, **starts, **rates})
+        items.append(old if same and old is not None else new)
+    links = tuple((f"{c.source}/{c.source_port}", f"{c.destination}/{c.destination_port}") for c in made.connections)
+    return Graph(Layers(items), links, "LayerGraph")
+
+
+def _default(row: LayerRow, key: str) -> Any:
+    found = row.properties[key]
+    return found.new if found.new is not None else found.default
+
+
+def _factors(row: LayerRow, key: str, learnable: Learnable) -> list[tuple[str, Factor]]:
+    names, defaults = factor_names(row, key), row.learnables[key].defaults
+    found = zip(names, (learnable.learn_rate_factor, learnable.l2_factor), defaults, strict=True)
+    return [(name, value) for name, value, default in found if value != default]

@@ -1,0 +1,253 @@
+"""Literals, brackets and operators."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from tree_sitter import Node
+
+from bridge.recipes.script.syntax import children, text
+from bridge.recipes.script.values import Cell, Char, Column, ColumnCell, Layers, Symbol, Unknown, unknown_in
+
+if TYPE_CHECKING:
+    from bridge.recipes.script.evaluate import Evaluator
+
+LONGEST_RANGE = 100_000
+LONGEST_JOINED = 1000
+Operation = Callable[[Any, Any], Any]
+
+ARITHMETIC: Mapping[str, Operation] = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul, ".*": operator.mul, "/": operator.truediv, "./": operator.truediv,
+    "^": operator.pow, ".^": operator.pow, "\\": lambda a, b: b / a, ".\\": lambda a, b: b / a,
+}  # fmt: skip
+COMPARISONS: Mapping[str, Operation] = {
+    "==": operator.eq, "~=": operator.ne, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+
+
+def whole(number: float) -> float | int:
+    """Return a number that is whole as an integer."""
+    return int(number) if isinstance(number, float) and math.isfinite(number) and number.is_integer() else number
+
+
+def truth(value: Any) -> bool | None:
+    """Return whether MATLAB takes a value for true, None where that is not known."""
+    if isinstance(value, (bool, int, float)):
+        return bool(value)
+    if isinstance(value, tuple) and not isinstance(value, (Cell, Layers)):
+        found = [truth(each) for each in value]
+        return None if None in found else bool(found) and all(found)
+    return None
+
+
+def is_case(value: Any, choices: Any) -> Any:
+    """Return whether a case of a switch is the one."""
+    found = [_is(value, each) for each in (choices if isinstance(choices, Cell) else (choices,))]
+    return True if True in found else None if None in found else False
+
+
+def _is(value: Any, choice: Any) -> bool | None:
+    plain = (str, int, float)
+    return bool(value == choice) if isinstance(value, plain) and isinstance(choice, plain) else None
+
+
+def _number(reader: Evaluator, node: Node, variables: Any) -> Any:
+    source = text(node).replace(" ", "")
+    try:
+        if source[:2].lower() in ("0x", "0b"):
+            return int(source, 0)
+        return whole(float(source.lower().replace("d", "e")))
+    except ValueError:
+        return Unknown(source, reader.place(node), "this number is not understood")
+
+
+def _string(reader: Evaluator, node: Node, variables: Any) -> Any:
+    source = text(node)
+    quote, inner = source[:1], source[1:-1]
+    inner = inner.replace(quote * 2, quote)
+    return Char(inner) if quote == "'" else inner
+
+
+def _matrix(reader: Evaluator, node: Node, variables: Any) -> Any:
+    """Return what square brackets hold: a row, layers, joined text. Rows of numbers become a tuple of rows."""
+    rows = [[value for value, _ in reader.each(children(row), variables)] for row in children(node) if row.type == "row"]
+    broken = next((each for each in children(node) if each.type != "row"), None)
+    if broken is not None:
+        return Unknown(text(node), reader.place(node), "these brackets could not be read")
+    items = [item for row in rows for item in row]
+    if any(isinstance(each, Layers) for each in items):
+        odd = next((each for each in items if not isinstance(each, Layers) and each != ()), None)
+        if odd is None:
+            return Layers(item for each in items for item in each)
+        return odd if isinstance(odd, Unknown) and odd.why else Unknown(text(node), reader.place(node), "something that is no layer is among layers")
+    upright = len(rows) > 1 and all(len(row) == 1 for row in rows)
+    if any(isinstance(each, Cell) for each in items):
+        parts = (item for each in items for item in (each if isinstance(each, Cell) else () if each == () else (each,)))
+        return ColumnCell(parts) if upright or (len(rows) == 1 and isinstance(items[0], ColumnCell)) else Cell(parts)
+    if any(isinstance(each, Column) for each in items):
+        fits = upright and all(isinstance(each, Column) or not isinstance(each, tuple) for each in items)
+        return Column(_flat(items)) if fits or len(items) == 1 else Unknown(text(node), reader.place(node), "what these brackets make is not followed")
+    if items and len(rows) == 1 and all(isinstance(each, Char) for each in items):
+        return Char("".join(items))
+    if any(isinstance(each, str) for each in items) and all(isinstance(each, (str, tuple)) for each in items):
+        return Column(_flat(items)) if upright else _flat(items)
+    numbers = [_flat(row) for row in rows]
+    if len(rows) > 1 and len({len(row) for row in numbers}) == 1 and len(numbers[0]) > 1:
+        return tuple(numbers)
+    found = _flat(items)
+    return found[0] if len(items) == 1 and len(found) == 1 else Column(found) if upright else found
+
+
+def _flat(items: Any) -> tuple[Any, ...]:
+    return tuple(item for each in items for item in (each if isinstance(each, tuple) else (each,)))
+
+
+def _cell(reader: Evaluator, node: Node, variables: Any) -> Any:
+    rows = [[value for value, _ in reader.each(children(row), variables)] for row in children(node) if row.type == "row"]
+    items = [item for row in rows for item in row]
+    if len(rows) > 1 and any(len(row) > 1 for row in rows):
+        return Unknown(text(node), reader.place(node), "a cell array of rows and columns is not followed")
+    return ColumnCell(items) if len(rows) > 1 else Cell(items)
+
+
+def _range(reader: Evaluator, node: Node, variables: Any) -> Any:
+    parts = [reader.evaluate(each, variables) for each in children(node)]
+    missing = unknown_in(tuple(parts))
+    if missing is not None or not all(isinstance(each, (int, float)) for each in parts) or len(parts) not in (2, 3):
+        return missing or Unknown(text(node), reader.place(node))
+    first, step, last = parts if len(parts) == 3 else (parts[0], 1, parts[1])
+    if step == 0 or not all(map(math.isfinite, parts)):
+        return ()
+    count = math.floor((last - first) / step + 1e-10) + 1
+    if count > LONGEST_RANGE:
+        return Unknown(text(node), reader.place(node), "the range is too long")
+    return tuple(whole(first + index * step) for index in range(max(count, 0)))
+
+
+def _binary(reader: Evaluator, node: Node, variables: Any) -> Any:
+    left, right, sign = _sides(reader, node, variables)
+    if sign in ("&", "|"):
+        return _boolean(reader, node, variables)
+    if sign == "+" and not (isinstance(left, Char) and isinstance(right, Char)) and any(isinstance(each, str) for each in (left, right)):
+        return joined(left, right) or Unknown(text(node), reader.place(node))
+    if isinstance(left, Symbol) and left.kind == "observations" and sign in ("/", "./") and isinstance(right, (int, float)) and right > 0:
+        return Symbol("iterations", float(right), left.data)
+    return _computed(ARITHMETIC.get(sign), left, right, node, reader)
+
+
+def joined(left: Any, right: Any) -> Any:
+    """Return texts put together, each with each where one side has several; None where they are no texts."""
+    if isinstance(left, tuple) or isinstance(right, tuple):
+        count = len(left if isinstance(left, tuple) else right)
+        if count > LONGEST_JOINED:
+            return None
+        pairs = zip(*(each if isinstance(each, tuple) else (each,) * count for each in (left, right)), strict=False)
+        found = tuple(joined(a, b) for a, b in pairs)
+        return None if None in found else found
+    return f"{left}{right}" if all(isinstance(each, (str, int)) for each in (left, right)) else None
+
+
+def _comparison(reader: Evaluator, node: Node, variables: Any) -> Any:
+    left, right, sign = _sides(reader, node, variables)
+    if isinstance(left, Char) and isinstance(right, Char) and len(left) != len(right):
+        return Unknown(text(node), reader.place(node))
+    return _computed(COMPARISONS.get(sign), left, right, node, reader)
+
+
+def _boolean(reader: Evaluator, node: Node, variables: Any) -> Any:
+    left, right, sign = _sides(reader, node, variables)
+    if isinstance(left, tuple) or isinstance(right, tuple):
+        return _computed(operator.and_ if "&" in sign else operator.or_, left, right, node, reader)
+    found = [truth(left), truth(right)]
+    decisive = "|" in sign
+    return decisive if decisive in found else Unknown(text(node), reader.place(node)) if None in found else not decisive
+
+
+def _sides(reader: Evaluator, node: Node, variables: Any) -> tuple[Any, Any, str]:
+    sides = [reader.evaluate(each, variables) for each in children(node)]
+    sign = next((each.type for each in node.children if not each.is_named), "")
+    return sides[0], sides[-1], sign
+
+
+def _computed(operation: Operation | None, left: Any, right: Any, node: Node, reader: Evaluator) -> Any:
+    """Apply an operation element by element, to numbers and to comparable texts."""
+    missing = unknown_in(left) or unknown_in(right)
+    nothing = missing or Unknown(text(node), reader.place(node))
+    if operation is None or missing:
+        return nothing
+    try:
+        return broadcast(operation, left, right)
+    except (ArithmeticError, TypeError, ValueError):
+        return nothing
+
+
+def broadcast(operation: Operation, left: Any, right: Any) -> Any:
+    """Apply an operation element by element.
+
+    Raises:
+        TypeError: for anything but numbers, and texts that are compared.
+        ValueError: the lengths differ.
+    """
+    if isinstance(left, tuple) or isinstance(right, tuple):
+        count = len(left if isinstance(left, tuple) else right)
+        lefts = left if isinstance(left, tuple) else (left,) * count
+        rights = right if isinstance(right, tuple) else (right,) * count
+        upright = isinstance(left, Column) or isinstance(right, Column)
+        if upright and (type(left) is tuple or type(right) is tuple):
+            raise ValueError("a column and a row")
+        made = (broadcast(operation, a, b) for a, b in zip(lefts, rights, strict=True))
+        return Column(made) if upright else tuple(made)
+    texts = isinstance(left, str) and isinstance(right, str) and operation in (operator.eq, operator.ne)
+    if not texts and not (isinstance(left, (int, float)) and isinstance(right, (int, float))):
+        raise TypeError("neither numbers nor texts")
+    if operation is operator.pow and abs(right) > 1024:
+        raise ValueError("too large a power")
+    found = operation(left, right)
+    if not isinstance(found, (bool, int, float)) and not texts:
+        raise TypeError("not real")
+    return found if isinstance(found, bool) else whole(found if abs(found) < 2**53 else float(found))
+
+
+def _unary(reader: Evaluator, node: Node, variables: Any) -> Any:
+    value = reader.evaluate(children(node)[0], variables)
+    sign = node.children[0].type
+    return value if sign == "+" else _computed(operator.mul, value, -1, node, reader)
+
+
+def _not(reader: Evaluator, node: Node, variables: Any) -> Any:
+    value = reader.evaluate(children(node)[0], variables)
+    if isinstance(value, tuple) and all(isinstance(each, (bool, int)) for each in value):
+        return type(value)(not each for each in value)
+    known = truth(value)
+    return not known if known is not None else value if isinstance(value, Unknown) else Unknown(text(node), reader.place(node))
+
+
+def _transposed(reader: Evaluator, node: Node, variables: Any) -> Any:
+    value = reader.evaluate(children(node)[0], variables)
+    turned: dict[type, type] = {tuple: Column, Column: tuple, Cell: ColumnCell, ColumnCell: Cell}
+    if isinstance(value, tuple) and type(value) in turned:
+        rows = type(value) is tuple and value and isinstance(value[0], tuple)
+        return tuple(zip(*value, strict=True)) if rows else turned[type(value)](value)
+    return value
+
+
+EXPRESSIONS: Mapping[str, Callable[[Any, Node, Any], Any]] = {
+    "number": _number,
+    "string": _string,
+    "boolean": lambda reader, node, variables: text(node) == "true",
+    "matrix": _matrix,
+    "cell": _cell,
+    "range": _range,
+    "binary_operator": _binary,
+    "comparison_operator": _comparison,
+    "boolean_operator": _boolean,
+    "unary_operator": _unary,
+    "not_operator": _not,
+    "postfix_operator": _transposed,
+    "_expression": lambda reader, node, variables: reader.evaluate(children(node)[0], variables),
+    "parenthesis": lambda reader, node, variables: reader.evaluate(children(node)[0], variables),
+    "spread_operator": lambda reader, node, variables: Char(":"),
+}

@@ -1,0 +1,123 @@
+"""A script -> a recipe, with the line of each entry, and the list of what was not understood."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from bridge.errors import UnreadableError, UsageError
+from bridge.network import Network
+from bridge.recipes.recipe import Recipe
+from bridge.recipes.script import constructors, general, networks, surgery, training  # the functions that are known
+from bridge.recipes.script.assembly import Assembly
+from bridge.recipes.script.evaluate import Entry, Evaluator
+from bridge.recipes.script.registry import FUNCTIONS
+from bridge.recipes.script.syntax import Script
+from bridge.recipes.script.values import Graph, Layers, Training
+
+KNOWN = (constructors, general, networks, surgery, training)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a script says.
+
+    Attributes:
+        recipe: the recipe; None where the network, or what is done to it, was not understood.
+        facts: what was read, each with its line.
+        kept: what was kept as text.
+        not_understood: lines that affect training and were not understood.
+        reports: what is odd in the script.
+        lines: entry of the recipe, ("options", "MaxEpochs") or ("edits", 0) -> the line that says it, for comments.
+    """
+
+    recipe: Recipe | None
+    facts: list[Entry]
+    kept: list[Entry]
+    not_understood: list[Entry]
+    reports: list[Entry]
+    lines: Mapping[tuple[str, str | int], str] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 3 where something that affects training was not understood."""
+        return 3 if self.not_understood or self.recipe is None else 0
+
+    def to_toml(self) -> str:
+        """Return the recipe as TOML, with the script's line beside each entry."""
+        return self.recipe.to_toml(self.lines) if self.recipe is not None else ""
+
+    def save(self, path: str | Path, *, force: bool = False) -> Path:
+        """Write the recipe as TOML; the paths in it are seen from its own folder.
+
+        Raises:
+            UsageError: there is no recipe, the file exists (without `force`), or cannot be written.
+        """
+        if self.recipe is None:
+            lines = "; ".join(f"line {entry.line}: {entry.what}" for entry in self.not_understood)
+            raise UsageError("there is no recipe to write", lines, "pass the network that the script starts from with --network")
+        return _seen_from(self.recipe, Path(path).parent).save(path, force=force, comments=self.lines)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return everything as plain values, for JSON."""
+        lists = {"facts": self.facts, "kept": self.kept, "not_understood": self.not_understood, "reports": self.reports}
+        found = {name: [{"file": e.place[0], "line": e.line, "text": e.text, "what": e.what} for e in entries] for name, entries in lists.items()}
+        return {"recipe": self.recipe.to_mapping() if self.recipe is not None else None, **found, "exit_code": self.exit_code}
+
+
+def _seen_from(recipe: Recipe, folder: Path) -> Recipe:
+    """Return a recipe for another folder: its paths are relative to that."""
+
+    def moved(path: str) -> str:
+        return Path(os.path.relpath(recipe.folder / path, folder)).as_posix() if path else ""
+
+    data = replace(recipe.data, path=moved(recipe.data.path), validation=moved(recipe.data.validation))
+    return replace(recipe, base=replace(recipe.base, file=moved(recipe.base.file)), data=data, folder=folder)
+
+
+def read(path: str | Path, network: str | Path | Network | None = None) -> Reading:
+    """Read the recipe in a MATLAB script. Nothing is executed, and no file outside the script's folder is opened.
+
+    Args:
+        path: the .m file.
+        network: the network that the script starts from, as a Network or a file; without it, MATLAB's pretrained networks are known by
+            their architectures, and files beside the script are opened.
+
+    Raises:
+        UnreadableError: the file is no script, or holds no training.
+        UsageError: the script refers to a layer that the network does not have, or assigns ranges of different lengths; the line is quoted.
+    """
+    script = Script.load(Path(path))
+    given = network
+    if isinstance(network, (str, Path)):
+        from bridge.readers import load
+
+        given = load(network)
+    reader = Evaluator(script, FUNCTIONS, given if isinstance(given, Network) else None)
+    variables: dict[str, Any] = {}
+    try:
+        reader.main(variables)
+    except RecursionError as error:
+        raise UnreadableError(f"{path} is nested too deeply", "calls and blocks within each other go beyond what can be followed") from error
+    call = reader.trainings[-1] if reader.trainings else reader.custom
+    if call is None and (reader.options is None or not any(isinstance(each, (Graph, Layers)) for each in variables.values())):
+        raise UnreadableError(f"{path} holds no training that was found", "it calls neither trainNetwork nor trainnet", "give the script that trains")
+    file = os.path.relpath(network, script.path.parent) if isinstance(network, (str, Path)) else ""
+    made = Assembly(reader, call or _without_call(reader, variables), file)
+    recipe = made.recipe()
+    return Reading(recipe, _sorted(made.facts), _sorted(reader.kept), _sorted(reader.problems), _sorted(reader.reports), made.lines)
+
+
+def _sorted(entries: Iterable[Entry]) -> list[Entry]:
+    return sorted(entries, key=lambda entry: entry.place)
+
+
+def _without_call(reader: Evaluator, variables: dict[str, Any]) -> Training:
+    """Return the training that a script prepares without a call."""
+    networks = [each for each in variables.values() if isinstance(each, (Graph, Layers))]
+    place = reader.options.place
+    newer = any(isinstance(each, Graph) and each.kind == "dlnetwork" for each in networks)
+    return Training("trainnet" if newer else "trainNetwork", (), (), networks[-1], reader.options, None, place)

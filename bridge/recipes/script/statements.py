@@ -1,0 +1,270 @@
+"""Statements: assignments, branches, loops."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from tree_sitter import Node
+
+from bridge.errors import BridgeError
+from bridge.recipes.script import operators, places
+from bridge.recipes.script.syntax import calls, child, children, descendants, line, name, text
+from bridge.recipes.script.values import Char, Many, Unknown
+from bridge.recipes.script.words import words
+
+if TYPE_CHECKING:
+    from bridge.recipes.script.evaluate import Evaluator
+
+MOST_STEPS = 60_000
+
+Variables = MutableMapping[str, Any]
+Branch = ChainMap[str, Any]  # what a branch sets, before the variables outside
+
+
+class Leave(Exception):
+    """The rest of a body is not reached; the argument says why: "return", "error", "break", "continue", or "perhaps" one of these."""
+
+
+def run(reader: Evaluator, statements: Sequence[Node], variables: Variables) -> None:
+    """Read statements one after another."""
+    for node in statements:
+        reader.steps += 1
+        if node.type == "ERROR" or node.is_missing:
+            reader.problem(node, "this is no MATLAB that could be read")
+            continue
+        with reader.quoting(node):
+            STATEMENTS.get(node.type, expression_statement)(reader, node, variables)
+
+
+def block(reader: Evaluator, node: Node | None, variables: Variables) -> None:
+    """Read the body of a statement."""
+    if node is not None:
+        run(reader, children(node), variables)
+
+
+def expression_statement(reader: Evaluator, node: Node, variables: Variables) -> None:
+    """Read a call that stands alone; its value is `ans`, where it has one."""
+    word = text(node) if node.type == "identifier" else text(node.named_children[0]) if node.type == "command" else ""
+    if word.startswith("!"):
+        return  # a command of the operating system
+    if word and word not in variables and not reader.knows(word) and word not in words("harmless") and reader.loaded is None:
+        neighbour = reader.script.neighbour(word)
+        if neighbour is not None:
+            reader.within(neighbour, neighbour.statements, variables)
+        else:
+            reader.problem(node, f"{word} is neither in the script nor beside it, and may change any variable")
+        return
+    if word in words("hidden") or (node.type == "function_call" and name(node) in words("hidden") and name(node) not in variables):
+        reader.problem(node, "what it runs or loads into variables is not read")
+        return
+    if node.type == "command":
+        if word in reader.functions:
+            reader.apply(word, [(Char(text(each)), each) for each in node.named_children[1:]], node, 0)
+        return
+    value = reader.call(node, variables, 0) if node.type == "function_call" else reader.evaluate(node, variables)
+    if value is not None:
+        variables["ans"] = value
+
+
+def assignment(reader: Evaluator, node: Node, variables: Variables) -> None:
+    left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
+    if left is None or right is None or node.has_error:
+        reader.problem(node, "this assignment could not be read")
+        variables.update({text(left): Unknown(text(node), reader.place(node), "it could not be read")} if left and left.type == "identifier" else {})
+        return
+    targets = [each for each in left.named_children] if left.type == "multioutput_variable" else [left]
+    called = right.type in ("function_call", "identifier", "field_expression")
+    value = reader.call(right, variables, len(targets)) if called else reader.evaluate(right, variables)
+    values = list(value) if isinstance(value, Many) else [value]
+    missing = Unknown(text(node), reader.place(node), f"{text(right)} gives no value number {len(values) + 1} that is known")
+    for index, target in enumerate(targets):
+        each = values[index] if index < len(values) else missing
+        if target.type != "ignored_argument":
+            places.assign(reader, target, each, variables)
+
+
+def if_statement(reader: Evaluator, node: Node, variables: Variables) -> None:
+    branches: list[tuple[Node | None, Node | None]] = [(node.child_by_field_name("condition"), child(node, "block"))]
+    branches += [(each.child_by_field_name("condition"), child(each, "block")) for each in children(node) if each.type == "elseif_clause"]
+    branches += [(None, child(each, "block")) for each in children(node) if each.type == "else_clause"]
+    choose(reader, [(True if c is None else reader.evaluate(c, variables), b) for c, b in branches], node, variables)
+
+
+def switch_statement(reader: Evaluator, node: Node, variables: Variables) -> None:
+    condition = node.child_by_field_name("condition")
+    value = reader.evaluate(condition, variables) if condition is not None else None
+    branches: list[tuple[Any, Node | None]] = []
+    for each in children(node):
+        if each.type == "case_clause":
+            label = each.child_by_field_name("condition")
+            choices = reader.evaluate(label, variables) if label is not None else None
+            branches.append((operators.is_case(value, choices), child(each, "block")))
+        elif each.type == "otherwise_clause":
+            branches.append((True, child(each, "block")))
+    choose(reader, branches, node, variables)
+
+
+def choose(reader: Evaluator, branches: Sequence[tuple[Any, Node | None]], node: Node, variables: Variables) -> None:
+    """Read the branch that is taken, or all that may be, where that is not known."""
+    possible: list[Node | None] = []
+    certain = False
+    for condition, body in branches:
+        truth = operators.truth(condition)
+        if truth is False:
+            if body is not None and calls(body) & set(words("trainers")):
+                reader.report(body, "the training stands in a branch that is switched off; it is read as if it ran")
+                possible, certain = [body], True
+                break
+            continue
+        possible.append(body)
+        if truth is True:
+            certain = True
+            break
+    if len(possible) == 1 and certain:
+        block(reader, possible[0], variables)
+        return
+    outcomes = [] if certain else [ChainMap({}, variables)]
+    for body in possible:
+        copy = ChainMap({}, variables)
+        before = len(reader.trainings)
+        try:
+            block(reader, body, copy)
+        except Leave as leave:
+            if str(leave) not in ("error", "return") or (str(leave) == "return" and reader.depth):
+                raise Leave("perhaps") from leave
+            if len(reader.trainings) == before:
+                continue
+        outcomes.append(copy)
+    merge(reader, outcomes, node, variables)
+
+
+def merge(reader: Evaluator, outcomes: Sequence[Branch], node: Node, variables: Variables) -> None:
+    """Keep what is the same in every outcome; the rest is not known."""
+    for key in sorted({key for each in outcomes for key in each.maps[0]}):
+        held = [each.get(key) for each in outcomes]
+        if not all(each is held[0] or same(each, held[0]) for each in held):
+            variables[key] = Unknown(reader.script.quote(line(node)), reader.place(node), f"which branch sets '{key}' is not known")
+        elif held[0] is not None:
+            variables[key] = held[0]
+
+
+def for_statement(reader: Evaluator, node: Node, variables: Variables) -> None:
+    iterator = child(node, "iterator")
+    parts = children(iterator) if iterator is not None else []
+    if len(parts) != 2:
+        reader.problem(node, "this loop could not be read")
+        return
+    over, body = reader.evaluate(parts[1], variables), child(node, "block")
+    items = places.columns(over)
+    if items is None:
+        unsettled(reader, body, ChainMap({text(parts[0]): Unknown(text(iterator or node), reader.place(node))}, variables), node, variables)
+        return
+    before = len(reader.trainings)
+    for value in items:
+        if reader.steps > MOST_STEPS:
+            reader.problem(node, "the loop is too long to be followed")
+            unsettled(reader, body, ChainMap({}, variables), node, variables)
+            return
+        variables[text(parts[0])] = value
+        try:
+            block(reader, body, variables)
+        except Leave as leave:
+            if ends(reader, leave, body, node, variables):
+                break
+    if len(reader.trainings) > before + 1:
+        reader.report(node, f"it trains {len(reader.trainings) - before} times; the last one is read")
+
+
+def while_statement(reader: Evaluator, node: Node, variables: Variables) -> None:
+    condition, body = node.child_by_field_name("condition"), child(node, "block")
+    steps = reader.steps
+    while condition is not None and (truth := operators.truth(reader.evaluate(condition, variables))) is not False:
+        if truth is None or reader.steps > MOST_STEPS or reader.steps - steps > MOST_STEPS // 10:
+            unsettled(reader, body, ChainMap({}, variables), node, variables)
+            return
+        reader.steps += 1
+        try:
+            block(reader, body, variables)
+        except Leave as leave:
+            if ends(reader, leave, body, node, variables):
+                return
+
+
+def ends(reader: Evaluator, leave: Leave, body: Node | None, node: Node, variables: Variables) -> bool:
+    """Whether a loop ends that was left; if that is not known, neither is what it sets."""
+    if str(leave) in ("break", "continue"):
+        return str(leave) == "break"
+    if str(leave) != "perhaps" or (body is not None and reader.depth and "return_statement" in {each.type for each in descendants(body)}):
+        raise leave
+    for each in assigned(body):
+        variables[each] = Unknown(reader.script.quote(line(node)), reader.place(node), f"whether the loop is left early is not known, and so '{each}'")
+    return True
+
+
+def unsettled(reader: Evaluator, body: Node | None, copy: Branch, node: Node, variables: Variables) -> None:
+    """Read the body of a loop that runs an unknown number of times, once; what it changes is not known.
+
+    Numbers and texts that it sets may be anything when it begins again.
+    """
+    for each in assigned(body):
+        if isinstance(copy.get(each), (int, float, str)):
+            copy[each] = Unknown(each, reader.place(node), f"'{each}' changes in a loop that is not followed")
+    with suppress(Leave):
+        block(reader, body, copy)
+    merge(reader, [ChainMap({}, variables), copy], node, variables)
+
+
+def try_statement(reader: Evaluator, node: Node, variables: Variables) -> None:
+    handler = child(node, "catch_clause")
+    failed = False
+    try:
+        block(reader, child(node, "block"), variables)
+    except Leave as leave:
+        failed = str(leave) == "error"
+        if not failed:
+            raise
+    if handler is not None:
+        branches: list[tuple[Any, Node | None]] = [(failed or None, child(handler, "block"))]
+        choose(reader, branches, node, variables)
+
+
+def leave(reader: Evaluator, node: Node, variables: Variables) -> None:
+    raise Leave(node.type.removesuffix("_statement"))
+
+
+def declaration(reader: Evaluator, node: Node, variables: Variables) -> None:
+    for each in node.named_children:
+        if each.type == "identifier":
+            variables.setdefault(text(each), Unknown(text(node), reader.place(node), "other files may set a global variable"))
+
+
+def same(left: Any, right: Any) -> bool:
+    """Whether two values are equal, as far as that can be told."""
+    try:
+        return type(left) is type(right) and bool(left == right)
+    except (BridgeError, ValueError, RecursionError):
+        return False
+
+
+def assigned(node: Node | None) -> set[str]:
+    """Return the names that a piece of source sets."""
+    found = (each.child_by_field_name("left") for each in descendants(node) if each.type == "assignment") if node is not None else ()
+    return {text(each) for left in found if left is not None for each in descendants(left) if each.type == "identifier"}
+
+
+STATEMENTS: Mapping[str, Callable[[Any, Node, Variables], None]] = {
+    "assignment": assignment,
+    "if_statement": if_statement,
+    "switch_statement": switch_statement,
+    "for_statement": for_statement,
+    "while_statement": while_statement,
+    "try_statement": try_statement,
+    "return_statement": leave,
+    "break_statement": leave,
+    "continue_statement": leave,
+    "global_operator": declaration,
+    "persistent_operator": declaration,
+}

@@ -1,0 +1,198 @@
+"""Network -> net.onnx, with the names that MATLAB's exporter gives, and all that ONNX has no place for in the file's metadata."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bridge import __version__
+from bridge.arrays import Array, NDArray
+from bridge.errors import UnsupportedError, UsageError
+from bridge.network import Layer, Network
+from bridge.readers.onnx.stored import KEY, digest
+from bridge.sizes import Activation
+from bridge.tensors import given_sizes, tensors
+from bridge.writers.atomic import write_files
+from bridge.writers.folder import to_json
+from bridge.writers.losses import Tell, Written, precision_losses, tell_losses
+from bridge.writers.onnx import file
+from bridge.writers.onnx.graph import TIME, Graph, Value, names_in_file
+from bridge.writers.onnx.layers import ANY_RANK, channels_and_space, is_one_pixel, writer_of
+from bridge.writers.state import parts
+from bridge.writers.trial import source_of
+
+OPSETS = range(11, 22)
+IR_VERSIONS = {11: 6, 12: 7, 13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10}  # which onnx released with each opset
+UNPOOLING = ("onnx", "mathworks")
+PRODUCER = "bridge"
+
+
+def save(
+    network: Network,
+    path: str | Path,
+    *,
+    force: bool = False,
+    strict: bool = False,
+    tell: Tell = warnings.warn,
+    opset: int = 14,
+    unpooling: str = "onnx",
+) -> Written:
+    """Write a network as ONNX, for any number of observations. Sequences of vectors run T,N,C, as in MATLAB's files.
+
+    Names are MATLAB's own made identifiers, with `<layer>_W`, `<layer>_B`, `<layer>_Mean` and so on for the arrays. The metadata
+    hold names, classes, factors and properties, so that `bridge.load` gets the same network back. Weights of 2^31 bytes or more lie
+    in `<path>.data`.
+
+    Args:
+        network: what to write. Arrays that are still in a file are read one at a time.
+        path: the .onnx file.
+        force: replace a file that is there.
+        strict: refuse to lose anything.
+        tell: called with each loss before anything is written, and with each note.
+        opset: of ai.onnx.
+        unpooling: "onnx" writes max unpooling as ai.onnx's MaxUnpool, "mathworks" as MATLAB does, which onnxruntime does not run.
+
+    Raises:
+        UnsupportedError: layers that ONNX has no operators for, all of them; or, if `strict`, something would be lost.
+        UsageError: the file exists (without `force`) or cannot be written; the opset or `unpooling` is not known.
+    """
+    path = Path(path)
+    if opset not in OPSETS:
+        raise UsageError(f"opset {opset} cannot be written", f"known are {OPSETS[0]} to {OPSETS[-1]}", "14 is what MATLAB writes today")
+    if unpooling not in UNPOOLING:
+        raise UsageError(f"unpooling {unpooling!r} is not known", f"it is one of {', '.join(UNPOOLING)}")
+    require_operators(network)
+    tell_losses(losses := tuple(precision_losses(network)), path, tell, strict=strict)
+    notes = list(notes_of(network))
+    assembly = Assembly(network, opset, mathworks=unpooling == "mathworks")
+    model, weights = assembly.model(), assembly.graph.weights
+    with_nan: list[str] = []
+
+    def read(name: str, array: Array) -> NDArray:
+        value = array.read()
+        if value.dtype.kind == "f" and value.size and np.isnan(np.min(value)):
+            with_nan.append(name)
+        return value
+
+    paths = (path, path.with_name(f"{path.name}.data")) if file.is_large(weights) else (path,)
+    write_files(paths, lambda made: file.write(made[0], model, weights, read, *made[1:]), force=force)
+    if with_nan:
+        notes.append(f"NaN is kept in {', '.join(with_nan)}")
+    for note in notes:
+        tell(note)
+    return Written(paths, f"bridge.load('{path.name}') reads all of it back; other programs read its graph", losses, tuple(notes))
+
+
+def require_operators(network: Network) -> None:
+    """Raise UnsupportedError, naming every layer that cannot be written, as its operators are not known or its module cannot be built."""
+    unknown = [f"'{layer.name}' is a {layer.kind}" for layer in network.layers if not layer.row.is_output and writer_of(layer) is None]
+    if unknown:
+        what = f"{len(unknown)} layer(s) cannot be written: {'; '.join(unknown)}"
+        raise UnsupportedError(what, "it is not known what they are in ONNX", "replace them, or write .pt2 with --modules")
+    for _ in parts(network):
+        pass
+
+
+def notes_of(network: Network) -> Iterator[str]:
+    renamed = [f"{name} as {new}" for name, new in names_in_file(network.layers).items() if name != new]
+    if renamed:
+        yield f"{len(renamed)} layer name(s) are identifiers in the graph: {', '.join(renamed[:3])}{', ...' if len(renamed) > 3 else ''}"
+
+
+@dataclass
+class Assembly:
+    """Writes the nodes of a network, layer by layer, knowing the value that each output port has in the graph."""
+
+    network: Network
+    opset: int
+    mathworks: bool
+
+    def __post_init__(self) -> None:
+        self.graph = Graph(self.opset, self.mathworks, names_in_file(self.network.layers))
+        self.values: dict[tuple[str, str], Value] = {}
+        self.inputs: dict[str, Value] = {}
+
+    def model(self) -> Any:
+        """Return the ModelProto without its initializers."""
+        from onnx import helper
+
+        for layer in self.network.order:
+            if not layer.row.is_output:
+                self.layer(layer)
+        domains = [helper.make_opsetid("", self.opset)]
+        domains += [helper.make_opsetid("com.mathworks", 1)] if any(node.domain for node in self.graph.nodes) else []
+        inputs = [declared(self.inputs[name], TIME) for name in self.network.inputs]
+        graph = helper.make_graph(self.graph.nodes, "Network", inputs, [declared(value) for value in self.outputs()])
+        facts = {"ir_version": IR_VERSIONS[self.opset], "producer_name": PRODUCER, "producer_version": __version__}
+        model = helper.make_model(graph, opset_imports=domains, **facts)
+        helper.set_model_props(model, {KEY: json.dumps(self.metadata(graph))})
+        return model
+
+    def metadata(self, graph: Any) -> dict[str, Any]:
+        stored = {layer: {name: asdict(each) for name, each in held.items()} for layer, held in self.graph.stored.items()}
+        values = {layer if port == self.network.layers[layer].outputs[0] else f"{layer}/{port}": value.name for (layer, port), value in self.values.items()}
+        return {**to_json(self.network), "arrays": stored, "values": values, "graph": digest(graph)}
+
+    def layer(self, layer: Layer) -> None:
+        from bridge.modules.build import works_on_images
+
+        self.graph.start(layer)
+        given = [self.values[c.source, c.source_port] for c in self.network.incoming[layer.name]]
+        if layer.name in self.network.inputs:
+            self.inputs[layer.name] = Value(self.graph.unique(self.graph.current), self.network.sizes[layer.name][0])
+            given = [self.inputs[layer.name]]
+        given = [self.prepared(layer, value) for value in given]
+        out = self.network.sizes[layer.name][0]
+        writer = writer_of(layer)
+        assert writer is not None  # require_operators has seen to it
+        if layer.name not in self.network.inputs and works_on_images(layer, [value.size for value in given]):
+            images = [self.as_images(layer, value, index) for index, value in enumerate(given)]
+            (made,) = writer(self.graph, layer, images, out.at_one_time())
+            names: Sequence[str] = [self.graph.reshape_like(f"{made}_Sequence", made, given[0].name, 2, channels_and_space(out))]
+        else:
+            names = writer(self.graph, layer, given, out)
+        for name, port, size in zip(names, layer.outputs, self.network.sizes[layer.name], strict=True):
+            self.values[layer.name, port] = Value(name, size, self.pixel(layer, given), layer.row.build == "softmax" and is_one_pixel(size))
+        self.store_unread(layer, given)
+
+    def prepared(self, layer: Layer, value: Value) -> Value:
+        """Return an input as the writer of a layer takes it."""
+        as_it_is = layer.row.build in ANY_RANK and len(layer.inputs) < 2 and not value.flat
+        return value if as_it_is else self.graph.as_torch(value, self.graph.names[layer.name])
+
+    def as_images(self, layer: Layer, value: Value, index: int) -> Value:
+        name = f"{self.graph.names[layer.name]}_Images{index or ''}"
+        size = value.size.at_one_time()
+        return Value(self.graph.reshape(name, value.name, (-1, *channels_and_space(size))), size)
+
+    def pixel(self, layer: Layer, given: Sequence[Value]) -> int:
+        """With how many lengths of one the features that a layer puts out stand in the file."""
+        before_it = given[0].size.spatial if layer.row.build == "fully_connected" else ()
+        return 0 if given[0].size.over_time else len(before_it) or given[0].pixel
+
+    def store_unread(self, layer: Layer, given: Sequence[Value]) -> None:
+        """Keep the arrays that the graph does not read, as an initial state of zeros."""
+        held = self.graph.stored.get(layer.name, {})
+        for each in tensors(layer, given_sizes(self.network, layer)):
+            if each.name not in held and each.array.size:
+                self.graph.weight(f"{self.graph.names[layer.name]}_{each.name}", layer, each.name, each.array)
+
+    def outputs(self) -> Iterator[Value]:
+        """Yield the graph's outputs: images of single pixels as N,C, as MATLAB's predict gives them."""
+        for output in self.network.outputs:
+            value = self.values[source_of(self.network, output)]
+            if value.pixel or (is_one_pixel(value.size) and not value.flat):
+                value = Value(self.graph.node("Flatten", f"{value.name}_Flatten", [value.name], axis=1), Activation("CB", (value.size.channels,)))
+            yield value
+
+
+def declared(value: Value, time: str | None = None) -> Any:
+    from onnx import TensorProto, helper
+
+    return helper.make_tensor_value_info(value.name, TensorProto.FLOAT, value.lengths(time))

@@ -1,0 +1,87 @@
+"""An ONNX model written piece by piece, so that no more than one weight is in memory.
+
+The fields of onnx.proto that are needed are those of `bridge.readers.onnx.wire`. Protobuf ends at 2^31 bytes: above, the weights
+lie in a file beside, as ONNX's external data.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bridge.arrays import Array, NDArray
+from bridge.readers.onnx.wire import GRAPH, INITIALIZER, RAW_DATA, message_field, varint
+from bridge.writers.outgoing import Outgoing
+
+LARGEST = 2**31 - 2**20  # bytes of weights inside of the model; the rest is for its nodes and metadata
+FLOAT, INT64 = 1, 7
+Read = Callable[[str, Array], NDArray]  # reads the array of an initializer
+
+
+def is_large(weights: Mapping[str, Array]) -> bool:
+    """Whether the weights need a file of their own."""
+    return sum(map(_bytes, weights.values())) >= LARGEST
+
+
+def write(path: Path, model: Any, weights: Mapping[str, Array], read: Read, data: Path | None = None) -> None:
+    """Write a model, which has no initializers, with its weights; in a file `data` beside, where one is named."""
+    if data is not None:
+        _write_apart(path, data, model, weights, read)
+        return
+    heads = {name: _tensor(name, array).SerializeToString() for name, array in weights.items()}
+    tails = {name: varint(RAW_DATA << 3 | 2) + varint(_bytes(array)) for name, array in weights.items()}
+    lengths = {name: len(heads[name]) + len(tails[name]) + _bytes(array) for name, array in weights.items()}
+    starts = {name: varint(INITIALIZER << 3 | 2) + varint(length) for name, length in lengths.items()}
+    head, graph = _without_graph(model)
+    total = len(graph) + sum(len(starts[name]) + lengths[name] for name in weights)
+    with Outgoing(path) as stream:
+        stream.write(head + varint(GRAPH << 3 | 2) + varint(total) + graph)
+        for name, array in weights.items():
+            stream.write(starts[name] + heads[name] + tails[name])
+            stream.write(_data(read(name, array)))
+
+
+def _write_apart(path: Path, data: Path, model: Any, weights: Mapping[str, Array], read: Read) -> None:
+    from onnx import StringStringEntryProto
+
+    head, graph = _without_graph(model)
+    offset = 0
+    tensors = []
+    with Outgoing(data) as stream:
+        for name, array in weights.items():
+            tensor = _tensor(name, array)
+            tensor.data_location = 1
+            facts = {"location": data.name, "offset": str(offset), "length": str(_bytes(array))}
+            tensor.external_data.extend(StringStringEntryProto(key=key, value=value) for key, value in facts.items())
+            tensors.append(message_field(INITIALIZER, tensor.SerializeToString()))
+            stream.write(_data(read(name, array)))
+            offset += _bytes(array)
+    path.write_bytes(head + message_field(GRAPH, graph + b"".join(tensors)))
+
+
+def _without_graph(model: Any) -> tuple[bytes, bytes]:
+    from onnx import ModelProto
+
+    head = ModelProto()
+    head.CopyFrom(model)
+    head.ClearField("graph")
+    return head.SerializeToString(), model.graph.SerializeToString()
+
+
+def _tensor(name: str, array: Array) -> Any:
+    from onnx import TensorProto
+
+    return TensorProto(name=name, dims=array.shape, data_type=FLOAT if array.dtype.kind == "f" else INT64)
+
+
+def _bytes(array: Array) -> int:
+    return math.prod(array.shape) * array.dtype.itemsize
+
+
+def _data(value: NDArray) -> memoryview:
+    little = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
+    return little.data.cast("B") if little.size else memoryview(b"")

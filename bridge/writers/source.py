@@ -1,0 +1,306 @@
+"""Network -> net.py: PyTorch source as a person would write it, with its weights in net.safetensors beside it."""
+
+from __future__ import annotations
+
+import keyword
+import textwrap
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from torch import nn
+
+from bridge import __version__
+from bridge.arrays import Array
+from bridge.contract import contracts
+from bridge.errors import UnsupportedError, printable
+from bridge.network import Layer, Network
+from bridge.readers.join import mangled
+from bridge.sizes import Activation
+from bridge.tensors import given_sizes, tensors
+from bridge.writers import safetensors
+from bridge.writers.atomic import write_files
+from bridge.writers.expressions import Code, code_of, in_brackets, literal
+from bridge.writers.losses import Tell, Written, fact_losses, precision_losses, tell_losses
+from bridge.writers.paste import Paste, import_lines
+from bridge.writers.state import Part, parts
+from bridge.writers.trial import source_of
+
+RESERVED = {"F", "Padding", "Path", "Tensor", "Window", "json", "math", "nn", "torch", "x"}  # names that the source has for other things
+STATISTICS = ("mean", "std", "min", "max")  # buffers of an input layer
+WIDTH = 100
+ALWAYS = {("json", "", "json"), ("math", "", "math"), ("torch", "", "torch"), ("pathlib", "Path", "Path"), ("typing", "Any", "Any"),
+          ("torch", "Tensor", "Tensor"), ("torch", "nn", "nn")}  # fmt: skip
+FUNCTIONAL = ("torch.nn", "functional", "F")
+FUNCTIONS = '''
+def load_weights(model: nn.Module, path: str | Path = WEIGHTS) -> None:
+    """Load a .safetensors file: the length of its header, the header in JSON, the tensors' bytes."""
+    data = bytearray(Path(path).read_bytes())
+    start = 8 + int.from_bytes(data[:8], "little")
+    state = {}
+    for name, entry in json.loads(data[8:start]).items():
+        if name != "__metadata__":
+            shape, offset = entry["shape"], start + entry["data_offsets"][0]
+            values = torch.frombuffer(data, dtype=torch.float32, count=math.prod(shape), offset=offset)
+            state[name] = values.reshape(shape)
+    model.load_state_dict(state)
+
+
+def param_groups(model: nn.Module, learn_rate: float, weight_decay: float = 0.0) -> list[dict[str, Any]]:
+    """Group the parameters for an optimizer by MATLAB's factors, and freeze those whose learn-rate factor is 0."""
+    parameters = dict(model.named_parameters())
+    for name in FROZEN:
+        parameters[name].requires_grad_(False)
+    return [
+        {"params": [parameters[name] for name in names], "lr": learn_rate * rate, "weight_decay": weight_decay * l2}
+        for (rate, l2), names in FACTORS.items()
+    ]
+'''
+
+
+def save(network: Network, path: str | Path, *, force: bool = False, strict: bool = False, tell: Tell = warnings.warn) -> Written:
+    """Write a network as a Python file that needs torch alone, and its weights as a .safetensors file beside it.
+
+    The file has a class with an attribute for each layer that holds something, `load_weights`, `param_groups` with MATLAB's factors,
+    `CLASSES`, and `LAYERS` with MATLAB's names where they are no identifiers.
+
+    Args:
+        network: what to write.
+        path: the .py file.
+        force: replace files that are there.
+        strict: refuse to lose anything.
+        tell: called with each loss before anything is written, and with each note.
+
+    Raises:
+        UnsupportedError: layers that are no MATLAB layers known here, all of them; or, if `strict`, something would be lost.
+        UsageError: a file exists (without `force`) or cannot be written.
+    """
+    path = Path(path)
+    program = Program(network, path.with_suffix(".safetensors").name)
+    losses = (*precision_losses(network), *losses_of(network))
+    text, arrays = program.text(), program.arrays
+    tell_losses(losses, path, tell, strict=strict)
+    with_nan: list[str] = []
+
+    def write(made: Sequence[Path]) -> None:
+        made[0].write_text(text, encoding="utf-8")
+        safetensors.write(made[1], arrays, with_nan)
+
+    paths = tuple(write_files((path, path.with_suffix(".safetensors")), write, force=force))
+    notes = [f"{len(program.renamed)} layer name(s) are no identifiers and are in LAYERS"] if program.renamed else []
+    notes += [f"NaN is kept in {', '.join(with_nan)}"] if with_nan else []
+    for note in notes:
+        tell(note)
+    return Written(paths, f"from {path.stem} import Network, load_weights", losses, tuple(notes))
+
+
+def losses_of(network: Network) -> Iterator[str]:
+    by_gate = [f"{layer.name}/{name}" for layer, name, each in network.learnables() if has_gates(each.learn_rate_factor) or has_gates(each.l2_factor)]
+    if by_gate:
+        yield f"the factors of single gates, of which the first counts for all: {', '.join(by_gate)}"
+    outputs = [f"{layer.name} ({layer.kind})" for layer in network.layers if layer.row.is_output]
+    if outputs:
+        yield f"its output layers: {', '.join(outputs)}"
+    yield from fact_losses(network)
+
+
+def has_gates(factor: float | tuple[float, ...]) -> bool:
+    return isinstance(factor, tuple) and len(set(factor)) > 1
+
+
+def identifiers(layers: Sequence[Layer]) -> dict[str, str]:
+    """Return the attribute of each layer: its name made an identifier that neither nn.Module nor the source has."""
+    taken = {*dir(nn.Module()), *RESERVED}
+    names = {}
+    for layer in layers:
+        name = mangled(layer.name)
+        name = name if name.isidentifier() else f"layer_{name}"
+        ends = ("", *(f"_{end}" for end in STATISTICS)) if layer.row.build == "input_normalization" else ("",)
+        while any(f"{name}{end}" in taken for end in ends) or keyword.iskeyword(name):
+            name += "_"
+        taken.update(f"{name}{end}" for end in ends)
+        names[layer.name] = name
+    return names
+
+
+@dataclass
+class Program:
+    """The source code of a network.
+
+    Attributes:
+        network: what it computes.
+        weights: the name of the file beside it.
+        arrays: what lies in that file.
+        made, steps: the lines of `__init__` and `forward`.
+        variables: of the value at each output port.
+        factors: names of parameters by (learn-rate factor, L2 factor).
+        typed: variables of `forward` whose type is known.
+    """
+
+    network: Network
+    weights: str
+    arrays: dict[str, Array] = field(default_factory=dict)
+    made: list[str] = field(default_factory=list)
+    steps: list[str] = field(default_factory=list)
+    paste: Paste = field(default_factory=Paste)
+    variables: dict[tuple[str, str], str] = field(default_factory=dict)
+    factors: dict[tuple[float, float], list[str]] = field(default_factory=dict)
+    typed: set[str] = field(default_factory=set)
+
+    @cached_property
+    def names(self) -> Mapping[str, str]:
+        return identifiers([layer for layer in self.network.layers if not layer.row.is_output])
+
+    @cached_property
+    def renamed(self) -> Mapping[str, str]:
+        return {new: old for old, new in self.names.items() if new != old}
+
+    def text(self) -> str:
+        """Return the whole file."""
+        self._require_plain_layers()
+        self.typed.update(map(self._entry, self.network.inputs))
+        arguments = [f"{self._entry(name)}: Tensor" for name in self.network.inputs]
+        held = list(parts(self.network))
+        for part, following in zip(held, [*held[1:], None], strict=True):
+            self._layer(part, following.layer.name if following else "")
+        results = [self._result(output) for output in self.network.outputs]
+        kind = "Tensor" if len(results) == 1 else f"tuple[{', '.join(['Tensor'] * len(results))}]"
+        body = "".join(f"        {line}\n" for line in self.made), "".join(f"        {line}\n" for line in self.steps)
+        code = (
+            f"\n\nclass Network(nn.Module):\n    def __init__(self) -> None:\n        super().__init__()\n{body[0]}"
+            f"\n    def forward(self, {', '.join(arguments)}) -> {kind}:\n{body[1]}        return {', '.join(results)}\n\n"
+        )
+        pasted = "".join(f"\n\n{source}\n" if "\n" in source else f"\n{source}\n" for source in self.paste.definitions.values())
+        everything = pasted + code
+        imports = {*ALWAYS, *self.paste.imports, *([FUNCTIONAL] if "F." in everything else [])}
+        head = [f'"""{self._title()}"""', "", "from __future__ import annotations", "", *import_lines(imports), "", *self._constants()]
+        return "\n".join(head) + "\n" + everything + FUNCTIONS
+
+    def _require_plain_layers(self) -> None:
+        foreign = [f"'{layer.name}' is a {layer.kind}" for layer in self.network.layers if layer.row.build in ("foreign", "unknown")]
+        foreign += [f"'{layer.name}' is a {layer.kind}" for layer in self.network.layers if layer.kind == "onnx:Input"]
+        if foreign:
+            cause = "only MATLAB's layers have source code here"
+            raise UnsupportedError(f"{len(foreign)} layer(s) cannot be written: {'; '.join(foreign)}", cause, "write .pt2, which holds any module")
+
+    def _title(self) -> str:
+        """Say what the file is, what goes in, and how it is used."""
+        source = self.network.source
+        made_by = ", ".join(each for each in (Path(source.path).name, source.producer, source.release) if each)
+        lines = [f"The network of {made_by}, written by bridge {__version__}.", "", *(f"Input {contract}" for contract in contracts(self.network))]
+        lines = [printable(each).replace("\\", "/").replace('"', "'") for each in lines]
+        return "\n".join([*lines, "", "model = Network(); load_weights(model); model.eval()", ""])
+
+    def _constants(self) -> Iterator[str]:
+        yield f"WEIGHTS = Path(__file__).with_name({literal(self.weights)})"
+        yield from listed("CLASSES: tuple[str, ...] = (", map(literal, self.network.classes or ()), ")")
+        yield "# MATLAB's names of the layers whose names are no identifiers"
+        yield from listed("LAYERS: dict[str, str] = {", [f"{literal(new)}: {literal(old)}" for new, old in self.renamed.items()], "}")
+        assumed = "; where the file held none, MATLAB's defaults" if any(each.assumed for _, _, each in self.network.learnables()) else ""
+        yield f"# (learn-rate factor, L2 factor): parameters{assumed}"
+        frozen = [name for (rate, _), names in self.factors.items() if not rate for name in names]
+        yield "FACTORS: dict[tuple[float, float], list[str]] = {"
+        for factors, names in self.factors.items():
+            if factors[0]:
+                yield from (f"    {line}" for line in listed(f"{factors}: [", map(literal, names), "],"))
+        yield "}"
+        yield from listed("FROZEN: list[str] = [", map(literal, frozen), "]")
+
+    def _entry(self, name: str) -> str:
+        """Name the argument of an input: "x", unless it is read again later."""
+        readers = [c.destination for c in self.network.connections if c.source == name]
+        return "x" if len(self.network.inputs) == 1 and len(readers) == 1 and name not in self.network.outputs else self.names[name]
+
+    def _layer(self, part: Part, following: str) -> None:
+        from bridge.modules.build import works_on_images
+
+        layer = part.layer
+        at, out = given_sizes(self.network, layer), self.network.sizes[layer.name][0]
+        given = [self.variables[c.source, c.source_port] for c in self.network.incoming[layer.name]]
+        if layer.name in self.network.inputs:
+            at, given = [out], [self._entry(layer.name)]
+        images = layer.name not in self.network.inputs and works_on_images(layer, at)
+        code = code_of(part, [each.at_one_time() for each in at] if images else at, out)
+        self._make(part, code)
+        values = [f"{each}.flatten(0, 1)" for each in given] if images else given
+        call = code.call.format(*values, self=f"self.{self.names[layer.name]}")
+        if images:
+            call = f"{in_brackets(call)}.unflatten(0, ({given[0]}.shape[0], -1))"
+        if code.last:
+            self._assign(layer, layer.outputs[:-1], call, "")
+            self._assign(layer, layer.outputs[-1:], code.last.format(*given), "")
+        else:
+            self._assign(layer, layer.outputs, call, following, "" if code.make else f"  # {printable(layer.name)}")
+
+    def _make(self, part: Part, code: Code) -> None:
+        layer, name = part.layer, self.names[part.layer.name]
+        if code.pasted is not None:
+            self.paste.add([code.pasted])
+        for local in code.buffers:
+            self.made.append(f"self.{name}_{local} = nn.Buffer(torch.zeros({', '.join(map(str, part.arrays[local].shape))}))")
+            self.arrays[f"{name}_{local}"] = part.arrays[local]
+        if not code.make:
+            return
+        self.made += [*wrapped(f"self.{name} = {code.make}"), *(f"self.{name}.{line}" for line in code.setup)]
+        self.arrays.update({f"{name}.{local}": array for local, array in part.arrays.items() if local not in code.dropped})
+        own = {each.local: each.name for each in tensors(layer, given_sizes(self.network, layer)) if each.learnable}
+        for local, _ in part.module.named_parameters():
+            factors = (0.0, 0.0)  # a bias that MATLAB has not
+            if local in own:
+                learnable = layer.learnables[own[local]]
+                factors = first(learnable.learn_rate_factor), first(learnable.l2_factor)
+            self.factors.setdefault(factors, []).append(f"{name}.{local}")
+
+    def _assign(self, layer: Layer, ports: Sequence[str], call: str, following: str, comment: str = "") -> None:
+        """Name the values of a layer: "x" where the layer `following` alone reads it, or nothing behind the last one does."""
+        names = [self.names[layer.name] if port == layer.outputs[0] else f"{self.names[layer.name]}_{port}" for port in ports]
+        if len(layer.outputs) == 1 and self._readers(layer) == [following]:
+            names = ["x"]
+        if call.isidentifier():
+            names = [call]
+        else:
+            typed = names[0] not in self.typed and (names == ["x"] or (len(layer.outputs) == 1 and "" in self._readers(layer)))
+            self.typed.update(names)
+            self.steps.append(f"{', '.join(names)}{': Tensor' if typed else ''} = {call}{comment}")
+        self.variables.update({(layer.name, port): name for port, name in zip(ports, names, strict=True)})
+
+    def _readers(self, layer: Layer) -> list[str]:
+        """Return the layers that read a layer's one output, and "" for each time that the network returns it."""
+        readers = [c.destination for c in self.network.connections if c.source == layer.name]
+        ends = [each for each in self.network.outputs if source_of(self.network, each)[0] == layer.name]
+        return [each for each in readers if not self.network.layers[each].row.is_output] + [""] * len(ends)
+
+    def _result(self, output: str) -> str:
+        """Return the expression of an output; images of one pixel come out as features, as MATLAB's predict gives them."""
+        layer, port = source_of(self.network, output)
+        size: Activation = self.network.sizes[layer][self.network.layers[layer].outputs.index(port)]
+        value = self.variables[layer, port]
+        return f"{value}.flatten(1)" if size.spatial and set(size.spatial) == {1} and not size.over_time else value
+
+
+def first(factor: float | tuple[float, ...]) -> float:
+    return factor[0] if isinstance(factor, tuple) else factor
+
+
+def wrapped(line: str) -> list[str]:
+    """Break a call that is too long behind its opening parenthesis and wherever a line is full."""
+    if len(line) <= WIDTH:
+        return [line]
+    head, _, arguments = line.partition("(")
+    return [f"{head}(", *(f"    {each}" for each in textwrap.wrap(f"{arguments.removesuffix(')')},", WIDTH)), ")"]
+
+
+def listed(start: str, texts: Iterable[str], end: str) -> Iterator[str]:
+    """Yield a collection on one line where it fits, else one item a line."""
+    items = list(texts)
+    comma = "," if len(items) == 1 and start.endswith("(") else ""
+    line = f"{start}{', '.join(items)}{comma}{end}"
+    if len(line) <= WIDTH:
+        yield line
+        return
+    yield start
+    yield from (f"    {each}," for each in items)
+    yield end
+

@@ -1,0 +1,168 @@
+"""Built networks as MATLAB would save them, with random weights, and thin copies of them that compute quickly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from bridge.network import Layer, Network
+from bridge.networks import BUILDERS, architecture, segnet_layers, unet_layers, yolov2_layers
+from bridge.networks.nasnet import nasnet
+from bridge.sizes import Activation
+from fixtures import layers as L
+from fixtures.layers import Net
+from fixtures.onnx_graph import Activation as Value
+from fixtures.onnx_graph import Graph, known, mangled
+
+CLASSES = ["cap", "cube", "torch"]
+SHUFFLE, PADDING = "nnet.shufflenet.layer.ChannelShufflingLayer", "nnet.nasnetmobile.layer.NASNetMobileZeroPadding2dLayer"
+NARROWER = {"shufflenet": 2}  # how many times fewer channels a thin copy has; 8 where nothing is said
+SIZES = {"alexnet": 67, "squeezenet": 35, "inceptionv3": 75}  # height and width of the input of a thin copy; 32 where nothing is said
+
+
+def saved(net: Network, seed: int = 0) -> Net:
+    """Return the network as MATLAB would save it, with random weights of its own."""
+    rng = np.random.default_rng(seed)
+    pairs = tuple(
+        (
+            c.source + (f"/{c.source_port}" if len(net.layers[c.source].outputs) > 1 else ""),
+            c.destination + (f"/{c.destination_port}" if len(net.layers[c.destination].inputs) > 1 else ""),
+        )
+        for c in net.connections
+    )
+    return Net(net.kind, tuple(saved_layer(net, layer, rng) for layer in net.layers), None if net.kind == "SeriesNetwork" else pairs)
+
+
+def saved_layer(net: Network, layer: Layer, rng: np.random.Generator) -> L.Layer:
+    incoming = net.incoming[layer.name]
+    given = net.sizes[incoming[0].source][0] if incoming else Activation("SSCB", layer.InputSize)
+    made: L.Layer = MAKERS[layer.kind](layer, given, rng)
+    return L.with_factors(made, **{name: (each.learn_rate_factor, each.l2_factor) for name, each in layer.learnables.items()})
+
+
+def _window(layer: Layer) -> dict[str, Any]:
+    return {"stride": layer.Stride, "padding": "same" if layer.PaddingMode == "same" else layer.PaddingSize}
+
+
+def _yolov2_output(layer: Layer, given: Activation, rng: np.random.Generator) -> L.Layer:
+    half = len(layer.AnchorBoxes) // 2
+    return L.yolov2OutputLayer(layer.name, list(zip(layer.AnchorBoxes[:half], layer.AnchorBoxes[half:], strict=True)), layer.Classes)
+
+
+MAKERS: dict[str, Callable[[Layer, Activation, np.random.Generator], L.Layer]] = {
+    "ImageInputLayer": lambda layer, given, rng: L.imageInputLayer(
+        layer.InputSize, layer.name, layer.Normalization, **L.input_statistics(rng, layer.Normalization, (1, 1, layer.InputSize[2]))
+    ),
+    "Convolution2DLayer": lambda layer, given, rng: L.convolution2dLayer(
+        rng, layer.name, layer.FilterSize, given.channels or 0, layer.NumFilters, **_window(layer)
+    ),
+    "GroupedConvolution2DLayer": lambda layer, given, rng: L.groupedConvolution2dLayer(
+        rng, layer.name, layer.FilterSize, (given.channels or 0) // layer.NumGroups, layer.NumFiltersPerGroup, layer.NumGroups, **_window(layer)
+    ),
+    "TransposedConvolution2DLayer": lambda layer, given, rng: L.transposedConv2dLayer(
+        rng, layer.name, layer.FilterSize, given.channels or 0, layer.NumFilters, stride=layer.Stride
+    ),
+    "BatchNormalizationLayer": lambda layer, given, rng: L.batchNormalizationLayer(rng, layer.name, given.channels or 0, epsilon=layer.Epsilon),
+    "CrossChannelNormalizationLayer": lambda layer, given, rng: L.crossChannelNormalizationLayer(layer.name, layer.WindowChannelSize, k=layer.K),
+    "MaxPooling2DLayer": lambda layer, given, rng: L.maxPooling2dLayer(
+        layer.name, layer.PoolSize, unpooling=layer.properties.get("HasUnpoolingOutputs", False), **_window(layer)
+    ),
+    "AveragePooling2DLayer": lambda layer, given, rng: L.averagePooling2dLayer(layer.name, layer.PoolSize, **_window(layer)),
+    "GlobalAveragePooling2DLayer": lambda layer, given, rng: L.globalAveragePooling2dLayer(layer.name),
+    "MaxUnpooling2DLayer": lambda layer, given, rng: L.maxUnpooling2dLayer(layer.name),
+    "FullyConnectedLayer": lambda layer, given, rng: L.fullyConnectedLayer(
+        rng, layer.name, (*(given.spatial or (1, 1)), given.channels or 0), layer.OutputSize
+    ),
+    "ReLULayer": lambda layer, given, rng: L.reluLayer(layer.name),
+    "LeakyReLULayer": lambda layer, given, rng: L.leakyReluLayer(layer.name, layer.Scale),
+    "ClippedReLULayer": lambda layer, given, rng: L.clippedReluLayer(layer.name, layer.Ceiling),
+    "DropoutLayer": lambda layer, given, rng: L.dropoutLayer(layer.name, layer.Probability),
+    "AdditionLayer": lambda layer, given, rng: L.additionLayer(layer.name, len(layer.inputs)),
+    "DepthConcatenationLayer": lambda layer, given, rng: L.depthConcatenationLayer(layer.name, len(layer.inputs)),
+    "ChannelShuffleLayer": lambda layer, given, rng: L.Layer(layer.name, SHUFFLE, {"NumGroups": float(layer.NumGroups)}),
+    "ZeroPadding2DLayer": lambda layer, given, rng: L.Layer(layer.name, PADDING, {"PaddingSize": L.row(*layer.PaddingSize)}),
+    "Crop2DLayer": lambda layer, given, rng: L.crop2dLayer(layer.name, layer.Location),
+    "SoftmaxLayer": lambda layer, given, rng: L.softmaxLayer(layer.name),
+    "ClassificationOutputLayer": lambda layer, given, rng: L.classificationLayer(layer.name, layer.Classes),
+    "PixelClassificationLayer": lambda layer, given, rng: L.pixelClassificationLayer(layer.name, layer.Classes, given.spatial),  # type: ignore[arg-type]
+    "YOLOv2TransformLayer": lambda layer, given, rng: L.yolov2TransformLayer(layer.name, layer.NumAnchorBoxes),
+    "YOLOv2OutputLayer": _yolov2_output,
+}
+
+
+def channel_shuffle(graph: Graph, layer: L.Layer, x: Value) -> Value:
+    """The nodes that the layer of this network came from: it is named shuffle_8to10 after a Reshape, a Transpose and a Reshape."""
+    name, groups, (_, channels, height, width) = mangled(layer.name), int(layer.saved["NumGroups"]), map(known, (1, *x.shape[1:]))
+    shapes = ((1, groups, channels // groups, height, width), (1, channels, height, width))
+    split, joined = (graph.weight(f"{name}_{key}", shape, np.int64) for key, shape in zip(("split", "joined"), shapes, strict=True))
+    graph.node("Reshape", f"{name}_Split", [x.name, split])
+    graph.node("Transpose", f"{name}_Transpose", [f"{name}_Split"], perm=[0, 2, 1, 3, 4])
+    graph.node("Reshape", name, [f"{name}_Transpose", joined])
+    return replace(x, name=name)
+
+
+def zero_padding(graph: Graph, layer: L.Layer, x: Value) -> Value:
+    """What the ONNX standard says the layer means; the form of MATLAB's exporters is not known."""
+    name, (top, bottom, left, right) = mangled(layer.name), map(int, layer.saved["PaddingSize"].ravel())
+    sides = [0, 0, top, left, 0, 0, bottom, right]
+    if graph.opset < 11:
+        graph.node("Pad", name, [x.name], pads=sides)
+    else:
+        graph.node("Pad", name, [x.name, graph.weight(f"{name}_pads", sides, np.int64)])
+    height, width = map(known, x.spatial)
+    return Value(name, x.axes, (*x.shape[:2], height + top + bottom, width + left + right))
+
+
+OWN_LAYERS = {"ChannelShufflingLayer": channel_shuffle, "NASNetMobileZeroPadding2dLayer": zero_padding}
+
+
+def thin(name: str) -> Network:
+    """Return a network with all its layers, but fewer channels and a small input, its learnables without values."""
+    if name in OTHERS:
+        return OTHERS[name]()
+    if name == "nasnetmobile":  # its widths are no multiples of one number
+        return nasnet(CLASSES, 32, stem=8, filters=8, blocks=4).network()
+    net, narrower, size = architecture(name, classes=CLASSES), NARROWER.get(name, 8), SIZES.get(name, 32)
+    head = net.head().layer.name
+    return net.with_layers({layer.name: _thinned(layer, narrower, size) for layer in net.layers if layer.name != head})
+
+
+def _thinned(layer: Layer, narrower: int, size: int) -> Layer:
+    properties = dict(layer.properties)
+    if layer.kind == "ImageInputLayer":
+        properties["InputSize"] = (size, size, 3)
+    width = {"Convolution2DLayer": "NumFilters", "FullyConnectedLayer": "OutputSize", "GroupedConvolution2DLayer": "NumFiltersPerGroup"}.get(layer.kind, "")
+    if width and properties[width] == 1:
+        width = "NumGroups"
+    if width:
+        properties[width] = -(-properties[width] // narrower)
+    return replace(layer, properties=properties)
+
+
+def detector(base: str, feature: str) -> Network:
+    return yolov2_layers((32, 32, 3), ["car", "bus"], [(8, 16), (16, 8)], thin(base), feature)
+
+
+OTHERS: dict[str, Callable[[], Network]] = {
+    "segnetLayers(3)": lambda: segnet_layers((16, 24, 3), CLASSES, 3),
+    "segnetLayers('vgg16')": lambda: _narrow(segnet_layers((32, 32, 3), CLASSES, "vgg16")),
+    "segnetLayers('vgg19')": lambda: _narrow(segnet_layers((32, 32, 3), CLASSES, "vgg19")),
+    "unetLayers": lambda: unet_layers((16, 32, 3), CLASSES, NumFirstEncoderFilters=4),
+    "yolov2Layers": lambda: detector("resnet18", "res3b_relu"),
+}
+
+
+def _narrow(net: Network) -> Network:
+    wide = [layer for layer in net.layers if layer.properties.get("NumFilters", 0) > 8]
+    return net.with_layers({layer.name: replace(layer, properties={**layer.properties, "NumFilters": layer.NumFilters // 8}) for layer in wide})
+
+
+NAMES: Sequence[str] = (*sorted(BUILDERS), *OTHERS)
+
+
+def whole(name: str) -> Network:
+    """Return a network at its own size, its learnables without values; of segmentation networks and detectors those of `thin`."""
+    return architecture(name, classes=CLASSES) if name in BUILDERS else OTHERS[name]()

@@ -1,0 +1,9 @@
+net = squeezenet;
+lgraph = replaceLayer(layerGraph(net),'conv10',convolution2dLayer(1,3,'Name','k'));
+lgraph = replaceLayer(lgraph,'ClassificationLayer_predictions',classificationLayer('Name','kk'));
+args = {'MaxEpochs',2,'MiniBatchSize',6};
+args(end+1:end+2) = {'Momentum',0.7};
+args = [args, {'L2Regularization', 0}];
+options = trainingOptions('sgdm',args{:});
+imds = imageDatastore('t','IncludeSubfolders',true,'LabelSource','foldernames');
+net = trainNetwork(imds,lgraph,options);

@@ -1,0 +1,12 @@
+net = mobilenetv2;
+lgraph = layerGraph(net);
+lgraph = replaceLayer(lgraph,'Logits',fullyConnectedLayer(7,'Name','neu','WeightLearnRateFactor',10,'BiasLearnRateFactor',10));
+lgraph = replaceLayer(lgraph,'ClassificationLayer_Logits',classificationLayer('Name','aus'));
+layers = lgraph.Layers;
+connections = lgraph.Connections;
+n = numel(layers);
+layers(1:n-3) = freezeWeights(layers(1:n-3));
+lgraph = createLgraphUsingConnections(layers,connections);
+options = trainingOptions('sgdm','MaxEpochs',3);
+imds = imageDatastore('t','IncludeSubfolders',true,'LabelSource','foldernames');
+net = trainNetwork(imds,lgraph,options);

@@ -1,0 +1,11 @@
+numClasses = 5;
+net = imagePretrainedNetwork("squeezenet",NumClasses=numClasses);
+net = setLearnRateFactor(net,"conv10/Weights",10);
+net = setLearnRateFactor(net,"conv10/Bias",10);
+imds = imageDatastore("goods",IncludeSubfolders=true,LabelSource="foldernames");
+[imdsTrain,imdsValidation,imdsTest] = splitEachLabel(imds,0.7,0.15,"randomized");
+augmenter = imageDataAugmenter(RandXReflection=true,RandXTranslation=[-30 30],RandYTranslation=[-30 30]);
+augTrain = augmentedImageDatastore([227 227],imdsTrain,DataAugmentation=augmenter);
+augVal = augmentedImageDatastore([227 227],imdsValidation);
+options = trainingOptions("adam",InitialLearnRate=0.0001,ValidationData=augVal,ValidationFrequency=5,Metrics="accuracy",Verbose=false);
+net = trainnet(augTrain,net,"crossentropy",options);

@@ -1,0 +1,9 @@
+net = squeezenet;
+lgraph = replaceLayer(layerGraph(net),'conv10',convolution2dLayer(1,4,'Name','k'));
+lgraph = replaceLayer(lgraph,'ClassificationLayer_predictions',classificationLayer('Name','kk'));
+options = trainingOptions('sgdm');
+options.MaxEpochs = 9;
+options.InitialLearnRate = 0.004;
+options.MiniBatchSize = 40;
+imds = imageDatastore('v','IncludeSubfolders',true,'LabelSource','foldernames');
+net = trainNetwork(imds,lgraph,options);

@@ -1,0 +1,11 @@
+cfg = struct('lr',2e-4,'epochs',7,'batch',24,'solver','adam');
+cfg.factor = 15;
+cfg.names.head = 'fc_cfg';
+cfg.val = {'ValidationPatience', 4};
+net = resnet18;
+lgraph = layerGraph(net);
+lgraph = replaceLayer(lgraph,'fc1000',fullyConnectedLayer(5,'Name',cfg.names.head,'WeightLearnRateFactor',cfg.factor,'BiasLearnRateFactor',cfg.factor/3));
+lgraph = replaceLayer(lgraph,'ClassificationLayer_predictions',classificationLayer('Name','cfg_out'));
+options = trainingOptions(cfg.solver,'InitialLearnRate',cfg.lr,'MaxEpochs',cfg.epochs,'MiniBatchSize',cfg.batch,cfg.val{:});
+imds = imageDatastore('q','IncludeSubfolders',true,'LabelSource','foldernames');
+net = trainNetwork(augmentedImageDatastore([224 224],imds),lgraph,options);

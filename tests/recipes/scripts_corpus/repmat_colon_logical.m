@@ -1,0 +1,12 @@
+mask = false(1,68);
+mask(2:9) = true;
+net = squeezenet;
+layers = net.Layers; conns = net.Connections;
+idx = find(mask);
+layers(idx) = freezeWeights(layers(idx));
+layers(64) = convolution2dLayer(1,3,'Name','conv10');
+layers(68) = classificationLayer('Name','ClassificationLayer_predictions');
+lgraph = createLgraphUsingConnections(layers,conns);
+options = trainingOptions('sgdm','MaxEpochs',2);
+imds = imageDatastore('t','IncludeSubfolders',true,'LabelSource','foldernames');
+net = trainNetwork(imds,lgraph,options);

@@ -1,0 +1,11 @@
+imageSize = [64 64 3];
+numClasses = 4;
+lgraph = segnetLayers(imageSize,numClasses,3);
+tbl = countEachLabel(pxds);
+imageFreq = tbl.PixelCount ./ tbl.ImagePixelCount;
+classWeights = median(imageFreq) ./ imageFreq;
+pxLayer = pixelClassificationLayer('Name','labels','Classes',tbl.Name,'ClassWeights',classWeights);
+lgraph = replaceLayer(lgraph,'pixelLabels',pxLayer);
+options = trainingOptions('sgdm','Momentum',0.9,'InitialLearnRate',1e-3,'L2Regularization',0.0005,'MaxEpochs',100,'MiniBatchSize',4,'Shuffle','every-epoch');
+pximds = pixelLabelImageDatastore(imds,pxds);
+[net,info] = trainNetwork(pximds,lgraph,options);

@@ -1,0 +1,11 @@
+net = alexnet;
+layers = net.Layers;
+layers(2).WeightLearnRateFactor = 0;
+layers(2).BiasLearnRateFactor = 0;
+layers(6).WeightLearnRateFactor = 0.5;
+layers(end-2) = fullyConnectedLayer(11,'Name','fc8_new','WeightLearnRateFactor',20,'BiasLearnRateFactor',20);
+layers(end) = classificationLayer('Name','output_new');
+opts = trainingOptions('sgdm','InitialLearnRate',0.001,'MaxEpochs',20,'MiniBatchSize',64);
+imds = imageDatastore('shoes','IncludeSubfolders',true,'LabelSource','foldernames');
+imds.ReadFcn = @(f) imresize(imread(f),[227 227]);
+myNet = trainNetwork(imds,layers,opts);

@@ -1,0 +1,11 @@
+net = imagePretrainedNetwork("resnet18",NumClasses=3);
+net = setLearnRateFactor(net,"fc1000","Weights",10);
+net = setLearnRateFactor(net,"fc1000/Bias",20);
+layer = net.Layers(2);
+layer = setLearnRateFactor(layer,"Weights",0);
+layer = setLearnRateFactor(layer,'Bias',0);
+net = replaceLayer(net,layer.Name,layer);
+net = setL2Factor(net,"fc1000","Weights",0.5);
+options = trainingOptions("sgdm",InitialLearnRate=0.01,Momentum=0.8);
+imds = imageDatastore("y",IncludeSubfolders=true,LabelSource="foldernames");
+net = trainnet(imds,net,"crossentropy",options);

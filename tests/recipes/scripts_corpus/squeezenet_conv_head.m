@@ -1,0 +1,10 @@
+net = squeezenet;
+lgraph = layerGraph(net);
+lgraph = replaceLayer(lgraph,"conv10",convolution2dLayer(1,5,"Name","new_conv","WeightLearnRateFactor",10,"BiasLearnRateFactor",10));
+lgraph = replaceLayer(lgraph,"ClassificationLayer_predictions",classificationLayer("Name","new_out"));
+imds = imageDatastore("merch","IncludeSubfolders",true,"LabelSource","foldernames");
+[a,b] = splitEachLabel(imds,0.7,"randomized");
+at = augmentedImageDatastore([227 227 3],a);
+av = augmentedImageDatastore([227 227 3],b);
+opts = trainingOptions("sgdm","MiniBatchSize",11,"MaxEpochs",8,"InitialLearnRate",1e-4,"ValidationData",av,"ValidationFrequency",5);
+trained = trainNetwork(at,lgraph,opts);

@@ -1,0 +1,10 @@
+x = [1 2 3]';
+y = x';
+s = 'it''s a "quoted" name';
+t = "say ""hi"" to 'them'";
+net = squeezenet;
+lgraph = replaceLayer(layerGraph(net),'conv10',convolution2dLayer(1,numel(x),'Name','k','BiasLearnRateFactor',y(2)*2'));
+lgraph = replaceLayer(lgraph,'ClassificationLayer_predictions',classificationLayer('Name','kk'));
+options = trainingOptions('sgdm','MaxEpochs',x(2)');
+imds = imageDatastore('t','IncludeSubfolders',true,'LabelSource','foldernames');
+net = trainNetwork(imds,lgraph,options);

@@ -1,0 +1,11 @@
+net = googlenet;
+lgraph = layerGraph(net);
+lgraph = replaceLayer(lgraph,'loss3-classifier',fullyConnectedLayer(5,'Name','fc5'));
+lgraph = replaceLayer(lgraph,'output',classificationLayer('Name','o5'));
+layers = lgraph.Layers;
+connections = lgraph.Connections;
+layers(1:10) = freezeWeights(layers(1:8));
+lgraph = createLgraphUsingConnections(layers,connections);
+options = trainingOptions('sgdm');
+imds = imageDatastore('t','IncludeSubfolders',true,'LabelSource','foldernames');
+net = trainNetwork(imds,lgraph,options);

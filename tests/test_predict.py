@@ -1,0 +1,454 @@
+"""bridge predict: classes, labels, values, regions and boxes of files; what is written, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import scipy.io
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+import bridge
+from bridge.commands import main
+from bridge.images import imread, imresize, labeloverlay
+from bridge.parity.variables import texts
+from bridge.prediction import Predictor
+from bridge.readers.mat.networks import variables
+from fixtures import layers as L
+from fixtures import mat, networks
+from fixtures.layers import Net
+from fixtures.objects import Obj, categorical
+
+FILES = Path(__file__).parents[1] / "fixtures" / "files"
+SIGNS, SEGNET, DRONES = (str(FILES / f"{name}.mat") for name in ("signs", "segnet", "drones"))
+THREE_PARTS = re.compile(r"error: .+\ncause: .+\nhint:  .+\n")
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.out)
+        assert found["schema"] == "bridge.predict/1" and self.code == 0
+        return found
+
+
+Predict = Callable[..., Ran]
+
+
+@pytest.fixture
+def predict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Predict:
+    """Run `bridge predict` in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["bridge", "predict", *arguments])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return Ran(code, captured.out, captured.err)
+
+    return run
+
+
+def picture(name: str, height: int = 40, width: int = 60, channels: int = 3, seed: int = 0) -> Array:
+    """Write an image of uint8 and return it."""
+    shape = (height, width) if channels == 1 else (height, width, channels)
+    pixels = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+    Path(name).parent.mkdir(exist_ok=True)
+    Image.fromarray(pixels).save(name)
+    return pixels
+
+
+def network(made: Net | tuple[Any, ...] | Any, name: str = "net.mat") -> str:
+    """Write a network of fixture layers and return the file's name."""
+    mat.write(Path(name), {"net": Net("SeriesNetwork", made) if isinstance(made, tuple) else made})
+    return name
+
+
+def output(name: str, values: Array) -> Array:
+    """Return what the module of a network gives for one observation in torch's layout."""
+    with torch.no_grad():
+        found: Array = bridge.load(name).to_torch()(torch.from_numpy(np.ascontiguousarray(values, np.float32))[None])[0].numpy()
+    return found
+
+
+def refused(ran: Ran, said: str, code: int = 2) -> None:
+    assert ran.code == code and re.search(said, ran.err) and THREE_PARTS.search(ran.err), ran.err
+
+
+# Images
+
+
+def test_the_best_classes_of_an_image(predict: Predict) -> None:
+    """Oracle: the module on the image resized by imresize (itself proven against MATLAB's)."""
+    pixels = picture("a.png")
+    scores = output(SIGNS, imresize(pixels, (32, 32), "bilinear").transpose(2, 0, 1))
+    names = bridge.load(SIGNS).classes
+    assert names is not None
+    best = [(names[index], pytest.approx(float(scores[index]), abs=1e-6)) for index in np.argsort(-scores)]
+    found = predict(SIGNS, "a.png", "--json").facts
+    assert found["task"] == "classification" and found["predictions"][0]["label"] == best[0][0]
+    assert [(each["name"], each["score"]) for each in found["predictions"][0]["classes"]] == best
+    assert any("imresize" in note for note in found["notes"])
+    ran = predict(SIGNS, "a.png")
+    assert ran.out == "a.png: " + ", ".join(f"{each['name']} {each['score']:.4f}" for each in found["predictions"][0]["classes"]) + "\n"
+    assert ran.err.startswith("note: images are resized to 32×32")
+
+
+def test_an_image_of_the_right_size_is_taken_as_it_is(predict: Predict) -> None:
+    picture("a.png", 32, 32)
+    assert predict(SIGNS, "a.png", "--json").facts["notes"] == []
+
+
+def test_no_more_than_five_classes(predict: Predict) -> None:
+    rng = np.random.default_rng(0)
+    classes = [f"c{index}" for index in range(9)]
+    made = (L.imageInputLayer((4, 4, 1), "in", "none"), L.fullyConnectedLayer(rng, "fc", (4, 4, 1), 9), L.softmaxLayer("s"), L.classificationLayer("out", classes))
+    picture("a.png", 4, 4, 1)
+    assert len(predict(network(made), "a.png", "--json").facts["predictions"][0]["classes"]) == 5
+
+
+def test_a_folder_and_images_beside_it(predict: Predict) -> None:
+    for index, name in enumerate(("b.png", "many/2.png", "many/10.png")):
+        picture(name, seed=index)
+    Path("many/notes.txt").write_text("no image", encoding="utf-8")
+    together = predict(SIGNS, "many", "b.png", "--json").facts["predictions"]
+    assert [each["input"] for each in together] == [str(Path("many/10.png")), str(Path("many/2.png")), "b.png"]
+    alone = predict(SIGNS, "b.png", "--json").facts["predictions"]
+    assert together[2]["label"] == alone[0]["label"]
+    assert [each["score"] for each in together[2]["classes"]] == pytest.approx([each["score"] for each in alone[0]["classes"]], abs=1e-6)
+
+
+def test_images_that_cannot_be_read_are_all_named_and_skipped_when_asked(predict: Predict) -> None:
+    picture("many/good.png")
+    Path("many/cut.png").write_bytes(Path("many/good.png").read_bytes()[:200])
+    Path("many/text.jpg").write_text("no image", encoding="utf-8")
+    ran = predict(SIGNS, "many")
+    refused(ran, r"2 of 3 images cannot be read")
+    assert "cut.png" in ran.err and "text.jpg" in ran.err and "--skip-bad" in ran.err and ran.out == ""
+    found = predict(SIGNS, "many", "--skip-bad", "--json").facts
+    assert [Path(each["input"]).name for each in found["predictions"]] == ["good.png"]
+    assert [Path(each).name for each in found["skipped"]] == ["cut.png", "text.jpg"]
+    refused(predict(SIGNS, "many/cut.png", "--skip-bad"), "1 of 1 images cannot be read")
+
+
+def test_images_of_other_channels(predict: Predict) -> None:
+    gray = picture("gray.png", 32, 32, 1)
+    refused(predict(SIGNS, "gray.png"), r"gray.png has 1 channel, the network takes 3[^§]*--color gray2rgb")
+    found = predict(SIGNS, "gray.png", "--color", "gray2rgb", "--json").facts["predictions"][0]
+    scores = output(SIGNS, np.stack([gray] * 3))
+    assert found["classes"][0]["score"] == pytest.approx(float(scores.max()), abs=1e-6)
+    Image.fromarray(np.zeros((8, 8, 4), np.uint8), "CMYK").save("cmyk.jpg")
+    refused(predict(SIGNS, "cmyk.jpg", "--color", "gray2rgb"), "cmyk.jpg has 4 channels")
+    refused(predict(SIGNS, "gray.png", "--color", "blue"), "colour preprocessing is 'blue'")
+
+
+def test_a_colour_image_for_a_gray_network(predict: Predict) -> None:
+    rng = np.random.default_rng(0)
+    made = (L.imageInputLayer((4, 4, 1), "in", "none"), L.fullyConnectedLayer(rng, "fc", (4, 4, 1), 1), L.regressionLayer("out"))
+    name, pixels = network(made), picture("a.png", 4, 4)
+    refused(predict(name, "a.png"), r"a.png has 3 channels, the network takes 1[^§]*--color rgb2gray")
+    found = predict(name, "a.png", "--color", "rgb2gray", "--json").facts
+    gray = np.floor(pixels @ np.array([0.298936021293776, 0.587043074451121, 0.114020904255103]) + 0.5)
+    assert found["task"] == "values"
+    assert np.ravel(next(iter(found["predictions"][0]["values"].values())))[0] == pytest.approx(output(name, gray[None]).item(), rel=1e-6)
+
+
+@pytest.mark.parametrize(("pixels", "said"), [
+    (np.zeros((8, 8), np.uint16), "16 bits a channel"), (np.zeros((8, 8), bool), "1 bit a channel"),
+])  # fmt: skip
+def test_images_of_another_depth(predict: Predict, pixels: Array, said: str) -> None:
+    rng = np.random.default_rng(0)
+    made = (L.imageInputLayer((8, 8, 1), "in", "none"), L.fullyConnectedLayer(rng, "fc", (8, 8, 1), 1), L.regressionLayer("out"))
+    Image.fromarray(pixels).save("deep.png")
+    refused(predict(network(made), "deep.png"), said)
+
+
+def test_a_network_trained_on_0_to_1(predict: Predict) -> None:
+    """Nothing is divided unasked: MATLAB feeds single(image), 0..255."""
+    rng = np.random.default_rng(0)
+    mean = np.full((1, 1, 3), 0.5, np.float32)
+    made = (
+        L.imageInputLayer((4, 4, 3), "in", "zerocenter", Mean=mean), L.fullyConnectedLayer(rng, "fc", (4, 4, 3), 1), L.regressionLayer("out"),
+    )  # fmt: skip
+    name, pixels = network(made), picture("a.png", 4, 4)
+    refused(predict(name, "a.png"), r"values up to 255[^§]*--im2single")
+    found = predict(name, "a.png", "--im2single", "--json").facts["predictions"][0]["values"]
+    assert np.ravel(next(iter(found.values())))[0] == pytest.approx(output(name, pixels.transpose(2, 0, 1) / np.float32(255)).item(), rel=1e-5)
+    picture("b.png", 32, 32)
+    refused(predict(SIGNS, "b.png", "--im2single"), "would have values up to 1")
+
+
+def test_regions_are_drawn_over_the_image(predict: Predict) -> None:
+    """Oracle: the largest output of each pixel, painted by labeloverlay at the size of the image."""
+    pixels = picture("a.png")
+    loaded = bridge.load(SEGNET)
+    height, width = loaded.sizes[loaded.inputs[0]][0].spatial
+    labels = output(SEGNET, imresize(pixels, (height, width), "bilinear").transpose(2, 0, 1)).argmax(0) + 1
+    found = predict(SEGNET, "a.png", "-o", "seg.png", "--json").facts
+    assert found["task"] == "segmentation" and found["predictions"][0]["picture"] == "seg.png"
+    names = loaded.classes
+    assert names is not None
+    shares = {name: float((labels == index).mean()) for index, name in enumerate(names, 1)}
+    assert found["predictions"][0]["shares"] == {name: pytest.approx(share) for name, share in shares.items() if share}
+    assert np.array_equal(imread("seg.png"), labeloverlay(pixels, imresize(labels, (40, 60), "nearest")))
+
+
+# Detectors
+
+
+def test_boxes_are_drawn(predict: Predict) -> None:
+    """Oracle: the boxes of detect (tests/detection); on their outlines the picture is yellow, away from all boxes it is untouched."""
+    pixels = picture("a.png", 60, 90)
+    found = predict(DRONES, "a.png", "--threshold", "0.3", "-o", "boxes.png", "--json").facts
+    wanted = bridge.load(DRONES).detect(pixels, threshold=0.3)
+    objects = found["predictions"][0]["objects"]
+    assert [each["box"] for each in objects] == wanted.boxes.tolist() and [each["label"] for each in objects] == list(wanted.labels) and objects
+    drawn = imread("boxes.png")
+    assert drawn.shape == pixels.shape and np.array_equal(imread("a.png"), pixels)
+    for x, y, width, height in wanted.boxes.tolist():
+        assert (drawn[y + height - 2, x - 1 : x + width - 1] == (255, 255, 0)).all(1).mean() > 0.9, "the lower edge"
+    changed = (drawn != pixels).any(2)
+    assert not changed[:30].any() and changed.any()
+    text = predict(DRONES, "a.png", "--threshold", "0.3").out.splitlines()
+    assert text[0] == f"a.png: {len(objects)} objects" and text[1] == f"  drone {objects[0]['score']:.4f} [{' '.join(map(str, objects[0]['box']))}]"
+
+
+def test_nothing_found_is_said_and_the_picture_is_the_image(predict: Predict) -> None:
+    pixels = picture("a.png", 60, 90)
+    assert predict(DRONES, "a.png", "-o", "boxes.png").out == "a.png: 0 objects\nwrote boxes.png\n"
+    assert np.array_equal(imread("boxes.png"), pixels)
+
+
+def test_a_detector_with_its_anchors_in_a_file(predict: Predict) -> None:
+    Path("anchors.toml").write_text('AnchorBoxes = [[12, 8], [6, 20]]\nClassNames = ["bird", "drone"]\n', encoding="utf-8")
+    picture("a.png", 60, 90)
+    exported, options = str(FILES / "drones.onnx"), ("a.png", "--threshold", "0.3", "--json")
+    found = predict(exported, *options, "--anchors", "anchors.toml").facts["predictions"]
+    assert found == predict(DRONES, *options).facts["predictions"] and found[0]["objects"]
+    refused(predict(DRONES, *options, "--anchors", "anchors.toml"), "has anchor boxes already")
+    Path("anchors.toml").write_text('AnchorBoxes = [[12, 8]]\nClassNames = ["bird", "drone"]\n', encoding="utf-8")
+    refused(predict(exported, *options, "--anchors", "anchors.toml"), "1 anchor boxes do not fit the 14 channels")
+
+
+def test_images_that_do_not_fit_a_detector(predict: Predict) -> None:
+    picture("gray.png", 60, 90, 1)
+    refused(predict(DRONES, "gray.png"), "gray.png has 1 channel, the network takes 3")
+    refused(predict(DRONES, "gray.png", "--color", "gray2rgb", "--threshold", "2"), "threshold is 2")
+    np.save("x.npy", np.full((32, 32, 3), 255.0))
+    refused(predict(DRONES, "x.npy"), "x.npy: the image has values from 255 to 255")
+
+
+def test_a_detector_of_another_kind_is_refused(predict: Predict) -> None:
+    held = {"Network": networks.chain_cnn(), "ClassNames": categorical(["car"]), "AnchorBoxes": np.array([[8.0, 8.0]])}
+    mat.write(Path("other.mat"), {"detector": Obj("fasterRCNNObjectDetector", held, saveobj=True)})
+    picture("a.png")
+    refused(predict("other.mat", "a.png"), "detection with a fasterRCNNObjectDetector is not supported", 3)
+
+
+# Arrays
+
+
+def test_sequences_of_any_length(predict: Predict) -> None:
+    """Oracle: the module on each sequence alone."""
+    name = network(networks.lstm_classifier())
+    size = bridge.load(name).sizes[bridge.load(name).inputs[0]][0].channels
+    rng = np.random.default_rng(0)
+    cells = np.empty((3, 1), object)
+    for index, steps in enumerate((7, 4, 9)):
+        cells[index, 0] = rng.standard_normal((size, steps))
+    scipy.io.savemat("x.mat", {"XTest": cells})
+    found = predict(name, "x.mat", "--json").facts
+    assert [each["input"] for each in found["predictions"]] == ["x.mat (1)", "x.mat (2)", "x.mat (3)"]
+    names = bridge.load(name).classes
+    assert names is not None
+    for each, (values,) in zip(found["predictions"], cells, strict=True):
+        scores = output(name, values.T)
+        assert each["label"] == names[int(scores.argmax())] and each["classes"][0]["score"] == pytest.approx(float(scores.max()), abs=1e-6)
+
+
+def test_a_label_for_every_step(predict: Predict) -> None:
+    rng = np.random.default_rng(1)
+    made = (
+        L.sequenceInputLayer(3, "in"), L.lstmLayer(rng, "lstm", 3, 5), L.fullyConnectedLayer(rng, "fc", 5, 2), L.softmaxLayer("s", sequences=True),
+        L.classificationLayer("out", ["rest", "walk"], sequences=True),
+    )  # fmt: skip
+    name = network(made)
+    values = rng.standard_normal((3, 40)) * 3
+    np.savetxt("x.csv", values, delimiter=",")
+    found = predict(name, "x.csv", "--json").facts
+    scores = output(name, values.T)
+    assert found["task"] == "sequence labels"
+    assert found["predictions"][0]["labels"] == [("rest", "walk")[index] for index in scores.argmax(1)] and len(set(found["predictions"][0]["labels"])) == 2
+    assert found["predictions"][0]["scores"] == pytest.approx(scores.max(1).tolist(), abs=1e-6)
+    runs = re.findall(r"(\w+)(?: x (\d+))?(?:, |$)", predict(name, "x.csv").out.removeprefix("x.csv: ").strip())
+    assert [label for label, count in runs if label for _ in range(int(count or 1))] == found["predictions"][0]["labels"]
+
+
+def test_features_and_values(predict: Predict) -> None:
+    name = network(networks.feature_mlp())
+    channels = bridge.load(name).sizes[bridge.load(name).inputs[0]][0].channels or 0
+    values = np.random.default_rng(0).standard_normal((40, channels))
+    np.save("x.npy", values)
+    found = predict(name, "x.npy", "--json").facts
+    given = [np.ravel(next(iter(each["values"].values())))[0] for each in found["predictions"]]
+    assert found["task"] == "values" and given == pytest.approx([output(name, row).item() for row in values], abs=1e-6)
+    assert predict(name, "x.npy").out.splitlines()[1] == f"x.npy (2): {given[1]:g}"
+
+
+def test_an_order_that_is_not_clear_is_asked_for(predict: Predict) -> None:
+    rng = np.random.default_rng(1)
+    made = (L.sequenceInputLayer(3, "in"), L.fullyConnectedLayer(rng, "fc", 3, 1), L.regressionLayer("out", sequences=True))
+    name = network(made)
+    np.save("x.npy", rng.standard_normal((3, 3)))
+    refused(predict(name, "x.npy"), r"fits the network's 3×T as CT or TC[^§]*--input-dims")
+    one, other = (predict(name, "x.npy", "--input-dims", order, "--json").facts["predictions"] for order in ("CT", "TC"))
+    assert one != other
+
+
+def test_one_variable_of_many(predict: Predict) -> None:
+    name = network(networks.feature_mlp())
+    channels = bridge.load(name).sizes[bridge.load(name).inputs[0]][0].channels or 0
+    rng = np.random.default_rng(0)
+    scipy.io.savemat("data.mat", {"a": rng.standard_normal((5, channels)), "b": rng.standard_normal((2, channels))})
+    refused(predict(name, "data.mat"), "holds a|holds no ''")
+    assert len(predict(name, "data.mat:b", "--json").facts["predictions"]) == 2
+    scipy.io.savemat("text.mat", {"X": "hello"})
+    refused(predict(name, "text.mat"), "text.mat holds no numbers")
+    refused(predict(name, "none.npy"), "none.npy does not exist|names no file")
+    picture("a.png")
+    refused(predict(name, "a.png"), "a.png holds no array")
+    refused(predict(SIGNS, "none.png"), "1 of 1 images cannot be read")
+
+
+def test_large_values_are_summed_up(predict: Predict) -> None:
+    made = (L.imageInputLayer((40, 40, 3), "in", "none"), L.reluLayer("relu"), L.regressionLayer("out"))
+    pixels = picture("a.png", 40, 40)
+    (values,) = predict(network(made), "a.png", "--json").facts["predictions"][0]["values"].values()
+    assert values == {"size": [3, 40, 40], "least": pixels.min(), "greatest": pixels.max(), "mean": pytest.approx(pixels.mean())}
+
+
+def test_numbers_that_are_none(predict: Predict) -> None:
+    name = network(networks.feature_mlp())
+    channels = bridge.load(name).sizes[bridge.load(name).inputs[0]][0].channels or 0
+    values = np.zeros((3, channels))
+    values[1, 0] = np.nan
+    np.save("x.npy", values)
+    refused(predict(name, "x.npy"), r"NaN or infinite values for x.npy \(2\)")
+
+
+REAL = Path(os.environ.get("BRIDGE_REAL_DATA", Path(__file__).parents[2] / "shared" / "real")) / "mat"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"the files that MATLAB wrote are not at {REAL} (BRIDGE_REAL_DATA)")
+def test_the_labels_that_matlab_predicted(predict: Predict) -> None:
+    """Oracle: the labels that MATLAB stored, 176 of 176."""
+    found = predict(str(REAL / "fault_lstm_R2020a.mat"), str(REAL / "fault_lstm_features.mat"), "--json").facts["predictions"]
+    wanted = texts(dict(variables(REAL / "fault_lstm_predictions.mat"))["validationResults"])
+    assert [each["label"] for each in found] == wanted and len(found) == 176
+
+
+# Networks
+
+
+def test_images_of_any_size_where_the_network_takes_them(predict: Predict) -> None:
+    """An .onnx with a free height and width, of one 1 x 1 convolution that doubles. Oracle: twice the pixels."""
+    size = ["N", 3, "H", "W"]
+    nodes = [helper.make_node("Conv", ["x", "w"], ["y"])]
+    weights = numpy_helper.from_array(2 * np.eye(3, dtype=np.float32)[:, :, None, None], "w")
+    ends = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, size)] for name in ("x", "y")]
+    onnx.save(helper.make_model(helper.make_graph(nodes, "g", *ends, [weights]), opset_imports=[helper.make_opsetid("", 13)]), "net.onnx")
+    for index, (height, width) in enumerate(((4, 6), (5, 3))):
+        pixels = picture(f"{index}.png", height, width, seed=index)
+        (values,) = predict("net.onnx", f"{index}.png", "--json").facts["predictions"][0]["values"].values()
+        assert values == (2 * pixels.transpose(2, 0, 1).astype(float)).tolist()
+    found = predict("net.onnx", "0.png", "1.png", "--json").facts
+    assert len(found["predictions"]) == 2 and not any("resized" in note for note in found["notes"])
+
+
+def test_a_network_without_class_names(predict: Predict) -> None:
+    rng = np.random.default_rng(0)
+    made = (L.imageInputLayer((4, 4, 3), "in", "none"), L.fullyConnectedLayer(rng, "fc", (4, 4, 3), 3), L.softmaxLayer("s"))
+    mat.write(Path("net.mat"), {"net": Net("dlnetwork", made)})
+    picture("a.png", 4, 4)
+    found = predict("net.mat", "a.png", "--json").facts
+    assert {each["name"] for each in found["predictions"][0]["classes"]} == {"1", "2", "3"} and "--classes" in found["notes"][0]
+    Path("names.txt").write_text("ant\nbee\ncat\n", encoding="utf-8")
+    named = predict("net.mat", "a.png", "--classes", "names.txt", "--json").facts["predictions"][0]
+    assert named["label"] == ("ant", "bee", "cat")[int(found["predictions"][0]["label"]) - 1]
+
+
+def test_several_inputs_are_refused(predict: Predict) -> None:
+    made = (
+        L.featureInputLayer(2, "a"), L.featureInputLayer(2, "b"), L.additionLayer("add"), L.regressionLayer("out"),
+    )  # fmt: skip
+    name = network(Net("DAGNetwork", made, (("a", "add/in1"), ("b", "add/in2"), ("add", "out"))))
+    refused(predict(name, "x.npy"), "takes 2 inputs")
+
+
+# What is written
+
+
+def test_pictures_are_kept_unless_forced(predict: Predict) -> None:
+    picture("a.png")
+    Path("seg.png").write_text("mine", encoding="utf-8")
+    refused(predict(SEGNET, "a.png", "-o", "seg.png"), "seg.png exists")
+    assert Path("seg.png").read_text(encoding="utf-8") == "mine"
+    assert predict(SEGNET, "a.png", "-o", "seg.png", "--force").code == 0 and imread("seg.png").shape == (40, 60, 3)
+    assert {path.name for path in Path().iterdir()} == {"a.png", "seg.png"}
+
+
+def test_several_pictures_go_into_a_folder(predict: Predict) -> None:
+    for index, name in enumerate(("in/a.png", "in/b.png", "other/a.png")):
+        picture(name, seed=index)
+    refused(predict(SEGNET, "in", "-o", "one.png"), "one.png is one picture for 2 images")
+    assert predict(SEGNET, "in", "-o", "out").code == 0
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "b.png"]
+    refused(predict(SEGNET, "in", "-o", "out"), "exists")
+    refused(predict(SEGNET, "in/a.png", "other/a.png", "-o", "new"), "two images would be drawn to")
+    assert not Path("new").exists()
+    Path("file").write_text("", encoding="utf-8")
+    refused(predict(SEGNET, "in", "-o", "file/below"), "cannot make the folder")
+
+
+def test_nothing_is_drawn_for_classes(predict: Predict) -> None:
+    picture("a.png")
+    refused(predict(SIGNS, "a.png", "-o", "a2.png"), "nothing is drawn for classification")
+    assert not Path("a2.png").exists()
+
+
+def test_no_terminal_obeys_a_file(predict: Predict) -> None:
+    rng = np.random.default_rng(0)
+    made = (L.imageInputLayer((4, 4, 3), "in", "none"), L.fullyConnectedLayer(rng, "fc", (4, 4, 3), 2), L.softmaxLayer("s"), L.classificationLayer("out", ["\x1b[31m", "b"]))
+    picture("a.png", 4, 4)
+    assert "\x1b" not in predict(network(made), "a.png").out
+
+
+def test_the_predictor_in_python(predict: Predict) -> None:
+    picture("a.png")
+    predictor = Predictor(bridge.load(SEGNET))
+    (found,) = predictor.predict(predictor.files(["a.png"]))
+    assert predictor.draws and found.drawn().shape == (40, 60, 3) and found.input == "a.png"
