@@ -113,7 +113,7 @@ def _prepared(data: Data, train: Any, validation: Any, network: Network) -> Sets
         return train, validation
     if data.split and validation is None:
         parts = train.splitEachLabel(*data.split, randomized=data.randomized, seed=data.seed)
-        train, validation = parts[0], parts[1]
+        train, validation = parts[0], parts[1] if data.validates else None
     return _resized(data, train, network, augments=True), validation and _resized(data, validation, network, augments=False)
 
 
@@ -146,7 +146,7 @@ def _with_label_images(recipe: Recipe, path: Path, network: Network) -> Sets:
     ignored = data.ignored if isinstance(data.ignored, str) else _identifiers(data.ignored)
     labels = pixelLabelDatastore(recipe.folder / data.labels, values, ignored=ignored, IncludeSubfolders=True)
     whole = np.random.default_rng(data.seed).permutation(len(images)) if data.randomized else np.arange(len(images))
-    parts = np.split(whole, [int(data.split[0] * len(images))]) if data.split else [whole]
+    parts = np.split(whole, [int(data.split[0] * len(images))])[: 1 + data.validates] if data.split else [whole]
     sets = [
         pixelLabelImageDatastore(
             images.subset(part), labels.subset(part), size, ColorPreprocessing=data.ColorPreprocessing, DataAugmentation=augmenter

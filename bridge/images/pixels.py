@@ -115,19 +115,27 @@ def pixelLabelDatastore(
     Raises:
         UsageError: there are no images; or the identifiers are none, mixed, or given to two classes.
     """
-    found: dict[Identifier, int] = {}
     none: list[Identifier] = [] if isinstance(ignored, str) else list(ignored)
-    for number, given in [*enumerate(identifiers.values(), 1), (UNDEFINED, none)]:
-        for each in given if isinstance(given, list) else [given]:
+    lists = [given if isinstance(given, list) else [given] for given in identifiers.values()]
+    kinds = {_kind(each) for given in (*lists, none) for each in given}
+    if not lists or kinds not in ({int}, {tuple}) or (isinstance(ignored, str) and ignored != OTHERS):
+        cause = "each class has a whole number or a colour (r, g, b), or a list of such; all are of one kind"
+        raise UsageError(f"the identifiers of the classes are {dict(identifiers)}, ignored is {ignored!r}", cause, 'pass {"sky": 1, "road": [2, 3]}, say')
+    found: dict[Identifier, int] = {}
+    for number, given in [*enumerate(lists, 1), (UNDEFINED, none)]:
+        for each in given:
             if each in found:
                 raise UsageError(f"the label {each} stands for two classes", "each value or colour belongs to one", "check the identifiers")
             found[each] = number
-    good = all(isinstance(each, int) or (isinstance(each, tuple) and len(each) == 3) for each in found)
-    if not found or not good or len({isinstance(each, int) for each in found}) > 1 or (isinstance(ignored, str) and ignored != OTHERS):
-        cause = "each class has a whole number or a colour (r, g, b), or a list of such; all are of one kind"
-        raise UsageError(f"the identifiers of the classes are {dict(identifiers)}, ignored is {ignored!r}", cause, 'pass {"sky": 1, "road": [2, 3]}, say')
     images = imageDatastore(location, IncludeSubfolders=IncludeSubfolders)
     return PixelLabelDatastore(images.Files, tuple(identifiers), found, ignored == OTHERS)
+
+
+def _kind(identifier: object) -> type | None:
+    """Return int for a value, tuple for a colour, None for what is neither."""
+    parts = identifier if isinstance(identifier, tuple) else (identifier,)
+    whole = len(parts) in (1, 3) and all(isinstance(part, int) and part >= 0 for part in parts)
+    return type(identifier) if whole and isinstance(identifier, (int, tuple)) else None
 
 
 def _code(identifier: Identifier) -> int:

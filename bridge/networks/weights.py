@@ -78,7 +78,8 @@ def with_state_dict(network: Network, state: Mapping[str, Any], entry: Entry) ->
     """
     if not entry.same_as_torchvision:
         model = f"torchvision's {entry.torchvision}" if entry.torchvision else "any model of torchvision"
-        raise UnsupportedError(f"{entry.name} is not {model}", "; ".join(entry.differences) or "torchvision has no such network", f"in MATLAB: net = {entry.name}; save('net.mat', 'net')")
+        differences = "; ".join(entry.differences) or "torchvision has no such network"
+        raise UnsupportedError(f"{entry.name} is not {model}", differences, f"in MATLAB: net = {entry.name}; save('net.mat', 'net')")
     network, tensors = network.initialize(), dict(state)
     layers = [layer for layer in network.layers if layer.learnables]
     if len(tensors) != 2 * len(layers):

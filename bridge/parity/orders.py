@@ -83,6 +83,8 @@ def _choose(
     def fits(candidate: str) -> bool:
         return all(_fits(shape, candidate, size, count) for shape in shapes)
 
+    if not shapes or any(0 in shape for shape in shapes):
+        raise UsageError(f"{what} holds an observation without values, or none at all", "nothing can be computed from it", "save it again, with its values")
     shown = " and ".join(sorted({_text(shape) for shape in shapes})[:3])
     wanted = f"{size} for each of {count} observations" if count is not None else str(size)
     if order is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import fnmatch
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +42,10 @@ class Variables:
         if path.suffix.lower() not in READERS:
             raise UsageError(f"{path} is no file of values", f"values come as {', '.join(READERS)}", "--against takes networks")
         with reading(str(path)):
-            return Variables(path, READERS[path.suffix.lower()](path))
+            try:
+                return Variables(path, READERS[path.suffix.lower()](path))
+            except (csv.Error, zipfile.BadZipFile, zlib.error) as error:
+                raise ValueError(error) from error
 
     @staticmethod
     def find(name: str, default: Variables | None) -> Any:

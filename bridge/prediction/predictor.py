@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +26,7 @@ from bridge.prediction.found import Boxes, Classes, Found, Prediction, Regions, 
 
 BY_CLASS = ("ClassificationOutputLayer", "PixelClassificationLayer", "DicePixelClassificationLayer", "FocalLossLayer", "TverskyPixelClassificationLayer")
 MINI_BATCH = 32  # observations of one forward pass
+MOST_BYTES = 1 << 27  # of the images of one forward pass, as they are in their files
 BEST = 5  # classes that are told
 
 
@@ -113,8 +115,11 @@ class Predictor:
         """
         if not self._takes_images:
             return list(inputs)
-        files = [file for each in inputs for file in (imageDatastore(each).Files if Path(each).is_dir() else (each,))]
+        files = [file for each in inputs for file in (imageDatastore(each).Files if os.path.isdir(each) else (each,))]
         images = [file for file in files if not _holds_arrays(file)]
+        strange = next((file for file in images if os.path.exists(file) and not os.path.isfile(file)), None)
+        if strange is not None:
+            raise UsageError(f"{strange} is neither a file nor a folder", "devices and pipes may have no end", "name an image")
         if not images:
             return files
         try:
@@ -145,16 +150,25 @@ class Predictor:
     # Images
 
     def _images(self, files: Sequence[str]) -> Iterator[Prediction]:
-        together = 1 if self._fixed is None else MINI_BATCH
-        for start in range(0, len(files), together):
-            part = files[start : start + together]
-            images = [self._read(file) for file in part]
+        for part, images in self._batches(files):
             if self._detector is not None:
                 found = self._boxes(images, part)
             else:
                 prepared = np.stack([self._prepared(file, image) for file, image in zip(part, images, strict=True)])
                 found = self._found(torch.from_numpy(prepared), part)
             yield from map(Prediction, part, found, map(_picture, images) if self.draws else [None] * len(part))
+
+    def _batches(self, files: Sequence[str]) -> Iterator[tuple[list[str], list[NDArray]]]:
+        """Yield files with their images, as many as one forward pass takes."""
+        most = 1 if self._fixed is None else MINI_BATCH
+        part, images = list[str](), list[NDArray]()
+        for file in files:
+            part, images = [*part, file], [*images, self._read(file)]
+            if len(part) == most or sum(image.nbytes for image in images) > MOST_BYTES:
+                yield part, images
+                part, images = [], []
+        if part:
+            yield part, images
 
     def _read(self, file: str) -> NDArray:
         image = np.atleast_3d(imread(file))
@@ -214,9 +228,9 @@ class Predictor:
         """Return the array of a file in torch's layout, or one of one observation for each sequence."""
         name = file
         if not _holds_arrays(file):
-            what = f"the network takes {self._size}, in {', '.join(READERS)}" if Path(file).exists() else "there is no such file"
+            what = f"the network takes {self._size}, in {', '.join(READERS)}" if os.path.exists(file) else "there is no such file"
             raise UsageError(f"{file} holds no array", what, "images are for networks that take one")
-        if Path(file).is_file():
+        if os.path.isfile(file):
             usual = [each for each in INPUT_NAMES if each in Variables.of(Path(file)).values]
             name = f"{file}:{usual[0]}" if usual else file
         value = Variables.find(name, None)
@@ -277,7 +291,7 @@ def _task(network: Network) -> str:
 
 
 def _holds_arrays(file: str) -> bool:
-    return Path(file).suffix.lower() in READERS or (not Path(file).exists() and Path(file.rpartition(":")[0]).suffix.lower() in READERS)
+    return Path(file).suffix.lower() in READERS or (not os.path.exists(file) and Path(file.rpartition(":")[0]).suffix.lower() in READERS)
 
 
 def _picture(image: NDArray) -> NDArray:

@@ -92,6 +92,7 @@ class Data:
         labels: a folder of label images, one for each image and in the same order, to train a segmentation network on.
         label_values: the value of each class in them, a list of values, or a list of colours [red, green, blue].
         ignored: values or colours that are undefined; "others": all that belong to no class.
+        validates: whether the second part of the split validates; without, it is for testing too.
     """
 
     path: str = ""
@@ -107,12 +108,13 @@ class Data:
     labels: str = ""
     label_values: Mapping[str, Any] = field(default_factory=dict)
     ignored: tuple[Any, ...] | str = ()
+    validates: bool = True
 
     def __post_init__(self) -> None:
         expect_texts(self, "path", "validation", "labels")
         for name in ("split", "label_values", "ignored", "size", "augmentation"):
             object.__setattr__(self, name, frozen(getattr(self, name)))
-        for name in ("randomized", "validate_each_epoch"):
+        for name in ("validates", "randomized", "validate_each_epoch"):
             expect(isinstance(getattr(self, name), bool), name, getattr(self, name), "true or false")
         expect(is_seed(self.seed), "seed", self.seed, "a whole number from 0")
         expect(self.OutputSizeMode in SIZE_MODES, "OutputSizeMode", self.OutputSizeMode, ", ".join(map(repr, SIZE_MODES)))

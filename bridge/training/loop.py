@@ -266,9 +266,12 @@ class Loop:
 
     def _not_finite(self, row: Row, batch: Batch) -> UsageError:
         name = _first_not_finite(self.part, batch.inputs)
+        cause = f"layer '{name}' is the first that puts out a value that is not finite" if name else "every layer puts out finite values, but the loss is not"
+        if not all(bool(each.isfinite().all()) for each in batch.inputs):
+            cause = f"what comes to layer '{name}' is not finite already: the data, or a frozen layer before it"
         return UsageError(
             f"the loss is {row['TrainingLoss']} at iteration {row['Iteration']} (epoch {row['Epoch']})",
-            f"layer '{name}' is the first that puts out a value that is not finite" if name else "every layer puts out finite values, but the loss is not",
+            cause,
             "lower InitialLearnRate, set GradientThreshold, or look for NaN in the data",
         )
 

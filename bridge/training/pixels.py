@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from bridge.errors import UsageError
-from bridge.images import pixelLabelImageDatastore
+from bridge.images import ImageDatastore, pixelLabelImageDatastore
 from bridge.training import convert, files
 from bridge.training.expected import Expected
 from bridge.training.sources import FILES_WORTH_WORKERS, MOST_WORKERS, UNDEFINED, Batch, Request
@@ -59,6 +59,7 @@ def pixel_source(pairs: pixelLabelImageDatastore, expected: Expected, seed: int,
         if size != at.spatial:
             raise UsageError(f"{what} are {size[0]} x {size[1]} pixels", f"the input of the network is {at}", "give the datastore that output_size")
         files.require_alike(pairs.images, at.channels, pairs.ColorPreprocessing)
+        ImageDatastore(pairs.pixel_labels.Files).verify()
     names = expected.classes or ()
     if names:
         convert.class_indices(np.array(pairs.classes, dtype=object), names, what, every_class=True)

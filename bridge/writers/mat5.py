@@ -46,11 +46,11 @@ def size_of(pieces: Iterable[Piece]) -> int:
     return sum(len(each) if isinstance(each, bytes) else each.size * each.dtype.itemsize for each in pieces)
 
 
-def write(path: Path, variable: Iterable[Piece]) -> None:
-    """Write a file with one encoded variable."""
+def write(path: Path, variables: Iterable[Piece]) -> None:
+    """Write a file of encoded variables, one behind the other."""
     with Outgoing(path) as stream:
         stream.write(HEADER)
-        for piece in variable:
+        for piece in variables:
             stream.write(piece if isinstance(piece, bytes) else _column_order(piece.read()))
 
 

@@ -1,4 +1,4 @@
-"""A variable as a MAT v7.3 file: HDF5 with MATLAB's header and attributes. Arrays are read one at a time.
+"""Variables as a MAT v7.3 file: HDF5 with MATLAB's header and attributes. Arrays are read one at a time.
 
 Axes are reversed, a struct is a group, a cell holds references to datasets in /#refs#, an empty array is stored as its size.
 The layout is that of files MATLAB wrote; no file written here has been loaded by MATLAB yet.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,8 @@ CLASSES = {"float32": "single", "float64": "double", "bool": "logical", "object"
 LOGICAL, UTF16 = 1, 2  # MATLAB_int_decode: what integers stand for
 
 
-def write(path: Path, name: str, value: Value, size: int) -> None:
-    """Write a file with one variable of about `size` bytes.
+def write(path: Path, variables: Mapping[str, Value], size: int) -> None:
+    """Write a file with variables of about `size` bytes in all.
 
     Raises:
         OSError: there is no room for it. That is asked first, as HDF5 cannot close a file once a write has failed.
@@ -34,7 +35,9 @@ def write(path: Path, name: str, value: Value, size: int) -> None:
     if shutil.disk_usage(path.parent).free < size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     with h5py.File(path, "w", userblock_size=USER_BLOCK) as file:
-        _Encoder(file).put(file.id, name.encode("ascii"), value)
+        encoder = _Encoder(file)
+        for name, value in variables.items():
+            encoder.put(file.id, name.encode("ascii"), value)
     with path.open("r+b") as stream:
         stream.write(HEADER)
 

@@ -17,11 +17,12 @@ from bridge.writers import mat5, mat73, trial
 from bridge.writers.atomic import write_file
 from bridge.writers.constructors import MATHWORKS, call_of
 from bridge.writers.losses import Tell, Written, tell_losses
+from bridge.writers.mat5 import Value
 from bridge.writers.state import Modules
 from bridge.writers.structs import Content, option
 from bridge.writers.values import FIELD, lowered
 
-VARIABLE = "bridge"
+VARIABLE, LOG = "bridge", "info"
 LARGEST = 2**31  # bytes; MATLAB's limit for a variable of version 7
 FUNCTION = "bridgeRebuild.m"
 REFUSED = re.compile(r"[/\x00-\x1f\x7f]")  # in names of layers: "/" parts a layer from its port
@@ -62,12 +63,13 @@ def save(
     def write(target: Path) -> None:
         named = with_names(network, renamed)
         content = Content(named, renamed, _trial(named, modules, notes) if test else None)
-        variable = mat5.encoded(VARIABLE, content.struct())
-        size = mat5.size_of(variable)
-        if size < LARGEST:
-            mat5.write(target, variable)
+        held = variables(content)
+        encoded = {name: mat5.encoded(name, value) for name, value in held.items()}
+        sizes = [mat5.size_of(pieces) for pieces in encoded.values()]
+        if max(sizes) < LARGEST:
+            mat5.write(target, [piece for pieces in encoded.values() for piece in pieces])
         else:
-            mat73.write(target, VARIABLE, content.struct(), size)
+            mat73.write(target, held, sum(sizes))
         if content.with_nan:
             notes.append(f"NaN is kept in {', '.join(content.with_nan)}")
 
@@ -75,6 +77,12 @@ def save(
     for note in notes:
         tell(note)
     return Written(written, f"in MATLAB: net = bridgeRebuild('{path.name}')", losses, tuple(notes))
+
+
+def variables(content: Content) -> dict[str, Value]:
+    """Return what the file holds: the network, and the log of its training beside it, where `trainNetwork` would return it."""
+    struct = content.struct()
+    return {VARIABLE: struct} | ({LOG: struct["TrainingInfo"]} if content.network.training_info else {})
 
 
 def _trial(network: Network, modules: Modules | None, notes: list[str]) -> trial.Trial | None:

@@ -72,6 +72,9 @@ def test_weights_of_classes(folder: Path) -> None:
         ({"sky": 1}, [1], "the label 1 stands for two classes"),
         ({"sky": 1, "road": (2, 2, 2)}, [], "the identifiers of the classes are"),
         ({"sky": (1, 2)}, [], "the identifiers of the classes are"),
+        ({"sky": [[1, 2, 3]]}, [], "the identifiers of the classes are"),
+        ({"sky": -1}, [], "the identifiers of the classes are"),
+        ({"sky": []}, [], "the identifiers of the classes are"),
         ({"sky": 1}, "rest", "ignored is 'rest'"),
     ],
 )

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import bridge
-from bridge.errors import UsageError
+from bridge.errors import UnreadableError, UsageError
 from bridge.images import (
     PixelLabelDatastore,
     evaluateSemanticSegmentation,
@@ -120,3 +120,12 @@ def test_what_does_not_fit_is_told(folder: Path, labels: PixelLabelDatastore) ->
     unknown = pixelLabelDatastore(folder / "labels", VALUES)
     with pytest.raises(UsageError, match="1 values that are no class: 0"):
         bridge.train(NETWORKS["unet"]().initialize(), pixelLabelImageDatastore(images, unknown), options)
+
+
+def test_a_damaged_label_image_is_named(folder: Path, tmp_path: Path) -> None:
+    for number in range(12):
+        (tmp_path / f"{number:02}.png").write_bytes((folder / "labels" / f"{number:02}.png").read_bytes()[: 40 if number == 7 else None])
+    pairs = pixelLabelImageDatastore(imageDatastore(folder / "images"), pixelLabelDatastore(tmp_path, VALUES, ignored=[0]))
+    with pytest.raises(UnreadableError, match="1 of 12 images cannot be read") as caught:
+        bridge.train(NETWORKS["unet"]().initialize(), pairs, training_options("sgdm", Verbose=False))
+    assert "07.png" in caught.value.cause

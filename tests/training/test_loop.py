@@ -240,6 +240,15 @@ def test_a_loss_that_is_not_finite_names_iteration_and_layer(tmp_path: Path) -> 
     assert "layer 'input'" in caught.value.cause
 
 
+def test_features_that_are_not_finite_are_told_from_a_layer_that_trains() -> None:
+    pixels, names = images(12)
+    spoiled = pixels.astype(np.float32)
+    spoiled[3, 0, 0, 0] = np.nan
+    with pytest.raises(UsageError, match="the loss is nan at iteration 1") as caught:
+        train(nets.cnn(), (spoiled, names), small(MiniBatchSize=12, ResetInputNormalization=False), cache_features=True)
+    assert caught.value.cause.startswith("what comes to layer 'conv2' is not finite already")
+
+
 def test_the_layer_whose_learnables_explode_is_named() -> None:
     network = nets.regression(batch_norm=False)
     with pytest.raises(UsageError, match="the loss is (nan|inf)") as caught:

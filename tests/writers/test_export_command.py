@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.io import loadmat
 from torch import nn
 
 import bridge
@@ -130,6 +131,8 @@ def test_the_folder_of_a_training_exports_with_its_log(run: Callable[..., Ran]) 
     assert found is not None and list(found) == ["TrainingLoss", "ValidationLoss", "BaseLearnRate", "OutputNetworkIteration"]
     np.testing.assert_array_equal(found["TrainingLoss"], [[2.0, 1.0]])
     np.testing.assert_array_equal(found["ValidationLoss"], [[3.0, np.nan]])
+    info = loadmat("back.mat", squeeze_me=True)["info"]  # oracle: scipy reads the variable that MATLAB's scripts plot
+    np.testing.assert_array_equal(info["TrainingLoss"].item(), [2.0, 1.0])
 
 
 # Every form

@@ -99,7 +99,7 @@ def test_the_size_is_known_before_anything_is_written(count: int, version: str, 
     """2^31 bytes are 2^29 numbers in single precision; none of them is read to tell."""
     called = []
     monkeypatch.setattr(mat5, "write", lambda path, variable: called.append("v7") or path.touch())
-    monkeypatch.setattr(mat73, "write", lambda path, name, value, size: called.append("v7.3") or path.touch())
+    monkeypatch.setattr(mat73, "write", lambda path, variables, size: called.append("v7.3") or path.touch())
     network = read(tmp_path, networks.feature_mlp())
     huge = replace(network.layers["fc_"].learnables["Weights"], array=Array((16, count // 16), np.dtype(np.float32), pytest.fail, (16, count // 16)))
     told(tmp_path, network.with_layers({"fc_": replace(network.layers["fc_"], learnables={"Weights": huge})}))
@@ -418,7 +418,7 @@ def test_numbers_of_every_class_and_size(dtype: str, shape: tuple[int, ...], tmp
 
 def test_text_beyond_the_first_plane(tmp_path: Path) -> None:
     """Two units of UTF-16 a character, as MATLAB counts; oracle: our own reader, as scipy counts characters."""
-    for write in (lambda path, value: mat5.write(path, mat5.encoded("t", value)), lambda path, value: mat73.write(path, "t", value, 0)):
+    for write in (lambda path, value: mat5.write(path, mat5.encoded("t", value)), lambda path, value: mat73.write(path, {"t": value}, 0)):
         write(tmp_path / "t.mat", {"A": "a😀ü"})
         from bridge.readers.mat.networks import variables
 
@@ -431,7 +431,7 @@ def test_version_73_has_the_attributes_of_matlabs_files(tmp_path: Path) -> None:
         "Text": "ü", "None": "", "Number": np.array([[1.5]]), "Flag": number(True), "Cell": row(["a", "bc"]), "Empty": np.empty((0, 0)), "NoCell": row([]),
         "Struct": {}, "Single": np.ones((2, 3, 4), np.float32), "Inner": {"Layers": row([{"Name": "x"}]).T},
     }  # fmt: skip
-    mat73.write(tmp_path / "ours.mat", "bridge", tree, 0)  # type: ignore[arg-type]
+    mat73.write(tmp_path / "ours.mat", {"bridge": tree}, 0)  # type: ignore[dict-item]
     mat.write(tmp_path / "fixture.mat", {"bridge": tree}, "v7.3", compress=False)
     ours, expected = described(tmp_path / "ours.mat"), described(tmp_path / "fixture.mat")
     assert ours == expected

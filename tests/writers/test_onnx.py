@@ -190,6 +190,19 @@ def test_real_networks_are_written_as_matlab_wrote_them(name: str, genuine: str,
         np.testing.assert_array_equal(mine[key], value, err_msg=key)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("path", sorted(REAL.glob("mat/*.mat")) if REAL.is_dir() else [], ids=lambda path: path.stem)
+def test_every_real_network_comes_back_equal(path: Path, tmp_path: Path) -> None:
+    """Also what a file holds in double, as the mean of one does."""
+    try:
+        network = bridge.load(path)
+    except BridgeError:
+        pytest.skip("it holds no network")
+    if any(each.array.size == 0 for _, _, each in network.learnables()):
+        pytest.skip("it is not trained")
+    require_equal(bridge.load(exported(tmp_path, network, strict=True)), network)
+
+
 # Names
 
 
@@ -291,17 +304,18 @@ def test_layers_without_operators_are_refused_together(tmp_path: Path) -> None:
     assert not (tmp_path / "net.onnx").exists()
 
 
-def test_precision_that_is_lost_is_told_first_and_refused_if_strict(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+def test_other_precisions_are_kept(dtype: Any, tmp_path: Path) -> None:
+    """The graph, which runs in single as the module, casts them."""
     network = bridge.load("fixtures/files/signs.mat")
-    layer = network.layers["fc"]
-    half = replace(layer.learnables["Weights"], array=Array.of(layer.Weights.astype(np.float16)))
-    network = network.with_layers({"fc": replace(layer, learnables={**layer.learnables, "Weights": half})})
-    with pytest.raises(UnsupportedError, match="precision of Weights"):
-        save(network, tmp_path / "net.onnx", strict=True)
-    assert not (tmp_path / "net.onnx").exists()
-    lines: list[str] = []
-    written = save(network, tmp_path / "net.onnx", tell=lambda text: lines.append(text) or not (tmp_path / "net.onnx").exists() or pytest.fail("written first"))
-    assert written.losses == ("layer 'fc' (FullyConnectedLayer): the precision of Weights, which becomes single",) and lines == list(written.losses)
+    layer, source = network.layers["fc"], network.layers["imageinput"]
+    other = replace(layer.learnables["Weights"], array=Array.of(layer.Weights.astype(dtype)))
+    mean = {"Mean": Array.of(source.Mean.astype(dtype))}
+    network = network.with_layers({"fc": replace(layer, learnables={**layer.learnables, "Weights": other}), "imageinput": replace(source, state=mean)})
+    save(network, tmp_path / "net.onnx", strict=True)
+    onnx.checker.check_model(str(tmp_path / "net.onnx"), full_check=True)
+    require_equal(bridge.load(tmp_path / "net.onnx"), network)
+    require_same_outputs(tmp_path / "net.onnx", network, tuple(torch.from_numpy(each) for each in sample_inputs(network)))
 
 
 def test_nan_is_kept_and_noted(tmp_path: Path) -> None:
@@ -358,12 +372,17 @@ def test_existing_files_are_kept_and_nothing_is_half_written(tmp_path: Path) -> 
     with pytest.raises(UsageError, match="exists"):
         save(network, tmp_path / "net.onnx")
     assert (tmp_path / "net.onnx").read_text() == "mine"
-    fails = replace(network.layers["fc"].learnables["Weights"], array=Array((5, 8), np.dtype(np.float32), lambda: (_ for _ in ()).throw(OSError("full")), (5, 8)))
-    fails = replace(fails, array=replace(fails.array, shape=network.layers["fc"].Weights.shape, base_shape=network.layers["fc"].Weights.shape))
-    broken = network.with_layers({"fc": replace(network.layers["fc"], learnables={**network.layers["fc"].learnables, "Weights": fails})})
+    layer = network.layers["fc"]
+    shape = layer.Weights.shape
+    fails = replace(layer.learnables["Weights"], array=Array(shape, np.dtype(np.float32), full_disk, shape))
+    broken = network.with_layers({"fc": replace(layer, learnables={**layer.learnables, "Weights": fails})})
     with pytest.raises(BridgeError, match="full"):
         save(broken, tmp_path / "net.onnx", force=True, tell=lambda text: None)
     assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"] and (tmp_path / "net.onnx").read_text() == "mine"
+
+
+def full_disk() -> NDArray:
+    raise OSError("full")
 
 
 @pytest.mark.parametrize("seed", range(40))

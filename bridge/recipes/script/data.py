@@ -46,8 +46,8 @@ def _one(made: Assembly, store: Store, values: dict[str, Any], graph: Graph | No
         _source(made, store, values)
     elif store.function != "splitEachLabel":
         made.keep(store.place, f"{store.function}: {store.text}")
-        if store.function in ("transform", "combine", "subset", "randomPatchExtractionDatastore"):
-            made.report(store.place, f"what {store.function} does to the data is kept as text; training by the recipe leaves it out")
+        if store.function in ("transform", "subset", "randomPatchExtractionDatastore"):
+            made.problem(store.place, f"what {store.function} does to the data is kept as text only")
 
 
 def _source(made: Assembly, store: Store, values: dict[str, Any]) -> None:
@@ -59,6 +59,10 @@ def _source(made: Assembly, store: Store, values: dict[str, Any]) -> None:
         made.fact(store.place, f"images in {path}", ("data", "path"))
     else:
         made.keep(store.place, f"data: {store.text}")
+    for name in ("Files", "Labels"):
+        given = store.arguments.get(name)
+        if given is not None:
+            made.problem(given.place, f"{name} of the images are set by the script")
 
 
 def _read_function(made: Assembly, store: Store) -> None:
@@ -139,7 +143,8 @@ def _split(made: Assembly, store: Store, validation: Sourced | None, values: dic
     if validation is not None and second != 1:
         made.problem(validation.place, "the validation data are not the second part of the split, which a recipe has no word for")
     if validation is None:
-        made.report(part.place, "the script validates on nothing; training by the recipe validates on the second part")
+        values["validates"] = False
+        made.fact(part.place, "no part of the split validates", ("data", "validates"))
     values |= {"split": tuple(int(n) if n >= 1 and n == int(n) else n for n in numbers), "randomized": randomized}
     made.fact(part.place, f"split {', '.join(f'{n:g}' for n in numbers)}{', at random' if randomized else ''}", ("data", "split"), ("data", "randomized"))
 

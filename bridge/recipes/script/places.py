@@ -135,8 +135,10 @@ def indexed(reader: Evaluator, value: Any, given: Sequence[Any], node: Node, cur
         if rows is None or across is None or not _inside(rows, items) or not _inside(across, items[0]):
             return Unknown(text(node), reader.place(node))
         found = tuple(tuple(items[row][column] for column in across) for row in rows)
-        return found if len(rows) > 1 else found[0] if len(across) > 1 else found[0][0]
-    wanted = positions(next((each for each in given if each not in (1, ":")), given[0]), len(items))
+        if len(across) == 1:
+            return Column(row[0] for row in found) if len(rows) > 1 else found[0][0]
+        return found if len(rows) > 1 else found[0]
+    wanted = positions(_along(given), len(items))
     if wanted is None or matrix:
         return Unknown(text(node), reader.place(node), "this index is not followed")
     if not _inside(wanted, items):
@@ -151,6 +153,12 @@ def indexed(reader: Evaluator, value: Any, given: Sequence[Any], node: Node, cur
         return Many(chosen) if curly else type(value)(chosen)
     upright = isinstance(value, Column) or (len(given) == 1 and isinstance(given[0], Char))
     return chosen[0] if len(chosen) == 1 else Column(chosen) if upright else tuple(chosen)
+
+
+def _along(given: Sequence[Any]) -> Any:
+    """Return the one subscript of a vector: of two, one is 1 or all; None where that is not so."""
+    chosen = [each for each in given if each not in (1, ":")]
+    return None if len(chosen) > 1 else chosen[0] if chosen else next((each for each in given if each == ":"), given[0] if given else None)
 
 
 def _inside(wanted: Sequence[int], items: Sequence[Any]) -> bool:
@@ -264,8 +272,7 @@ def _elements(
     given = subscripts(reader, () if held is None else held, step, variables)
     curly = any(each.type == "{" for each in step.children)
     items = list(held) if isinstance(held, tuple) else [] if held is None else [held]
-    subscript = next((each for each in given if each not in (1, ":")), given[0] if given else None)
-    wanted = positions(subscript, len(items))
+    wanted = positions(_along(given), len(items))
     if wanted is None or any(not 0 <= each < MOST_GROWTH for each in wanted):
         return nothing
     if rest:

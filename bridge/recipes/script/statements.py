@@ -12,7 +12,7 @@ from tree_sitter import Node
 from bridge.errors import BridgeError
 from bridge.recipes.script import operators, places
 from bridge.recipes.script.syntax import calls, child, children, descendants, line, name, text
-from bridge.recipes.script.values import Char, Many, Unknown
+from bridge.recipes.script.values import Char, Many, Options, Sourced, Unknown
 from bridge.recipes.script.words import words
 
 if TYPE_CHECKING:
@@ -145,10 +145,24 @@ def merge(reader: Evaluator, outcomes: Sequence[Branch], node: Node, variables: 
     """Keep what is the same in every outcome; the rest is not known."""
     for key in sorted({key for each in outcomes for key in each.maps[0]}):
         held = [each.get(key) for each in outcomes]
+        nothing = Unknown(reader.script.quote(line(node)), reader.place(node), f"which branch sets '{key}' is not known")
         if not all(each is held[0] or same(each, held[0]) for each in held):
-            variables[key] = Unknown(reader.script.quote(line(node)), reader.place(node), f"which branch sets '{key}' is not known")
+            options = [each for each in held if isinstance(each, Options)]
+            variables[key] = merged(options, nothing) if len(options) == len(held) else nothing
         elif held[0] is not None:
             variables[key] = held[0]
+
+
+def merged(held: Sequence[Options], nothing: Unknown) -> Options | Unknown:
+    """Return options of which some are not known: those that differ."""
+    if len({each.solver for each in held}) > 1:
+        return nothing
+    given: dict[str, Sourced] = {}
+    for key in dict.fromkeys(key for each in held for key in each.given):
+        found = [each.given.get(key) for each in held]
+        known = found[0] is not None and all(each is not None and same(each.value, found[0].value) for each in found)
+        given[key] = found[0] if known and found[0] is not None else Sourced(nothing, nothing.place)
+    return Options(held[0].solver, given, held[0].place)
 
 
 def for_statement(reader: Evaluator, node: Node, variables: Variables) -> None:
@@ -212,8 +226,12 @@ def unsettled(reader: Evaluator, body: Node | None, copy: Branch, node: Node, va
     for each in assigned(body):
         if isinstance(copy.get(each), (int, float, str)):
             copy[each] = Unknown(each, reader.place(node), f"'{each}' changes in a loop that is not followed")
+    trainings = len(reader.trainings)
     with suppress(Leave):
         block(reader, body, copy)
+    changed = [key for key, value in copy.maps[0].items() if key in variables and not same(value, variables[key]) and not isinstance(value, Unknown)]
+    if len(reader.trainings) > trainings and changed:
+        reader.problem(node, f"it trains an unknown number of times, and changes {', '.join(sorted(changed))} from one to the next")
     merge(reader, [ChainMap({}, variables), copy], node, variables)
 
 

@@ -90,7 +90,7 @@ class Script:
             self.beside[name] = Script.load(path, self.beside) if name.isidentifier() and path.is_file() else None
         return self.beside[name]
 
-    @property
+    @cached_property
     def holds_class(self) -> bool:
         """Whether the file defines a class."""
         return any(node.type == "class_definition" for node in children(self.root))

@@ -20,7 +20,7 @@ from bridge.sizes import Activation
 from bridge.tensors import given_sizes, tensors
 from bridge.writers.atomic import write_files
 from bridge.writers.folder import to_json
-from bridge.writers.losses import Tell, Written, precision_losses, tell_losses
+from bridge.writers.losses import Tell, Written
 from bridge.writers.onnx import file
 from bridge.writers.onnx.graph import TIME, Graph, Value, names_in_file
 from bridge.writers.onnx.layers import ANY_RANK, channels_and_space, is_one_pixel, writer_of
@@ -53,13 +53,13 @@ def save(
         network: what to write. Arrays that are still in a file are read one at a time.
         path: the .onnx file.
         force: replace a file that is there.
-        strict: refuse to lose anything.
-        tell: called with each loss before anything is written, and with each note.
+        strict: nothing is lost; what cannot be held is refused in any case.
+        tell: called with each note.
         opset: of ai.onnx.
         unpooling: "onnx" writes max unpooling as ai.onnx's MaxUnpool, "mathworks" as MATLAB does, which onnxruntime does not run.
 
     Raises:
-        UnsupportedError: layers that ONNX has no operators for, all of them; or, if `strict`, something would be lost.
+        UnsupportedError: layers that ONNX has no operators for, all of them.
         UsageError: the file exists (without `force`) or cannot be written; the opset or `unpooling` is not known.
     """
     path = Path(path)
@@ -68,7 +68,6 @@ def save(
     if unpooling not in UNPOOLING:
         raise UsageError(f"unpooling {unpooling!r} is not known", f"it is one of {', '.join(UNPOOLING)}")
     require_operators(network)
-    tell_losses(losses := tuple(precision_losses(network)), path, tell, strict=strict)
     notes = list(notes_of(network))
     assembly = Assembly(network, opset, mathworks=unpooling == "mathworks")
     model, weights = assembly.model(), assembly.graph.weights
@@ -86,7 +85,7 @@ def save(
         notes.append(f"NaN is kept in {', '.join(with_nan)}")
     for note in notes:
         tell(note)
-    return Written(paths, f"bridge.load('{path.name}') reads all of it back; other programs read its graph", losses, tuple(notes))
+    return Written(paths, f"bridge.load('{path.name}') reads all of it back; other programs read its graph", notes=tuple(notes))
 
 
 def require_operators(network: Network) -> None:

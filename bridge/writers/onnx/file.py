@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from bridge.arrays import Array, NDArray
-from bridge.readers.onnx.wire import GRAPH, INITIALIZER, RAW_DATA, message_field, varint
+from bridge.readers.onnx.wire import DTYPES, GRAPH, INITIALIZER, RAW_DATA, message_field, varint
 from bridge.writers.outgoing import Outgoing
 
 LARGEST = 2**31 - 2**20  # bytes of weights inside of the model; the rest is for its nodes and metadata
-FLOAT, INT64 = 1, 7
+TYPES = {np.dtype(code).name: number for number, code in DTYPES.items()}
+FLOAT = TYPES["float32"]
 Read = Callable[[str, Array], NDArray]  # reads the array of an initializer
 
 
@@ -75,7 +76,7 @@ def _without_graph(model: Any) -> tuple[bytes, bytes]:
 def _tensor(name: str, array: Array) -> Any:
     from onnx import TensorProto
 
-    return TensorProto(name=name, dims=array.shape, data_type=FLOAT if array.dtype.kind == "f" else INT64)
+    return TensorProto(name=name, dims=array.shape, data_type=TYPES[array.dtype.name])
 
 
 def _bytes(array: Array) -> int:

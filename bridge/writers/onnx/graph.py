@@ -13,7 +13,7 @@ from bridge.arrays import Array, NDArray
 from bridge.network import Layer
 from bridge.readers.join import mangled
 from bridge.sizes import Activation
-from bridge.writers.state import as_single
+from bridge.writers.onnx.file import FLOAT
 
 # Attributes that became inputs: since which opset, and in which order.
 INPUT_SINCE: Mapping[str, tuple[int, tuple[str, ...]]] = {
@@ -133,11 +133,11 @@ class Graph:
         return made
 
     def weight(self, name: str, layer: Layer, of: str, array: Array, how: str = "torch") -> str:
-        """Add an array of a layer, `of` being MATLAB's name for it, in single precision."""
+        """Add an array of a layer, `of` being MATLAB's name for it, and return it in the single precision that the graph computes in."""
         made = self.unique(name)
-        self.weights[made] = as_single(array)
+        self.weights[made] = Array(array.shape, array.dtype, lambda: np.ascontiguousarray(array.read()), array.shape)
         self.stored.setdefault(layer.name, {})[of] = Stored(made, how)
-        return made
+        return made if array.dtype == np.float32 else self.node("Cast", f"{name}_Single", [made], to=FLOAT)
 
     def transpose(self, name: str, value: str, order: Sequence[int]) -> str:
         return self.node("Transpose", name, [value], perm=list(order))

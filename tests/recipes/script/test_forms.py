@@ -126,6 +126,14 @@ def test_what_is_not_known_on_both_sides_of_a_branch_is_not_guessed(tmp_path: Pa
     assert [entry.line for entry in found.not_understood] == [3]
 
 
+def test_options_are_merged_one_by_one(tmp_path: Path) -> None:
+    options = "trainingOptions('adam','MaxEpochs',{0},'MiniBatchSize',8)"
+    source = f"if fast()\n options = {options.format(2)};\nelse\n options = {options.format(9)};\nend\nnet = trainNetwork(x,y,vgg16('Weights','none'),options);\n"
+    found = reading(tmp_path, source)
+    assert found.recipe is not None and found.recipe.options.MiniBatchSize == 8
+    assert [entry.what.split()[0] for entry in found.not_understood] == ["MaxEpochs"]
+
+
 def test_a_loop_that_cannot_be_followed_is_not_guessed(tmp_path: Path) -> None:
     source = f"net = alexnet;\nlayers = net.Layers;\ni = 1;\nwhile i < limit()\n layers(i).Name = 'x';\n i = i + 1;\nend\n{TRAIN.format('layers')}"
     assert reading(tmp_path, source).recipe is None
@@ -243,6 +251,7 @@ UNSETTLED = {
     "a command that is not there": "prepareEverything\nlayers(2).WeightLearnRateFactor = 5;",
     "evaluated text": "eval('layers(2).WeightLearnRateFactor = 5;');",
     "a field by an unknown name": "layers(2).(chosen) = 0;",
+    "a loop that trains and changes": "w = [1 2];\nwhile more()\n t = trainNetwork(imds, layers, trainingOptions('adam'));\n layers(2).WeightLearnRateFactor = 2;\nend",
     "an element of an unknown index": "layers(k).WeightLearnRateFactor = 0;",
 }
 HALF = "function layers = half(layers)\nif rand > 0.5\n return\nend\nlayers(2).WeightLearnRateFactor = 5;\nend\n"

@@ -138,7 +138,7 @@ def test_printed_recipe_reads_back(tmp_path: Path, data: st.DataObject) -> None:
     found = read(path)
     assert found.exit_code == 0 and found.recipe is not None, ("\n".join(lines), found.not_understood)
     assert found.recipe.options == training_options(solver, **options), "\n".join(lines)
-    assert found.recipe.data == Data(path="photos", split=split, augmentation=augmentation), "\n".join(lines)
+    assert found.recipe.data == Data(path="photos", split=split, validates=not split, augmentation=augmentation), "\n".join(lines)
     network = base
     for edit in found.recipe.edits:
         network = edit.apply(network)
