@@ -154,6 +154,27 @@ def test_images_that_cannot_be_read_are_all_named_and_skipped_when_asked(predict
     refused(predict(SIGNS, "many/cut.png", "--skip-bad"), "1 of 1 images cannot be read")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_names_of_what_is_no_file(predict: Predict) -> None:
+    os.mkfifo("pipe.png")
+    refused(predict(SIGNS, "pipe.png"), "pipe.png is neither a file nor a folder")
+    refused(predict(SIGNS, "x" * 5000 + ".npy"), "names no file")
+    refused(predict(SIGNS, "x" * 5000 + ".png"), "cannot be read")
+
+
+def test_large_images_are_read_few_at_a_time(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
+    for index in range(5):
+        picture(f"many/{index}.png", seed=index)
+    together = predict(SIGNS, "many", "--json").facts
+    monkeypatch.setattr("bridge.prediction.predictor.MOST_BYTES", 40 * 60 * 3)  # one image, so that two exceed it
+    passes = list[int]()
+    monkeypatch.setattr(Predictor, "_found", lambda self, inputs, names, found=Predictor._found: passes.append(len(inputs)) or found(self, inputs, names))
+    apart = predict(SIGNS, "many", "--json").facts
+    assert passes == [2, 2, 1]
+    for one, other in zip(together["predictions"], apart["predictions"], strict=True):
+        assert one["input"] == other["input"] and one["classes"][0]["score"] == pytest.approx(other["classes"][0]["score"], abs=1e-6)
+
+
 def test_images_of_other_channels(predict: Predict) -> None:
     gray = picture("gray.png", 32, 32, 1)
     refused(predict(SIGNS, "gray.png"), r"gray.png has 1 channel, the network takes 3[^§]*--color gray2rgb")
@@ -350,6 +371,11 @@ def test_large_values_are_summed_up(predict: Predict) -> None:
     assert values == {"size": [3, 40, 40], "least": pixels.min(), "greatest": pixels.max(), "mean": pytest.approx(pixels.mean())}
 
 
+def test_an_array_of_no_observations(predict: Predict) -> None:
+    np.save("none.npy", np.zeros((0, 32, 32, 3)))
+    refused(predict(SIGNS, "none.npy"), "none at all")
+
+
 def test_numbers_that_are_none(predict: Predict) -> None:
     name = network(networks.feature_mlp())
     channels = bridge.load(name).sizes[bridge.load(name).inputs[0]][0].channels or 0
@@ -432,6 +458,7 @@ def test_several_pictures_go_into_a_folder(predict: Predict) -> None:
     assert not Path("new").exists()
     Path("file").write_text("", encoding="utf-8")
     refused(predict(SEGNET, "in", "-o", "file/below"), "cannot make the folder")
+    refused(predict(SEGNET, "in", "-o", "x" * 5000), "cannot make the folder")
 
 
 def test_nothing_is_drawn_for_classes(predict: Predict) -> None:

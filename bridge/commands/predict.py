@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -88,7 +89,7 @@ def _targets(output: Path | None, files: Sequence[str], force: bool) -> list[Pat
     double = next((target for index, target in enumerate(targets) if target in targets[:index]), None)
     if double is not None:
         raise UsageError(f"two images would be drawn to {double}", "they have the same name", "predict them one after the other")
-    there = next((target for target in targets if target.exists()), None)
+    there = next((target for target in targets if os.path.exists(target)), None)
     if there is not None and not force:
         raise UsageError(f"{there} exists", "existing files are kept", "choose another name, or pass --force")
     return targets

@@ -138,11 +138,17 @@ def _print(recipe: Recipe, network: Network | None, notes: list[str]) -> None:
 
 
 def _head(recipe: Recipe) -> Iterator[str]:
+    from bridge.recipes.parts import changed
+
     if recipe.description:
         yield recipe.description
     base = "assembled anew" if recipe.is_new else recipe.base.file or recipe.base.name or "any network"
     yield f"network {base}, trainer {recipe.trainer}, solver {recipe.options.solver}, seed {recipe.seed}"
     yield from (f"  {edit.source()}" for edit in recipe.edits)
+    for name, part in (("loss", recipe.loss), ("data", recipe.data)):
+        given = changed(part)
+        if given:
+            yield f"{name}: {', '.join(f'{key} = {value}' for key, value in given.items())}"
 
 
 def _effect_table(rows: list[Effect]) -> Table:

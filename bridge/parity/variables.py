@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import fnmatch
+import os
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +38,7 @@ class Variables:
             UsageError: it does not exist or is of another kind.
             UnreadableError: it is damaged.
         """
-        if not path.is_file():
+        if not os.path.isfile(path):  # of a name that cannot be, Path.is_file raises
             raise UsageError(f"{path} does not exist", "there is no such file", "check the name")
         if path.suffix.lower() not in READERS:
             raise UsageError(f"{path} is no file of values", f"values come as {', '.join(READERS)}", "--against takes networks")
@@ -57,7 +58,7 @@ class Variables:
             UsageError: there is no such value.
         """
         file, _, variable = name.rpartition(":")
-        if Path(name).is_file():
+        if os.path.isfile(name):
             file, variable = name, ""
         source = Variables.of(Path(file)) if file else default
         if source is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bridge.arrays import NDArray
 from bridge.errors import UsageError
 from bridge.parity.orders import arrange, by_format
 from bridge.sizes import Activation
@@ -79,3 +80,10 @@ def test_an_order_that_does_not_fit_is_refused() -> None:
         arrange(np.zeros((5, 4, 3, 2)), IMAGE, "NCHW", "X")
     with pytest.raises(UsageError, match="names 3 dimensions"):
         arrange(np.zeros((5, 4, 3, 2)), IMAGE, "HWC", "X")
+
+
+@pytest.mark.parametrize("value", [np.zeros((0, 3, 5, 4)), np.zeros((5, 4, 3, 0)), [], [np.zeros((0, 0, 0))]])
+def test_no_observations_are_refused(value: NDArray | list[NDArray]) -> None:
+    """Nothing compared would be nothing that differs."""
+    with pytest.raises(UsageError, match="without values"):
+        arrange(value, IMAGE, None, "X")

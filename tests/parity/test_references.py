@@ -211,3 +211,10 @@ def test_what_is_no_file_of_values_is_refused(load: Load, tmp_path: Path) -> Non
     np.savez(tmp_path / "object.npz", X=np.array([{}], dtype=object), Y=np.zeros((1, 5)))
     with pytest.raises(UnreadableError):
         read(tmp_path / "object.npz", network)
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "object.npz").read_bytes()[:-30])
+    (tmp_path / "long.csv").write_text("x" * 200_000 + "\n1\n")  # more than the csv module takes in a field
+    for path in (tmp_path / "cut.npz", tmp_path / "long.csv"):
+        with pytest.raises(UnreadableError):
+            read(path, network)
+    with pytest.raises(UsageError, match="no such file"):
+        read(tmp_path / ("long" * 1000 + ".npz"), network)
