@@ -178,6 +178,8 @@ def test_large_images_are_read_few_at_a_time(predict: Predict, monkeypatch: pyte
 def test_images_of_other_channels(predict: Predict) -> None:
     gray = picture("gray.png", 32, 32, 1)
     refused(predict(SIGNS, "gray.png"), r"gray.png has 1 channel, the network takes 3[^§]*--color gray2rgb")
+    Image.fromarray(picture("rgb.png")).convert("P").save("indexed.png")
+    refused(predict(SIGNS, "indexed.png"), r"indexed.png has 1 channel[^§]*its indices, not its colours[^§]*RGB")
     found = predict(SIGNS, "gray.png", "--color", "gray2rgb", "--json").facts["predictions"][0]
     scores = output(SIGNS, np.stack([gray] * 3))
     assert found["classes"][0]["score"] == pytest.approx(float(scores.max()), abs=1e-6)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -50,9 +51,11 @@ def page(title: str, body: str, tone: str = "") -> str:
 
 
 def require_html(path: Path) -> None:
-    """Raise UsageError for a target that is no page: a slip would overwrite the network that was to be read."""
+    """Raise UsageError for a target that is no page, as a slip would overwrite the network that was to be read, or that has no folder."""
     if path.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"{path} is no name of a page", "what is there is replaced, so only pages are written", "name it something.html")
+    if not os.path.isdir(path.parent) or os.path.isdir(path):
+        raise UsageError(f"cannot write {path}", "it is a folder" if os.path.isdir(path) else f"there is no folder {path.parent}", "choose another name")
 
 
 def write(path: Path, text: str) -> Path:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from bridge.errors import printable
+
+ENCODED = {"%": "%25", "\r": "%0D", "\n": "%0A"}
+
 
 def in_github_actions() -> bool:
     """Whether this runs in GitHub Actions, which says so in the environment."""
@@ -19,8 +23,8 @@ def annotation(title: str, message: str, file: Path, line: int = 1) -> str:
 
 
 def _data(text: str) -> str:
-    """Percent-encode what would end a command."""
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    """Percent-encode what would end a command; what a terminal would obey becomes "?"."""
+    return "".join(ENCODED.get(letter) or printable(letter) for letter in text)
 
 
 def _property(text: str) -> str:

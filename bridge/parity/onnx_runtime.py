@@ -13,7 +13,7 @@ import numpy as np
 
 from bridge.arrays import NDArray
 from bridge.contract import contracts
-from bridge.errors import UnsupportedError
+from bridge.errors import UnsupportedError, UsageError
 from bridge.network import Network
 
 ORACLE = "onnxruntime"
@@ -26,7 +26,12 @@ def sample_inputs(network: Network, seed: int = 0, batch: int | None = None) -> 
         network: what they are for.
         seed: of the random numbers.
         batch: the number of observations; else the one the file fixes, or two of a sequence and one of an image.
+
+    Raises:
+        UsageError: the seed is negative.
     """
+    if seed < 0:
+        raise UsageError(f"the seed of the inputs is {seed}", "a seed is a whole number from 0", "--seed 0")
     rng = np.random.default_rng(seed)
     samples = []
     for contract in contracts(network):

@@ -52,9 +52,12 @@ def arrange(
         option: what sets the order, for the hint.
 
     Raises:
-        UsageError: no order fits, or more than one.
+        UsageError: no order fits, or more than one; or there are no values, or no real numbers.
     """
     orders = (SEQUENCES if size.over_time else IMAGES)["S" * len(size.spatial)]
+    strange = next((kind for each in (value if isinstance(value, (list, tuple)) else [value]) if (kind := np.asarray(each).dtype).kind not in "biuf"), None)
+    if strange is not None:
+        raise UsageError(f"{what} holds no real numbers", f"it is of type {strange}", "name an array of numbers, or a cell of such")
     if isinstance(value, (list, tuple)):
         single = tuple(dict.fromkeys(each.replace("N", "") for each in orders))
         chosen = _choose([np.shape(each) for each in value], size, order, single, what, None, matlab, option)

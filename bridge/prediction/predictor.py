@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from bridge.arrays import NDArray
@@ -180,6 +181,8 @@ class Predictor:
         if wanted is not None and image.shape[2] != wanted:
             hint = "--color gray2rgb repeats it" if (count, wanted) == (1, 3) else "--color rgb2gray converts it" if (count, wanted) == (3, 1) else ""
             cause = "it is a gray image" if count == 1 else f"the network was trained on images of {wanted}"
+            if _is_indexed(file):
+                cause, hint = "it is an indexed image: imread gives its indices, not its colours", "save it as an RGB image"
             raise UsageError(f"{file} has {count} channel{'' if count == 1 else 's'}, the network takes {wanted}", cause, hint or "convert it first")
         if self._fixed not in (None, image.shape[:2]):
             size = "×".join(map(str, self._fixed or ()))
@@ -292,6 +295,11 @@ def _task(network: Network) -> str:
 
 def _holds_arrays(file: str) -> bool:
     return Path(file).suffix.lower() in READERS or (not os.path.exists(file) and Path(file.rpartition(":")[0]).suffix.lower() in READERS)
+
+
+def _is_indexed(file: str) -> bool:
+    with Image.open(file) as image:
+        return image.mode == "P"
 
 
 def _picture(image: NDArray) -> NDArray:

@@ -41,6 +41,13 @@ def test_only_pages_are_overwritten(name: str, tmp_path: Path) -> None:
     assert (tmp_path / name).read_text(encoding="utf-8") == "precious"
 
 
+def test_a_page_without_a_folder_is_refused_before_anything_is_computed(tmp_path: Path) -> None:
+    (tmp_path / "folder.html").mkdir()
+    for name in ("folder.html", "nowhere/page.html"):
+        with pytest.raises(UsageError, match="cannot write"):
+            pages.require_html(tmp_path / name)
+
+
 def test_a_page_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
     for text in ("old", "new"):
         assert pages.write(tmp_path / "page.html", text).read_text(encoding="utf-8") == text

@@ -417,6 +417,7 @@ def test_a_size_that_differs_is_a_divergence(load: Make, recorded: Make, inputs:
     [
         (lambda n, r: check(n), "nothing to check against"),
         (lambda n, r: check(n, r, against=n), "at once"),
+        (lambda n, r: check(n, against=n, seed=-1), "the seed of the inputs is -1"),
         (lambda n, r: check(n, r, profile="loose"), "no tolerance profile"),
         (lambda n, r: check(n, "nothing.mat"), "does not exist"),
         (lambda n, r: check(n.to_torch(), "data.npz"), "does not exist"),

@@ -87,3 +87,11 @@ def test_no_observations_are_refused(value: NDArray | list[NDArray]) -> None:
     """Nothing compared would be nothing that differs."""
     with pytest.raises(UsageError, match="without values"):
         arrange(value, IMAGE, None, "X")
+
+
+@pytest.mark.parametrize("kind", ["complex64", "datetime64[s]", "U3", "O", "V8"])
+def test_what_is_no_real_number_is_refused(kind: str) -> None:
+    given = np.zeros((5, 4, 3), kind)
+    for value in (given, [given]):
+        with pytest.raises(UsageError, match="no real numbers"):
+            arrange(value, IMAGE, None, "X")

@@ -113,6 +113,7 @@ def test_an_annotation_is_one_line() -> None:
     """Oracle: GitHub's documentation: %25, %0D and %0A everywhere, %3A and %2C in properties."""
     found = annotation("a: b,c", "50 %\nof: it, all\r", Path("net.mat"), 3)
     assert found == "::error file=net.mat,line=3,title=a%3A b%2Cc::50 %25%0Aof: it, all%0D"
+    assert annotation("a", "\x1b[31m", Path("net.mat")).endswith("::?[31m")
 
 
 MISTAKES = """

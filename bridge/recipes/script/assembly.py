@@ -62,8 +62,8 @@ class Assembly:
         if isinstance(found, Layers):
             named = graphs.with_names(found)
             found = Graph(named, graphs.chained(named), "Layers")
-        if not isinstance(found, Graph):
-            place, text = (found.place, found.why or found.text) if isinstance(found, Unknown) else (self.call.place, "it is no network")
+        if not isinstance(found, Graph) or not found.layers:
+            place, text = (found.place, found.why or found.text) if isinstance(found, Unknown) else (self.call.place, "it is no network, or has no layers")
             self.problem(place, f"the network that is trained is not known: {text}")
             base = Base(found.network, found.file) if isinstance(found, Unknown) else Base()
             return base if base != Base() else None, [], None

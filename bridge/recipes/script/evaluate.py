@@ -85,6 +85,7 @@ class Evaluator:
         self.reports: dict[Entry, None] = {}
         self.kept: dict[Entry, None] = {}
         self.loaded: Any = None
+        self.shared: set[str] = set()  # global and persistent variables
         self.options: Any = None
         self.custom: Training | None = None
         self.ends: list[int | Unknown] = []

@@ -56,7 +56,7 @@ def _symbol_count(value: Any) -> Any:
     return None
 
 
-@reads("size", "height", "width")
+@reads("size", "height", "width", least=1)
 def _size(call: Call) -> Any:
     asked = {"height": 1, "width": 2}.get(call.function, call.values[1] if len(call.values) > 1 else None)
     value, dimension = call.values[0], asked
@@ -71,7 +71,7 @@ def _size(call: Call) -> Any:
     return found[dimension - 1] if dimension in (1, 2) else call.unknown()
 
 
-@reads("isempty")
+@reads("isempty", least=1)
 def _isempty(call: Call) -> Any:
     found = length(call.values[0]) if not unknown_in(call.values[0]) else None
     return call.unknown() if found is None else found == 0
@@ -135,7 +135,7 @@ def _ismember(call: Call) -> Any:
     return tuple(each in known for each in a) if isinstance(a, tuple) else a in known
 
 
-@reads("any", "all")
+@reads("any", "all", least=1)
 def _any(call: Call) -> Any:
     value = call.values[0]
     found = [truth(each) for each in (value if isinstance(value, tuple) else (value,))]
@@ -148,7 +148,7 @@ def _sum(call: Call) -> Any:
     return sum(value) if isinstance(value, tuple) and all(isinstance(each, (int, float)) for each in value) else call.unknown()
 
 
-@reads("find")
+@reads("find", least=1)
 def _find(call: Call) -> Any:
     value = call.values[0]
     found = [truth(each) for each in (value if isinstance(value, tuple) else (value,))]
@@ -160,7 +160,7 @@ def _find(call: Call) -> Any:
     return places[0] if len(places) == 1 else Column(places) if isinstance(value, Column) else tuple(places)
 
 
-@reads("setdiff", "unique", "intersect", "union")
+@reads("setdiff", "unique", "intersect", "union", least=1)
 def _sets(call: Call) -> Any:
     if call.function == "unique" and call.values and isinstance(call.values[0], (Symbol, Unknown)):
         return _categories(call)
@@ -194,7 +194,7 @@ def _as_is(call: Call) -> Any:
     return Cell((value,)) if call.function == "cellstr" and isinstance(value, str) else value
 
 
-@reads("num2str", "int2str", "sprintf", "strcat", "strjoin", "append", "lower", "upper", "strtrim", "strrep", "replace")
+@reads("num2str", "int2str", "sprintf", "strcat", "append", "lower", "upper", "strtrim", "strrep", "replace", least=1)
 def _text(call: Call) -> Any:
     values = call.values
     if not all(isinstance(each, (str, int, float)) for each in values):
@@ -232,7 +232,8 @@ def _regexp(call: Call) -> Any:
     return call.unknown() if kinds else () if found is None else found.start() + 1
 
 
-@reads("isa", "class")
+@reads("isa", least=2)
+@reads("class", least=1)
 def _isa(call: Call) -> Any:
     value = call.values[0]
     kind = value.kind if isinstance(value, Graph) else value[0].matlab if isinstance(value, Layers) and len(value) == 1 else None
@@ -244,7 +245,8 @@ def _isa(call: Call) -> Any:
     return wanted.rpartition(".")[2].lower() == kind.rpartition(".")[2].lower() or (isinstance(value, Layers) and wanted == "nnet.cnn.layer.Layer")
 
 
-@reads("isprop", "isfield", "properties", "fieldnames")
+@reads("isprop", "isfield", least=2)
+@reads("properties", "fieldnames", least=1)
 def _properties(call: Call) -> Any:
     value = call.values[0]
     item = value[0] if isinstance(value, Layers) and len(value) == 1 else None
@@ -285,7 +287,7 @@ def _fullfile(call: Call) -> Any:
     return Char("/".join(str(each).rstrip("/\\") for each in call.values)) if all(isinstance(each, str) for each in call.values) else call.unknown()
 
 
-@reads("arrayfun", "cellfun")
+@reads("arrayfun", "cellfun", least=2)
 def _map(call: Call) -> Any:
     handle, items = call.values[0], elements(call.values[1]) if len(call.values) > 1 else None
     names = [each for each in call.values[2:] if isinstance(each, str)]

@@ -26,7 +26,10 @@ def _pretrained(call: Call) -> Any:
     found = _network(call, call.function)
     if found is None:
         return Unknown(call.text, call.place, UNBUILT.format(call.function), network=call.function)
-    untrained = "none" in [str(each).lower() for each in call.values]
+    weights = str(named_value(call, 0, "Weights") or "imagenet").lower()
+    if weights not in ("imagenet", "none"):
+        call.report(f"the weights are those of '{weights}'; pass the saved network with --network")
+    untrained = weights == "none"
     chain = all(len(sources) == 1 for name, sources in found.incoming.items() if name not in found.inputs)
     graph = graph_of(Origin(call.function, "", found, call.place), "LayerGraph" if untrained else "SeriesNetwork" if chain else "DAGNetwork")
     return graph.layers if untrained and chain else graph

@@ -217,6 +217,8 @@ def assign(reader: Evaluator, target: Node, value: Any, variables: Variables) ->
     (_, root), *steps = _steps(target)
     if not is_small(value):
         value = Unknown(text(target), reader.place(target), "it is too large to be followed")
+    if text(root) in reader.shared:
+        value = Unknown(text(target), reader.place(target), "other functions may set it")
     variables[text(root)] = _changed(reader, variables.get(text(root)), steps, value, target, variables)
 
 

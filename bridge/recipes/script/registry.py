@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from bridge.recipes.script.evaluate import Call, Function
@@ -10,17 +11,21 @@ from bridge.recipes.script.evaluate import Call, Function
 FUNCTIONS: dict[str, Function] = {}
 
 
-def reads(*names: str) -> Callable[[Function], Function]:
-    """Register what tells the value of functions."""
+def reads(*names: str, least: int = 0) -> Callable[[Function], Function]:
+    """Register what tells the value of functions; with fewer than `least` arguments it is not known."""
 
     def register(function: Function) -> Function:
         for name in names:
             if name in FUNCTIONS:
                 raise ValueError(f"{name} is registered twice")
-            FUNCTIONS[name] = function
+            FUNCTIONS[name] = partial(_with_enough, function, least) if least else function
         return function
 
     return register
+
+
+def _with_enough(function: Function, least: int, call: Call) -> Any:
+    return function(call) if len(call.values) >= least else call.unknown(f"{call.function} is given too few arguments")
 
 
 def named(call: Call, first: int) -> dict[str, tuple[Any, int]]:

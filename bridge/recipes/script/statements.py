@@ -240,6 +240,8 @@ def try_statement(reader: Evaluator, node: Node, variables: Variables) -> None:
     failed = False
     try:
         block(reader, child(node, "block"), variables)
+    except BridgeError:  # MATLAB refuses the same
+        failed = True
     except Leave as leave:
         failed = str(leave) == "error"
         if not failed:
@@ -256,7 +258,8 @@ def leave(reader: Evaluator, node: Node, variables: Variables) -> None:
 def declaration(reader: Evaluator, node: Node, variables: Variables) -> None:
     for each in node.named_children:
         if each.type == "identifier":
-            variables.setdefault(text(each), Unknown(text(node), reader.place(node), "other files may set a global variable"))
+            reader.shared.add(text(each))
+            variables[text(each)] = Unknown(text(node), reader.place(node), "other functions may set it")
 
 
 def same(left: Any, right: Any) -> bool:

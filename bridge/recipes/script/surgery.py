@@ -26,7 +26,7 @@ def _require(graph: Graph, names: Sequence[str]) -> None:
             raise UsageError(f"there is no layer '{name}'", nearest(name, graph.names), "check the name against the network")
 
 
-@reads("removeLayers")
+@reads("removeLayers", least=2)
 def _remove(call: Call) -> Any:
     graph, names = (*call.values, None)[0], _names((*call.values, None)[1])
     if not isinstance(graph, Graph) or names is None:

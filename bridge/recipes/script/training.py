@@ -59,7 +59,7 @@ def _augmenter(call: Call) -> Any:
     return Store(call.function, call.text, call.place, _arguments(call, 0))
 
 
-@reads("countEachLabel")
+@reads("countEachLabel", least=1)
 def _count_each(call: Call) -> Any:
     return Symbol("label counts", data=call.values[0]) if isinstance(call.values[0], Store) else call.unknown()
 
