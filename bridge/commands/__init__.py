@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
-from typing import Any, TextIO, cast
+from typing import Any, NoReturn, TextIO, cast
 
 import typer
 
@@ -57,9 +57,15 @@ def main() -> None:
                 app()
             finally:
                 print(end="", flush=True)
+    except OSError as error:  # a name that the system refuses, a folder that may not be seen
+        _end(UsageError(f"{error.filename or 'a file'} cannot be used", error.strerror or str(error), "check the name and its permissions"))
     except BridgeError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
+        _end(error)
+
+
+def _end(error: BridgeError) -> NoReturn:
+    print(error, file=sys.stderr)
+    sys.exit(error.exit_code)
 
 
 class Results:

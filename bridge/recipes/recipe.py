@@ -98,7 +98,7 @@ class Recipe:
         file, folder = _find(path)
         try:
             document = tomllib.loads(file.read_text(encoding="utf-8"))
-        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
             raise UnreadableError(
                 f"{path} is no TOML file", str(error), f'a recipe is TOML, and begins with schema = "{SCHEMA}"'
             ) from error

@@ -36,7 +36,7 @@ class TrainingProfile:
         """
         try:
             held = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise UsageError(f"cannot read the profile {path}", str(error), HINT) from error
         if held.get("schema") != SCHEMA:
             raise UsageError(f"{path} is no profile of training", f"its schema is {held.get('schema')!r}", HINT)

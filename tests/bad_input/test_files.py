@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,9 +13,11 @@ import pytest
 import scipy.io
 import scipy.sparse
 
-from bridge.commands import tables
-from bridge.errors import UnreadableError, UsageError
+from bridge.commands import main, tables
+from bridge.errors import BridgeError, UnreadableError, UsageError
 from bridge.readers import load
+from bridge.recipes.recipe import Recipe
+from bridge.training.profile import TrainingProfile
 from fixtures import mat
 from tests.bad_input.trial import FILES, Answer, in_bounds, listing, refused
 
@@ -115,3 +118,24 @@ def test_files_joined_end_to_end(tmp_path: Path) -> None:
     assert refused(lambda: load(path), UnreadableError)
     path.write_bytes((FILES / "signs.mat").read_bytes() + struct.pack("<II", 14, 1 << 31))
     assert refused(lambda: load(path), UnreadableError)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["import", f"{'a' * 5000}.onnx"], ["recipe", "show", "a" * 5000], ["import", str(FILES / "signs.mat"), "--classes", "a" * 5000]],
+    ids=["network", "recipe", "classes"],
+)
+def test_a_name_that_the_system_refuses(arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["bridge", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    told = capsys.readouterr().err
+    assert ended.value.code == 2 and told.startswith("error: ") and "\ncause: " in told and "\nhint: " in told
+
+
+def test_toml_nested_too_deeply(tmp_path: Path) -> None:
+    path = tmp_path / "deep.toml"
+    path.write_text(f"a = {'[' * 5000}{']' * 5000}\n")
+    for read in (Recipe.load, TrainingProfile.load):
+        with pytest.raises(BridgeError):
+            read(path)
