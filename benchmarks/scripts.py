@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bridge.recipes.script import read
 from bridge.recipes.script.syntax import Script

@@ -183,12 +183,23 @@ def _array(value: Any, pattern: str, what: str) -> Array:
 
 def _property(row: LayerRow, name: str, value: Any) -> Any:
     value = tuple(value) if isinstance(value, (list, np.ndarray)) else value
+    require_property(row, name, value)
+    dimensions = _dimensions(row)
+    return (value,) * dimensions if name in PER_DIMENSION and dimensions > 1 and isinstance(value, int) else value
+
+
+def require_property(row: LayerRow, name: str, value: Any) -> None:
+    """Refuse a value that a property cannot have, as far as its name tells.
+
+    Raises:
+        UsageError: a count or size is no whole number, or a probability none from 0 to 1.
+    """
     if name in row.arguments and (name.startswith("Num") or name.endswith(("Size", "Dim", "Dimension", "Position"))):
         _require_whole(f"{name} of {row.constructor}", value, WORDS.get(name, ()))
     elif name in PER_DIMENSION:
         _require_whole(f"{name} of {row.constructor}", value)
-    dimensions = _dimensions(row)
-    return (value,) * dimensions if name in PER_DIMENSION and dimensions > 1 and isinstance(value, int) else value
+    elif name.endswith("Probability") and (not isinstance(value, (int, float, np.integer, np.floating)) or isinstance(value, bool) or not 0 <= value <= 1):
+        raise UsageError(f"{name} of {row.constructor} is {value!r}", "it takes a number from 0 to 1")
 
 
 def _require_whole(what: str, value: Any, words: Iterable[str] = (), least: int = 1) -> None:

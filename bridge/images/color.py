@@ -36,7 +36,7 @@ def imread(path: str | os.PathLike[str]) -> Array:
         UnreadableError: there is no such file, it is damaged, or it is no image.
         UnsupportedError: a colour image of 16 bits a channel.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         data = Path(path).read_bytes()
@@ -46,7 +46,8 @@ def imread(path: str | os.PathLike[str]) -> Array:
             pixels = np.array(image.convert(image.mode + "A") if has_color_key else image)
             is_png = image.format == "PNG"
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as problem:
-        raise UnreadableError(f"cannot read the image {path}", str(problem), "replace the file, or leave it out") from problem
+        cause = "it is in no image format that is known" if isinstance(problem, UnidentifiedImageError) else str(problem)
+        raise UnreadableError(f"cannot read the image {path}", cause, "replace the file, or leave it out") from problem
     if ";16" in raw_modes and pixels.dtype == np.uint8:
         raise UnsupportedError(
             f"{path} is a colour image of 16 bits a channel", "it would be read with 8 bits, unlike in MATLAB", "convert it to 8 bits"

@@ -64,8 +64,9 @@ def labeloverlay(image: Array, labels: Array, colors: ArrayLike | None = None, t
     if labels.min(initial=0) < 0 or palette.ndim != 2 or palette.shape[1] != 3 or len(palette) < largest:
         error = f"labeloverlay: labels of {labels.min(initial=0)} to {largest}, colours of shape {palette.shape}"
         raise UsageError(error, "classes are counted from 1, 0 is none, and each class has a colour of three numbers", "pass one row for each class")
-    painted = labels > 0
     result: NDArray[np.uint8] = picture.copy()
-    mixed = transparency * picture[painted] + (1 - transparency) * 255 * palette[labels[painted].astype(np.intp) - 1]
-    result[painted] = np.floor(mixed + 0.5)
+    for row, numbers in zip(result, labels, strict=True):  # one by one: in double precision, a whole image is many times its size
+        painted = numbers > 0
+        mixed = transparency * row[painted] + (1 - transparency) * 255 * palette[numbers[painted].astype(np.intp) - 1]
+        row[painted] = np.floor(mixed + 0.5)
     return result

@@ -44,7 +44,7 @@ def build(name: str, *, classes: Classes | None = None, weights: str | Path | St
         name: "squeezenet", "googlenet", ...; `BUILDERS` has them all.
         classes: their number or their names; without, 1000, or as many as the weights are for.
         weights: "none" for an untrained network (MATLAB's Weights="none"); a .mat, .onnx or saved folder of the same network;
-            or the state dict of the torchvision model of the same structure (squeezenet1_1, vgg16, vgg19).
+            or the state dict of the torchvision or timm model of the same structure (squeezenet1_1, vgg16, vgg19).
         seed: of the values of an untrained network, which MATLAB's initializers make.
 
     Returns:

@@ -68,7 +68,7 @@ def _filled(network: Network, layer: Layer, source: Network) -> Layer:
 
 
 def with_state_dict(network: Network, state: Mapping[str, Any], entry: Entry) -> Network:
-    """Return a network with the values of torchvision's model, whose parameters come in the order of MATLAB's layers.
+    """Return a network with the values of torchvision's or timm's model, whose parameters come in the order of MATLAB's layers.
 
     The input layer normalises pixels of 0 to 255 as torchvision's transforms do those of 0 to 1.
 
@@ -88,8 +88,11 @@ def with_state_dict(network: Network, state: Mapping[str, Any], entry: Entry) ->
     changed, pairs = {}, iter(tensors.items())
     for layer in layers:
         (weight, w), (bias, b) = next(pairs), next(pairs)
-        values, given = {"weight": _array(w), "bias": _array(b)}, given_sizes(network, layer)
-        found, expected = ({name: each.shape for name, each in arrays} for arrays in (values.items(), _expected(layer, given)))
+        given = given_sizes(network, layer)
+        expected = {each: array.shape for each, array in _expected(layer, given)}
+        # timm writes vgg's fully connected layers as convolutions over the whole image
+        values = {"weight": _array(w.flatten(1) if len(expected["weight"]) == 2 else w), "bias": _array(b)}
+        found = {each: array.shape for each, array in values.items()}
         if found != expected:
             hint = f"pass the state dict of {entry.torchvision}, with as many classes"
             raise UsageError(f"{weight} and {bias} do not fit layer '{layer.name}'", f"their sizes are {found}, it takes {expected}", hint)
@@ -99,7 +102,7 @@ def with_state_dict(network: Network, state: Mapping[str, Any], entry: Entry) ->
     entrance = network.layers[name]
     changed[name] = replace(entrance, properties={**entrance.properties, "Normalization": "zscore"}, state=statistics)
     notes = (
-        f"values of torchvision's {entry.torchvision}: {2 * len(layers)} of {2 * len(layers)} learnables matched by order and size",
+        f"values of a state dict of {entry.torchvision}: {2 * len(layers)} of {2 * len(layers)} learnables matched by order and size",
         f"'{name}' normalises as torchvision's transforms do ('zscore'), not as MATLAB's {entry.name} ('{entry.normalization}')",
     )
     return replace(network.with_layers(changed), notes=notes)

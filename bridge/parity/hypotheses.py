@@ -307,7 +307,8 @@ def _as_the_network_says(case: Case) -> Iterator[Hypothesis]:
         if network is not None and network.layers.has(layer):
             with suppress(*FAILURES):
                 built = build_layer(network.layers[layer], given_sizes(network, network.layers[layer]), {})
-                yield Hypothesis("layer", layer, f"{layer} computes what the network says", case.subject.with_modules({layer: built}), case.batches, 2)
+                text = f"{layer} computes what the network says{_normalization(network.layers[layer])}"
+                yield Hypothesis("layer", layer, text, case.subject.with_modules({layer: built}), case.batches, 2)
 
 
 def _as_the_oracles_layer(case: Case) -> Iterator[Hypothesis]:
@@ -326,10 +327,13 @@ def _as_the_oracles_layer(case: Case) -> Iterator[Hypothesis]:
         yield Hypothesis("layer", layer, text, case.subject.with_modules({layer: built}), case.batches, 2)
 
 
+def _normalization(layer: Layer) -> str:
+    return f", which normalises by {layer.Normalization}" if layer.row.build == "input_normalization" else ""
+
+
 def _contrast(ours: Layer | None, theirs: Layer) -> str:
     if ours is None:
-        normalizes = theirs.row.build == "input_normalization"
-        return f"the one of the other network{f', which normalises by {theirs.Normalization}' if normalizes else ''}"
+        return f"the one of the other network{_normalization(theirs)}"
     if ours.kind != theirs.kind:
         return f"a {theirs.kind} and not a {ours.kind}"
     pairs = {name: (ours.properties.get(name), theirs.properties.get(name)) for name in sorted({**ours.properties, **theirs.properties})}

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from bridge.errors import UsageError
 
+PREFIX = ".bridge."  # not the target's name, which may be as long as a name can be
+
 
 def write_file(target: Path, write: Callable[[Path], None], *, force: bool = False) -> Path:
     """Let `write` make a file under a temporary name beside `target`, and rename it.
@@ -21,12 +23,12 @@ def write_file(target: Path, write: Callable[[Path], None], *, force: bool = Fal
 
 def write_files(targets: Sequence[Path], write: Callable[[Sequence[Path]], None], *, force: bool = False) -> Sequence[Path]:
     """Let `write` make files of one folder under temporary names, and rename them once all are whole; see `write_file`."""
-    taken = [target for target in targets if target.exists()]
-    if taken and not force:
-        raise UsageError(f"{taken[0]} exists", "existing files are kept", "choose another name, or pass --force")
     first = targets[0]
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{first.name}.", dir=first.parent) as folder:
+        taken = [target for target in targets if target.exists()]
+        if taken and not force:
+            raise UsageError(f"{taken[0]} exists", "existing files are kept", "choose another name, or pass --force")
+        with tempfile.TemporaryDirectory(prefix=PREFIX, dir=first.parent) as folder:
             made = [Path(folder) / target.name for target in targets]
             write(made)
             for source, target in zip(made, targets, strict=True):
@@ -46,7 +48,7 @@ def write_folder(target: Path, write: Callable[[Path], None], *, replaceable: Ca
         if target.exists() and not replaceable(target):
             raise UsageError(f"{target} exists and is no saved network, or holds other files too", "it is left as it is", "choose another folder")
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
+        with tempfile.TemporaryDirectory(prefix=PREFIX, dir=target.parent) as folder:
             made = Path(folder) / "new"
             made.mkdir()
             write(made)

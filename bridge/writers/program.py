@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import warnings
+from io import BufferedWriter, FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
+from bridge.errors import UsageError
 from bridge.network import Network
 from bridge.writers.atomic import write_file
 from bridge.writers.folder import to_json
@@ -19,19 +21,18 @@ if TYPE_CHECKING:
 
 FACTS = "network.json"  # a file inside of the .pt2
 HINT = "torch.export.load('{name}').module()(x)"
+LONGEST = 10_000  # steps: torch.export goes through them one by one, which takes minutes for so many
 FIXED = "sequences of any length but {steps}: torch.export fixes how often a recurrent layer runs (--steps chooses)"
 
 
-class Sink:
+class Sink(BufferedWriter):
     """A stream that takes all that comes and remembers what failed, as torch's writer ends the process at an exception."""
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self.stream = stream
-        self.failed: OSError | None = None
+    failed: OSError | None = None
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes) -> int:  # type: ignore[override]
         try:
-            return self.stream.write(data) if self.failed is None else len(data)
+            return super().write(data) if self.failed is None else len(data)
         except OSError as error:
             self.failed = error
             return len(data)
@@ -55,14 +56,16 @@ def save(
         force: replace a file that is there.
         strict: refuse to lose anything.
         tell: called with each loss before anything is written, and with each note.
-        steps: how long sequences are, where a layer does not leave it free.
+        steps: how long sequences are, where a layer does not leave it free: 1 to 10,000.
         modules: torch modules for layers of your own; see `Network.to_torch`.
 
     Raises:
         UnsupportedError: a layer has no module; or, if `strict`, something would be lost.
-        UsageError: the file exists (without `force`) or cannot be written.
+        UsageError: `steps` is beyond its range, or the file exists (without `force`) or cannot be written.
     """
     path = Path(path)
+    if not 1 <= steps <= LONGEST:
+        raise UsageError(f"sequences of {steps:,} steps", f"a program is made for 1 to {LONGEST:,}", "choose the length that it will run on")
     program, fixed = exported(network, steps, modules)
     losses = (*precision_losses(network), *((FIXED.format(steps=steps),) if fixed else ()))
     tell_losses(losses, path, tell, strict=strict)
@@ -71,9 +74,8 @@ def save(
     def write(made: Path) -> None:
         import torch
 
-        with made.open("wb") as stream:
-            sink = Sink(stream)
-            torch.export.save(program, sink, extra_files={FACTS: facts})  # type: ignore[arg-type]
+        with Sink(FileIO(made, "w")) as sink:
+            torch.export.save(program, sink, extra_files={FACTS: facts})
         if sink.failed is not None:
             raise sink.failed
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import re
 import textwrap
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,7 +29,8 @@ from bridge.writers.paste import Paste, import_lines
 from bridge.writers.state import Part, parts
 from bridge.writers.trial import source_of
 
-RESERVED = {"F", "Padding", "Path", "Tensor", "Window", "json", "math", "nn", "torch", "x"}  # names that the source has for other things
+RESERVED = {"F", "Padding", "Path", "Tensor", "Window", "float", "json", "math", "nn", "torch", "x"}  # names that the source has for other things
+PRIVATE = re.compile("_(_|$)")  # names that Python changes inside of a class, alone or with a statistic: __x, __mean
 STATISTICS = ("mean", "std", "min", "max")  # buffers of an input layer
 WIDTH = 100
 ALWAYS = {("json", "", "json"), ("math", "", "math"), ("torch", "", "torch"), ("pathlib", "Path", "Path"), ("typing", "Any", "Any"),
@@ -116,7 +118,7 @@ def identifiers(layers: Sequence[Layer]) -> dict[str, str]:
     names = {}
     for layer in layers:
         name = mangled(layer.name)
-        name = name if name.isidentifier() else f"layer_{name}"
+        name = name if name.isidentifier() and not PRIVATE.match(name) else f"layer_{name}"
         ends = ("", *(f"_{end}" for end in STATISTICS)) if layer.row.build == "input_normalization" else ("",)
         while any(f"{name}{end}" in taken for end in ends) or keyword.iskeyword(name):
             name += "_"
@@ -286,10 +288,11 @@ def first(factor: float | tuple[float, ...]) -> float:
 
 def wrapped(line: str) -> list[str]:
     """Break a call that is too long behind its opening parenthesis and wherever a line is full."""
-    if len(line) <= WIDTH:
+    if len(line) <= WIDTH or line.endswith("()"):
         return [line]
     head, _, arguments = line.partition("(")
-    return [f"{head}(", *(f"    {each}" for each in textwrap.wrap(f"{arguments.removesuffix(')')},", WIDTH)), ")"]
+    lines = textwrap.wrap(f"{arguments.removesuffix(')')},", WIDTH, break_long_words=False, break_on_hyphens=False)
+    return [f"{head}(", *(f"    {each}" for each in lines), ")"]
 
 
 def listed(start: str, texts: Iterable[str], end: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -29,6 +30,16 @@ def test_labels_are_painted_and_undefined_pixels_stay() -> None:
     assert labeloverlay(gray, LABELS, colors).tolist() == [[[100, 100, 100], [178, 50, 50], [50, 50, 178]]]
     assert labeloverlay(gray, LABELS, colors, 0.75)[0, 1].tolist() == [139, 75, 75]
     assert labeloverlay(gray, LABELS).tolist() == labeloverlay(np.dstack([gray] * 3), LABELS, jet(2)).tolist()
+
+
+def test_little_memory_is_used() -> None:
+    """The result, and little beside it; the whole picture in double precision would be eight times as large."""
+    picture, labels = np.full((1000, 1000, 3), 7, np.uint8), np.ones((1000, 1000), np.uint8)
+    tracemalloc.start()
+    labeloverlay(picture, labels)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 * picture.nbytes
 
 
 @pytest.mark.parametrize(

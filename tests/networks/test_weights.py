@@ -73,6 +73,19 @@ def test_torchvisions_weights_give_torchvisions_outputs(name: str) -> None:
     assert "52 of 52" in ours.notes[0] or name != "squeezenet"
 
 
+def test_timms_weights_give_timms_outputs() -> None:
+    """Oracle: timm's module with random weights; its fully connected layers are convolutions. Tolerance as above."""
+    timm = pytest.importorskip("timm", reason="timm is not installed")
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    theirs = timm.create_model("vgg16", pretrained=False).eval()
+    ours = build("vgg16", weights=theirs.state_dict())
+    x = torch.rand(1, 3, 224, 224)
+    with torch.no_grad():
+        found, expected = ours.to_torch(include_softmax=False)(255 * x), theirs(normalize(x, MEAN, DEVIATION))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
+
+
 def test_other_structures_are_told() -> None:
     with pytest.raises(UnsupportedError, match="resnet50 is not torchvision's resnet50") as caught:
         build("resnet50", weights={})

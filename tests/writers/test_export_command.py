@@ -188,6 +188,21 @@ def test_a_folder_that_is_none(target: str, run: Callable[..., Ran]) -> None:
     assert ran.code == 2 and "cannot write" in ran.err and "Traceback" not in ran.err and sorted(Path().iterdir()) == before
 
 
+@pytest.mark.parametrize("target", FORMS)
+def test_the_length_of_a_name(target: str, run: Callable[..., Ran]) -> None:
+    """As long as the file system lets it be, which is 255 bytes; no temporary name is longer."""
+    before, suffix = sorted(Path().iterdir()), Path(target).suffix
+    for length in (256, 5000):
+        ran = run("signs.mat", "-o", "a" * (length - len(suffix)) + suffix)
+        assert ran.code == 2 and THREE_PARTS.search(ran.err) and "cannot write" in ran.err and "Traceback" not in ran.err
+    assert sorted(Path().iterdir()) == before
+    stem = "a" * (255 - max(len(Path(name).suffix) for name in FORMS[target]))
+    assert run("signs.mat", "-o", stem + suffix).code == 0 and Path(stem + suffix).exists()
+    if suffix == ".py":  # whose weights have a longer ending
+        ran = run("signs.mat", "-o", f"{stem}a{suffix}")
+        assert ran.code == 2 and THREE_PARTS.search(ran.err) and not Path(f"{stem}a{suffix}").exists()
+
+
 @pytest.mark.parametrize(("target", "option", "value"), [
     ("net.onnx", "--opset", "3"), ("net.onnx", "--unpooling", "caffe"), ("net.pt2", "--opset", "14"), ("net.py", "--steps", "3"), ("back.mat", "--opset", "14"),
 ])  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 from dataclasses import replace
@@ -56,6 +57,19 @@ def test_a_program_runs_with_any_batch(case: Case, tmp_path: Path) -> None:
                 torch.testing.assert_close(theirs, ours, rtol=1e-5, atol=1e-6)
     fixed = [loss for loss in written.losses if "sequences of any length" in loss]
     assert bool(fixed) == any(name in case.name for name in ("lstm", "gru", "folding"))
+
+
+@pytest.mark.parametrize("steps", [-1, 0, program.LONGEST + 1, 10**14])
+def test_the_length_of_sequences_is_bounded(steps: int, tmp_path: Path) -> None:
+    network = read(tmp_path, CASES["lstm_last"].net)
+    with pytest.raises(UsageError, match=r"1 to 10,000"):
+        program.save(network, tmp_path / "net.pt2", steps=steps)
+
+
+def test_torch_warns_of_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its logger writes to stderr of streams that it takes for no files."""
+    monkeypatch.setattr(logging.getLogger("torch.export.pt2_archive._package"), "warning", pytest.fail)
+    program.save(bridge.load(FILES / "signs.mat"), tmp_path / "net.pt2")
 
 
 def test_the_length_of_sequences_is_free_where_it_can_be(tmp_path: Path) -> None:

@@ -183,14 +183,33 @@ print(torch.equal(model.eval()(values["x"]), values["y"]))
 
 
 def test_names_are_identifiers_with_the_map_beside(tmp_path: Path) -> None:
-    names = {"conv_1": "a-b", "relu_1": "a_b", "conv_2": "1st", "maxpool_2": "forward", "fc": "x", "softmax": "class", "relu_2": "torch", "imageinput": 'in "quoted"\\'}
+    names = {"conv_1": "a-b", "relu_1": "a_b", "conv_2": "1st", "maxpool_2": "forward", "fc": "x", "softmax": "class", "relu_2": "torch", "batchnorm_2": "float", "imageinput": 'in "quoted"\\'}
     network = renamed(bridge.load(FILES / "signs.mat"), names)
     path = written(tmp_path, network)
     model, held = model_of(path)
-    assert held["LAYERS"] == {"a_b": "a-b", "a_b_": "a_b", "layer_1st": "1st", "forward_": "forward", "x_": "x", "class_": "class", "torch_": "torch",
+    assert held["LAYERS"] == {"a_b": "a-b", "a_b_": "a_b", "layer_1st": "1st", "forward_": "forward", "x_": "x", "class_": "class", "torch_": "torch", "float_": "float",
                               "in__quoted__": 'in "quoted"\\'}  # fmt: skip
-    assert set(dict(model.named_children())) == {"a_b", "batchnorm_1", "a_b_", "maxpool_1", "layer_1st", "batchnorm_2", "torch_", "forward_", "x_", "class_"}
+    assert set(dict(model.named_children())) == {"a_b", "batchnorm_1", "a_b_", "maxpool_1", "layer_1st", "float_", "torch_", "forward_", "x_", "class_"}
     require_bit_equal(path, network, tuple(map(torch.from_numpy, observations(network))))
+
+
+def test_names_that_python_would_change_in_a_class(tmp_path: Path) -> None:
+    """Alone, as "__x" becomes "_Network__x", and with what an input layer adds: "_" becomes "__mean"."""
+    names = {"imageinput": "_", "conv_1": "__x", "relu_1": "<b>b", "batchnorm_1": "../../x", "conv_2": "__init__", "fc": "_y"}
+    network = renamed(bridge.load(FILES / "signs.mat"), names)
+    path = written(tmp_path, network)
+    model, held = model_of(path)
+    assert held["LAYERS"] == {"layer__": "_", "layer___x": "__x", "_b_b": "<b>b", "layer_______x": "../../x", "layer___init__": "__init__"}
+    assert not any(name.startswith("_Network") for name, _ in model.named_children())
+    require_bit_equal(path, network, tuple(map(torch.from_numpy, observations(network))))
+
+
+@pytest.mark.parametrize("length", [60, 84, 85, 100, 300])
+def test_long_names(length: int, tmp_path: Path) -> None:
+    """Lines are broken within brackets; a call without arguments stays whole."""
+    network = bridge.load(FILES / "signs.mat")
+    network = renamed(network, {layer.name: f"{layer.name}_".ljust(length, "a") for layer in network.layers})
+    require_bit_equal(written(tmp_path, network), network, tuple(map(torch.from_numpy, observations(network))))
 
 
 @pytest.mark.parametrize("make", [networks.residual, networks.lstm_classifier])

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from bridge.errors import UsageError
-from bridge.layers import property_names
+from bridge.layers import property_names, require_property
 from bridge.network import nearest
 from bridge.recipes.script.evaluate import Call
 from bridge.recipes.script.graphs import chained, rows, with_names
 from bridge.recipes.script.registry import named, reads
-from bridge.recipes.script.values import Graph, Item, Layers, Unknown
+from bridge.recipes.script.values import Graph, Item, Layers, Unknown, is_plain
 
 
 @reads(*rows())
@@ -31,7 +31,13 @@ def _constructor(call: Call) -> Any:
         given[known[name.lower()]] = value
     if (len(call.values) - count) % 2:
         return call.unknown(f"the arguments of {call.function} are not understood")
-    return Layers((Item(str(given.pop("Name", "")), call.function, row, call.place, given=given),))
+    name = given.pop("Name", "")
+    if not isinstance(name, str):
+        return call.unknown(f"the Name of {call.function} is no text that is known")
+    for key, value in given.items():
+        if is_plain(value):
+            require_property(row, key, value)
+    return Layers((Item(name, call.function, row, call.place, given=given),))
 
 
 @reads("custom layer")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bridge.errors import UsageError
 from bridge.recipes.parts import Data
 from bridge.recipes.script.training import plain_path
-from bridge.recipes.script.values import Graph, Handle, Options, Sourced, Store, unknown_in
+from bridge.recipes.script.values import Graph, Handle, Options, Sourced, Store, is_plain, unknown_in
 
 if TYPE_CHECKING:
     from bridge.recipes.script.assembly import Assembly
@@ -117,6 +117,9 @@ def _augmentation(made: Assembly, given: Sourced, values: dict[str, Any]) -> Non
         spelled = known.get(name.lower(), name)
         if unknown_in(each.value) is not None or isinstance(each.value, Handle):
             made.problem(each.place, f"{spelled} of imageDataAugmenter is not known: {getattr(each.value, 'text', '')}")
+            continue
+        if not is_plain(each.value) or isinstance(each.value, str):
+            made.problem(each.place, f"{spelled} of imageDataAugmenter is no number")
             continue
         found[spelled] = bool(each.value) if spelled.endswith("Reflection") else each.value
         made.fact(each.place, f"augmentation {spelled} = {found[spelled]}", ("data.augmentation", spelled))

@@ -111,6 +111,7 @@ class Evaluator:
         if handler is None or node.is_missing:
             return Unknown(text(node), self.place(node), "this expression is not understood")
         value = handler(self, node, variables)
+        self.steps += places.work(value)
         return value[0] if isinstance(value, Many) and len(value) == 1 else value
 
     def each(self, nodes: Sequence[Node], variables: Variables) -> list[tuple[Any, Node]]:
@@ -163,10 +164,17 @@ class Evaluator:
             return self.functions["custom layer"](replace(call, text=script.source.decode()))
         if known is not None:
             with self.quoting(node):
-                return first(known(call), outputs)
+                return first(self.known(known, call), outputs)
         if self.loaded is not None and not given:
             return loaded(self.loaded, called, call.unknown())
         return call.unknown(f"what {called} does is not known") if outputs else None
+
+    def known(self, function: Function, call: Call) -> Any:
+        """Return what a function of MATLAB's gives; arguments of a kind that it does not take are not understood."""
+        try:
+            return function(call)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            return call.unknown(f"the arguments of {call.function} are not understood")
 
     def definition(self, called: str) -> tuple[Script, Node | None]:
         """Return where a function or class is defined: in the file, or in one beside it, which goes before MATLAB's own."""

@@ -74,8 +74,10 @@ def _of_graph(graph: Graph, key: str) -> Any:
 def set_field(held: Any, key: str, value: Any, place: Place, nothing: Unknown) -> Any:
     """Return a value with a field set; `nothing` where that cannot be followed. A datastore changes in place, as in MATLAB."""
     if isinstance(held, Struct):
-        return Struct({**held, key: value})
+        return type(held)({**held, key: value})
     if isinstance(held, Layers) and len(held) == 1:
+        if key == "Name" and not isinstance(value, str):
+            return value if isinstance(value, Unknown) and value.why else nothing
         if held[0].row is not None and key.endswith("Factor") and key not in held[0].properties:
             raise UsageError(f"layer '{held[0].name}' has no property {key}", f"it is a {held[0].row.name}", "MATLAB refuses this assignment")
         return Layers((held[0].set(key, value, place),))

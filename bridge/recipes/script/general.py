@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from bridge.recipes.script.evaluate import Call
-from bridge.recipes.script.operators import broadcast, truth, whole
+from bridge.recipes.script.operators import broadcast, character, truth, whole
 from bridge.recipes.script.places import elements, invoke, length, shape
 from bridge.recipes.script.registry import named_value, reads
 from bridge.recipes.script.statements import Leave
@@ -26,6 +26,7 @@ NUMBERS: dict[str, Callable[[float], float]] = {
 CONSTANTS = {"true": True, "false": False, "pi": math.pi, "inf": math.inf, "Inf": math.inf, "eps": 2.0**-52}
 LONGEST_TEXT = 1000
 PATTERN_LENGTH = 200
+LARGEST_PRINTED = 1e15  # num2str writes larger numbers with an exponent
 
 
 def _constant(value: Any, call: Call) -> Any:
@@ -189,8 +190,12 @@ def _as_is(call: Call) -> Any:
         return str(value)
     if call.function == "string" and isinstance(value, (Cell, tuple)) and all(isinstance(each, str) for each in value):
         return (Column if isinstance(value, (Column, ColumnCell)) else tuple)(str(each) for each in value)
-    if call.function == "char" and isinstance(value, str):
-        return Char(value)
+    if call.function == "string" and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if call.function in ("string", "char"):
+        letters = [each if isinstance(each, str) else character(each) for each in (value if isinstance(value, tuple) else (value,))]
+        known = call.function == "char" and len(call.values) == 1 and None not in letters and (len(letters) == 1 or type(value) is tuple)
+        return Char("".join(map(str, letters))) if known else call.unknown()
     return Cell((value,)) if call.function == "cellstr" and isinstance(value, str) else value
 
 
@@ -200,23 +205,41 @@ def _text(call: Call) -> Any:
     if not all(isinstance(each, (str, int, float)) for each in values):
         return call.unknown()
     if call.function in ("num2str", "int2str"):
-        return Char(f"{whole(values[0]):g}") if len(values) == 1 and not isinstance(values[0], str) else call.unknown()
+        return _digits(call)
     if call.function == "sprintf":
         return _formatted(call)
     if call.function in ("strrep", "replace"):
         short = len(values) == 3 and all(isinstance(each, str) and len(each) < LONGEST_TEXT for each in values)
         return type(values[0])(values[0].replace(values[1], values[2])) if short else call.unknown()
     if call.function in ("strcat", "append"):
-        return (Char if all(isinstance(each, Char) for each in values) else str)("".join(map(str, values)))
+        if not all(isinstance(each, str) for each in values):
+            return call.unknown()
+        parts = [each.rstrip() if call.function == "strcat" and isinstance(each, Char) else each for each in values]
+        return (Char if all(isinstance(each, Char) for each in values) else str)("".join(parts))
     changes: dict[str, Callable[[str], str]] = {"lower": str.lower, "upper": str.upper, "strtrim": str.strip}
-    return Char(changes[call.function](str(values[0]))) if call.function in changes else call.unknown()
+    return type(values[0])(changes[call.function](values[0])) if isinstance(values[0], str) else call.unknown()
+
+
+def _digits(call: Call) -> Any:
+    """A number as text: whole numbers with all digits, others with four behind the point."""
+    number = whole(call.values[0]) if len(call.values) == 1 and not isinstance(call.values[0], str) else math.nan
+    if isinstance(number, bool) or not abs(number) < LARGEST_PRINTED:
+        return call.unknown()
+    if isinstance(number, int):
+        return Char(number)
+    return Char(f"{number:.{min(max(math.floor(math.log10(abs(number))), 0) + 5, 16)}g}") if call.function == "num2str" else call.unknown()
 
 
 def _formatted(call: Call) -> Any:
     form, *values = call.values
-    simple = re.fullmatch(r"(?:[^%]|%[-0-9.]{0,6}[dgfsi])*", str(form))
+    if not isinstance(form, str) or not re.fullmatch(r"(?:[^%\\]|%[-0-9.]{0,6}[dgfsi])*", form):
+        return call.unknown()
+    takes = [{"s": str, "d": int, "i": int}.get(kind, (int, float)) for kind in re.findall(r"%[-0-9.]*([dgfsi])", form)]
+    fits = len(takes) == len(values) and all(isinstance(each, kind) for each, kind in zip(values, takes, strict=True))
+    if not fits or any(isinstance(each, float) and not math.isfinite(each) for each in values):
+        return call.unknown()
     try:
-        return Char(str(form).replace("%i", "%d") % tuple(values)) if simple else call.unknown()
+        return type(form)(form.replace("%i", "%d") % tuple(values))
     except (TypeError, ValueError):
         return call.unknown()
 
@@ -241,7 +264,9 @@ def _isa(call: Call) -> Any:
         return call.unknown()
     if call.function == "class":
         return Char(kind)
-    wanted = str(call.values[1])
+    wanted = call.values[1]
+    if not isinstance(wanted, str):
+        return call.unknown()
     return wanted.rpartition(".")[2].lower() == kind.rpartition(".")[2].lower() or (isinstance(value, Layers) and wanted == "nnet.cnn.layer.Layer")
 
 
@@ -267,7 +292,9 @@ def _empty(call: Call) -> Any:
 @reads("struct")
 def _struct(call: Call) -> Any:
     pairs = zip(call.values[::2], call.values[1::2], strict=False)
-    return Struct({str(key): value[0] if isinstance(value, Cell) and len(value) == 1 else value for key, value in pairs})
+    if not all(isinstance(each, str) for each in call.values[::2]):
+        return call.unknown()
+    return Struct({key: value[0] if isinstance(value, Cell) and len(value) == 1 else value for key, value in pairs})
 
 
 @reads("cell", "zeros", "ones")

@@ -26,7 +26,10 @@ def _pretrained(call: Call) -> Any:
     found = _network(call, call.function)
     if found is None:
         return Unknown(call.text, call.place, UNBUILT.format(call.function), network=call.function)
-    weights = str(named_value(call, 0, "Weights") or "imagenet").lower()
+    weights = named_value(call, 0, "Weights", "imagenet")
+    if not isinstance(weights, str):
+        return call.unknown("which weights the network has is not known")
+    weights = weights.lower()
     if weights not in ("imagenet", "none"):
         call.report(f"the weights are those of '{weights}'; pass the saved network with --network")
     untrained = weights == "none"
@@ -47,6 +50,8 @@ def _image_pretrained(call: Call) -> Any:
         return Unknown(call.text, call.place, UNBUILT.format(name), network=name)
     graph = graph_of(Origin(name, "", network, call.place), "dlnetwork")
     count = named_value(call, int(positional), "NumClasses")
+    if not isinstance(named_value(call, int(positional), "Weights", ""), str):
+        return call.unknown("which weights the network has is not known")
     if count is not None:
         layer = head(network).layer
         size = "OutputSize" if layer.kind == "FullyConnectedLayer" else "NumFilters"
@@ -81,8 +86,8 @@ def _loaded(call: Call, name: str | None) -> Graph | None:
     if name is None:
         return None
     network, file = call.reader.network, name if "." in name else f"{name}.mat"
-    path = call.reader.script.path.parent / file
-    if network is None and path.name == file and path.is_file():
+    path = call.reader.script.file(file)
+    if network is None and path is not None:
         try:
             network = load(path)
         except BridgeError:

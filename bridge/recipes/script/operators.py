@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 from collections.abc import Callable, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from tree_sitter import Node
@@ -81,7 +83,7 @@ def _matrix(reader: Evaluator, node: Node, variables: Any) -> Any:
     if any(isinstance(each, Layers) for each in items):
         odd = next((each for each in items if not isinstance(each, Layers) and each != ()), None)
         if odd is None:
-            return Layers(item for each in items for item in each)
+            return Layers(chain.from_iterable(items))
         return odd if isinstance(odd, Unknown) and odd.why else Unknown(text(node), reader.place(node), "something that is no layer is among layers")
     upright = len(rows) > 1 and all(len(row) == 1 for row in rows)
     if any(isinstance(each, Cell) for each in items):
@@ -90,15 +92,30 @@ def _matrix(reader: Evaluator, node: Node, variables: Any) -> Any:
     if any(isinstance(each, Column) for each in items):
         fits = upright and all(isinstance(each, Column) or not isinstance(each, tuple) for each in items)
         return Column(_flat(items)) if fits or len(items) == 1 else Unknown(text(node), reader.place(node), "what these brackets make is not followed")
-    if items and len(rows) == 1 and all(isinstance(each, Char) for each in items):
-        return Char("".join(items))
-    if any(isinstance(each, str) for each in items) and all(isinstance(each, (str, tuple)) for each in items):
-        return Column(_flat(items)) if upright else _flat(items)
+    found = _flat(items)
+    if any(isinstance(each, str) for each in found):
+        return _texts(items, found, len(rows), node, reader)
     numbers = [_flat(row) for row in rows]
     if len(rows) > 1 and len({len(row) for row in numbers}) == 1 and len(numbers[0]) > 1:
         return tuple(numbers)
-    found = _flat(items)
     return found[0] if len(items) == 1 and len(found) == 1 else Column(found) if upright else found
+
+
+def _texts(items: list[Any], found: tuple[Any, ...], rows: int, node: Node, reader: Evaluator) -> Any:
+    """Return what brackets with text hold: characters, by number too, become one text, strings an array."""
+    letters = [each if isinstance(each, Char) else character(each) for each in found]
+    if rows == 1 and None not in letters and any(isinstance(each, Char) for each in items):
+        return Char("".join(map(str, letters)))
+    if not all(isinstance(each, str) for each in found):
+        return unknown_in(found) or Unknown(text(node), reader.place(node), "text among other values is not followed")
+    upright = rows == len(items) > 1
+    return Column(found) if upright else found[0] if len(items) == len(found) == 1 else found
+
+
+def character(number: Any) -> Char | None:
+    """Return the character of a code, None where a value is none."""
+    is_code = isinstance(number, int) and not isinstance(number, bool) and 0 < number <= sys.maxunicode
+    return Char(chr(number)) if is_code else None
 
 
 def _flat(items: Any) -> tuple[Any, ...]:
@@ -147,7 +164,7 @@ def joined(left: Any, right: Any) -> Any:
         pairs = zip(*(each if isinstance(each, tuple) else (each,) * count for each in (left, right)), strict=False)
         found = tuple(joined(a, b) for a, b in pairs)
         return None if None in found else found
-    return f"{left}{right}" if all(isinstance(each, (str, int)) for each in (left, right)) else None
+    return f"{left}{right}" if all(isinstance(each, (str, int)) and not isinstance(each, bool) for each in (left, right)) else None
 
 
 def _comparison(reader: Evaluator, node: Node, variables: Any) -> Any:

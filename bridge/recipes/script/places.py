@@ -17,7 +17,16 @@ if TYPE_CHECKING:
 
 Variables = MutableMapping[str, Any]
 MOST_GROWTH = 100_000
+MOST_LAYERS = 2000  # NASNet-Large, the longest of MATLAB's, has 1243
 DEEPEST_CALL = 20
+DEEPEST_VALUE = 60
+ELEMENTS_OF_A_STEP = 200  # a long value is copied whole wherever a part of it is set: that counts as steps, so that growing it in a loop ends
+
+
+def work(value: Any) -> int:
+    """Return how many steps it takes to go over a value."""
+    held = value.layers if isinstance(value, Graph) else value
+    return len(held) // ELEMENTS_OF_A_STEP if isinstance(held, (tuple, dict)) else 0
 
 
 def columns(value: Any) -> Sequence[Any] | None:
@@ -216,21 +225,24 @@ def assign(reader: Evaluator, target: Node, value: Any, variables: Variables) ->
     """
     (_, root), *steps = _steps(target)
     if not is_small(value):
-        value = Unknown(text(target), reader.place(target), "it is too large to be followed")
+        value = Unknown(text(target), reader.place(target), "it is too large or nested too deeply to be followed")
     if text(root) in reader.shared:
         value = Unknown(text(target), reader.place(target), "other functions may set it")
     variables[text(root)] = _changed(reader, variables.get(text(root)), steps, value, target, variables)
 
 
 def is_small(value: Any) -> bool:
-    """Whether a value has few enough elements, counted all the way down, and texts are short enough."""
-    waiting, left = [value], MOST_GROWTH
-    while waiting and left > 0:
-        found = waiting.pop()
-        inner = list(found.values()) if isinstance(found, dict) else list(found) if isinstance(found, tuple) else []
-        left -= len(inner) + (len(found) // 10 if isinstance(found, str) else 0)
-        waiting += inner[: max(left, 0)]
-    return left > 0
+    """Whether a value has few enough elements, counted all the way down, is not nested too deeply, and its texts are short enough."""
+    layers = value.layers if isinstance(value, Graph) else value
+    if isinstance(layers, Layers):
+        return len(layers) <= MOST_LAYERS
+    level, left = [value], MOST_GROWTH
+    for _ in range(DEEPEST_VALUE):
+        left -= sum(len(each) // 10 if isinstance(each, str) else len(each) for each in level if isinstance(each, (str, tuple, dict)))
+        if left <= 0 or not level:
+            return left > 0
+        level = [item for each in level if isinstance(each, (tuple, dict)) for item in (each.values() if isinstance(each, dict) else each)]
+    return False
 
 
 def _steps(target: Node) -> list[tuple[str, Node]]:
@@ -251,6 +263,7 @@ def _changed(reader: Evaluator, held: Any, steps: Sequence[tuple[str, Node]], va
         return value
     if isinstance(held, Unknown):
         return held
+    reader.steps += work(held)
     (kind, step), rest = steps[0], steps[1:]
     if kind == "index":
         return _elements(reader, held, step, rest, value, target, variables)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -98,17 +99,25 @@ def read(path: str | Path, network: str | Path | Network | None = None) -> Readi
         given = load(network)
     reader = Evaluator(script, FUNCTIONS, given if isinstance(given, Network) else None)
     variables: dict[str, Any] = {}
-    try:
+    with _followed(path):
         reader.main(variables)
-    except RecursionError as error:
-        raise UnreadableError(f"{path} is nested too deeply", "calls and blocks within each other go beyond what can be followed") from error
     call = reader.trainings[-1] if reader.trainings else reader.custom
     if call is None and (reader.options is None or not any(isinstance(each, (Graph, Layers)) for each in variables.values())):
         raise UnreadableError(f"{path} holds no training that was found", "it calls neither trainNetwork nor trainnet", "give the script that trains")
     file = os.path.relpath(network, script.path.parent) if isinstance(network, (str, Path)) else ""
     made = Assembly(reader, call or _without_call(reader, variables), file)
-    recipe = made.recipe()
+    with _followed(path):
+        recipe = made.recipe()
     return Reading(recipe, _sorted(made.facts), _sorted(reader.kept), _sorted(reader.problems), _sorted(reader.reports), made.lines)
+
+
+@contextmanager
+def _followed(path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except RecursionError as error:
+        cause = "calls, blocks or operators within each other go beyond what can be followed"
+        raise UnreadableError(f"{path} is nested too deeply, or holds too long an expression", cause, "split the expression") from error
 
 
 def _sorted(entries: Iterable[Entry]) -> list[Entry]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bridge.errors import UsageError
 from bridge.mapping import table
 from bridge.recipes.parts import Loss
-from bridge.recipes.script.values import Handle, Options, Store, Symbol, Unknown, unknown_in
+from bridge.recipes.script.values import Handle, Options, Schedule, Store, Symbol, Unknown, find, is_plain_type
 from bridge.training.options import TrainingOptions, training_options
 
 if TYPE_CHECKING:
@@ -51,11 +51,14 @@ def options_of(made: Assembly, trainer: str) -> tuple[TrainingOptions, bool]:
 
 def _with_option(made: Assembly, options: TrainingOptions, name: str, value: Any, place: Any) -> TrainingOptions:
     """Return options with one set; one that is not understood is listed, one that changes no number is kept as text."""
-    missing = unknown_in(value)
-    if missing is not None or isinstance(value, (Symbol, Handle)):
-        what = missing.text if missing is not None else value.text if isinstance(value, Handle) else "a number of the data"
-        why = f" ({missing.why})" if missing is not None and missing.why else ""
+    missing = find(value, lambda each: isinstance(each, (Unknown, Symbol, Handle)))
+    if missing is not None:
+        what = "a number of the data" if isinstance(missing, Symbol) else missing.text
+        why = f" ({missing.why})" if isinstance(missing, Unknown) and missing.why else ""
         (made.keep if name in TEXT_ONLY else made.problem)(place, f"{name} is not known: {what}{why}")
+        return options
+    if find(value, lambda each: not isinstance(each, Schedule) and not is_plain_type(each)) is not None:
+        made.problem(place, f"{name} is neither number nor text")
         return options
     try:
         options = options.replace(**{name: _written(value)})
@@ -70,9 +73,9 @@ def _with_option(made: Assembly, options: TrainingOptions, name: str, value: Any
 def _written(value: Any) -> Any:
     if isinstance(value, str):
         return str(value)
-    if isinstance(value, dict) and len(value) == 1:
+    if isinstance(value, Schedule) and len(value) == 1:
         return str(value["schedule"]).removesuffix("LearnRate")  # without properties the object is what the word means
-    if isinstance(value, dict):
+    if isinstance(value, Schedule):
         return {key: _written(each) for key, each in value.items()}
     return tuple(_written(each) for each in value) if isinstance(value, tuple) else value
 

@@ -173,14 +173,15 @@ def for_statement(reader: Evaluator, node: Node, variables: Variables) -> None:
         return
     over, body = reader.evaluate(parts[1], variables), child(node, "block")
     items = places.columns(over)
+    turn = {text(parts[0]): Unknown(text(iterator or node), reader.place(node))}
     if items is None:
-        unsettled(reader, body, ChainMap({text(parts[0]): Unknown(text(iterator or node), reader.place(node))}, variables), node, variables)
+        unsettled(reader, body, ChainMap(turn, variables), node, variables)
         return
     before = len(reader.trainings)
     for value in items:
         if reader.steps > MOST_STEPS:
             reader.problem(node, "the loop is too long to be followed")
-            unsettled(reader, body, ChainMap({}, variables), node, variables)
+            unsettled(reader, body, ChainMap(turn, variables), node, variables)
             return
         variables[text(parts[0])] = value
         try:

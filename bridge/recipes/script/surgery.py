@@ -12,7 +12,7 @@ from bridge.recipes.head import KINDS
 from bridge.recipes.script.evaluate import Call
 from bridge.recipes.script.graphs import chained, exchanged, frozen, with_names
 from bridge.recipes.script.registry import named, reads
-from bridge.recipes.script.values import Graph, Item, Layers, Many, owner, unknown_in
+from bridge.recipes.script.values import Graph, Item, Layers, Many, Table, owner, unknown_in
 
 
 def _names(value: Any) -> list[str] | None:
@@ -85,7 +85,7 @@ def _replace(call: Call) -> Any:
 @reads("createLgraphUsingConnections")
 def _create(call: Call) -> Any:
     layers, connections = (*call.values, None, None)[:2]
-    if not isinstance(layers, Layers) or unknown_in((connections,)) or not isinstance(connections, dict):
+    if not isinstance(layers, Layers) or unknown_in((connections,)) or not isinstance(connections, Table) or {"Source", "Destination"} - set(connections):
         return call.unknown("the layers or connections are not known")
     graph = Graph(layers, (), "LayerGraph")
     pairs = zip(connections["Source"], connections["Destination"], strict=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -41,11 +43,10 @@ class Script:
             UnreadableError: it cannot be read, is no text, or is nested too deeply.
         """
         try:
-            data = path.read_bytes() if path.stat().st_size <= MOST_BYTES else b"\0"
+            data = _bytes(path)
         except OSError as error:
             raise UnreadableError(f"cannot read {path}", str(error), "check the name and its permissions") from error
-        if b"\0" in data[:100_000]:
-            raise UnreadableError(f"{path} is no MATLAB script", "it is not text", "give the .m file; a live script (.mlx) is saved as .m first")
+        _require_text(path, data)
         source = _text(data).replace("\r\n", "\n").replace("\r", "\n").encode()
         script = cls(path, source, Parser(Language(language())).parse(source).root_node, {} if beside is None else beside)
         script._require_shallow()
@@ -55,11 +56,7 @@ class Script:
         cursor, depth = self.root.walk(), 0
         while True:
             if depth > 4 * DEEPEST:
-                raise UnreadableError(
-                    f"{self.path}, line {cursor.node.start_point[0] + 1}: nested too deeply" if cursor.node else "nested too deeply",
-                    f"more than {DEEPEST} levels of brackets or blocks",
-                    "split the expression",
-                )
+                raise self._too_deep(cursor.node)
             if cursor.goto_first_child():
                 depth += 1
                 continue
@@ -67,6 +64,15 @@ class Script:
                 if not cursor.goto_parent():
                     return
                 depth -= 1
+
+    def _too_deep(self, node: Node | None) -> UnreadableError:
+        """Return the refusal; operators in a row are levels of the tree too."""
+        kinds = [each.type for each in (node, node.parent if node else None) if each is not None]
+        chain = any(each.endswith("_operator") for each in kinds)
+        what, cause = ("too long an expression", "operators in a row") if chain else ("nested too deeply", "levels of brackets or blocks")
+        most = 4 * DEEPEST if chain else DEEPEST
+        at = f"{self.path}, line {line(node)}: " if node is not None else ""
+        return UnreadableError(f"{at}{what}", f"more than {most} {cause}", "split the expression")
 
     @cached_property
     def lines(self) -> list[str]:
@@ -86,9 +92,18 @@ class Script:
     def neighbour(self, name: str) -> Script | None:
         """Return the file of a function in the same folder, if it is there."""
         if name not in self.beside:
-            path = self.path.parent / f"{name}.m"
-            self.beside[name] = Script.load(path, self.beside) if name.isidentifier() and path.is_file() else None
+            path = self.file(f"{name}.m") if name.isidentifier() else None
+            self.beside[name] = Script.load(path, self.beside) if path is not None else None
         return self.beside[name]
+
+    def file(self, name: str) -> Path | None:
+        """Return a regular file of the script's folder; None where there is none, or a link that leads out of the folder."""
+        path = self.path.parent / name
+        try:
+            inside = path.name == name and path.is_file() and path.resolve().is_relative_to(self.path.parent.resolve())
+        except (OSError, RuntimeError):  # too long a name, a loop of links
+            return None
+        return path if inside else None
 
     @cached_property
     def holds_class(self) -> bool:
@@ -98,6 +113,26 @@ class Script:
     def quote(self, line: int) -> str:
         """Return a line (from 1), without the spaces around it."""
         return self.lines[line - 1].strip() if 0 < line <= len(self.lines) else ""
+
+
+def _bytes(path: Path) -> bytes:
+    """Return what a regular file holds, up to one byte more than is read."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise UnreadableError(f"{path} is no MATLAB script", "it is no regular file", "give the .m file")
+    with path.open("rb") as opened:
+        return opened.read(MOST_BYTES + 1)
+
+
+def _require_text(path: Path, data: bytes) -> None:
+    cause, hint = "", "give the .m file; a live script (.mlx) is saved as .m first"
+    if len(data) > MOST_BYTES:
+        cause = f"it is larger than {MOST_BYTES // 1_000_000} MB"
+    elif data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or (len(data) > 1 and any(data[:64:2]) != any(data[1:64:2])):
+        cause, hint = "it is text in UTF-16", "save it in UTF-8"
+    elif b"\0" in data[:100_000]:
+        cause = "it is not text"
+    if cause:
+        raise UnreadableError(f"{path} is no MATLAB script that can be read", cause, hint)
 
 
 def _text(data: bytes) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from bridge.mapping import table
 from bridge.recipes.script.evaluate import Call
 from bridge.recipes.script.registry import named, reads
-from bridge.recipes.script.values import Many, Options, Sourced, Store, Struct, Symbol, Training, Unknown
+from bridge.recipes.script.values import Many, Options, Schedule, Sourced, Store, Symbol, Training, Unknown
 from bridge.recipes.script.words import entries, words
 
 STORES = (
@@ -66,7 +66,7 @@ def _count_each(call: Call) -> Any:
 
 @reads(*SCHEDULES)
 def _schedule(call: Call) -> Any:
-    return Struct({"schedule": call.function, **{name: value for name, (value, _) in named(call, 0).items()}})
+    return Schedule({"schedule": call.function, **{name: value for name, (value, _) in named(call, 0).items()}})
 
 
 @reads("trainingOptions")

@@ -39,6 +39,10 @@ class Struct(dict[str, Any]):
     """A struct. Never changed in place."""
 
 
+class Schedule(Struct):
+    """A learn rate schedule: its function as "schedule", and its properties."""
+
+
 class Table(dict[str, tuple[Any, ...]]):
     """A table, by columns of one length."""
 
@@ -163,7 +167,7 @@ class Item:
     def set(self, name: str, value: Any, place: Place) -> Item:
         """Return it with a property set."""
         if name == "Name":
-            return replaced(self, name=str(value), place=place)
+            return replaced(self, name=value, place=place)
         return replaced(self, changes={**self.changes, name: (value, place)})
 
     @property
@@ -284,10 +288,24 @@ class Training:
 
 def find(value: Any, wanted: Callable[[Any], bool]) -> Any:
     """Return the first value inside another that is wanted, or None."""
-    if wanted(value):
-        return value
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, (tuple, list)) else ()
-    return next((found for each in inner if (found := find(each, wanted)) is not None), None)
+    waiting = [value]
+    while waiting:
+        found = waiting.pop()
+        if wanted(found):
+            return found
+        inner = found.values() if isinstance(found, dict) else found if isinstance(found, (tuple, list)) else ()
+        waiting += reversed(list(inner))
+    return None
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value is a number, text, or an array of these, which is what a recipe holds."""
+    return find(value, lambda each: not is_plain_type(each)) is None
+
+
+def is_plain_type(value: Any) -> bool:
+    """Whether a value is a number, text or array, whatever that holds."""
+    return isinstance(value, (str, int, float, tuple)) and not isinstance(value, Layers)
 
 
 def unknown_in(value: Any) -> Unknown | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.recipes.script.values import Item, Place, Symbol, unknown_in
+from bridge.recipes.script.values import Graph, Handle, Item, Options, Place, Store, Symbol, find, unknown_in
 from bridge.recipes.verbs import COUNTS, FROM_DATA, Edit
 
 
@@ -45,11 +45,12 @@ def plain_entry(item: Item, values: dict[str, Any], problems: Problems) -> dict[
     found: dict[str, Any] = {}
     for key, value in values.items():
         missing = unknown_in(value)
+        odd = find(value, lambda each: isinstance(each, (dict, Handle, Store, Graph, Item, Options)))
         if isinstance(value, Symbol) and value.kind == "class count" and key in COUNTS:
             found[key] = FROM_DATA
-        elif missing is not None or (isinstance(value, Symbol) and value.kind != "classes"):
-            text = f": {missing.text}{f' ({missing.why})' if missing.why else ''}" if missing is not None else ", only the data tell"
-            what = f"{key} of {item.constructor} is not known{text}"
+        elif missing is not None or odd is not None or (isinstance(value, Symbol) and value.kind != "classes"):
+            text = f" is not known: {missing.text}{f' ({missing.why})' if missing.why else ''}" if missing is not None else ""
+            what = f"{key} of {item.constructor}{text or (' is neither number nor text' if odd is not None else ' is not known, only the data tell')}"
             if item.row is None or key in item.row.arguments:
                 raise unreadable(item, what)
             problems.append((item.place, what))
