@@ -75,7 +75,7 @@ def test_torchvisions_weights_give_torchvisions_outputs(name: str) -> None:
 
 def test_timms_weights_give_timms_outputs() -> None:
     """Oracle: timm's module with random weights; its fully connected layers are convolutions. Tolerance as above."""
-    timm = pytest.importorskip("timm", reason="timm is not installed")
+    timm = pytest.importorskip("timm", reason="timm is not installed: it is no test tool, as it brings the client of a model hub for this one test")
     torch.manual_seed(0)
     torch.set_num_threads(1)
     theirs = timm.create_model("vgg16", pretrained=False).eval()
