@@ -16,7 +16,6 @@ from bridge.recipes.script.values import Graph, Item, Layers, Many, Origin, Stru
 from bridge.recipes.script.words import words
 
 DERIVED = ("InputSize", "NumChannels", "NumClasses")
-DEFAULT_PRETRAINED = "squeezenet"
 UNBUILT = "the layers of {} are not built in; pass the saved network with --network"
 PRETRAINED = tuple(sorted({*table("pretrained"), *words("pretrained_elsewhere")}))
 
@@ -44,7 +43,7 @@ def _image_pretrained(call: Call) -> Any:
     positional = bool(call.values) and isinstance(call.values[0], str) and call.values[0].lower() in known
     if call.values and not positional and len(call.values) % 2:
         return call.unknown(f"{call.texts[0]} is no network that is known")
-    name = known[call.values[0].lower()] if positional else DEFAULT_PRETRAINED
+    name = known[call.values[0].lower()] if positional else table("scripts")["default_pretrained"]
     network = _network(call, name)
     if network is None:
         return Unknown(call.text, call.place, UNBUILT.format(name), network=name)
