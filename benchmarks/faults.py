@@ -11,7 +11,7 @@ input and of the mode are put into the reference. Counted are
 Then, in the shape of ResNet-50: the time of a check against two forward passes, and its peak memory against a forward
 pass that keeps all activations.
 
-    python benchmarks/faults.py [FAULTS [PRINT]]
+    python -m benchmarks.faults [FAULTS [PRINT]]
 """
 
 from __future__ import annotations
@@ -30,18 +30,15 @@ import numpy as np
 import torch
 from torch import nn
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT)]
-
-import bridge  # noqa: E402
-from bridge.arrays import Array  # noqa: E402
-from bridge.mapping import layer_mappings  # noqa: E402
-from bridge.network import Layer, Network, make_layer  # noqa: E402
-from bridge.parity.check import Check, check  # noqa: E402
-from bridge.parity.onnx_runtime import sample_inputs  # noqa: E402
-from bridge.parity.profiles import Profile  # noqa: E402
-from bridge.sizes import window  # noqa: E402
-from fixtures import mat, networks, reference  # noqa: E402
+import bridge
+from bridge.arrays import Array
+from bridge.mapping import layer_mappings
+from bridge.network import Layer, Network, make_layer
+from bridge.parity.check import Check, check
+from bridge.parity.onnx_runtime import sample_inputs
+from bridge.parity.profiles import Profile
+from bridge.sizes import window
+from fixtures import mat, networks, reference
 
 SHAPES = (networks.chain_cnn, networks.residual, networks.squeeze, networks.unet, networks.lstm_classifier, networks.segnet)
 TOLERANCE = Profile.of("matlab").relative
@@ -417,7 +414,7 @@ def compared(model: nn.Module, twin: nn.Module, network: Network, x: torch.Tenso
 
 def peak(path: Path, what: str) -> float:
     """The peak memory of one thing beyond what was there before, in MB, in a process of its own."""
-    command = [sys.executable, str(Path(__file__)), "--measure", what, str(path)]
+    command = [sys.executable, "-m", "benchmarks.faults", "--measure", what, str(path)]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
 
 

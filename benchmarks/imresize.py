@@ -1,6 +1,6 @@
 """imresize against torch's antialiased bicubic interpolation: 256 images of 512 x 512 to 227 x 227, one thread, ratios of one run.
 
-    python benchmarks/imresize.py
+    python -m benchmarks.imresize
 
 torch does less: it neither mirrors at the edges nor rounds exactly, and differs from MATLAB in 15 to 18 % of uint8 values.
 """

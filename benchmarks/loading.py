@@ -3,7 +3,7 @@
 Ratios inside one run, one thread, each pair in turn; memory in fresh processes, beyond what
 the imports take (read from /proc, so on Linux).
 
-    python benchmarks/loading.py
+    python -m benchmarks.loading
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 ROUNDS = 9
 

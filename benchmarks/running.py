@@ -2,20 +2,16 @@
 
 Median of paired runs, one thread. MATLAB's ResNet-50 has biases in its convolutions and the stride in the first 1x1.
 
-    python benchmarks/running.py
+    python -m benchmarks.running
 """
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 
 def unit(inputs: int, outputs: int, kernel: int, stride: int = 1, relu: bool = True) -> nn.Sequential:
@@ -56,9 +52,8 @@ class ResNet50(nn.Module):
 
 
 def main() -> None:
-    from loading import paired
-
     import bridge
+    from benchmarks.loading import paired
     from fixtures import networks
     from fixtures import onnx as onnx_maker
 

@@ -1,16 +1,13 @@
 """How long a long MATLAB script takes to be read: seconds, and the ratio to parsing alone. One thread, one run.
 
-    python benchmarks/scripts.py
+    python -m benchmarks.scripts
 """
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bridge.recipes.script import read
 from bridge.recipes.script.syntax import Script

@@ -1,15 +1,15 @@
 """One fault, two tools: a wrong batch-norm variance in the shape of ResNet-50, found by bridge and by NVIDIA's polygraphy.
 
 Both compare the same two .onnx files on onnxruntime, every tensor of them, as their documentation tells. Counted are the
-seconds of the whole command, the lines it prints, and where it names the layer. polygraphy is not a dependency of anything here; where it is not installed, this says so.
+seconds of the whole command, the lines it prints, and where it names the layer. polygraphy is no dependency of anything here; where
+it is not installed, this says so.
 
     python -m pip install polygraphy
-    python benchmarks/side_by_side.py
+    python -m benchmarks.side_by_side
 """
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -19,10 +19,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT)]
-
-from fixtures import networks, onnx  # noqa: E402
+from fixtures import networks, onnx
 
 LAYER, DIALECT = "bn3a_branch2b", "24.2.0"
 
@@ -40,7 +37,7 @@ def ran(*commands: list[str]) -> Ran:
     """Run commands one after the other."""
     lines, code, begin = list[str](), 0, time.perf_counter()
     for command in commands:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         lines, code = lines + (done.stdout + done.stderr).splitlines(), done.returncode
     return Ran(time.perf_counter() - begin, code, lines)
 
@@ -60,21 +57,7 @@ def polygraphy(right: str, wrong: str, folder: Path, *options: str) -> Ran:
     every = ["--onnxrt", "--onnx-outputs", "*", "--graph-optimization-level", "ORT_DISABLE_ALL"]
     saved, inputs = str(folder / "outputs.json"), str(folder / "inputs.json")
     first = ["polygraphy", "run", right, *every, "--save-outputs", saved, "--save-inputs", inputs]
-    second = [
-        "polygraphy",
-        "run",
-        wrong,
-        *every,
-        "--load-outputs",
-        saved,
-        "--load-inputs",
-        inputs,
-        "--atol",
-        "1e-4",
-        "--rtol",
-        "1e-4",
-        *options,
-    ]
+    second = ["polygraphy", "run", wrong, *every, "--load-outputs", saved, "--load-inputs", inputs, "--atol", "1e-4", "--rtol", "1e-4", *options]
     return ran(first, second)
 
 

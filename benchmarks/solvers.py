@@ -1,6 +1,6 @@
 """How long one step takes against torch's own optimizer, on the tensors of ResNet-50.
 
-`python benchmarks/solvers.py` prints, for each solver, the median ratio of paired runs in one thread (ours first and torch's
+`python -m benchmarks.solvers` prints, for each solver, the median ratio of paired runs in one thread (ours first and torch's
 first by turns), and exits with 1 where it is above the limit. torch's optimizers have their defaults (they choose foreach
 themselves), the same momentum and averages, and weight_decay.
 """
@@ -11,13 +11,10 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch.optim import Optimizer
 from torchvision.models import resnet50  # type: ignore[import-untyped]
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bridge.training.options import training_options
 

@@ -3,7 +3,7 @@
 Steps a second, as ratios inside one run, one thread; each number comes from the median over the steps: with a cache those from the second epoch
 on, without one in CPU time. Exits with 1 where a ratio is below its limit.
 
-    python benchmarks/training.py
+    python -m benchmarks.training
 """
 
 from __future__ import annotations
@@ -12,13 +12,10 @@ import itertools
 import statistics
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bridge import layers
 from bridge.network import Network

@@ -3,7 +3,7 @@
 Ratios inside one run, one thread, each pair in turn, every file synced to the disk; memory in a fresh process, beyond what it holds
 before the call (read from /proc, so on Linux): the pages of a mapped file count as they are read.
 
-    python benchmarks/writing.py
+    python -m benchmarks.writing
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.loading import paired
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bridge import detection as detection
+    from bridge import images as images
     from bridge import layers as layers
+    from bridge import networks as networks
     from bridge.errors import BridgeError as BridgeError
     from bridge.modules.factors import learnables as learnables
     from bridge.modules.recurrent import predict_and_update_state as predict_and_update_state
@@ -42,10 +44,10 @@ PUBLIC = {
     "train": "bridge.training.train",
     "training_options": "bridge.training.options",
 }
-MODULES = ("detection", "layers", "networks")
+MODULES = ("detection", "images", "layers", "networks")
 __all__ = [
-    "BridgeError", "Network", "Recipe", "TrainingOptions", "check", "detection", "export", "finalize_batch_norm", "layers", "learnables",
-    "load", "networks", "param_groups", "predict_and_update_state", "train", "training_options",
+    "BridgeError", "Network", "Recipe", "TrainingOptions", "check", "detection", "export", "finalize_batch_norm", "images", "layers",
+    "learnables", "load", "networks", "param_groups", "predict_and_update_state", "train", "training_options",
 ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -84,9 +84,9 @@ def new_layer(row: LayerRow, name: str, given: Mapping[str, Any]) -> Layer:
     properties = {key: each.new for key, each in row.properties.items() if each.new is not None}
     for key, value in given.items():
         if key in SIDES:
-            properties.update(_sides(row, key, value))
+            properties.update(_sides(row, key, _plain(value)))
         elif key in row.properties:
-            properties[key] = _property(row, key, value)
+            properties[key] = _property(row, key, _plain(value))
     state = {
         key: _array(value, each.matlab_axes, f"{key} of {row.constructor}")
         for key, each in row.state.items()
@@ -181,8 +181,15 @@ def _array(value: Any, pattern: str, what: str) -> Array:
     return Array.of(array)
 
 
+def _plain(value: Any) -> Any:
+    """Return a property as networks hold it: Python's own numbers, a list as a tuple, an array flat, column by column."""
+    rows = value if isinstance(value, (list, tuple)) else ()
+    if isinstance(value, np.ndarray) or (all(isinstance(each, (list, tuple)) for each in rows) and len({len(each) for each in rows}) == 1):
+        return tuple(np.asarray(value).ravel(order="F").tolist())
+    return tuple(rows) if isinstance(value, list) else value.item() if isinstance(value, np.generic) else value
+
+
 def _property(row: LayerRow, name: str, value: Any) -> Any:
-    value = tuple(value) if isinstance(value, (list, np.ndarray)) else value
     require_property(row, name, value)
     dimensions = _dimensions(row)
     return (value,) * dimensions if name in PER_DIMENSION and dimensions > 1 and isinstance(value, int) else value
@@ -222,7 +229,7 @@ def _sides(row: LayerRow, name: str, value: Any) -> dict[str, Any]:
     if value in MODES:
         return {mode: value}
     count = _dimensions(row)
-    flat = tuple(np.array(value).T.flatten().tolist()) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
+    flat = value if isinstance(value, tuple) else (value,)
     _require_whole(f"{name} of {row.constructor}", flat, least=0)
     repeats = 2 * count // len(flat) if 2 * count % len(flat) == 0 else 0
     if repeats * len(flat) != 2 * count or len(flat) not in (1, count, 2 * count):

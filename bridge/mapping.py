@@ -144,7 +144,15 @@ class Mappings:
 
     def by_class(self, name: str) -> LayerRow | None:
         """Return the row of a full MATLAB class name, or of one without its namespace."""
-        return self._by_class.get(name) or self.rows.get(name)
+        return self._by_class.get(name) or self.rows.get(name) or self._preprocessing(name)
+
+    def _preprocessing(self, name: str) -> LayerRow | None:
+        """Return the row of a layer that normalises images for a pretrained network of an old file, built where it needs no numbers."""
+        symmetric, normalization = self.rows.get("XceptionPreprocessingLayer"), preprocessing(name)
+        if symmetric is None or not normalization:
+            return None
+        of_network = replace(symmetric, name=name.rpartition(".")[2], matlab=(name,))
+        return of_network if normalization == "rescale-symmetric" else replace(of_network, torch="(yours)", build="unknown")
 
     def by_operator(self, operator: str) -> tuple[LayerRow, ...]:
         """Return the rows that `operator` ("Conv", "com.mathworks::MaxUnpool") may come from, preferred first."""
@@ -214,6 +222,12 @@ def _folder() -> Traversable:
 
 
 @cache
+def preprocessing(class_name: str) -> str:
+    """Return the Normalization that newer copies of a network have instead of nnet.shufflenet.layer.ShuffleNetPreprocessingLayer, "" for another class."""
+    network, _, name = class_name.removeprefix("nnet.").partition(".layer.")
+    return str(table("pretrained")[network]["normalization"]) if name.lower() == f"{network}preprocessinglayer" and network in table("pretrained") else ""
+
+
 def table(name: str) -> Mapping[str, Any]:
     """Return the table `mappings/<name>.toml`, parsed once."""
     return MappingProxyType(tomllib.loads((_folder() / f"{name}.toml").read_text(encoding="utf-8")))

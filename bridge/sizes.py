@@ -113,7 +113,7 @@ def padding_pairs(value: Any, dimensions: int) -> Pairs:
 
 def same_padding(length: int, kernel: int, stride: int, dilation: int = 1) -> tuple[int, int]:
     """MATLAB's 'same' padding of one dimension: the odd pixel goes to the bottom or right (proven on real files)."""
-    total = max((math.ceil(length / stride) - 1) * stride + (kernel - 1) * dilation + 1 - length, 0)
+    total = max((length - 1) // stride * stride + (kernel - 1) * dilation + 1 - length, 0)
     return total // 2, total - total // 2
 
 
@@ -168,10 +168,10 @@ def window_dimensions(layer: Layer, default: int = 2) -> int:
     return next((n for n in (1, 2, 3) if f"{n}D" in layer.kind), default)
 
 
-def group_count(layer: Layer, channels: Length) -> int:
-    """The number of groups of a convolution; "channel-wise" is one for each input channel."""
-    groups = layer.properties.get("NumGroups", 1)
-    return (channels or 1) if groups == "channel-wise" else int(groups)
+def group_count(layer: Layer, channels: Length, default: int | str = 1) -> int:
+    """The number of groups of a convolution or a normalisation of `channels` channels, `default` where it has no NumGroups."""
+    groups = layer.properties.get("NumGroups", default)
+    return {"channel-wise": channels or 1, "all-channels": 1}[groups] if isinstance(groups, str) else int(groups)
 
 
 def filter_count(layer: Layer, channels: Length) -> int:
@@ -244,8 +244,10 @@ def recurrent(layer: Layer, given: Sequence[Activation]) -> Activation:
     takes = None if weights is None or not weights.array.size else weights.shape[0 if "InputProjector" in layer.learnables else 1]
     if None not in (takes, given[0].elements) and takes != given[0].elements:
         raise fail(layer, f"its weights take {takes} values a step, its input has {given[0].elements}", given)
-    directions = 2 if layer.kind.startswith("BiLSTM") else 1
-    return Activation("CBT" if layer.properties.get("OutputMode", "sequence") == "sequence" else "CB", (int(layer.properties["NumHiddenUnits"]) * directions,))
+    mode, directions = layer.properties["OutputMode"], 2 if layer.kind.startswith("BiLSTM") else 1
+    if mode not in ("sequence", "last"):
+        raise UnsupportedError(f"layer '{layer.name}' ({layer.kind}) has the output mode '{mode}'", "MATLAB documents 'sequence' and 'last'")
+    return Activation("CBT" if mode == "sequence" else "CB", (int(layer.properties["NumHiddenUnits"]) * directions,))
 
 
 def same(layer: Layer, given: Sequence[Activation]) -> Activation:
@@ -270,10 +272,14 @@ def combined(layer: Layer, given: Sequence[Activation]) -> Activation:
     return Activation(given[0].format, tuple(lengths))
 
 
+def joined_dimension(layer: Layer, at: Activation) -> int:
+    """The dimension that a concatenation joins, from 1 in MATLAB's order: the channels where its class has no Dim."""
+    return int(layer.properties["Dim"]) if "Dim" in layer.row.properties else len(at.size)
+
+
 def concatenated(layer: Layer, given: Sequence[Activation]) -> Activation:
-    """Joined along Dim (1-based, MATLAB's order), the channels for a depth concatenation."""
     at = given[0]
-    axis = int(layer.properties.get("Dim") or len(at.size)) - 1
+    axis = joined_dimension(layer, at) - 1
     if len({each.format for each in given}) > 1:
         raise _different_formats(layer, given)
     if not 0 <= axis < len(at.size):
@@ -384,8 +390,11 @@ def unknown(layer: Layer, given: Sequence[Activation]) -> Activation:
 
 
 def attention(layer: Layer, given: Sequence[Activation]) -> Activation:
+    """To what the output weights give; before there are any, to OutputSize, which is the input's channels where it is "auto" (documented)."""
     _require_sequences(layer, given)
-    return given[0].resized(given[0].spatial, int(layer.properties.get("OutputSize") or given[0].channels or 0))
+    weights, size = layer.learnables["OutputWeights"], layer.properties.get("OutputSize", "auto")
+    channels = weights.shape[0] if weights.array.size else given[0].channels if size == "auto" else int(size)
+    return given[0].resized(given[0].spatial, channels)
 
 
 RULES: Mapping[str, Rule] = {

@@ -96,7 +96,7 @@ def with_tensors(layer: Layer, given: Sequence[Activation], values: Mapping[str,
         known = layer.row.state.get(name)
         local = known.torch if known else name
         if local in values and layer.row.build == "input_normalization":
-            state[name] = _statistic_back(values[local], old)
+            state[name] = _statistic_back(values[local], old, layer, name)
         elif local in values:
             state[name] = _turn_back(values[local], known, old, sizes, layer, name)
     return replace(layer, learnables=learnables, state=state)
@@ -129,10 +129,16 @@ def statistic(array: Array, layer: Layer, name: str) -> Array:
     return array.transpose((spatial, *range(spatial)))
 
 
-def _statistic_back(array: Array, old: Array) -> Array:
+def _statistic_back(array: Array, old: Array, layer: Layer, name: str) -> Array:
+    _require_shape(array, statistic(old, layer, name).shape, layer, name)
     if len(array.shape) > 1 and array.size > 1:
         array = array.transpose((*range(1, len(array.shape)), 0))
     return array.reshape(old.shape)
+
+
+def _require_shape(array: Array, shape: tuple[int, ...], layer: Layer, name: str) -> None:
+    if array.shape != shape:
+        raise UnreadableError(f"{name} of layer '{layer.name}' has the shape {array.shape} where {shape} belongs", "it is of another network")
 
 
 def _turn(array: Array, turn: Turn, sizes: Mapping[str, int], layer: Layer, name: str) -> Array:
@@ -144,10 +150,10 @@ def _turn(array: Array, turn: Turn, sizes: Mapping[str, int], layer: Layer, name
 
 
 def _turn_back(array: Array, row: LearnableRow | StateRow | None, old: Array, sizes: Mapping[str, int], layer: Layer, name: str) -> Array:
-    if array.size != old.size:
-        raise UnreadableError(f"{name} of layer '{layer.name}' has {array.size:,} values where {old.size:,} belong", "it is of another network")
     if row is None:
-        return array.reshape(old.shape)
+        _require_shape(array, old.shape, layer, name)
+        return array
+    _require_shape(array, _turn(old, Turn(row.matlab_axes, row.torch_axes), sizes, layer, name).shape, layer, name)
     names = row.matlab_axes.split()
     groups = {"groups": old.shape[names.index("groups")]} if "groups" in names else {}
     return _turn(array, Turn(row.torch_axes, row.matlab_axes), {**sizes, **groups}, layer, name).reshape(old.shape)

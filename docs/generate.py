@@ -168,7 +168,8 @@ that MATLAB wrote; in the forms "vgg16" and "vgg19" the decoder's names and filt
 Layer lists of MATLAB's are the oracle for {listed}. The others follow the documentation: unconfirmed are the factors of alexnet,
 vgg16 and darknet, and the K of alexnet's normalisations. nasnetmobile comes from the builder that makes MATLAB's list of NASNet-Large,
 layer by layer, with NASNet-Mobile's numbers; its own names were not seen. ShuffleNet's own layer is `ChannelShuffleLayer` here, NASNet's
-`ZeroPadding2DLayer`. Accuracies are MathWorks' own: top-1 in percent on ImageNet's validation images. The layers under "features" and
+`ZeroPadding2DLayer`. Files up to R2019a hold a layer of their own for zscore and rescale-symmetric: the second is read as -1..1
+(unconfirmed), the first needs a module of yours. Accuracies are MathWorks' own: top-1 in percent on ImageNet's validation images. The layers under "features" and
 the categories are a choice made here.
 """
 
@@ -192,7 +193,11 @@ OTHERS = {  # what is compared with, which files are read, what is trained
     "segnetLayers('vgg16')": ("the decoder's names unconfirmed", ".mat, .onnx", "trained as it is"),
     "segnetLayers('vgg19')": ("the decoder's names unconfirmed", ".mat, .onnx", "trained as it is"),
     "unetLayers": ("documented names, MATLAB's counts", ".mat, .onnx", "trained as it is"),
-    "yolov2Layers": ("documented names, sizes of MATLAB's own detector", ".mat (how MATLAB exports its last layers is not known)", "in `tests/detection`"),
+    "yolov2Layers": (
+        "documented names, sizes of MATLAB's own detector",
+        ".mat, .onnx (how MATLAB writes `yolov2TransformLayer` there is unconfirmed)",
+        "in `tests/detection`",
+    ),
 }
 
 
@@ -219,7 +224,7 @@ def network_line(entry: Entry) -> tuple[str, ...]:
     differs = "the same structure; " * entry.same_as_torchvision + "; ".join(entry.differences)
     return (
         f"`{entry.name}`" + (f" (unconfirmed: {', '.join(entry.unconfirmed)})" if entry.unconfirmed else ""),
-        entry.category,
+        ", ".join((entry.category, *entry.serves)),
         f"{entry.layers} / {entry.connections}",
         f"{'×'.join(map(str, entry.input_size))} {entry.normalization}",
         f"{entry.megabytes:g}",

@@ -1,4 +1,4 @@
-"""What all tests share: the marker of slow tests, the list of cases that no oracle checked, and a browser for pages."""
+"""What all tests share: threads and seeds, the marker of slow tests, the list of cases that no oracle checked, and a browser for pages."""
 
 from __future__ import annotations
 
@@ -9,8 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+
+from tests.shell import Command, runner
 
 WITHOUT_ORACLE = "without oracle"  # record_property(WITHOUT_ORACLE, "what was not checked") lists it after the run
+
+
+torch.set_num_threads(1)  # networks this small gain nothing from threads, and lose much where several processes test at once
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """The random numbers of a test are the same alone and in any order."""
+    torch.manual_seed(0)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,6 +47,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section(f"{len(listed)} cases without an oracle")
         for what in listed:
             terminalreporter.line(what)
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs `bridge` with the given arguments."""
+    return runner(monkeypatch, capsys)
 
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")

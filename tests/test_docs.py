@@ -29,7 +29,7 @@ from fixtures.layers import Net
 
 ROOT = Path(__file__).parents[1]
 FILES = ROOT / "fixtures" / "files"
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SCHEMA = json.loads((ROOT / "docs" / "network.schema.json").read_text(encoding="utf-8"))
 ROUNDING = re.compile(r"\d\.\de[+-]\d\d")  # differences between two single-precision computations vary with the processor
 
@@ -86,7 +86,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_what_a_document_shows_works(document: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before, names = set(sys.modules), dict[str, Any]()
     for block in blocks(document):
@@ -125,6 +125,11 @@ def test_the_readme_lists_every_verb() -> None:
     assert set(listed) == {command.name for command in app.registered_commands} | {group.name for group in app.registered_groups}
 
 
+def test_the_page_of_benchmarks_lists_every_script() -> None:
+    listed = re.findall(r"^\| `(\w+)` \|", (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(listed) == {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
+
+
 def test_one_line_commands_work_in_every_shell() -> None:
     """Windows PowerShell 5.1 has no `&&`; `.ci/run` takes the two lines from the README."""
     lines = re.findall(r"^python -m pip.*$", "\n".join(block.text for block in blocks(ROOT / "README.md")), re.MULTILINE)
@@ -132,7 +137,7 @@ def test_one_line_commands_work_in_every_shell() -> None:
     assert not any(re.search(r"&&|\|\||\\$|\$|`", line) for line in lines)
 
 
-@pytest.mark.parametrize("document", [*DOCUMENTS, ROOT / "CHANGELOG.md"], ids=lambda path: path.name)
+@pytest.mark.parametrize("document", [*DOCUMENTS, ROOT / "CHANGELOG.md"], ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
         assert target.startswith("https://") or (document.parent / target).is_file(), target

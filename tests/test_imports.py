@@ -47,6 +47,7 @@ class Import:
     when_called: bool
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Return every module of bridge/ by its dotted name below bridge ("readers.mat.v5")."""
     found = {}

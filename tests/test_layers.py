@@ -85,6 +85,22 @@ def test_scalars_count_for_every_dimension() -> None:
     assert layers.convolution1d(3, 4, padding="causal").PaddingMode == "causal"
 
 
+def test_arrays_and_numpy_numbers_become_plain_ones_column_by_column() -> None:
+    """A matrix is flat as in a network that was read, so that it is written and saved alike."""
+    made = layers.yolov2_output([[16, 32], [8, 24]], name="out", LossFactors=np.array([5, 1, 1, 1]))
+    assert (made.AnchorBoxes, made.LossFactors) == ((16, 8, 32, 24), (5, 1, 1, 1))
+    conv = layers.convolution2d(np.array([3, 5]), np.int64(4), Stride=np.int32(2), Padding=np.array([[1, 2], [3, 4]]))
+    assert (conv.FilterSize, conv.NumFilters, conv.Stride, conv.PaddingSize) == ((3, 5), 4, (2, 2), (1, 3, 2, 4))
+    assert all(type(n) is int for n in (*conv.FilterSize, conv.NumFilters, *conv.Stride, *made.LossFactors))
+
+
+@pytest.mark.parametrize(("groups", "count"), [("all-channels", 1), ("channel-wise", 6), (3, 3)])
+def test_groups_of_a_normalization_by_their_word(groups: str | int, count: int) -> None:
+    input_layer = layers.image_input([4, 4, 6], name="in", Normalization="none")
+    model = bridge.Network.assemble([input_layer, layers.group_normalization(groups, name="g")]).initialize().to_torch()
+    assert model.get_submodule("g").num_groups == count
+
+
 def test_ports_follow_the_properties() -> None:
     assert layers.addition(3).inputs == ("in1", "in2", "in3")
     assert layers.depth_concatenation().inputs == ("in1", "in2")

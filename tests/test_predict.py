@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +17,6 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 import bridge
-from bridge.commands import main
 from bridge.images import imread, imresize, labeloverlay
 from bridge.parity.variables import texts
 from bridge.prediction import Predictor
@@ -29,47 +25,18 @@ from fixtures import layers as L
 from fixtures import mat, networks
 from fixtures.layers import Net
 from fixtures.objects import Obj, categorical
+from tests.shell import THREE_PARTS, Command, Ran
 
 FILES = Path(__file__).parents[1] / "fixtures" / "files"
 SIGNS, SEGNET, DRONES = (str(FILES / f"{name}.mat") for name in ("signs", "segnet", "drones"))
-THREE_PARTS = re.compile(r"error: .+\ncause: .+\nhint:  .+\n")
 Array = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True)
-class Ran:
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.out)
-        assert found["schema"] == "bridge.predict/1" and self.code == 0
-        return found
-
-
-Predict = Callable[..., Ran]
-
-
 @pytest.fixture
-def predict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Predict:
-    """Run `bridge predict` in a folder of its own."""
+def predict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> Command:
+    """Runs `bridge predict` in a folder of its own."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["bridge", "predict", *arguments])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return Ran(code, captured.out, captured.err)
-
-    return run
+    return partial(command, "predict")
 
 
 def picture(name: str, height: int = 40, width: int = 60, channels: int = 3, seed: int = 0) -> Array:
@@ -101,7 +68,7 @@ def refused(ran: Ran, said: str, code: int = 2) -> None:
 # Images
 
 
-def test_the_best_classes_of_an_image(predict: Predict) -> None:
+def test_the_best_classes_of_an_image(predict: Command) -> None:
     """Oracle: the module on the image resized by imresize (itself proven against MATLAB's)."""
     pixels = picture("a.png")
     scores = output(SIGNS, imresize(pixels, (32, 32), "bilinear").transpose(2, 0, 1))
@@ -109,7 +76,7 @@ def test_the_best_classes_of_an_image(predict: Predict) -> None:
     assert names is not None
     best = [(names[index], pytest.approx(float(scores[index]), abs=1e-6)) for index in np.argsort(-scores)]
     found = predict(SIGNS, "a.png", "--json").facts
-    assert found["task"] == "classification" and found["predictions"][0]["label"] == best[0][0]
+    assert found["schema"] == "bridge.predict/1" and found["task"] == "classification" and found["predictions"][0]["label"] == best[0][0]
     assert [(each["name"], each["score"]) for each in found["predictions"][0]["classes"]] == best
     assert any("imresize" in note for note in found["notes"])
     ran = predict(SIGNS, "a.png")
@@ -117,12 +84,12 @@ def test_the_best_classes_of_an_image(predict: Predict) -> None:
     assert ran.err.startswith("note: images are resized to 32×32")
 
 
-def test_an_image_of_the_right_size_is_taken_as_it_is(predict: Predict) -> None:
+def test_an_image_of_the_right_size_is_taken_as_it_is(predict: Command) -> None:
     picture("a.png", 32, 32)
     assert predict(SIGNS, "a.png", "--json").facts["notes"] == []
 
 
-def test_no_more_than_five_classes(predict: Predict) -> None:
+def test_no_more_than_five_classes(predict: Command) -> None:
     rng = np.random.default_rng(0)
     classes = [f"c{index}" for index in range(9)]
     made = (L.imageInputLayer((4, 4, 1), "in", "none"), L.fullyConnectedLayer(rng, "fc", (4, 4, 1), 9), L.softmaxLayer("s"), L.classificationLayer("out", classes))
@@ -130,7 +97,7 @@ def test_no_more_than_five_classes(predict: Predict) -> None:
     assert len(predict(network(made), "a.png", "--json").facts["predictions"][0]["classes"]) == 5
 
 
-def test_a_folder_and_images_beside_it(predict: Predict) -> None:
+def test_a_folder_and_images_beside_it(predict: Command) -> None:
     for index, name in enumerate(("b.png", "many/2.png", "many/10.png")):
         picture(name, seed=index)
     Path("many/notes.txt").write_text("no image", encoding="utf-8")
@@ -141,7 +108,7 @@ def test_a_folder_and_images_beside_it(predict: Predict) -> None:
     assert [each["score"] for each in together[2]["classes"]] == pytest.approx([each["score"] for each in alone[0]["classes"]], abs=1e-6)
 
 
-def test_images_that_cannot_be_read_are_all_named_and_skipped_when_asked(predict: Predict) -> None:
+def test_images_that_cannot_be_read_are_all_named_and_skipped_when_asked(predict: Command) -> None:
     picture("many/good.png")
     Path("many/cut.png").write_bytes(Path("many/good.png").read_bytes()[:200])
     Path("many/text.jpg").write_text("no image", encoding="utf-8")
@@ -155,14 +122,14 @@ def test_images_that_cannot_be_read_are_all_named_and_skipped_when_asked(predict
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
-def test_names_of_what_is_no_file(predict: Predict) -> None:
+def test_names_of_what_is_no_file(predict: Command) -> None:
     os.mkfifo("pipe.png")
     refused(predict(SIGNS, "pipe.png"), "pipe.png is neither a file nor a folder")
     refused(predict(SIGNS, "x" * 5000 + ".npy"), "names no file")
     refused(predict(SIGNS, "x" * 5000 + ".png"), "cannot be read")
 
 
-def test_large_images_are_read_few_at_a_time(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_images_are_read_few_at_a_time(predict: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     for index in range(5):
         picture(f"many/{index}.png", seed=index)
     together = predict(SIGNS, "many", "--json").facts
@@ -175,7 +142,7 @@ def test_large_images_are_read_few_at_a_time(predict: Predict, monkeypatch: pyte
         assert one["input"] == other["input"] and one["classes"][0]["score"] == pytest.approx(other["classes"][0]["score"], abs=1e-6)
 
 
-def test_images_of_other_channels(predict: Predict) -> None:
+def test_images_of_other_channels(predict: Command) -> None:
     gray = picture("gray.png", 32, 32, 1)
     refused(predict(SIGNS, "gray.png"), r"gray.png has 1 channel, the network takes 3[^§]*--color gray2rgb")
     Image.fromarray(picture("rgb.png")).convert("P").save("indexed.png")
@@ -188,7 +155,7 @@ def test_images_of_other_channels(predict: Predict) -> None:
     refused(predict(SIGNS, "gray.png", "--color", "blue"), "colour preprocessing is 'blue'")
 
 
-def test_a_colour_image_for_a_gray_network(predict: Predict) -> None:
+def test_a_colour_image_for_a_gray_network(predict: Command) -> None:
     rng = np.random.default_rng(0)
     made = (L.imageInputLayer((4, 4, 1), "in", "none"), L.fullyConnectedLayer(rng, "fc", (4, 4, 1), 1), L.regressionLayer("out"))
     name, pixels = network(made), picture("a.png", 4, 4)
@@ -202,14 +169,14 @@ def test_a_colour_image_for_a_gray_network(predict: Predict) -> None:
 @pytest.mark.parametrize(("pixels", "said"), [
     (np.zeros((8, 8), np.uint16), "16 bits a channel"), (np.zeros((8, 8), bool), "1 bit a channel"),
 ])  # fmt: skip
-def test_images_of_another_depth(predict: Predict, pixels: Array, said: str) -> None:
+def test_images_of_another_depth(predict: Command, pixels: Array, said: str) -> None:
     rng = np.random.default_rng(0)
     made = (L.imageInputLayer((8, 8, 1), "in", "none"), L.fullyConnectedLayer(rng, "fc", (8, 8, 1), 1), L.regressionLayer("out"))
     Image.fromarray(pixels).save("deep.png")
     refused(predict(network(made), "deep.png"), said)
 
 
-def test_a_network_trained_on_0_to_1(predict: Predict) -> None:
+def test_a_network_trained_on_0_to_1(predict: Command) -> None:
     """Nothing is divided unasked: MATLAB feeds single(image), 0..255."""
     rng = np.random.default_rng(0)
     mean = np.full((1, 1, 3), 0.5, np.float32)
@@ -224,7 +191,7 @@ def test_a_network_trained_on_0_to_1(predict: Predict) -> None:
     refused(predict(SIGNS, "b.png", "--im2single"), "would have values up to 1")
 
 
-def test_regions_are_drawn_over_the_image(predict: Predict) -> None:
+def test_regions_are_drawn_over_the_image(predict: Command) -> None:
     """Oracle: the largest output of each pixel, painted by labeloverlay at the size of the image."""
     pixels = picture("a.png")
     loaded = bridge.load(SEGNET)
@@ -242,7 +209,7 @@ def test_regions_are_drawn_over_the_image(predict: Predict) -> None:
 # Detectors
 
 
-def test_boxes_are_drawn(predict: Predict) -> None:
+def test_boxes_are_drawn(predict: Command) -> None:
     """Oracle: the boxes of detect (tests/detection); on their outlines the picture is yellow, away from all boxes it is untouched."""
     pixels = picture("a.png", 60, 90)
     found = predict(DRONES, "a.png", "--threshold", "0.3", "-o", "boxes.png", "--json").facts
@@ -259,13 +226,13 @@ def test_boxes_are_drawn(predict: Predict) -> None:
     assert text[0] == f"a.png: {len(objects)} objects" and text[1] == f"  drone {objects[0]['score']:.4f} [{' '.join(map(str, objects[0]['box']))}]"
 
 
-def test_nothing_found_is_said_and_the_picture_is_the_image(predict: Predict) -> None:
+def test_nothing_found_is_said_and_the_picture_is_the_image(predict: Command) -> None:
     pixels = picture("a.png", 60, 90)
     assert predict(DRONES, "a.png", "-o", "boxes.png").out == "a.png: 0 objects\nwrote boxes.png\n"
     assert np.array_equal(imread("boxes.png"), pixels)
 
 
-def test_a_detector_with_its_anchors_in_a_file(predict: Predict) -> None:
+def test_a_detector_with_its_anchors_in_a_file(predict: Command) -> None:
     Path("anchors.toml").write_text('AnchorBoxes = [[12, 8], [6, 20]]\nClassNames = ["bird", "drone"]\n', encoding="utf-8")
     picture("a.png", 60, 90)
     exported, options = str(FILES / "drones.onnx"), ("a.png", "--threshold", "0.3", "--json")
@@ -276,7 +243,7 @@ def test_a_detector_with_its_anchors_in_a_file(predict: Predict) -> None:
     refused(predict(exported, *options, "--anchors", "anchors.toml"), "1 anchor boxes do not fit the 14 channels")
 
 
-def test_images_that_do_not_fit_a_detector(predict: Predict) -> None:
+def test_images_that_do_not_fit_a_detector(predict: Command) -> None:
     picture("gray.png", 60, 90, 1)
     refused(predict(DRONES, "gray.png"), "gray.png has 1 channel, the network takes 3")
     refused(predict(DRONES, "gray.png", "--color", "gray2rgb", "--threshold", "2"), "threshold is 2")
@@ -284,7 +251,7 @@ def test_images_that_do_not_fit_a_detector(predict: Predict) -> None:
     refused(predict(DRONES, "x.npy"), "x.npy: the image has values from 255 to 255")
 
 
-def test_a_detector_of_another_kind_is_refused(predict: Predict) -> None:
+def test_a_detector_of_another_kind_is_refused(predict: Command) -> None:
     held = {"Network": networks.chain_cnn(), "ClassNames": categorical(["car"]), "AnchorBoxes": np.array([[8.0, 8.0]])}
     mat.write(Path("other.mat"), {"detector": Obj("fasterRCNNObjectDetector", held, saveobj=True)})
     picture("a.png")
@@ -294,7 +261,7 @@ def test_a_detector_of_another_kind_is_refused(predict: Predict) -> None:
 # Arrays
 
 
-def test_sequences_of_any_length(predict: Predict) -> None:
+def test_sequences_of_any_length(predict: Command) -> None:
     """Oracle: the module on each sequence alone."""
     name = network(networks.lstm_classifier())
     size = bridge.load(name).sizes[bridge.load(name).inputs[0]][0].channels
@@ -312,7 +279,7 @@ def test_sequences_of_any_length(predict: Predict) -> None:
         assert each["label"] == names[int(scores.argmax())] and each["classes"][0]["score"] == pytest.approx(float(scores.max()), abs=1e-6)
 
 
-def test_a_label_for_every_step(predict: Predict) -> None:
+def test_a_label_for_every_step(predict: Command) -> None:
     rng = np.random.default_rng(1)
     made = (
         L.sequenceInputLayer(3, "in"), L.lstmLayer(rng, "lstm", 3, 5), L.fullyConnectedLayer(rng, "fc", 5, 2), L.softmaxLayer("s", sequences=True),
@@ -330,7 +297,7 @@ def test_a_label_for_every_step(predict: Predict) -> None:
     assert [label for label, count in runs if label for _ in range(int(count or 1))] == found["predictions"][0]["labels"]
 
 
-def test_features_and_values(predict: Predict) -> None:
+def test_features_and_values(predict: Command) -> None:
     name = network(networks.feature_mlp())
     channels = bridge.load(name).sizes[bridge.load(name).inputs[0]][0].channels or 0
     values = np.random.default_rng(0).standard_normal((40, channels))
@@ -341,7 +308,7 @@ def test_features_and_values(predict: Predict) -> None:
     assert predict(name, "x.npy").out.splitlines()[1] == f"x.npy (2): {given[1]:g}"
 
 
-def test_an_order_that_is_not_clear_is_asked_for(predict: Predict) -> None:
+def test_an_order_that_is_not_clear_is_asked_for(predict: Command) -> None:
     rng = np.random.default_rng(1)
     made = (L.sequenceInputLayer(3, "in"), L.fullyConnectedLayer(rng, "fc", 3, 1), L.regressionLayer("out", sequences=True))
     name = network(made)
@@ -351,7 +318,7 @@ def test_an_order_that_is_not_clear_is_asked_for(predict: Predict) -> None:
     assert one != other
 
 
-def test_one_variable_of_many(predict: Predict) -> None:
+def test_one_variable_of_many(predict: Command) -> None:
     name = network(networks.feature_mlp())
     channels = bridge.load(name).sizes[bridge.load(name).inputs[0]][0].channels or 0
     rng = np.random.default_rng(0)
@@ -366,19 +333,19 @@ def test_one_variable_of_many(predict: Predict) -> None:
     refused(predict(SIGNS, "none.png"), "1 of 1 images cannot be read")
 
 
-def test_large_values_are_summed_up(predict: Predict) -> None:
+def test_large_values_are_summed_up(predict: Command) -> None:
     made = (L.imageInputLayer((40, 40, 3), "in", "none"), L.reluLayer("relu"), L.regressionLayer("out"))
     pixels = picture("a.png", 40, 40)
     (values,) = predict(network(made), "a.png", "--json").facts["predictions"][0]["values"].values()
     assert values == {"size": [3, 40, 40], "least": pixels.min(), "greatest": pixels.max(), "mean": pytest.approx(pixels.mean())}
 
 
-def test_an_array_of_no_observations(predict: Predict) -> None:
+def test_an_array_of_no_observations(predict: Command) -> None:
     np.save("none.npy", np.zeros((0, 32, 32, 3)))
     refused(predict(SIGNS, "none.npy"), "none at all")
 
 
-def test_numbers_that_are_none(predict: Predict) -> None:
+def test_numbers_that_are_none(predict: Command) -> None:
     name = network(networks.feature_mlp())
     channels = bridge.load(name).sizes[bridge.load(name).inputs[0]][0].channels or 0
     values = np.zeros((3, channels))
@@ -392,7 +359,7 @@ REAL = Path(os.environ.get("BRIDGE_REAL_DATA", Path(__file__).parents[2] / "shar
 
 @pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"the files that MATLAB wrote are not at {REAL} (BRIDGE_REAL_DATA)")
-def test_the_labels_that_matlab_predicted(predict: Predict) -> None:
+def test_the_labels_that_matlab_predicted(predict: Command) -> None:
     """Oracle: the labels that MATLAB stored, 176 of 176."""
     found = predict(str(REAL / "fault_lstm_R2020a.mat"), str(REAL / "fault_lstm_features.mat"), "--json").facts["predictions"]
     wanted = texts(dict(variables(REAL / "fault_lstm_predictions.mat"))["validationResults"])
@@ -402,7 +369,7 @@ def test_the_labels_that_matlab_predicted(predict: Predict) -> None:
 # Networks
 
 
-def test_images_of_any_size_where_the_network_takes_them(predict: Predict) -> None:
+def test_images_of_any_size_where_the_network_takes_them(predict: Command) -> None:
     """An .onnx with a free height and width, of one 1 x 1 convolution that doubles. Oracle: twice the pixels."""
     size = ["N", 3, "H", "W"]
     nodes = [helper.make_node("Conv", ["x", "w"], ["y"])]
@@ -417,7 +384,7 @@ def test_images_of_any_size_where_the_network_takes_them(predict: Predict) -> No
     assert len(found["predictions"]) == 2 and not any("resized" in note for note in found["notes"])
 
 
-def test_a_network_without_class_names(predict: Predict) -> None:
+def test_a_network_without_class_names(predict: Command) -> None:
     rng = np.random.default_rng(0)
     made = (L.imageInputLayer((4, 4, 3), "in", "none"), L.fullyConnectedLayer(rng, "fc", (4, 4, 3), 3), L.softmaxLayer("s"))
     mat.write(Path("net.mat"), {"net": Net("dlnetwork", made)})
@@ -429,7 +396,7 @@ def test_a_network_without_class_names(predict: Predict) -> None:
     assert named["label"] == ("ant", "bee", "cat")[int(found["predictions"][0]["label"]) - 1]
 
 
-def test_several_inputs_are_refused(predict: Predict) -> None:
+def test_several_inputs_are_refused(predict: Command) -> None:
     made = (
         L.featureInputLayer(2, "a"), L.featureInputLayer(2, "b"), L.additionLayer("add"), L.regressionLayer("out"),
     )  # fmt: skip
@@ -440,7 +407,7 @@ def test_several_inputs_are_refused(predict: Predict) -> None:
 # What is written
 
 
-def test_pictures_are_kept_unless_forced(predict: Predict) -> None:
+def test_pictures_are_kept_unless_forced(predict: Command) -> None:
     picture("a.png")
     Path("seg.png").write_text("mine", encoding="utf-8")
     refused(predict(SEGNET, "a.png", "-o", "seg.png"), "seg.png exists")
@@ -449,7 +416,7 @@ def test_pictures_are_kept_unless_forced(predict: Predict) -> None:
     assert {path.name for path in Path().iterdir()} == {"a.png", "seg.png"}
 
 
-def test_several_pictures_go_into_a_folder(predict: Predict) -> None:
+def test_several_pictures_go_into_a_folder(predict: Command) -> None:
     for index, name in enumerate(("in/a.png", "in/b.png", "other/a.png")):
         picture(name, seed=index)
     refused(predict(SEGNET, "in", "-o", "one.png"), "one.png is one picture for 2 images")
@@ -463,20 +430,20 @@ def test_several_pictures_go_into_a_folder(predict: Predict) -> None:
     refused(predict(SEGNET, "in", "-o", "x" * 5000), "cannot make the folder")
 
 
-def test_nothing_is_drawn_for_classes(predict: Predict) -> None:
+def test_nothing_is_drawn_for_classes(predict: Command) -> None:
     picture("a.png")
     refused(predict(SIGNS, "a.png", "-o", "a2.png"), "nothing is drawn for classification")
     assert not Path("a2.png").exists()
 
 
-def test_no_terminal_obeys_a_file(predict: Predict) -> None:
+def test_no_terminal_obeys_a_file(predict: Command) -> None:
     rng = np.random.default_rng(0)
     made = (L.imageInputLayer((4, 4, 3), "in", "none"), L.fullyConnectedLayer(rng, "fc", (4, 4, 3), 2), L.softmaxLayer("s"), L.classificationLayer("out", ["\x1b[31m", "b"]))
     picture("a.png", 4, 4)
     assert "\x1b" not in predict(network(made), "a.png").out
 
 
-def test_the_predictor_in_python(predict: Predict) -> None:
+def test_the_predictor_in_python(predict: Command) -> None:
     picture("a.png")
     predictor = Predictor(bridge.load(SEGNET))
     (found,) = predictor.predict(predictor.files(["a.png"]))

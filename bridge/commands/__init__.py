@@ -34,6 +34,9 @@ app.add_typer(recipe.app, name="recipe")
 app.command("train")(train.train)
 app.command("models")(models.models)
 
+MISUSE: type[Exception] = typer.BadParameter.__mro__[1]  # of every wrong call; which module has it depends on typer's version
+INTERRUPTED = 130  # what shells report after Ctrl-C
+
 
 def _version(value: bool) -> None:
     if value:
@@ -47,20 +50,40 @@ def bridge(version: bool = typer.Option(False, "--version", callback=_version, i
 
 
 def main() -> None:
-    """Run the command line; a BridgeError becomes its three parts on stderr and its exit code."""
+    """Run the command line; a BridgeError, or a call that makes no sense, becomes its three parts on stderr and its exit code."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # terminals that cannot show "×" show "?"
+    code = None
     try:
         with redirect_stdout(cast(TextIO, Results(sys.stdout)) if sys.stdout else None):
             try:
-                app()
+                code = app(prog_name="bridge", standalone_mode=False)  # what a verb exits with
             finally:
                 print(end="", flush=True)
+    except typer.Abort:
+        code = INTERRUPTED
+    except MISUSE as error:
+        _end(_misuse(error))
     except OSError as error:  # a name that the system refuses, a folder that may not be seen
         _end(UsageError(f"{error.filename or 'a file'} cannot be used", error.strerror or str(error), "check the name and its permissions"))
     except BridgeError as error:
         _end(error)
+    sys.exit(code or 0)
+
+
+def _misuse(error: Any) -> BridgeError:
+    """Return what typer says of a call that it cannot take, in three parts; a call without a verb gets the help."""
+    message, context = error.format_message(), error.ctx
+    if context is not None and message == context.get_help():
+        print(message, file=sys.stderr)
+        sys.exit(UsageError.exit_code)
+    message = f"{message[0].lower()}{message[1:].rstrip('.')}"
+    if context is None:
+        return UsageError(message, "the call ends there", "`bridge --help` lists the verbs, `bridge VERB --help` their options")
+    what, _, why = message.partition(": ") if isinstance(error, typer.BadParameter) else (message, "", "")
+    usage = " ".join((context.command_path, *context.command.collect_usage_pieces(context)))
+    return UsageError(what, why or f"it is called as {usage}", f"`{context.command_path} --help` lists what it takes")
 
 
 def _end(error: BridgeError) -> NoReturn:

@@ -17,7 +17,7 @@ def calibrate(
     force: bool = typer.Option(False, "--force", help="Write over a file of that name."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Tell which switches of training the probe settles, and write them as a profile."""
+    """Turn the answers of bridgeProbe into a profile of training."""
     from dataclasses import asdict
 
     from bridge.commands import print_json

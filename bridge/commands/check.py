@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from bridge.parity.check import Check
 
 WORST = 10  # layers in the table
+PRINTED = ("html", "annotate", "as_json")
 
 
 def check(
+    context: typer.Context,
     file: Path = typer.Argument(..., help="The network: an .onnx or .mat file, or a saved folder."),
     reference: Path | None = typer.Argument(None, help="reference.mat of bridgeReference, or a .mat, .npz or .csv with inputs and outputs."),
     against: Path | None = typer.Option(None, help="Instead, another network: an .onnx is run by onnxruntime."),
@@ -42,7 +44,7 @@ def check(
     annotate: bool = typer.Option(False, "--annotate", help="Print an annotation of GitHub where it differs; so by itself in GitHub Actions."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Compare layer by layer, and say where the two first differ and why. Exit code 1 where they do."""
+    """Compare layer by layer, and tell where two differ and why. Exit code 1 where they do."""
     from bridge.modules.build import modules_from
     from bridge.parity import check as parity
     from bridge.parity import report
@@ -52,13 +54,18 @@ def check(
     if html is not None:
         report.require(html)
     if log is not None:
+        _require_only(context, ("file", "log"), "--log")
         from bridge.parity.logs import check_log
 
         finish(check_log(file, log), as_json, html, annotate)
         return
     if steps is not None:
+        _require_only(context, ("file", "steps", "profile", "training_profile"), "--steps")
         finish(_steps(file, steps, profile, training_profile), as_json, html, annotate)
         return
+    lacking = ("training_profile", "seed" if reference else "", "" if detections else "threshold")
+    what = "a check against a reference" if reference else "a check against a network"
+    _require_only(context, [name for name in context.params if name not in lacking], what)
     network = load(file, factors=factors, mappings=mappings, variable=variable, classes=classes)
     names = Names(inputs, outputs, targets, input_dims, output_dims, resize, detections, threshold)
     made = modules_from(modules) if modules is not None else None
@@ -74,6 +81,17 @@ def check(
         evidence=html is not None,
     )
     finish(found, as_json, html, annotate)
+
+
+def _require_only(context: typer.Context, taken: Collection[str], what: str) -> None:
+    """Raise UsageError for options that a kind of check would pass over."""
+    from bridge.errors import UsageError
+
+    sources = {name: context.get_parameter_source(name) for name in context.params if name not in (*taken, *PRINTED)}
+    odd = [name.replace("_", "-") for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    if odd:
+        listed = ", ".join(name if name == "reference" else f"--{name}" for name in odd)
+        raise UsageError(f"{listed} and {what} at once", f"{what} takes no {listed}", "leave one of them out")
 
 
 def finish(found: Check, as_json: bool, html: Path | None = None, annotate: bool = False) -> None:
@@ -118,8 +136,10 @@ def _tolerances(given: Sequence[str]) -> dict[str, float]:
         layer, _, number = each.rpartition("=")
         try:
             tolerances[layer] = float(number)
-        except ValueError as error:
-            raise UsageError(f"'{each}' is no tolerance", "it is a layer's name or a glob, and a number", "--tolerance 'pool*=1e-3'") from error
+        except ValueError:
+            layer = ""
+        if not layer:
+            raise UsageError(f"'{each}' is no tolerance", "it is a layer's name or a glob, and a number", "--tolerance 'pool*=1e-3'")
     return tolerances
 
 
@@ -128,7 +148,7 @@ def show(found: Check) -> None:
     from rich import box
     from rich.table import Table
 
-    from bridge.commands.tables import console
+    from bridge.commands.tables import console, escaped
     from bridge.errors import printable
 
     out = console()
@@ -146,18 +166,10 @@ def show(found: Check) -> None:
                 told = f"{each.agreement[0]}/{each.agreement[1]}" if each.agreement else ""
                 small = (f"{number:.1e}" for number in (each.max_abs, each.relative, each.allowed))
                 numbers = (*small, *((f"{each.ulps:.0f}", f"{each.cosine:.7f}", f"{each.outside:.1%}", told) if of_layers else ()))
-                table.add_row(_escape(each.layer), *((each.size,) if each.size else numbers))
+                table.add_row(escaped(each.layer), *((each.size,) if each.size else numbers))
         out.print(table)
     for note in found.notes:
         out.print(printable(f"note: {note}"), soft_wrap=True, markup=False)
     for line in (found.explanation, found.verdict):
         if line:
             out.print(printable(line), soft_wrap=True, markup=False)
-
-
-def _escape(text: str) -> str:
-    from rich.markup import escape
-
-    from bridge.errors import printable
-
-    return escape(printable(text))

@@ -29,7 +29,7 @@ def export(
     classes: Path | None = typer.Option(None, help="Class names: a text file with one a line, or a .mat."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Write a network back to MATLAB, or as .onnx, .pt2, .safetensors or .py, and say first what is lost."""
+    """Write a network as .mat, .onnx, .pt2, .safetensors or .py. What is lost is told first."""
     from bridge.commands import print_json
     from bridge.errors import printable
     from bridge.writers import export as write

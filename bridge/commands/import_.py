@@ -18,7 +18,7 @@ def import_(
     classes: Path | None = typer.Option(None, help="Class names: a text file with one a line, or a .mat."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Turn what MATLAB wrote into a PyTorch module, with every factor and a proof."""
+    """Build the PyTorch module of a network, and prove it. Its arrays and outputs are held against the file."""
     from bridge.commands import print_json, tables
     from bridge.modules.build import modules_from
     from bridge.parity.proof import prove

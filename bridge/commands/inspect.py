@@ -16,7 +16,7 @@ def inspect(
     html: Path | None = typer.Option(None, help="Write graph, tables and search as one HTML page."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Show layers, factors, sizes, input contract, classes, options and notes of a network."""
+    """Show layers, factors, sizes, input, classes and notes. Weights are not read."""
     from bridge import pages
     from bridge.commands import print_json, tables
     from bridge.errors import UnreadableError

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bridge.training.options import Explanation
 
 app = typer.Typer(
-    help="Recipes: networks, edits, factors, trainingOptions and data in one file.", no_args_is_help=True, rich_markup_mode=None
+    help="Show a recipe, or read the one in a MATLAB script.", no_args_is_help=True, rich_markup_mode=None
 )
 
 
@@ -36,7 +36,7 @@ def show(
     python: bool = typer.Option(False, "--python", help="Print Python source that does the same instead."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Show what a recipe will do: the effective rate and L2 of each learnable, the options, and what is not confirmed."""
+    """Show what a recipe will do, before anything runs. The effective rate and L2 of each learnable, the options, and what is not confirmed."""
     from bridge.commands import print_json
     from bridge.recipes.recipe import Recipe
 
@@ -60,7 +60,7 @@ def read(
     python: bool = typer.Option(False, "--python", help="Print the recipe as Python source instead."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Read the recipe in a MATLAB script: network, edits, factors, options, data; lines that were not understood are listed, exit code 3."""
+    """Read the recipe in a MATLAB script, without running it. Lines that were not understood are listed, with exit code 3."""
     from bridge.commands import print_json
     from bridge.recipes.script import read as read_script
 
@@ -98,7 +98,7 @@ def _edited(recipe: Recipe, file: Path | None, factors: Path | None) -> tuple[Ne
     from bridge.training.expected import lacking
 
     if file is None and not (recipe.base.file or recipe.base.name or recipe.is_new):
-        return None, ["no network was given (--network), so that factors are not known", *recipe.options.notes()]
+        return None, ["no network was given (--network), so that factors are not known", *recipe.options.notes(lacking(None))]
     base = load(file, factors=factors) if file is not None else recipe.load_base()
     notes: list[str] = []
     classes = base.classes if recipe.takes_classes else None

@@ -15,6 +15,7 @@ ORDERS = ("height width", "width height")
 QUANTITIES = 5  # of a box: its IoU with the object, x, y, width, height
 LOSS_FACTORS = (5.0, 1.0, 1.0, 1.0)  # of a YOLOv2OutputLayer that names none
 CONVOLUTIONS = ("Convolution2DLayer", "onnx:Conv")
+TRANSFORM = "YOLOv2TransformLayer"
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Head:
 
         Raises:
             UnsupportedError: it is a detector of another kind.
-            UsageError: it is no detector, or anchors and classes do not fit the channels it puts out.
+            UsageError: it is no detector, ends in another layer, or anchors and classes do not fit the channels it puts out.
             UnreadableError: its anchors are none.
         """
         facts, layer = network.detector or {}, _output_layer(network)
@@ -67,6 +68,7 @@ class Head:
                 "run its network with net.to_torch() and decode the output yourself",
             )
         anchors, notes = _anchors(facts, layer, anchor_order)
+        is_transformed = _is_transformed(_last(network))
         size, grid, channels = _sizes(network)
         named = network.classes or (layer.properties.get("Classes") if layer is not None else None)
         if not isinstance(named, tuple):
@@ -77,7 +79,6 @@ class Head:
         if declared != len(anchors):
             raise UsageError(f"there are {len(anchors)} anchor boxes, and '{_last(network).name}' is made for {declared}", "they are of another detector")
         factors = layer.properties.get("LossFactors") if layer is not None else None
-        is_transformed = _last(network).kind not in CONVOLUTIONS  # whose output can be of any sign
         return cls(anchors, classes, size, grid, is_transformed, tuple(factors or LOSS_FACTORS), (*notes, *_notes(network)))
 
 
@@ -147,6 +148,14 @@ def _classes(output: str, named: tuple[str, ...] | None, channels: int, anchors:
 def _last(network: Network) -> Layer:
     """Return the layer that the network's output comes from."""
     return network.layers[network.outputs[0].partition("/")[0]]
+
+
+def _is_transformed(last: Layer) -> bool:
+    """Whether a network ends in yolov2TransformLayer, or in the convolution before it."""
+    if last.kind in (*CONVOLUTIONS, TRANSFORM):
+        return last.kind == TRANSFORM
+    cause = "behind the last convolution of a YOLO v2 network comes yolov2TransformLayer, or nothing"
+    raise UsageError(f"the network ends in '{last.name}' ({last.kind})", cause, "net.remove(...) takes away layers behind the last convolution")
 
 
 def _notes(network: Network) -> list[str]:

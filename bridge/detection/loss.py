@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -13,8 +13,7 @@ from bridge.detection.boxes import overlap_ratio
 from bridge.detection.decode import anchor_sizes, cells, predictions
 from bridge.detection.head import QUANTITIES, Head
 from bridge.errors import UsageError
-
-CHOICES = {"iou_target": ("iou", "one"), "box_sizes": ("sqrt", "linear"), "divided_by": ("anchors", "observations")}
+from bridge.mapping import table
 
 
 class Assigned(NamedTuple):
@@ -37,23 +36,23 @@ class YOLOv2Loss:
     - K4 sum over the classes of (p - P)^2, P one for the class of the object and zero for the others,
 
     and over all other predictions K3 iou^2. That the errors are squared and that the factors are [5 1 1 1] was read off a file; the rest is
-    unconfirmed, with these switches. Of two objects with the same prediction the first counts (unconfirmed).
+    unconfirmed, and set by the switches `yolov2_...` of `mappings/solvers.toml`. Of two objects with the same prediction the first counts.
 
     Attributes:
         head: of the network; its loss_factors are K1 to K4.
         iou_target: T: "iou", the overlap of the predicted box with the object, which is no path for gradients; or "one".
         box_sizes: s: "sqrt" or "linear".
-        divided_by: the sum is divided by the observations and, "anchors", by the number of anchors too: so the first loss in the log of a
-            detector that MATLAB trained, 63.6, is that of 16 x 16 x 4 predictions of 0.5; or by the "observations" alone.
+        divided_by: the sum is divided by the observations and, "anchors", by the number of anchors too, or by the "observations" alone.
     """
 
     head: Head
-    iou_target: str = "iou"
-    box_sizes: str = "sqrt"
-    divided_by: str = "anchors"
+    iou_target: str
+    box_sizes: str
+    divided_by: str
 
     def __post_init__(self) -> None:
-        for name, choices in CHOICES.items():
+        for name in ("iou_target", "box_sizes", "divided_by"):
+            choices = table("solvers")["semantics"][f"yolov2_{name}"]["choices"]
             if getattr(self, name) not in choices:
                 raise UsageError(f"{name} is {getattr(self, name)!r}", f"it is {' or '.join(map(repr, choices))}")
         if len(self.head.loss_factors) != 4:
@@ -65,9 +64,9 @@ class YOLOv2Loss:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What of the loss no run of MATLAB has confirmed."""
-        switches = ", ".join(f"{field.name} = {getattr(self, field.name)!r}" for field in fields(self) if field.name in CHOICES)
-        return (f"the formula of the YOLO v2 loss is unconfirmed: squared errors with LossFactors {list(self.head.loss_factors)}, {switches}",)
+        """What of the loss no run of MATLAB has confirmed, beside the switches."""
+        factors = list(self.head.loss_factors)
+        return (f"the formula of the YOLO v2 loss is unconfirmed: squared errors with LossFactors {factors}, the first of two objects with one prediction",)
 
     def __call__(self, output: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of a mini-batch.

@@ -17,6 +17,9 @@ function bridgeData(imdsTrain, imdsVal, file)
     file = char(file);
     temporary = [tempname(folderOf(file)), '.csv'];
     stream = fopen(temporary, 'w', 'n', 'UTF-8');
+    if stream < 0
+        fail('usage', ['cannot write ', file], ['no file can be opened in ', folderOf(file)], 'write elsewhere, or ask for permission');
+    end
     closing = onCleanup(@() fclose(stream));
     fprintf(stream, 'path,label,split,position\n');
     writeSplit(stream, imdsTrain, 'train');

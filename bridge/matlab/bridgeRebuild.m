@@ -26,8 +26,9 @@ function [net, classes] = bridgeRebuild(file, varargin)
     %   See also BRIDGEEXPORT, ASSEMBLENETWORK, DLNETWORK.
 
     given = inputParser;
-    given.addParameter('Save', '');
-    given.addParameter('Tolerance', []);
+    given.FunctionName = 'bridgeRebuild';
+    given.addParameter('Save', '', @(path) ischar(path) || isa(path, 'string'));
+    given.addParameter('Tolerance', [], @(value) isempty(value) || (isnumeric(value) && isscalar(value) && value >= 0));
     given.parse(varargin{:});
 
     bridge = structsOf(char(file));
@@ -50,8 +51,11 @@ function [net, classes] = bridgeRebuild(file, varargin)
 end
 
 function bridge = structsOf(file)
+    if exist(file, 'file') ~= 2
+        fail('usage', ['there is no file ', file], 'the folder or the name is another one', ['the current folder is ', pwd]);
+    end
     content = load(file);
-    if ~isfield(content, 'bridge') || ~strncmp(content.bridge.Format, 'bridge.network/', 15)
+    if ~isfield(content, 'bridge') || ~isfield(content.bridge, 'Format') || ~strncmp(content.bridge.Format, 'bridge.network/', 15)
         fail('unreadable', [file, ' holds no network as structs'], 'its variable ''bridge'' is missing or another one', ...
              'bridge export net -o back.mat writes such a file');
     end

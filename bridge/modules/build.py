@@ -23,7 +23,7 @@ from torch import Tensor, fx, nn
 
 from bridge.arrays import Array
 from bridge.errors import UnreadableError, UnsupportedError, UsageError, reading
-from bridge.mapping import table
+from bridge.mapping import preprocessing
 from bridge.modules import activation, attention, factors, foreign, normalization, recurrent, shape, windows
 from bridge.sizes import Activation, window_dimensions
 from bridge.tensors import given_sizes, tensors
@@ -59,17 +59,28 @@ def to_torch(
         UnsupportedError: every layer that cannot be built, with its reason.
         UnreadableError: a learnable whose shape does not fit its layer.
     """
+    _require_single(network)
     names = module_names(layer.name for layer in network.layers)
     made = build_modules(network, modules or {}, include_normalization)
     if not include_softmax:
+        read = {each.source for each in network.connections if not network.layers[each.destination].row.is_output}
         for output in network.outputs:
-            if output in made and network.layers[output].kind == "SoftmaxLayer":
+            if output in made and output not in read and network.layers[output].kind == "SoftmaxLayer":
                 made[output] = nn.Identity()
     _relu_in_place(network, made)
     graph = graph_of(network, made, names)
     model = fx.GraphModule({names[name]: module for name, module in made.items()}, graph, "Network")
     model.meta["layers"] = {names[name]: name for name in made}
     return model.eval()
+
+
+def _require_single(network: Network) -> None:
+    """Refuse an ONNX graph in another precision: what its inputs are, the single-precision weights of a module do not take."""
+    held = {str(each.array.dtype) for _, _, each in network.learnables()}
+    other = next((layer for layer in network.layers if layer.properties.get("Type") in held & {"float16", "float64"}), None)
+    if other is not None:
+        cause, hint = "modules compute in single precision, as MATLAB does", "export it in single precision: model.float() in PyTorch"
+        raise UnsupportedError(f"the weights and the input '{other.name}' are {other.Type}", cause, hint)
 
 
 def build_modules(network: Network, modules: Mapping[str, Callable[[Layer], nn.Module]], include_normalization: bool = True) -> dict[str, nn.Module]:
@@ -328,7 +339,8 @@ def _output_value(graph: fx.Graph, network: Network, output: str, values: Mappin
         raise UnreadableError(f"the network's output '{output}' does not exist", "no layer has that name or port")
     size = network.sizes[name][network.layers[name].outputs.index(port)]
     value = values[name, port]
-    return graph.call_function(torch.flatten, (value, 1)) if size.spatial and set(size.spatial) == {1} and not size.over_time else value
+    pixel = size.format.startswith("S") and set(size.spatial) == {1} and not size.over_time
+    return graph.call_function(torch.flatten, (value, 1)) if pixel else value
 
 
 def _relu_in_place(network: Network, made: Mapping[str, nn.Module]) -> None:
@@ -358,17 +370,17 @@ def module(layer: Layer, given: Given) -> nn.Module:
 
 
 def unknown(layer: Layer, given: Given) -> nn.Module:
-    cause = NO_ARITHMETIC.get(layer.kind) or _preprocessing(layer.row.matlab[0]) or "no table knows this class"
-    raise UnsupportedError(f"layer '{layer.name}' is a {layer.row.matlab[0]}", cause)
+    class_name = layer.row.matlab[0]
+    error = f"layer '{layer.name}' is a {class_name}"
+    if normalization := preprocessing(class_name):
+        cause = f"files newer than R2019a have Normalization '{normalization}' in the input layer instead; this one holds {_shown(layer.properties)}"
+        hint = f"pass modules={{'{class_name}': MyLayer}} (--modules mine.py), a torch module that takes its numbers from layer.properties"
+        raise UnsupportedError(error, cause, hint)
+    raise UnsupportedError(error, NO_ARITHMETIC.get(layer.kind, "no table knows this class"))
 
 
-def _preprocessing(class_name: str) -> str:
-    """Say what a class of MATLAB's own pretrained networks does, nnet.shufflenet.layer.ShuffleNetPreprocessingLayer, where newer copies tell."""
-    package, _, name = class_name.removeprefix("nnet.").partition(".layer.")
-    network = table("pretrained").get(package)
-    if network is None or "Preprocessing" not in name:
-        return ""
-    return f"copies of {package} newer than R2019a have Normalization '{network['normalization']}' in their input layer instead"
+def _shown(properties: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} = {str(value)[:40]}" for name, value in properties.items()) or "nothing"
 
 
 NO_ARITHMETIC = {"FunctionLayer": "what it computes is MATLAB code, which is not run here"}

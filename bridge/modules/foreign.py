@@ -23,6 +23,8 @@ HINT = "replace it in the network, or pass a torch module for it: --modules mine
 MAKES_ITS_OWN = ("Conv", "ConvTranspose")  # onnx2torch's modules of these hold weight and bias themselves
 NEEDS_RANK = ("AveragePool", "BatchNormalization", "GlobalAveragePool", "InstanceNormalization", "MaxPool")
 REORDERED = {"Resize": 11}  # the opset in which an operator's inputs changed their places
+SEVERAL = ("Split", "TopK")  # operators whose modules put out all that the node does; those of others only the first
+OTHER_DEFAULTS: Mapping[str, Mapping[str, Any]] = {"CumSum": {"reverse": 0}}  # of ONNX, where onnx2torch takes others
 
 
 class Foreign(nn.Module):
@@ -33,15 +35,16 @@ class Foreign(nn.Module):
     Args:
         operator: onnx2torch's module.
         arguments: for each of its arguments where it comes from: "in" (the next input), a name here, or "" (left out).
+        outputs: how many of the operator's outputs the layer has.
         shapes: of the learnables.
         constants: by name.
     """
 
     def __init__(
-        self, operator: nn.Module, arguments: Iterable[str], shapes: Mapping[str, tuple[int, ...]], constants: Mapping[str, Tensor]
+        self, operator: nn.Module, arguments: Iterable[str], outputs: int, shapes: Mapping[str, tuple[int, ...]], constants: Mapping[str, Tensor]
     ) -> None:
         super().__init__()
-        self.operator, self.arguments, self.constants = operator, tuple(arguments), nn.Module()
+        self.operator, self.arguments, self.outputs, self.constants = operator, tuple(arguments), outputs, nn.Module()
         for name, shape in shapes.items():
             self.register_parameter(name, nn.Parameter(torch.empty(shape, device="meta")))
         for name, value in constants.items():
@@ -50,7 +53,8 @@ class Foreign(nn.Module):
     def forward(self, *inputs: Tensor) -> Any:
         given = iter(inputs)
         held = {**self._parameters, **{f"constants.{name}": value for name, value in self.constants._buffers.items()}}
-        return self.operator(*(next(given) if name == "in" else held.get(name) for name in self.arguments))
+        made = self.operator(*(next(given) if name == "in" else held.get(name) for name in self.arguments))
+        return made[0] if self.outputs == 1 and isinstance(made, (tuple, list)) else made
 
     def extra_repr(self) -> str:
         return ", ".join(self.arguments)
@@ -62,7 +66,10 @@ def foreign(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     Raises:
         UnsupportedError: onnx2torch has no converter for the operator, or none for what this node says.
     """
-    what = f"layer '{layer.name}' is the ONNX operator {layer.properties['Operator']}"
+    name = layer.properties["Operator"]
+    what = f"layer '{layer.name}' is the ONNX operator {name}"
+    if len(layer.outputs) > 1 and name not in SEVERAL:
+        raise UnsupportedError(what, f"its module puts out one value, {len(layer.outputs)} are read", HINT)
     with torch.device("cpu"), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.filterwarnings("error", ".*differ significantly")  # so onnx2torch says that its numbers are other ones
         try:
@@ -70,7 +77,7 @@ def foreign(layer: Layer, given: Sequence[Activation]) -> nn.Module:
             operator, mapping = converter(node, int(layer.properties["Opset"]))(node, graph)
         except Exception as error:  # onnx2torch's errors share no base of their own
             raise UnsupportedError(what, str(error), HINT) from error
-    if layer.properties["Operator"] in MAKES_ITS_OWN and set(layer.learnables) == {name for name, _ in operator.named_parameters()}:
+    if name in MAKES_ITS_OWN and set(layer.learnables) == {name for name, _ in operator.named_parameters()}:
         made: nn.Module = operator
         return made
     sources = {name: source for name, source in zip(input_names(layer), layer.properties["Layout"], strict=True) if name}
@@ -79,7 +86,7 @@ def foreign(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     if lost:
         raise UnsupportedError(what, f"its {', '.join(lost)} cannot be trained there", HINT)
     constants = {name: torch.from_numpy(array.read().copy()) for name, array in layer.state.items()}
-    return Foreign(operator, arguments, {name: each.shape for name, each in layer.learnables.items()}, constants)
+    return Foreign(operator, arguments, len(layer.outputs), {name: each.shape for name, each in layer.learnables.items()}, constants)
 
 
 def input_names(layer: Layer) -> list[str]:
@@ -121,7 +128,7 @@ def attributes(layer: Layer) -> Iterable[Any]:
 
     kinds = defs.OpSchema.AttrType
     declared = {name: each.type for name, each in defs.get_schema(layer.properties["Operator"]).attributes.items()}
-    for key, value in layer.properties["Attributes"].items():
+    for key, value in {**OTHER_DEFAULTS.get(layer.properties["Operator"], {}), **layer.properties["Attributes"]}.items():
         if value != ():
             yield helper.make_attribute(key, float(value) if declared.get(key) == kinds.FLOAT else value)
     for name, array in layer.state.items():
@@ -150,11 +157,24 @@ def converter(node: Any, opset: int) -> Callable[[Any, Any], Any]:
     known = {key.version: each for key, each in _CONVERTER_REGISTRY.items() if key[:2] == (defs.ONNX_DOMAIN, operator)}
     versions = [*sorted((v for v in known if v <= opset), reverse=True), *sorted(v for v in known if v > opset)]
     version = next((each for each in versions if means_the_same(node.proto, opset, each)), None)
-    off_centre = (operator, version) == ("Resize", 10) and node.attributes.get("mode") == "linear"  # its module samples at pixel centres
-    if version is None or off_centre:
+    if version is None or is_misread(node, version):
         raise NotImplementedError(f"onnx2torch has no converter for {operator}" + (f" as opset {opset} has it" if known else ""))
     found: Callable[[Any, Any], Any] = known[version]
     return found
+
+
+def is_misread(node: Any, version: int) -> bool:
+    """Whether the module that onnx2torch makes of a node computes something else, or nothing."""
+    said = node.attributes
+    match node.operation_type:
+        case "ConvTranspose":
+            return "output_shape" in said
+        case "Flatten":
+            return bool(said.get("axis", 1) == 0)
+        case "Resize":
+            return version == 10 and said.get("mode") == "linear"  # ONNX samples from the corner, the module at pixel centres
+        case operator:
+            return operator in ("IsInf", "NonZero")  # of both signs always, and transposed
 
 
 def means_the_same(node: Any, opset: int, version: int) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bridge.errors import UnsupportedError
-from bridge.sizes import Activation
+from bridge.sizes import Activation, group_count
 
 if TYPE_CHECKING:
     from bridge.network import Layer
@@ -137,10 +137,8 @@ def batch_normalization(layer: Layer, given: Sequence[Activation]) -> nn.Module:
 def group_normalization(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     """Group and instance normalisation; the latter is one group for each channel."""
     channels = given[0].channels or layer.learnables["Scale"].array.size
-    groups = layer.properties.get("NumGroups", "channel-wise")
-    count = {"channel-wise": channels, "all-channels": 1}.get(groups, groups) if isinstance(groups, str) else groups
     kind = GroupNormOverTime if given[0].over_time else nn.GroupNorm
-    return kind(int(count), channels, eps=layer.properties["Epsilon"])
+    return kind(group_count(layer, channels, "channel-wise"), channels, eps=layer.properties["Epsilon"])
 
 
 def layer_normalization(layer: Layer, given: Sequence[Activation]) -> nn.Module:

@@ -12,17 +12,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bridge.errors import UnsupportedError
-from bridge.sizes import Activation, numbers, padding_pairs
+from bridge.sizes import Activation, joined_dimension, numbers, padding_pairs
 
 if TYPE_CHECKING:
     from bridge.network import Layer
 
 
 class Addition(nn.Module):
-    """The sum of the inputs; dimensions of length one are repeated."""
+    """The sum of the inputs, in memory of its own also where there is one; dimensions of length one are repeated."""
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        return reduce(torch.add, inputs)
+        return reduce(torch.add, inputs) if len(inputs) > 1 else inputs[0].clone()
 
 
 class Multiplication(nn.Module):
@@ -191,10 +191,8 @@ def fully_connected(layer: Layer, given: Sequence[Activation]) -> nn.Module:
 
 
 def concatenation(layer: Layer, given: Sequence[Activation]) -> nn.Module:
-    """Dim counts MATLAB's order (S.., C); the channels where the layer has none."""
-    at = given[0]
-    channels, dim = len(at.size), int(layer.properties.get("Dim") or len(at.size))
-    return Concatenation(1 + at.over_time + (0 if dim == channels else dim))
+    at, dim = given[0], joined_dimension(layer, given[0])
+    return Concatenation(1 + at.over_time + (0 if dim == len(at.size) else dim))
 
 
 def spatial_dropout(layer: Layer, given: Sequence[Activation]) -> nn.Module:

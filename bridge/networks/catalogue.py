@@ -11,6 +11,7 @@ from typing import Any
 from bridge.mapping import table
 
 CATEGORIES = ("basic", "accurate", "edge")  # the groups of MATLAB's own overview
+TASKS = ("detection", "segmentation")
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Entry:
     Attributes:
         name: the function that makes it in MATLAB.
         category: of `CATEGORIES`: what it is chosen for.
+        serves: of `TASKS`: what networks of other kinds are built on it.
         input_size: height, width and channels.
         normalization: of its input layer.
         megabytes: of the weights, as MathWorks states it.
@@ -49,6 +51,7 @@ class Entry:
     connections: int
     head: tuple[str, ...]
     features: tuple[str, ...]
+    serves: tuple[str, ...] = ()
     listed: bool = False
     origin: str = ""
     torchvision: str = ""

@@ -35,7 +35,7 @@ def require() -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
-        raise MissingExtraError("plots need matplotlib", "it is not installed", 'pip install "bridge[report]"') from error
+        raise MissingExtraError("plots need matplotlib", "it is not installed", "pip install matplotlib") from error
 
 
 def style(salt: str) -> AbstractContextManager[None]:

@@ -139,7 +139,7 @@ def check(
         against: instead, another network: an .onnx (run by onnxruntime), a .mat, a saved folder, a network or a module.
             With neither, a network that was read from an .onnx is held against onnxruntime.
         profile: the tolerance: "exact", "float32", "matlab" or "float16".
-        tolerances: others for single layers, by name or glob, relative to a layer's largest value.
+        tolerances: others for single layers, by name or glob, relative to a layer's largest value; each must fit a layer.
         network: what a module was built from: sizes, class names and MATLAB's layouts.
         names: layer name -> submodule path, of the one of both modules that `bridge` has not built.
         data: the variables and dimension orders of a file that bridgeReference has not written, or the inputs for `against`.
@@ -179,6 +179,7 @@ def _against_detections(model: nn.Module | Network, reference: object, profile: 
     if not isinstance(detector, Detector):
         raise UsageError(f"{type(detector).__name__} finds no objects", "it is no Detector", "pass the Network, or network.to_detector()")
     stored = read_detections(Path(reference), data, detector)
+    profile.require([f"image {number}" for number in range(1, len(stored.images) + 1)])
     found = compare_detections(detector, stored, profile)
     cause, tried = (None, 0) if found.first_above is None else diagnose_detections(detector, stored, profile)
     path = detector.network.source.path
@@ -186,6 +187,7 @@ def _against_detections(model: nn.Module | Network, reference: object, profile: 
 
 
 def _against_targets(subject: Subject, profile: Profile, held: Reference, file: object, evidence: bool) -> Check:
+    profile.require(())
     found = fit(subject, _batches(held.inputs, held.batch, subject.network), held)
     note = "targets are not what MATLAB computed: they show whether something is wrong, not that all numbers are the same"
     compared, kept = Comparison(f"the targets {held.name}", ()), Evidence(subject.network) if evidence else None
@@ -201,6 +203,8 @@ def _against_network(
     names: Mapping[str, str] | None,
     evidence: bool,
 ) -> Check:
+    if data is not None and data != Names(data.inputs, input_dims=data.input_dims):
+        raise UsageError("a check against a network takes the inputs alone of what was named", "the outputs are the network's", "leave the others out")
     other: Network | nn.Module | None = load(against) if isinstance(against, (str, Path)) else against
     if other is None:
         other = subject.network
@@ -239,6 +243,7 @@ def _lockstep(other: Network | nn.Module, subject: Subject, names: Mapping[str, 
 def _checked(
     subject: Subject, batches: Sequence[Batch], oracle: Oracle, profile: Profile, notes: Sequence[str], file: object, evidence: bool
 ) -> Check:
+    profile.require(oracle.layers)
     found = compare(subject, batches, oracle, profile)
     diagnosis = diagnose(subject, batches, oracle, profile, found) if found.first_above is not None else Diagnosis(None, 0)
     kept = gather(subject, batches, oracle, found) if evidence else None

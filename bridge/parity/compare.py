@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
+from bridge.arrays import NDArray
 from bridge.errors import UnreadableError, UsageError
 from bridge.modules.factors import layer_of
 from bridge.modules.windows import PoolingWithIndices
@@ -385,7 +386,7 @@ class Tally:
             return
         if not a.numel():
             return
-        dtype = b.dtype if b.is_floating_point() else torch.float32
+        dtype = torch.promote_types(b.dtype, torch.float32) if b.is_floating_point() else torch.float64  # which holds whole numbers up to 2**53
         a, b = a.to(dtype), b.to(dtype)
         distance = (a - b).abs_()
         if not bool(distance.amax().isfinite()):
@@ -399,7 +400,7 @@ class Tally:
         allowed = self._profile.allowed(self.layer, self._scale)
         self._outside += int((distance > allowed).sum()) if largest > allowed else 0
         self._elements += a.numel()
-        self._dots += [float(torch.dot(a, b)), float(torch.dot(a, a)), float(torch.dot(b, b))]
+        self._dots += _dots(a, b)
         if pair.agreement is not None:
             equal, all_ = self._agreement or (0, 0)
             self._agreement = (equal + pair.agreement[0], all_ + pair.agreement[1])
@@ -419,6 +420,8 @@ class Tally:
         kept = a.isfinite() & b.isfinite()
         if not bool((same | kept).all()):
             raise UnreadableError(f"layer '{self.layer}' has NaN or infinite values on both sides, in different places", "they cannot be compared")
+        if not bool(kept.any()):
+            raise UnreadableError(f"layer '{self.layer}' has no finite value, neither in the model nor in the reference", "nothing can be compared")
         a, b = torch.where(kept, a, 0), torch.where(kept, b, 0)
         return a, b, (a - b).abs_()
 
@@ -428,7 +431,14 @@ class Tally:
         cosine = min(max(product / math.sqrt(ours * theirs), -1.0), 1.0) if ours * theirs > 0 else float(ours == theirs)
         max_abs = max(self._max_abs, beyond)
         allowed = self._profile.allowed(self.layer, self._scale)
-        outside = self._outside / self._elements if self._elements else 0.0
+        # the scale grew from batch to batch: what was outside of an early one need not be outside of all
+        outside = self._outside / self._elements if self._elements and max_abs > allowed else 0.0
         return LayerDifference(
             self.layer, max_abs, self._scale, allowed, self._elements, self._ulps, cosine, outside, self._agreement, self._worst_batch, self._size
         )
+
+
+def _dots(a: Tensor, b: Tensor) -> NDArray:
+    """Return a·b, a·a and b·b; in double precision where squares of single precision are infinite."""
+    found = np.array([float(torch.dot(x, y)) for x, y in ((a, b), (a, a), (b, b))])
+    return found if np.isfinite(found).all() or a.dtype == torch.float64 else _dots(a.double(), b.double())

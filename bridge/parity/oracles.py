@@ -180,6 +180,8 @@ class _Moments:
 
     def distance(self, record: Record) -> float:
         """Return the largest difference of minimum, maximum, mean and deviation; none exceeds that of the elements."""
+        if not math.isfinite(self.total) and math.isfinite(record.mean):
+            return math.inf
         mean = self.total / self.elements
         deviation = math.sqrt(max(self.squares / self.elements - mean**2, 0.0))
         # the difference of two large sums leaves the deviation this uncertain

@@ -29,6 +29,7 @@ from bridge.parity.profiles import Profile
 from bridge.parity.references import Record, Reference, number, read, record_of, size_of
 from bridge.parity.variables import Variables, texts
 from bridge.tensors import given_sizes, tensors, with_tensors
+from bridge.training.expected import lacking
 from bridge.training.options import Semantics, TrainingOptions, training_options
 from bridge.training.profile import TrainingProfile
 from bridge.training.train import train
@@ -116,9 +117,10 @@ class _Training:
     def switched(self, switches: Mapping[str, Any]) -> tuple[Cause | None, int]:
         """Try every other choice of each switch; return the one with which all agrees."""
         now, tried = Semantics.of(self.trainer, switches), 0
+        lacks = lacking(self.network)
         for name, row in table("solvers")["semantics"].items():
             for choice in row["choices"]:
-                if choice == getattr(now, name):
+                if choice == getattr(now, name) or row.get("needs") in lacks:
                     continue
                 tried += 1
                 with suppress(BridgeError):
@@ -201,7 +203,8 @@ class _Training:
         distance = np.abs(ours[record.index] - record.value)
         moved = before is not None and len(before.value) == len(record.value)
         scale = float(np.abs(record.value - before.value).max()) if moved and before is not None else record.scale
-        allowed = self.profile.allowed(label, scale) + (LAST_PLACES * record.scale if moved else 0.0)
+        # what MATLAB did not move at all may not move here either
+        allowed = (0.0 if moved and not scale else self.profile.allowed(label, scale)) + (LAST_PLACES * record.scale if moved else 0.0)
         largest = max(float(distance.max(initial=0.0)), abs(float(ours.mean()) - record.mean))
         return LayerDifference(label, largest, scale, allowed, len(record.index), outside=float((distance > allowed).mean()))
 

@@ -60,7 +60,7 @@ def load(
     if anchors is not None:
         from bridge.readers.anchors import with_anchors
 
-        network = with_anchors(network, Path(anchors))
+        network = with_anchors(network, Path(anchors), tables)
     if classes is not None:
         network = replace(network, classes=_classes(classes))
         _require_one_for_each_output(network)

@@ -9,18 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from bridge.errors import UnreadableError, UsageError, reading
-from bridge.network import Network, nearest
+from bridge.mapping import Mappings
+from bridge.network import Network, make_layer, nearest
 
 DETECTOR = "yolov2ObjectDetector"
+TRANSFORM = "YOLOv2TransformLayer"
 KEYS = ("AnchorBoxes", "ClassNames", "WH2HW")
 EXAMPLE = "AnchorBoxes = [[8, 8], [32, 48]] holds [height width] in pixels"
 
 
-def with_anchors(network: Network, path: Path) -> Network:
+def with_anchors(network: Network, path: Path, tables: Mappings) -> Network:
     """Return a network as that of a YOLO v2 detector with the anchors of a TOML file.
 
     The file has AnchorBoxes, rows of [height, width] in pixels of the network's input; ClassNames where the network names none; and
-    `WH2HW = true` where the rows are [width, height].
+    `WH2HW = true` where the rows are [width, height]. A last layer of unknown class that the file names after yolov2TransformLayer, as
+    the Placeholder of an exporter that could not write it, is taken to be that layer, with a note.
 
     Raises:
         UsageError: there is no such file, or the network has a detector's facts already.
@@ -40,8 +43,20 @@ def with_anchors(network: Network, path: Path) -> Network:
         raise UnreadableError(f"{path}: ClassNames is {names!r}", "it is a list of names", 'write ClassNames = ["car", "bus"]')
     if not isinstance(facts.get("WH2HW", False), bool):
         raise UnreadableError(f"{path}: WH2HW is {facts['WH2HW']!r}", "it is true or false", EXAMPLE)
-    detector = {"class": DETECTOR, **facts, "AnchorBoxes": _boxes(path, facts)}
-    return replace(network, detector=detector, classes=tuple(names) if names is not None else network.classes)
+    boxes = _boxes(path, facts)
+    detector = {"class": DETECTOR, **facts, "AnchorBoxes": boxes}
+    named = replace(network, detector=detector, classes=tuple(names) if names is not None else network.classes)
+    return _with_transform(named, len(boxes), tables)
+
+
+def _with_transform(network: Network, anchors: int, tables: Mappings) -> Network:
+    last = network.layers[network.outputs[0].partition("/")[0]]
+    words = f"{last.name} {last.row.name}".replace("_", "").lower()
+    if last.row.build != "unknown" or len(last.inputs) != 1 or "yolov2transform" not in words:
+        return network
+    layer = make_layer(tables.rows[TRANSFORM], last.name, {"NumAnchorBoxes": anchors})
+    note = f"'{last.name}' is a {last.row.name}, by its name read as yolov2TransformLayer of {anchors} anchor boxes (unconfirmed)"
+    return network.with_layers({last.name: layer}).with_notes(note)
 
 
 def _boxes(path: Path, facts: Mapping[str, Any]) -> tuple[tuple[float, float], ...]:

@@ -126,7 +126,11 @@ def _tuples(value: Any) -> Any:
         return {key: _tuples(item) for key, item in value.items()}
     if isinstance(value, str):
         return NUMBERS.get(value, value)
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+    if not isinstance(value, list):
+        return value
+    items = tuple(map(_tuples, value))
+    is_text = all(isinstance(each, str) for each in value) and any(isinstance(each, str) for each in items)
+    return tuple(value) if is_text else items  # a class may be called "nan"
 
 
 def _absent(size: list[int]) -> Array:

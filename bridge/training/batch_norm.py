@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from bridge.errors import UsageError
+from bridge.modules.factors import layer_of
 from bridge.modules.normalization import BatchNormOverTime
 from bridge.training.moments import Moments
 
@@ -83,17 +85,29 @@ def moving_statistics(model: nn.Module, variance: str) -> Iterator[None]:
     Args:
         model: any module.
         variance: "biased" or "unbiased" (the switch `batchnorm_variance`, unconfirmed).
+
+    Raises:
+        UsageError: inside, a mini-batch holds a single value for each channel.
     """
     hooks = []
-    for module in batch_norms(model) if variance == "biased" else ():
-        before: dict[str, Tensor] = {}
-        hooks.append(module.register_forward_pre_hook(_remember(before)))
-        hooks.append(module.register_forward_hook(_unbias(before, module.momentum or 0.0)))
+    for module in batch_norms(model):
+        hooks.append(module.register_forward_pre_hook(_require_several))
+        if variance == "biased":
+            before: dict[str, Tensor] = {}
+            hooks.append(module.register_forward_pre_hook(_remember(before)))
+            hooks.append(module.register_forward_hook(_unbias(before, module.momentum or 0.0)))
     try:
         yield
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _require_several(module: nn.Module, arguments: tuple[Any, ...]) -> None:
+    """Refuse what torch refuses: the statistics of a single value."""
+    if module.training and arguments[0].numel() == len(module.get_buffer("running_var")):
+        found = f"batch normalisation '{layer_of(module) or ''}' has a single value for each channel"
+        raise UsageError(found, "it has no variance", "choose a larger MiniBatchSize")
 
 
 def _remember(before: dict[str, Tensor]) -> Callable[[nn.Module, tuple[Any, ...]], None]:

@@ -91,7 +91,7 @@ def remove_remains(folder: Path) -> None:
 def identity(model: nn.Module, options: TrainingOptions, **more: Any) -> dict[str, Any]:
     """Return what must be the same for a checkpoint to be continued: layers, factors, frozen values, options and `more`."""
     given = {name: value for name, value in options.to_mapping().items() if name not in DISPLAY}
-    facts = {"options": given, "network": _structure(model), "frozen values": _checksum(frozen_tensors(model).values()), **more}
+    facts = {"options": given, "network": _structure(model), "frozen values": checksum(frozen_tensors(model).values()), **more}
     plain: dict[str, Any] = json.loads(json.dumps(facts))
     return plain
 
@@ -163,7 +163,8 @@ def restore_random_state(state: Tensor, device: torch.device) -> None:
         torch.cuda.set_rng_state(state[length:], device)
 
 
-def _checksum(tensors: Iterable[Tensor]) -> int:
+def checksum(tensors: Iterable[Tensor]) -> int:
+    """Return a number that tells tensors apart."""
     total = 0
     for tensor in tensors:
         total = zlib.crc32(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data, total)

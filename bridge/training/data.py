@@ -78,7 +78,11 @@ def sources(data: Any, validation: Any, expected: Expected, options: TrainingOpt
     elif own is None:
         own = _saved_validation(options, joined, layout)
     held = None if own is None else make.source(own, joined, "the validation data")
-    return Sources(train, held, classes, tuple(_notes(train, given, options)))
+    notes = _notes(train, given, options)
+    if held is not None and len(held) == 0:
+        held = None
+        notes.append("the validation data are empty: the network is not validated")
+    return Sources(train, held, classes, tuple(notes))
 
 
 @dataclass(frozen=True)
@@ -170,7 +174,7 @@ def _labels(images: Images, expected: Expected, what: str) -> tuple[tuple[str, .
     if not images.classes:
         return (), _numbers(images.labels, expected, what)
     names = np.array([images.classes[index] for index in images.labels], dtype=object)
-    if not expected.by_class:
+    if expected.by_class is False:
         return (), _numbers(names, expected, what)
     indices, classes = convert.class_indices(names, expected.classes, what, every_class=expected.every_class)
     return classes, indices

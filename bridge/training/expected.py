@@ -18,7 +18,7 @@ class Expected:
         inputs: the size of each input; () for a module without its Network.
         output: the size of what it predicts.
         classes: its class names.
-        by_class: whether targets are classes.
+        by_class: whether targets are classes; None: they tell it themselves, as names or whole numbers.
         every_class: whether each class must occur.
         greatest: the greatest value of the images that its input layer was trained on, where it tells.
     """
@@ -26,13 +26,13 @@ class Expected:
     inputs: tuple[Activation, ...] = ()
     output: Activation | None = None
     classes: tuple[str, ...] | None = None
-    by_class: bool = True
+    by_class: bool | None = True
     every_class: bool = False
     greatest: float | None = None
 
     @classmethod
-    def of(cls, network: Network | None, by_class: bool) -> Expected:
-        """Return what a network expects when it is trained on classes, or on numbers."""
+    def of(cls, network: Network | None, by_class: bool | None) -> Expected:
+        """Return what a network expects when it is trained on classes, on numbers, or on either."""
         if network is None:
             return cls(by_class=by_class)
         inputs = tuple(network.sizes[each][0] for each in network.inputs)
@@ -62,7 +62,7 @@ class Expected:
 
     def require_classes(self, what: str) -> None:
         """Raise UsageError where the network predicts numbers."""
-        if not self.by_class:
+        if self.by_class is False:
             raise UsageError(f"{what} have names as targets", "the network is trained to predict numbers", "end it with a softmax and a classification layer")
 
     def require_range(self, greatest: float, what: str) -> None:
@@ -91,8 +91,11 @@ def output_size(network: Network) -> Activation:
     return network.sizes[name][network.layers[name].outputs.index(port) if port else 0]
 
 
-def lacking(network: Network) -> frozenset[str]:
-    """Return what a training of a network does not have, of what a switch in `mappings/solvers.toml` may need."""
+def lacking(network: Network | None) -> frozenset[str]:
+    """Return what a training of a network does not have, of what a switch in `mappings/solvers.toml` may need; of a module alone little is known."""
+    if network is None:
+        return frozenset(("yolov2",))
     normalizes = any("TrainedMean" in layer.row.state for layer in network.layers)
-    has = {"batch normalization": normalizes, "elements": Expected.of(network, True).by_element}
+    detects = any(layer.kind == "YOLOv2TransformLayer" for layer in network.layers)
+    has = {"batch normalization": normalizes, "elements": not detects and Expected.of(network, True).by_element, "yolov2": detects}
     return frozenset(name for name, present in has.items() if not present)

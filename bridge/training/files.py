@@ -23,13 +23,10 @@ def folder(path: Path) -> ImageDatastore:
     images = imageDatastore(path, IncludeSubfolders=True, LabelSource="foldernames")
     if images.classes == (path.absolute().name,):
         raise UsageError(f"the images in {path} have no labels", "they lie in the folder itself", "make a folder for each class")
-    empty = sorted(
-        each.name
-        for each in path.iterdir()
-        if each.is_dir() and not each.name.startswith(".") and each.name not in images.classes and not any(each.rglob("*.*"))
-    )
+    filled = {Path(file).relative_to(path).parts[0] for file in images.Files}
+    empty = sorted(each.name for each in path.iterdir() if each.is_dir() and not each.name.startswith(".") and each.name not in filled)
     if empty:
-        raise UsageError(f"the folder '{empty[0]}' in {path} is empty", "a class needs images", "fill it, or remove it")
+        raise UsageError(f"the folder '{empty[0]}' in {path} holds no images", "a class needs images", "fill it, or remove it")
     alone = [name for name, count in images.countEachLabel().items() if count == 1]
     if alone:
         raise UsageError(

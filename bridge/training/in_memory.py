@@ -32,11 +32,13 @@ def array_source(inputs: Any, targets: Any, expected: Expected, options: Trainin
         UsageError: they do not fit the network, or each other.
     """
     if isinstance(inputs, list) and inputs and np.ndim(inputs[0]) > 0:
-        return _sequence_source(inputs, targets, expected, options, what)
+        return _sequence_source(inputs, targets, expected, options, what, _channels_first(options, "InputDataFormats"))
     several = inputs if isinstance(inputs, tuple) else (inputs,)
     if expected.inputs and len(several) != len(expected.inputs):
         raise UsageError(f"{what} have {len(several)} inputs", f"the network has {len(expected.inputs)}", "pass ((first, second, ...), targets)")
     found = tuple(_input(each, at, layout) for each, at in zip(several, expected.inputs or [None] * len(several), strict=True))
+    if isinstance(options.SequenceLength, int) and expected.inputs and expected.inputs[0].over_time and found[0].dim() == 3:
+        return _sequence_source(list(found[0]), targets, expected, options, what, channels_first=False)
     expected.require_range(float(found[0].max()) if found[0].numel() else 0.0, what)
     target, classes = _targets(targets, expected, layout, what)
     _require_count(len(found[0]), len(target), what)
@@ -64,6 +66,8 @@ def _targets(values: Any, expected: Expected, layout: str | None, what: str) -> 
         indices, classes = convert.class_indices(names, expected.classes, what, every_class=expected.every_class)
         return (indices if expected.by_element else indices.reshape(-1)), classes
     numbers = convert.tensor(values)
+    if expected.by_class is None and not numbers.is_floating_point():
+        return numbers.long(), ()
     if not expected.by_class:
         return _responses(numbers if numbers.is_floating_point() else numbers.float(), expected.output, layout), ()
     if numbers.is_floating_point() and numbers.dim() < 2:
@@ -84,6 +88,8 @@ def _responses(values: Tensor, at: Activation | None, layout: str | None) -> Ten
 
 def _require_indices(indices: Tensor, expected: Expected, what: str) -> None:
     count, classes = (expected.output.channels if expected.output is not None else None), expected.classes or ()
+    if not indices.numel():
+        return
     greatest, least = int(indices.max()), int(indices.min())
     if count is not None and greatest >= count:
         from_one = greatest == count and least >= 1
@@ -100,8 +106,7 @@ def _require_count(inputs: int, targets: int, what: str) -> None:
         raise UsageError(f"{what} have {inputs} inputs and {targets} targets", "each observation has one of both", "check the order of the axes")
 
 
-def _sequence_source(inputs: Sequence[Any], targets: Any, expected: Expected, options: TrainingOptions, what: str) -> Source:
-    channels_first = _channels_first(options)
+def _sequence_source(inputs: Sequence[Any], targets: Any, expected: Expected, options: TrainingOptions, what: str, channels_first: bool) -> Source:
     found = convert.sequences(inputs, expected.inputs[0].channels if expected.inputs else None, channels_first, what)
     padding: dict[str, Any] = {
         "length": options.SequenceLength,
@@ -114,7 +119,7 @@ def _sequence_source(inputs: Sequence[Any], targets: Any, expected: Expected, op
         _require_count(len(found), len(target), what)
         return SequenceSource(found, target, classes=classes, **padding)
     _require_count(len(found), len(targets), what)
-    steps, classes = _steps(targets, expected, channels_first, what)
+    steps, classes = _steps(targets, expected, _channels_first(options, "TargetDataFormats", channels_first), what)
     for index, (sequence, target) in enumerate(zip(found, steps, strict=True)):
         if len(sequence) != len(target):
             raise UsageError(f"sequence {index} of {what} has {len(sequence)} steps, its target {len(target)}", "the network predicts every step")
@@ -123,12 +128,12 @@ def _sequence_source(inputs: Sequence[Any], targets: Any, expected: Expected, op
 
 def _steps(targets: Sequence[Any], expected: Expected, channels_first: bool, what: str) -> tuple[list[Tensor], tuple[str, ...]]:
     """Return a target for every step of every sequence: T class indices, or T x R responses."""
-    if not expected.by_class:
+    rows = [_row(each) for each in targets]
+    if expected.by_class is False or (expected.by_class is None and rows[0].dtype.kind == "f"):
         assert expected.output is not None
         return convert.sequences(targets, expected.output.channels, channels_first, f"targets of {what}"), ()
-    lengths = [np.size(each) for each in targets]
-    flat, classes = _targets(np.concatenate([_row(each) for each in targets]), expected, None, what)
-    return list(flat.split(lengths)), classes
+    flat, classes = _targets(np.concatenate(rows), expected, None, what)
+    return list(flat.split([len(row) for row in rows])), classes
 
 
 def _row(labels: Any) -> NDArray:
@@ -136,8 +141,10 @@ def _row(labels: Any) -> NDArray:
     return np.ravel(labels if names is None else names)
 
 
-def _channels_first(options: TrainingOptions) -> bool:
-    formats = options.InputDataFormats if isinstance(options.InputDataFormats, str) else options.InputDataFormats[0]
+def _channels_first(options: TrainingOptions, name: str, otherwise: bool | None = None) -> bool:
+    """Return whether a format option puts channels before time; where it says neither, `otherwise`, or what the trainer does."""
+    given = getattr(options, name)
+    formats = given if isinstance(given, str) else "".join(given[:1])
     if "C" in formats and "T" in formats:
         return formats.index("C") < formats.index("T")
-    return options.trainer == "trainNetwork"
+    return options.trainer == "trainNetwork" if otherwise is None else otherwise

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bridge.detection import BoxImages, GroundTruth, Head, YOLOv2Loss, read_ground_truth
+from bridge.detection import BoxImages, GroundTruth, Head, YOLOv2Loss, is_detector, read_ground_truth
 from bridge.errors import UsageError
 from bridge.network import Layer, Network
 from bridge.training import losses
@@ -57,7 +57,7 @@ class Objective:
             validation mini-batch), and the parts of one that several processes share.
         metrics: the other numbers of the log.
         logits: whether the loss takes the input of the network's last softmax: the same numbers, without underflow.
-        by_class: whether targets are classes.
+        by_class: whether targets are classes; None: they tell it themselves.
         notes: what of it no run of MATLAB has confirmed.
         prepare: what a user gave as data -> data with such targets.
     """
@@ -67,7 +67,7 @@ class Objective:
     count: Callable[[Any, Tensor], float]
     metrics: tuple[Metric, ...] = ()
     logits: bool = False
-    by_class: bool = False
+    by_class: bool | None = False
     notes: tuple[str, ...] = ()
     prepare: Callable[[Any], Any] = lambda data: data
 
@@ -87,23 +87,28 @@ def objective(
         network: its output layer says the loss, or, for trainnet without one, the softmax that it ends in.
         options: the trainer decides how the loss is normalised; Metrics are trainnet's columns.
         loss: instead: a name that `losses.loss` knows, or a function of predictions and targets that returns the mean over observations.
-        class_weights: instead of those of the output layer.
+        class_weights: instead of those of the output layer, one for each class.
         ends_in_softmax: whether the module ends in a softmax that can be left out.
         device: of the predictions.
 
     Raises:
-        UsageError: there is no loss, or a metric is unknown.
+        UsageError: there is no loss, a metric is unknown or not for such targets, or the class weights do not fit.
     """
-    if isinstance(loss, YOLOv2Loss):
-        return _of_detector(loss, options)
-    if callable(loss):
-        return Objective(getattr(loss, "__name__", "a function"), loss, _observations, _metrics(options, None, False))
     output = _output_layer(network)
-    if network is not None and loss is None and output is not None and output.kind == "YOLOv2OutputLayer":
-        return _of_detector(YOLOv2Loss(Head.of(network)), options)
-    name = loss or _name(network, output, options.trainer)
-    by_class, sequence = _is_by_class(name), network is not None and output_size(network).format == "CBT"
-    weights = class_weights if class_weights is not None else _class_weights(output)
+    own = _name(network, output, options.trainer)
+    sequence = network is not None and output_size(network).format == "CBT"
+    if callable(loss):
+        by_class = _is_by_class(own) if own else None
+        metrics = _metrics(options, by_class, sequence) if options.trainer == "trainnet" else ()
+        return Objective(getattr(loss, "__name__", "a function"), loss, _observations, metrics, by_class=by_class)
+    if network is not None and loss is None and (is_detector(network) if output is None else output.kind == "YOLOv2OutputLayer"):
+        return _of_detector(Head.of(network), options)
+    name = loss or own
+    if not name:
+        cause = "the network has no output layer and ends in no softmax"
+        raise UsageError("it is not said which loss to train with", cause, "pass loss=, as trainnet's lossFcn")
+    by_class = _is_by_class(name)
+    weights = _weights(class_weights if class_weights is not None else _class_weights(output), network, device)
     logits = name in ENTROPIES and ends_in_softmax
     if name in ENTROPIES and not ends_in_softmax:
         raise UsageError(
@@ -111,18 +116,21 @@ def objective(
             "cross entropies of MATLAB take the output of a softmax",
             "build it with include_softmax=True, or pass loss=functools.partial(bridge.training.losses.cross_entropy, logits=True)",
         )
-    tensor = None if weights is None else torch.tensor(weights, dtype=torch.float32, device=device)
-    function = _loss(name, output, options, sequence, tensor, logits)
+    function = _loss(name, output, options, sequence, weights, logits)
     metrics = _metrics(options, by_class, sequence)
     return Objective(name, function, _count(name, options, sequence), metrics, logits, by_class)
 
 
-def _of_detector(loss: YOLOv2Loss, options: TrainingOptions) -> Objective:
+def _of_detector(head: Head, options: TrainingOptions) -> Objective:
     """Return the objective of a YOLO v2 detector; trainNetwork logs the root of the loss as its RMSE (proven: all values of a log)."""
+    if not head.transformed:
+        raise UsageError("the loss of a detector needs yolov2TransformLayer", "the network ends before it", "add it with net.add(...) and net.connect(...)")
+    switches = options.semantics
+    loss = YOLOv2Loss(head, switches.yolov2_iou_target, switches.yolov2_box_sizes, switches.yolov2_divided_by)
 
     def prepare(data: Any) -> Any:
         truth = read_ground_truth(Path(data)) if isinstance(data, (str, Path)) else data
-        return BoxImages(truth, loss.head) if isinstance(truth, GroundTruth) else truth
+        return BoxImages(truth, head, switches.yolov2_resize) if isinstance(truth, GroundTruth) else truth
 
     rmse = Metric("RMSE", lambda output, targets: float(loss(output, targets)), _observations, math.sqrt)
     metrics = (rmse,) if options.trainer == "trainNetwork" else ()
@@ -134,11 +142,12 @@ def _output_layer(network: Network | None) -> Layer | None:
 
 
 def _name(network: Network | None, output: Layer | None, trainer: str) -> str:
+    """Return the loss that the end of a network means, "" where it means none."""
     if output is not None:
         return output.kind if trainer == "trainNetwork" else OF_LAYER.get(output.kind, output.kind)
     if network is not None and network.layers.has(network.outputs[0]) and network.layers[network.outputs[0]].kind == "SoftmaxLayer":
         return "ClassificationOutputLayer" if trainer == "trainNetwork" else "crossentropy"
-    raise UsageError("it is not said which loss to train with", "the network has no output layer and ends in no softmax", "pass loss=, as trainnet's lossFcn")
+    return ""
 
 
 def _is_by_class(name: str) -> bool:
@@ -148,6 +157,21 @@ def _is_by_class(name: str) -> bool:
 def _class_weights(output: Layer | None) -> Sequence[float] | None:
     weights = output.properties.get("ClassWeights") if output is not None else None
     return weights if isinstance(weights, (tuple, list)) and len(weights) > 0 else None
+
+
+def _weights(given: Sequence[float] | None, network: Network | None, device: torch.device | None) -> Tensor | None:
+    """Return class weights as a tensor, checked where the network says how many classes there are."""
+    if given is None:
+        return None
+    count = output_size(network).channels if network is not None else None
+    try:
+        weights = torch.as_tensor(given, dtype=torch.float32, device=device)
+    except (TypeError, ValueError):
+        weights = torch.empty(0, 0)
+    if weights.dim() != 1 or count not in (None, len(weights)) or not bool((weights >= 0).all()):
+        cause = "there is one for each class, and none is negative" + (f"; the network predicts {count}" if count is not None else "")
+        raise UsageError(f"the class weights are {given}", cause, "give them in the order of the network's classes")
+    return weights
 
 
 def _loss(
@@ -186,15 +210,17 @@ def _defined(predictions: Tensor, targets: Tensor, dim: int) -> float:
 
 
 def _metrics(options: TrainingOptions, by_class: bool | None, sequence: bool) -> tuple[Metric, ...]:
-    """trainNetwork logs accuracy or RMSE, trainnet what Metrics says; a loss of one's own has none without being asked for."""
+    """trainNetwork logs accuracy or RMSE, trainnet what Metrics says."""
     if options.trainer == "trainNetwork":
-        names: tuple[str, ...] = () if by_class is None else ("accuracy",) if by_class else ("rmse",)
+        names: tuple[str, ...] = ("accuracy",) if by_class else ("rmse",)
     else:
         asked = options.Metrics if isinstance(options.Metrics, (tuple, list)) else (options.Metrics,)
         names = tuple(str(each).lower() for each in asked)
     unknown = [name for name in names if name not in METRICS]
     if unknown:
         raise UsageError(f"the metric '{unknown[0]}' is not known", f"there are {', '.join(METRICS)}", "an OutputFcn can compute others")
+    if by_class is False and "accuracy" in names:
+        raise UsageError("the metric 'accuracy' counts classes", "the network is trained to predict numbers", "leave it out of Metrics")
     return tuple(_accuracy(sequence) if name == "accuracy" else _rmse(options, sequence) for name in names)
 
 

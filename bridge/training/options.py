@@ -50,6 +50,10 @@ class Semantics:
     undefined_labels_count: bool
     rmse_over: str
     sequence_splitting: str
+    yolov2_iou_target: str
+    yolov2_box_sizes: str
+    yolov2_divided_by: str
+    yolov2_resize: str
 
     @classmethod
     def of(cls, trainer: str, overrides: Mapping[str, Any] | None = None) -> Semantics:

@@ -29,7 +29,7 @@ class Order:
 
     def __init__(self, count: int, shuffle: str, seed: int, given: Sequence[Any] | NDArray | None = None) -> None:
         self._count, self._shuffle, self._seed = count, shuffle, seed
-        self._given = None if given is None else _checked(np.asarray(given), count)
+        self._given = None if given is None else _checked(given, count)
 
     def epoch(self, epoch: int) -> NDArray:
         """Return the order of an epoch, from 1.
@@ -57,8 +57,11 @@ class Order:
         return self._shuffle == "every-epoch" if self._given is None else len(self._given) > 1
 
 
-def _checked(given: NDArray, count: int) -> NDArray:
-    rows = np.atleast_2d(given)
+def _checked(given: Sequence[Any] | NDArray, count: int) -> NDArray:
+    try:
+        rows = np.atleast_2d(given)
+    except ValueError as error:
+        raise UsageError("the rows of the order differ in length", str(error), "an order has one row, or one for each epoch") from error
     wrong = rows.ndim > 2 or rows.dtype.kind not in "iu" or rows.shape[1] != count or not (np.sort(rows, 1) == np.arange(count)).all()
     if wrong:
         from_one = rows.ndim == 2 and rows.shape[1] == count and bool((np.sort(rows, 1) == np.arange(1, count + 1)).all())

@@ -53,7 +53,7 @@ def pixel_source(pairs: pixelLabelImageDatastore, expected: Expected, seed: int,
     """
     if expected.inputs:
         at = expected.image
-        if not expected.by_class or not expected.by_element:
+        if expected.by_class is False or not expected.by_element:
             raise UsageError(f"{what} are images with label images", "the network predicts no classes of pixels", "end it with a pixelClassificationLayer")
         size = pairs.OutputSize or pairs[0][1].shape
         if size != at.spatial:

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from bridge.arrays import NDArray
-from bridge.errors import UsageError
+from bridge.errors import BridgeError, UsageError
 from bridge.images import ImageDatastore, augmentedImageDatastore
 
 ALL = slice(None)
@@ -253,20 +253,26 @@ def load(source: Source, requests: Iterable[Request]) -> Iterator[Batch]:
         return
     wanted = list(requests)
     own = torch.Generator().manual_seed(wanted[0].epoch if wanted else 0)  # the workers' seeds come from no other random numbers
-    loads: Dataset[Batch] = _Loads(source)
-    yield from DataLoader(
+    loads: Dataset[Batch | BridgeError] = _Loads(source)
+    for batch in DataLoader(
         loads, batch_size=None, sampler=wanted, num_workers=source.workers, collate_fn=_as_it_is, generator=own, worker_init_fn=_ignore_interrupts
-    )
+    ):
+        if isinstance(batch, BridgeError):
+            raise batch
+        yield batch
 
 
-class _Loads(Dataset[Batch]):
+class _Loads(Dataset[Batch | BridgeError]):
     """A source as the dataset of a DataLoader, whose items are mini-batches."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
 
-    def __getitem__(self, request: Request) -> Batch:
-        return self._source.load(request)
+    def __getitem__(self, request: Request) -> Batch | BridgeError:
+        try:
+            return self._source.load(request)
+        except BridgeError as error:  # handed over as it is: a DataLoader would raise one whose text is the worker's trace
+            return error
 
 
 def _ignore_interrupts(worker: int) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
@@ -27,7 +28,7 @@ from bridge.training.objective import Objective, objective
 from bridge.training.options import TrainingOptions
 from bridge.training.order import Order, all_batches, mini_batches
 from bridge.training.progress import Progress
-from bridge.training.sources import DatasetSource, SequenceSource, Source
+from bridge.training.sources import DatasetSource, Request, SequenceSource, Source
 
 SOLVERS = ("continue", "restart")
 NEEDS_GPU, ON_CPU = ("gpu", "multi-gpu", "parallel-gpu"), ("cpu", "parallel-cpu")  # words of ExecutionEnvironment
@@ -68,7 +69,7 @@ def train(
             and begins anew, as MATLAB does.
         cache_features: compute the layers before the first that trains once for each observation. Default: where it pays, fits into
             memory and changes no number; for a Dataset only if True, which says that its items never change.
-        seed: of shuffling, augmentation and dropout.
+        seed: of shuffling, augmentation and dropout; a whole number from 0.
 
     Returns:
         The log, with the trained module and, where a Network was given, the trained Network.
@@ -89,6 +90,8 @@ def train(
     """
     if solver not in SOLVERS:
         raise UsageError(f"solver is {solver!r}", f"it is {' or '.join(map(repr, SOLVERS))}")
+    if not isinstance(seed, int) or seed < 0:
+        raise UsageError(f"the seed is {seed!r}", "it is a whole number from 0")
     network = model if isinstance(model, Network) else None
     if network is not None and options.ResetInputNormalization:
         network = with_places(network)
@@ -96,21 +99,22 @@ def train(
         torch.manual_seed(seed + distributed.rank())
         folder = _folder(output, network, resume)
         module = _placed(network.to_torch() if network is not None else model, options)  # type: ignore[arg-type]
+        optimizer = options.optimizer(module)
         goal, whole = _objective(module, network, options, loss, class_weights)
         held = sources(goal.prepare(data), goal.prepare(validation), Expected.of(network, goal.by_class), options, layout, seed)
+        if distributed.count() > min(options.MiniBatchSize, len(held.train)):
+            few = f"{distributed.count()} processes cannot share a mini-batch"
+            raise UsageError(few, "each needs an observation of it", "start fewer, or raise MiniBatchSize")
         turns = Order(len(held.train), options.Shuffle, seed, order)
-        optimizer = options.optimizer(module)
-        facts = {"loss": goal.name, "observations": len(held.train), "classes": held.classes, "order": turns.checksum, "seed": seed}
-        identity = checkpoint.identity(module, options, **facts, processes=distributed.count())
+        identity = checkpoint.identity(module, options, **_facts(goal, class_weights, held, turns, seed))
         saved, found = _saved(resume, identity, solver)
         parts = _parts(whole, held, options, turns, cache_features)
         keeps_items = cache_features is True
         train_feed = _feed(held.train, module, parts, keeps_items)
         validation_feed = _feed(held.validation, module, parts, keeps_items) if held.validation is not None else None
-        checkpoints = folder or (Path(options.CheckpointPath) if options.CheckpointPath else None)
-        loop = Loop(module, parts.rest, goal, options, train_feed, validation_feed, turns, optimizer, identity, checkpoints)
+        loop = Loop(module, parts.rest, goal, options, train_feed, validation_feed, turns, optimizer, identity, folder or _checkpoint_path(options))
         _begin(loop, module, held.train, saved, solver)
-        notes = (*options.notes(() if network is None else lacking(network)), *held.notes, *found, *_notes(loop, module, options, parts.fixed is not None))
+        notes = (*options.notes(lacking(network)), *held.notes, *found, *_notes(loop, module, folder, parts.fixed is not None))
         outcome = _run(loop, folder, notes)
         info = _info(loop, outcome, notes, module, None if network is None else _trained(network, module, held, outcome))
         if folder is not None and distributed.rank() == 0:
@@ -138,6 +142,13 @@ def _folder(output: str | Path | None, network: Network | None, resume: str | Pa
             raise UsageError(f"cannot make the folder {folder}", str(error), "choose another one") from error
         checkpoint.remove_remains(folder)
     return folder
+
+
+def _checkpoint_path(options: TrainingOptions) -> Path | None:
+    """Return the folder of CheckpointPath, which must be there already, as in MATLAB."""
+    if options.CheckpointPath and not Path(options.CheckpointPath).is_dir():
+        raise UsageError(f"CheckpointPath is {options.CheckpointPath!r}", "there is no such folder", "make it, or leave CheckpointPath out")
+    return Path(options.CheckpointPath) if options.CheckpointPath else None
 
 
 def _placed(module: nn.Module, options: TrainingOptions) -> nn.Module:
@@ -168,6 +179,23 @@ def _objective(
     return goal, bare if bare is not None and goal.logits else module
 
 
+def _facts(goal: Objective, class_weights: Sequence[float] | None, held: Sources, order: Order, seed: int) -> dict[str, Any]:
+    """Return what a training that goes on must have in common with its checkpoint, beside network and options."""
+    weights = None if class_weights is None else list(map(float, class_weights))
+    facts: dict[str, Any] = {"loss": goal.name, "class weights": weights}
+    for name, source in (("", held.train), ("validation ", held.validation)):
+        facts |= {f"{name}observations": 0 if source is None else len(source), f"first {name}observation": _first(source)}
+    return {**facts, "classes": held.classes, "order": order.checksum, "seed": seed, "processes": distributed.count()}
+
+
+def _first(source: Source | None) -> int | None:
+    """Return a checksum of the first observation, as augmentation and padding leave it; None for a Dataset, which may draw at random."""
+    if source is None or isinstance(source, DatasetSource):
+        return None
+    inputs, targets = source.load(Request(1, np.array([0])))
+    return checkpoint.checksum((*inputs, targets))
+
+
 def _saved(resume: str | Path | None, identity: dict[str, Any], solver: str) -> tuple[checkpoint.Checkpoint | None, list[str]]:
     """Return the checkpoint to go on from, and a note where there is none yet, or where it may not go on to the same bits.
 
@@ -179,7 +207,7 @@ def _saved(resume: str | Path | None, identity: dict[str, Any], solver: str) -> 
     if path.suffix != Path(checkpoint.NAME).suffix and not (path / checkpoint.NAME).is_file():
         return None, [f"{path} holds no checkpoint yet: the training started at the beginning"]
     saved = checkpoint.load(path)
-    checkpoint.require_same(saved, identity if solver == "continue" else {"network": identity["network"]}, path)
+    checkpoint.require_same(saved, identity if solver == "continue" else {name: identity[name] for name in ("network", "frozen values")}, path)
     here, there = checkpoint.computed_with(), saved.facts["computed with"]
     return saved, [f"the checkpoint was written with {there}, here are {here}: the last bits may differ"] if solver == "continue" and here != there else []
 
@@ -241,14 +269,20 @@ def _run(loop: Loop, folder: Path | None, notes: Sequence[str]) -> Outcome:
     return outcome
 
 
-def _notes(loop: Loop, module: nn.Module, options: TrainingOptions, cached: bool) -> list[str]:
-    notes = [*loop.objective.notes]
+def _notes(loop: Loop, module: nn.Module, folder: Path | None, cached: bool) -> list[str]:
+    options, notes = loop.options, [*loop.objective.notes]
     if batch_norms(module) and loop.validation is not None and finalizes(options):
         notes.append("validation during training uses moving batch-norm statistics, as the final ones are computed after it (unconfirmed)")
     if options.OutputFcn and not output_functions(options):
         notes.append("OutputFcn is no Python callable and is left out")
     if options.ExecutionEnvironment.startswith(("multi", "parallel")) and distributed.count() == 1:
         notes.append(f"ExecutionEnvironment is {options.ExecutionEnvironment!r}: start several processes with torchrun")
+    if options.Plots != "none" and folder is None:
+        notes.append("Plots: no page is written without an output folder")
+    if options.CheckpointPath and folder is not None:
+        notes.append("CheckpointPath is left out: checkpoints are written to the output folder")
+    if np.size(options.WorkerLoad):
+        notes.append("WorkerLoad is left out: processes share each mini-batch evenly")
     return notes + (["features of the frozen layers are computed once for each observation"] if cached else [])
 
 

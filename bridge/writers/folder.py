@@ -6,7 +6,6 @@ The tensors lie in torch's layout under "<MATLAB layer name>.<torch name>"; docs
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from bridge import __version__
+from bridge.arrays import Array
 from bridge.errors import UnsupportedError, printable
 from bridge.network import Layer, Network
 from bridge.readers.folder import SCHEMA, sha256
 from bridge.tensors import given_sizes, tensors
+from bridge.writers import tensor_file
 from bridge.writers.atomic import write_folder
 
 FILES = {"network.json", "model.safetensors", "README.md"}
@@ -30,23 +31,16 @@ def save(network: Network, folder: str | Path) -> Path:
 
     Raises:
         UsageError: the folder holds something else, or cannot be written.
+        UnsupportedError: two tensors would have one name, or a name is no Unicode text.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
-
     stored = replace(network.source, sha256=network.source.sha256 or sha256(Path(network.source.path)))
     network = replace(network, source=stored)
 
     def write(target: Path) -> None:
-        arrays = state_arrays(network)
-        try:
-            save_file(arrays, target / "model.safetensors", metadata={"format": "pt"})
-        except SafetensorError as error:  # its word for a full disk
-            raise OSError(str(error)) from error
+        tensor_file.write(target / "model.safetensors", state_arrays(network), [])
         facts = {**to_json(network), "tensors_sha256": sha256(target / "model.safetensors")}
         # names may hold what UTF-8 cannot: a backslash escape is also JSON's own way to write it
         (target / "network.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", errors="backslashreplace")
-        shutil.copymode(target / "network.json", target / "model.safetensors")  # which safetensors gives to its owner alone
         (target / "README.md").write_text(readme(network), encoding="utf-8", errors="backslashreplace")
 
     return write_folder(Path(folder), write, replaceable=is_saved_network)
@@ -60,15 +54,15 @@ def is_saved_network(path: Path) -> bool:
         return stream.read(len(START)) == START
 
 
-def state_arrays(network: Network) -> dict[str, Any]:
+def state_arrays(network: Network) -> dict[str, Array]:
     """Return every learnable and statistic in torch's layout, by state-dict key."""
-    arrays = {}
+    arrays: dict[str, Array] = {}
     for layer in network.layers:
         for each in tensors(layer, given_sizes(network, layer)):
             key = f"{layer.name}.{each.local}"
             if key in arrays:
                 raise UnsupportedError(f"two tensors would be named '{key}'", "dots in layer names can make them alike", "rename a layer in MATLAB")
-            arrays[key] = np.asarray(each.array.read(), order="C")
+            arrays[key] = each.array
     return arrays
 
 

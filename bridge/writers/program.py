@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BufferedWriter, FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bridge.errors import UsageError
+from bridge.errors import UnsupportedError, UsageError
 from bridge.network import Network
+from bridge.sizes import Activation
 from bridge.writers.atomic import write_file
 from bridge.writers.folder import to_json
 from bridge.writers.losses import Tell, Written, precision_losses, tell_losses
@@ -22,7 +25,8 @@ if TYPE_CHECKING:
 FACTS = "network.json"  # a file inside of the .pt2
 HINT = "torch.export.load('{name}').module()(x)"
 LONGEST = 10_000  # steps: torch.export goes through them one by one, which takes minutes for so many
-FIXED = "sequences of any length but {steps}: torch.export fixes how often a recurrent layer runs (--steps chooses)"
+STEPS_FIXED = "sequences of any length but {length}: torch.export fixes how often a recurrent layer runs (--steps chooses)"
+SIZE_FIXED = "images of any size but {length}: a layer lets torch.export fix it"
 
 
 class Sink(BufferedWriter):
@@ -60,21 +64,21 @@ def save(
         modules: torch modules for layers of your own; see `Network.to_torch`.
 
     Raises:
-        UnsupportedError: a layer has no module; or, if `strict`, something would be lost.
+        UnsupportedError: a layer has no module, or one that torch.export cannot write; or, if `strict`, something would be lost.
         UsageError: `steps` is beyond its range, or the file exists (without `force`) or cannot be written.
     """
     path = Path(path)
     if not 1 <= steps <= LONGEST:
         raise UsageError(f"sequences of {steps:,} steps", f"a program is made for 1 to {LONGEST:,}", "choose the length that it will run on")
     program, fixed = exported(network, steps, modules)
-    losses = (*precision_losses(network), *((FIXED.format(steps=steps),) if fixed else ()))
+    losses = (*precision_losses(network), *fixed)
     tell_losses(losses, path, tell, strict=strict)
     facts = json.dumps(to_json(network))
 
     def write(made: Path) -> None:
         import torch
 
-        with Sink(FileIO(made, "w")) as sink:
+        with Sink(FileIO(made, "w")) as sink, exporting():
             torch.export.save(program, sink, extra_files={FACTS: facts})
         if sink.failed is not None:
             raise sink.failed
@@ -87,16 +91,35 @@ def save(
     return Written((path,), HINT.format(name=path.name), losses, notes)
 
 
-def exported(network: Network, steps: int = STEPS, modules: Modules | None = None) -> tuple[ExportedProgram, bool]:
-    """Return a network's module as a program whose batch is free, and whether its sequences are fixed to `steps` steps."""
+def exported(network: Network, steps: int = STEPS, modules: Modules | None = None) -> tuple[ExportedProgram, list[str]]:
+    """Return a network's module as a program whose batch is free, and what else the network leaves free and the program does not."""
     import torch
     from torch.fx.experimental.symbolic_shapes import is_concrete_int
 
     inputs = tuple(torch.from_numpy(each).repeat(2, *(1,) * (each.ndim - 1)) for each in observations(network, steps))
-    batch, over_time = torch.export.Dim("batch"), [network.sizes[name][0].over_time for name in network.inputs]
-    dims = tuple({0: batch, 1: torch.export.Dim.AUTO} if each else {0: batch} for each in over_time)
-    with warnings.catch_warnings():
+    batch, free = torch.export.Dim("batch"), [free_axes(network.sizes[name][0]) for name in network.inputs]
+    dims = tuple({0: batch, **dict.fromkeys(axes, torch.export.Dim.AUTO)} for axes in free)
+    module = network.to_torch(modules=modules)
+    with warnings.catch_warnings(), exporting():
         warnings.simplefilter("ignore")  # of torch's own LSTM and GRU, whose flattened weights it warns of
-        program = torch.export.export(network.to_torch(modules=modules), inputs, dynamic_shapes=dims)
+        program = torch.export.export(module, inputs, dynamic_shapes=dims)
     given = [node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"][-len(inputs) :]
-    return program, any(each and is_concrete_int(value.shape[1]) for each, value in zip(over_time, given, strict=True))
+    lengths = [(value.shape[axis], text) for axes, value in zip(free, given, strict=True) for axis, text in axes.items()]
+    return program, list(dict.fromkeys(text.format(length=length) for length, text in lengths if is_concrete_int(length)))
+
+
+@contextmanager
+def exporting() -> Iterator[None]:
+    """Let what torch.export cannot do be an UnsupportedError."""
+    try:
+        yield
+    except RuntimeError as error:
+        hint = "replace what it names, or write .safetensors and build the module anew"
+        raise UnsupportedError("torch.export cannot write this network", str(error).strip().partition("\n")[0], hint) from error
+
+
+def free_axes(size: Activation) -> dict[int, str]:
+    """Return the axes beside the batch's whose length a network leaves free, each with what is lost where a program fixes it."""
+    first = 3 if size.over_time else 2
+    lengths = {first + index: SIZE_FIXED for index, length in enumerate(size.spatial) if length is None}
+    return {1: STEPS_FIXED, **lengths} if size.over_time else lengths

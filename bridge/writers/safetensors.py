@@ -1,26 +1,18 @@
-"""Network -> net.safetensors: the state dict of its torch module and nothing else.
-
-The format is a length, a JSON header of that length and the tensors' bytes. The safetensors library writes it too, but takes all
-tensors at once and copies each.
-"""
+"""Network -> net.safetensors: the state dict of its torch module and nothing else."""
 
 from __future__ import annotations
 
-import json
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-
-import numpy as np
 
 from bridge.arrays import Array
 from bridge.network import Network
 from bridge.writers.atomic import write_file
 from bridge.writers.losses import Tell, Written, fact_losses, precision_losses, tell_losses
-from bridge.writers.outgoing import Outgoing
 from bridge.writers.state import Modules, parts
+from bridge.writers.tensor_file import write
 
-DTYPES = {"float32": "F32", "int64": "I64", "float64": "F64", "float16": "F16", "bool": "BOOL", "uint8": "U8", "int32": "I32"}
 HINT = "state = safetensors.torch.load_file('{name}')"
 
 
@@ -68,21 +60,3 @@ def losses_of(network: Network) -> Iterator[str]:
     if known:
         yield f"the learn-rate and L2 factors of {known} learnables"
     yield from fact_losses(network)
-
-
-def write(path: Path, arrays: Mapping[str, Array], with_nan: list[str]) -> None:
-    """Write a file of arrays, and list those that hold NaN. The header is padded so that the data begin at a multiple of eight bytes."""
-    header, offset = {"__metadata__": {"format": "pt"}}, 0
-    for name, array in arrays.items():
-        end = offset + array.size * array.dtype.itemsize
-        header[name] = {"dtype": DTYPES[array.dtype.name], "shape": list(array.shape), "data_offsets": [offset, end]}  # type: ignore[dict-item]
-        offset = end
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with Outgoing(path) as stream:
-        stream.write(len(text).to_bytes(8, "little") + text)
-        for name, array in arrays.items():
-            value = np.asarray(array.read(), array.dtype.newbyteorder("<"), order="C")
-            if value.dtype.kind == "f" and value.size and np.isnan(np.min(value)):
-                with_nan.append(name)
-            stream.write(value.data.cast("B") if value.size and value.ndim else value.tobytes())

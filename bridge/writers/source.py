@@ -21,7 +21,7 @@ from bridge.network import Layer, Network
 from bridge.readers.join import mangled
 from bridge.sizes import Activation
 from bridge.tensors import given_sizes, tensors
-from bridge.writers import safetensors
+from bridge.writers import tensor_file
 from bridge.writers.atomic import write_files
 from bridge.writers.expressions import Code, code_of, in_brackets, literal
 from bridge.writers.losses import Tell, Written, fact_losses, precision_losses, tell_losses
@@ -29,7 +29,7 @@ from bridge.writers.paste import Paste, import_lines
 from bridge.writers.state import Part, parts
 from bridge.writers.trial import source_of
 
-RESERVED = {"F", "Padding", "Path", "Tensor", "Window", "float", "json", "math", "nn", "torch", "x"}  # names that the source has for other things
+RESERVED = {"F", "Padding", "Path", "Tensor", "Window", "float", "json", "math", "nn", "self", "torch", "x"}  # names that the source has for other things
 PRIVATE = re.compile("_(_|$)")  # names that Python changes inside of a class, alone or with a statistic: __x, __mean
 STATISTICS = ("mean", "std", "min", "max")  # buffers of an input layer
 WIDTH = 100
@@ -88,7 +88,7 @@ def save(network: Network, path: str | Path, *, force: bool = False, strict: boo
 
     def write(made: Sequence[Path]) -> None:
         made[0].write_text(text, encoding="utf-8")
-        safetensors.write(made[1], arrays, with_nan)
+        tensor_file.write(made[1], arrays, with_nan)
 
     paths = tuple(write_files((path, path.with_suffix(".safetensors")), write, force=force))
     notes = [f"{len(program.renamed)} layer name(s) are no identifiers and are in LAYERS"] if program.renamed else []

@@ -6,6 +6,7 @@ import json
 import shutil
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from bridge.commands import tables
-from bridge.errors import UnreadableError
+from bridge.errors import UnreadableError, UnsupportedError
 from bridge.readers import load
+from bridge.writers.matlab import with_names
 from tests.bad_input.trial import FILES, Answer, in_bounds, listing, refused
 
 
@@ -256,6 +258,21 @@ def test_names_lead_nowhere(folder: Path, tmp_path: Path, name: str, bridge: Cal
     assert {path.name for path in (tmp_path / "again").iterdir()} == {"network.json", "model.safetensors", "README.md"}
     assert load(tmp_path / "again").layers[3].name == name
     assert weights.keys() == load_file(tmp_path / "again" / "model.safetensors").keys()
+
+
+def test_a_name_that_is_no_text_names_no_tensor(tmp_path: Path) -> None:
+    """Half of a character, as a damaged file may hold; the safetensors library would not read it."""
+    network = with_names(load(FILES / "signs.mat"), {"fc": "fc\ud800"})
+    error = refused(lambda: network.save(tmp_path / "net"), UnsupportedError)
+    assert "cannot be the name of a tensor" in error.error and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("classes", [("nan", "inf", "b"), ("a", "-inf", "nan")])
+def test_classes_called_like_what_json_cannot_write(classes: tuple[str, ...], tmp_path: Path) -> None:
+    network = load(FILES / "shapes.mat")
+    last = network.layers[-1]
+    network = network.with_layers({last.name: replace(last, properties={**last.properties, "Classes": classes})})
+    assert load(network.save(tmp_path / "net")).layers[-1].Classes == classes
 
 
 def test_a_source_that_is_another_file(folder: Path, tmp_path: Path, bridge: Callable[..., Answer]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from onnx import helper, numpy_helper
 
 import bridge
 from bridge.detection.decode import decode, to_pixels
@@ -19,6 +20,7 @@ from bridge.detection.head import Head
 from bridge.errors import UnreadableError, UnsupportedError, UsageError
 from bridge.images import im2single, imresize
 from bridge.network import Network
+from bridge.parity import onnx_runtime
 from fixtures import layers as L
 from fixtures import mat, networks
 from fixtures import onnx as onnx_file
@@ -118,6 +120,100 @@ def test_an_onnx_of_ones_own_export(tmp_path: Path, anchors: Path) -> None:
     bare = bridge.load(tmp_path / "bare.onnx", anchors=anchors)
     assert Head.of(bare).transformed
     same(bare, whole)
+
+
+def continued(folder: Path, dialect: str, *nodes: onnx.NodeProto, **constants: list[int]) -> Path:
+    """Write the exported network with nodes behind its last convolution, "yolov2ClassConv"; the last one makes the output."""
+    path = folder / "continued.onnx"
+    onnx_file.write(path, networks.yolov2_exported(), dialect)
+    model = onnx.load(path)
+    model.graph.node.extend(nodes)
+    model.graph.initializer.extend(numpy_helper.from_array(np.array(value, np.int64), name) for name, value in constants.items())
+    model.graph.output[0].name = nodes[-1].output[0]
+    onnx.save(model, path)
+    return path
+
+
+RAW = "yolov2ClassConv"
+FORMS: dict[str, tuple[str, list[onnx.NodeProto], dict[str, list[int]]]] = {
+    "three slices, softmax over the last axis": ("20.2.2", [
+        helper.make_node("Slice", [RAW], ["a"], starts=[5 * 2], ends=[7 * 2], axes=[1]), helper.make_node("Reshape", ["a", "rows"], ["b"]),
+        helper.make_node("Transpose", ["b"], ["c"], perm=[0, 2, 1]), helper.make_node("Softmax", ["c"], ["d"], axis=2),
+        helper.make_node("Transpose", ["d"], ["e"], perm=[0, 2, 1]), helper.make_node("Reshape", ["e", "image"], ["f"]),
+        helper.make_node("Slice", [RAW], ["g"], starts=[0], ends=[3 * 2], axes=[1]), helper.make_node("Sigmoid", ["g"], ["h"]),
+        helper.make_node("Slice", [RAW], ["i"], starts=[3 * 2], ends=[5 * 2], axes=[1]), helper.make_node("Exp", ["i"], ["j"]),
+        helper.make_node("Concat", ["h", "j", "f"], ["transform"], axis=1),
+    ], {"rows": [0, 2, -1], "image": [-1, 4, 8, 8]}),
+    "five parts, softmax over the classes": ("24.2.0", [
+        helper.make_node("Split", [RAW, "parts"], ["iou", "x", "y", "wh", "raw"], axis=1), *(helper.make_node("Sigmoid", [n], [f"{n}_"]) for n in ("iou", "x", "y")),
+        helper.make_node("Exp", ["wh"], ["wh_"]), helper.make_node("Reshape", ["raw", "by_anchor"], ["a"]), helper.make_node("Softmax", ["a"], ["b"], axis=1),
+        helper.make_node("Reshape", ["b", "image"], ["c"]), helper.make_node("Concat", ["iou_", "x_", "y_", "wh_", "c"], ["transform"], axis=1),
+    ], {"parts": [2, 2, 2, 4, 4], "by_anchor": [0, 2, 2, 8, 8], "image": [0, 4, 8, 8]}),
+    "anchor by anchor": ("24.2.0", [
+        helper.make_node("Reshape", [RAW, "by_anchor"], ["a"]), helper.make_node("Split", ["a", "parts"], ["b", "c", "d"], axis=1),
+        helper.make_node("Sigmoid", ["b"], ["e"]), helper.make_node("Exp", ["c"], ["f"]), helper.make_node("Softmax", ["d"], ["g"], axis=1),
+        helper.make_node("Concat", ["e", "f", "g"], ["h"], axis=1), helper.make_node("Shape", [RAW], ["shape"]), helper.make_node("Reshape", ["h", "shape"], ["i"]),
+        helper.make_node("Identity", ["i"], ["transform"]),
+    ], {"by_anchor": [0, 7, 2, 8, 8], "parts": [3, 2, 2]}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_transform_in_the_graph(tmp_path: Path, anchors: Path, form: str) -> None:
+    """MATLAB's own form was not seen. Oracle: onnxruntime for the values, the detector of the .mat with the same weights for the boxes."""
+    dialect, nodes, constants = FORMS[form]
+    path = continued(tmp_path, dialect, *nodes, **constants)
+    network = bridge.load(path, anchors=anchors)
+    assert [layer.kind for layer in network.layers][-2:] == ["Convolution2DLayer", "YOLOv2TransformLayer"]
+    assert network.layers[-1].NumAnchorBoxes == 2 and any("by what they compute" in note for note in network.notes)
+    (image,) = onnx_runtime.sample_inputs(network)
+    with torch.no_grad():
+        ours = network.to_torch()(torch.from_numpy(image))
+    torch.testing.assert_close(ours, torch.from_numpy(onnx_runtime.run(path, [image], ["transform"])["transform"]), rtol=1e-5, atol=1e-5)
+    same(network, detector(tmp_path))
+
+
+OTHER_ENDS = {
+    "anchors slowest": ("24.2.0", [
+        helper.make_node("Reshape", [RAW, "by_anchor"], ["a"]), helper.make_node("Split", ["a", "parts"], ["b", "c", "d"], axis=2),
+        helper.make_node("Sigmoid", ["b"], ["e"]), helper.make_node("Exp", ["c"], ["f"]), helper.make_node("Softmax", ["d"], ["g"], axis=2),
+        helper.make_node("Concat", ["e", "f", "g"], ["h"], axis=2), helper.make_node("Reshape", ["h", "image"], ["transform"]),
+    ], {"by_anchor": [0, 2, 7, 8, 8], "parts": [3, 2, 2], "image": [0, 14, 8, 8]}),
+    "softmax over all behind its axis": ("20.2.2", [
+        helper.make_node("Reshape", [RAW, "by_anchor"], ["a"]), helper.make_node("Split", ["a"], ["b", "c", "d"], axis=1, split=[3, 2, 2]),
+        helper.make_node("Sigmoid", ["b"], ["e"]), helper.make_node("Exp", ["c"], ["f"]), helper.make_node("Softmax", ["d"], ["g"], axis=1),
+        helper.make_node("Concat", ["e", "f", "g"], ["h"], axis=1), helper.make_node("Reshape", ["h", "image"], ["transform"]),
+    ], {"by_anchor": [0, 7, 2, 8, 8], "image": [0, 14, 8, 8]}),
+    "something else": ("20.2.2", [helper.make_node("Relu", [RAW], ["transform"])], {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("end", OTHER_ENDS)
+def test_another_end_is_no_transform(tmp_path: Path, anchors: Path, end: str) -> None:
+    """Arrangements of other detectors, and what a softmax meant before opset 13, must not be taken for yolov2TransformLayer."""
+    dialect, nodes, constants = OTHER_ENDS[end]
+    network = bridge.load(continued(tmp_path, dialect, *nodes, **constants), anchors=anchors)
+    with pytest.raises(UsageError, match="the network ends in 'transform'") as caught:
+        network.detect(picture(32, 32))
+    assert caught.value.cause and caught.value.hint
+
+
+@pytest.mark.parametrize(("name", "operator", "domain"), [
+    ("yolov2Transform", "Placeholder", "com.mathworks"), ("yolo_v2_transform", "Placeholder", "com.MathWorks"), ("last", "YOLOv2TransformLayer", "com.mathworks"),
+])  # fmt: skip
+def test_the_transform_as_a_placeholder(tmp_path: Path, anchors: Path, name: str, operator: str, domain: str) -> None:
+    """What an exporter leaves that cannot write the layer. Oracle: the detector of the .mat with the same weights."""
+    node = helper.make_node(operator, [RAW], ["transform"], name=name, domain=domain)
+    network = bridge.load(continued(tmp_path, "19.2.1", node), anchors=anchors)
+    assert network.layers[name].kind == "YOLOv2TransformLayer" and any(f"'{name}' is a {domain}::{operator}" in note for note in network.notes)
+    same(network, detector(tmp_path))
+
+
+def test_a_placeholder_of_another_name_is_not_guessed(tmp_path: Path, anchors: Path) -> None:
+    node = helper.make_node("Placeholder", [RAW], ["transform"], name="custom", domain="com.mathworks")
+    network = bridge.load(continued(tmp_path, "19.2.1", node), anchors=anchors)
+    with pytest.raises(UsageError, match=r"the network ends in 'custom' \(com.mathworks::Placeholder\)"):
+        network.detect(picture(32, 32))
 
 
 @pytest.mark.parametrize(("text", "said"), [

@@ -13,11 +13,19 @@ from bridge.detection.head import Head
 from bridge.detection.loss import YOLOv2Loss, assign
 from bridge.errors import UsageError
 from bridge.modules.activation import YOLOv2Transform
+from bridge.training.options import Semantics
 from tests.detection.nets import Array, intersection_over_union
 
 ANCHORS = ((12.0, 8.0), (6.0, 20.0), (16.0, 16.0))
 HEAD = Head(ANCHORS, ("bird", "drone"), (32, 48, 3), (4, 6), True)  # stride 8, 8
 NOTHING = [-1.0] * 5
+
+
+def loss(head: Head, **changed: str) -> YOLOv2Loss:
+    """Return the loss with the switches' defaults, but for those that are given."""
+    defaults = Semantics.of("trainNetwork")
+    switches = {name: getattr(defaults, f"yolov2_{name}") for name in ("iou_target", "box_sizes", "divided_by")}
+    return YOLOv2Loss(head, **{**switches, **changed})
 
 
 def numpy_loss(output: Array, targets: Array, head: Head, iou_target: str, box_sizes: str, divided_by: str) -> float:
@@ -80,35 +88,35 @@ def test_one_term_at_a_time_by_hand() -> None:
     head = Head(((8.0, 8.0),), ("a", "b"), (8, 8, 3), (1, 1), True)
     targets = torch.tensor([[[0.0, 0, 8, 8, 1]]])
     right = torch.tensor([1, 0.5, 0.5, 1, 1, 0, 1.0])
-    for change, loss in (({}, 0), ({0: 0.5}, 0.25), ({5: 0.25, 6: 0.75}, 0.125), ({3: 4.0, 0: 0.25}, 5 * 1), ({1: 0.75, 0: 0.6}, 5 * 0.0625)):
+    for change, wanted in (({}, 0), ({0: 0.5}, 0.25), ({5: 0.25, 6: 0.75}, 0.125), ({3: 4.0, 0: 0.25}, 5 * 1), ({1: 0.75, 0: 0.6}, 5 * 0.0625)):
         values = right.clone()
         for index, value in change.items():
             values[index] = value
         # a box moved by 2 of 8 overlaps by 6/10, one four times as wide by 1/4: what the iou is set to
-        assert YOLOv2Loss(head)(values.view(1, 7, 1, 1), targets).item() == pytest.approx(loss, abs=1e-6)
-    assert YOLOv2Loss(head)(right.view(1, 7, 1, 1), torch.tensor([[NOTHING]])).item() == 1, "the iou of a cell without an object"
+        assert loss(head)(values.view(1, 7, 1, 1), targets).item() == pytest.approx(wanted, abs=1e-6)
+    assert loss(head)(right.view(1, 7, 1, 1), torch.tensor([[NOTHING]])).item() == 1, "the iou of a cell without an object"
 
 
 def test_the_untrained_detector_of_the_log() -> None:
     """16 x 16 x 4 predictions of 0.5 without an object give 64; MATLAB's log of such a training begins with 63.57."""
     head = Head(tuple((8.0 * k, 8.0) for k in (1, 2, 3, 4)), ("drone",), (128, 128, 3), (16, 16), True)
     output = YOLOv2Transform(4)(torch.zeros(2, 24, 16, 16))
-    assert YOLOv2Loss(head)(output, torch.tensor([[NOTHING]] * 2)).item() == pytest.approx(64)
+    assert loss(head)(output, torch.tensor([[NOTHING]] * 2)).item() == pytest.approx(64)
 
 
 def test_the_gradient_is_that_of_differences() -> None:
     """Oracle: torch.autograd.gradcheck, with a target that does not depend on the output."""
     _, targets = example()
     raw = torch.randn(3, 21, 4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    loss = YOLOv2Loss(HEAD, iou_target="one")
+    one = loss(HEAD, iou_target="one")
 
     def along(step: torch.Tensor) -> torch.Tensor:
-        return loss(YOLOv2Transform(3)(raw + step * torch.ones_like(raw).cumsum(1) / 21), targets)
+        return one(YOLOv2Transform(3)(raw + step * torch.ones_like(raw).cumsum(1) / 21), targets)
 
     assert torch.autograd.gradcheck(along, (torch.zeros((), dtype=torch.float64, requires_grad=True),))
     output, _ = example()
     output = output.detach().requires_grad_()
-    YOLOv2Loss(HEAD)(output, targets).backward()
+    loss(HEAD)(output, targets).backward()
     assert output.grad is not None and output.grad.isfinite().all() and (output.grad != 0).any()
 
 
@@ -125,14 +133,14 @@ def test_who_is_responsible_by_hand() -> None:
 @pytest.mark.parametrize("changed", [{"iou_target": "two"}, {"box_sizes": "log"}, {"divided_by": ""}])
 def test_switches_of_other_words(changed: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="it is '"):
-        YOLOv2Loss(HEAD, **changed)
+        loss(HEAD, **changed)
 
 
 def test_factors_that_are_not_four() -> None:
     with pytest.raises(UsageError, match="LossFactors"):
-        YOLOv2Loss(replace(HEAD, loss_factors=(5.0, 1.0)))
+        loss(replace(HEAD, loss_factors=(5.0, 1.0)))
 
 
 def test_what_is_unconfirmed_is_said() -> None:
-    (note,) = YOLOv2Loss(HEAD, iou_target="one").notes
-    assert "unconfirmed" in note and "iou_target = 'one'" in note and "[5.0, 1.0, 1.0, 1.0]" in note
+    (note,) = loss(HEAD).notes
+    assert "unconfirmed" in note and "[5.0, 1.0, 1.0, 1.0]" in note

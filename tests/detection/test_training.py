@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from PIL import Image
 
 import bridge
 from bridge.commands import main
-from bridge.detection import BoxImages, GroundTruth, Head, YOLOv2Loss, estimate_anchor_boxes, evaluate_detection_precision, read_ground_truth
+from bridge.detection import BoxImages, GroundTruth, Head, estimate_anchor_boxes, evaluate_detection_precision, read_ground_truth
 from bridge.errors import BridgeError, UnreadableError, UsageError
 from bridge.images import imresize
 from bridge.network import Network
@@ -178,15 +179,34 @@ def test_the_command_trains_a_recipe_on_a_table(tmp_path: Path, monkeypatch: pyt
     assert (tmp_path / "run" / "info.mat").is_file()
 
 
-def test_another_form_of_the_loss(tmp_path: Path) -> None:
+def test_the_switches_of_the_loss_belong_to_the_options(tmp_path: Path) -> None:
+    """Oracle: two anchors halve the loss; what no run of MATLAB has settled is said with its value, and only to detectors."""
     scenes(tmp_path, 4)
+    network, names = untrained(((8, 8), (4, 16))), dict(MaxEpochs=1, MiniBatchSize=4, InitialLearnRate=1e-3, Verbose=False)
+    semantics = [{}, {"yolov2_divided_by": "observations", "yolov2_resize": "nearest"}]
+    runs = [bridge.train(network, tmp_path / "boxes.csv", bridge.training_options("sgdm", semantics=each, **names)) for each in semantics]
+    assert runs[1].TrainingLoss[0] == pytest.approx(2 * runs[0].TrainingLoss[0], rel=1e-6)
+    said = [{note.split(",")[0] for note in run.notes if note.startswith("yolov2_")} for run in runs]
+    assert said[0] == {"yolov2_iou_target = 'iou'", "yolov2_box_sizes = 'sqrt'", "yolov2_divided_by = 'anchors'", "yolov2_resize = 'bilinear'"}
+    assert said[1] >= {"yolov2_divided_by = 'observations'", "yolov2_resize = 'nearest'"}
+    assert not any("undefined_labels" in note for note in runs[0].notes)
+
+
+def test_a_detector_from_an_onnx_trains_too(tmp_path: Path) -> None:
+    """Its anchors make it a detector. Oracle: the first loss of the .mat with the same weights; without the layer there is none."""
     network = untrained(((8, 8), (4, 16)))
+    scenes(tmp_path, 4)
+    (tmp_path / "anchors.toml").write_text('AnchorBoxes = [[8, 8], [4, 16]]\nClassNames = ["bar", "square"]', encoding="utf-8")
     options = bridge.training_options("sgdm", MaxEpochs=1, MiniBatchSize=4, InitialLearnRate=1e-3, Verbose=False)
-    losses = [
-        bridge.train(network, tmp_path / "boxes.csv", options, loss=YOLOv2Loss(Head.of(network), divided_by=word)).TrainingLoss[0]
-        for word in ("anchors", "observations")
-    ]
-    assert losses[1] == pytest.approx(2 * losses[0], rel=1e-6)
+    bridge.export(network, tmp_path / "own.onnx", tell=lambda loss: None)
+    model = onnx.load(tmp_path / "own.onnx")
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "bare.onnx")
+    bare = bridge.load(tmp_path / "bare.onnx", anchors=tmp_path / "anchors.toml")
+    found = bridge.train(bare, tmp_path / "boxes.csv", options)
+    assert found.TrainingLoss[0] == pytest.approx(bridge.train(network, tmp_path / "boxes.csv", options).TrainingLoss[0], rel=1e-5)
+    with pytest.raises(UsageError, match="needs yolov2TransformLayer"):
+        bridge.train(bare.remove("yolov2Transform"), tmp_path / "boxes.csv", options)
 
 
 def test_labels_that_are_no_classes_are_found_before_training(tmp_path: Path) -> None:

@@ -211,6 +211,14 @@ def test_many_planes_are_resized_in_chunks() -> None:
     assert torch.equal(imresize(images, (7, 9)), each)
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.float32, torch.float64, torch.bool])
+@pytest.mark.parametrize("method", ["bicubic", "nearest"])
+def test_a_tensor_on_another_device_stays_there(dtype: torch.dtype, method: str) -> None:
+    """torch's "meta" device has no data: whatever went through host memory, or depended on a value, would raise."""
+    found = imresize(torch.empty(2, 3, 20, 31, dtype=dtype, device="meta"), (7, 40), method)
+    assert (found.device.type, found.shape, found.dtype) == ("meta", (2, 3, 7, 40), dtype)
+
+
 def test_gradients_flow_through_float_tensors() -> None:
     image = torch.rand(2, 6, 5, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: imresize(x, (3, 7)), (image,))

@@ -268,6 +268,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     script = [f"addpath({paths});"]
     for name, scenario in SCENARIOS.items():
         script += prepared(made, name, scenario)
+    script.append(f"bridge = 'text'; save('{made}/other.mat', 'bridge', '-v7');")
+    script += [f"rebuilt('{made}/{name}.mat', struct('Outputs', {{{{1}}}}, 'Arguments', {{{{}}}}), '{made}/{name}.result.mat');" for name in ("other", "absent")]
     for name in WALKED:
         savemat(made / f"{name}.expected.mat", {"bridge": struct_of(SCENARIOS[name].network())}, long_field_names=True)
         script += [f"leaves('{made}/{name}.{kind}mat', '{made}/{name}.{kind}leaves.mat');" for kind in ("", "expected.")]
@@ -552,6 +554,8 @@ REFUSALS = {
     "missing": ("unsupported", "in (notThereLayer)"),
     "code": ("unsupported", "in (nnet.cnn.layer.FeatureInputLayer)"),
     "of_bridge_export": ("unsupported", "bridgeExport"),
+    "other": ("unreadable", "its variable 'bridge' is missing or another one"),
+    "absent": ("usage", "there is no file"),
 }
 
 

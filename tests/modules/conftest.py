@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 import pytest
-import torch
 
 import bridge
 from bridge.network import Network
@@ -17,11 +16,6 @@ from fixtures.layers import Net
 from tests.modules.cases import CASES, Case
 
 Read = Callable[..., Network]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -81,7 +81,6 @@ def test_every_learnable_is_a_parameter_and_gets_a_gradient(case: Case, read: Re
     """Also: factors are the file's, and a learnable whose factors are all 0 is frozen."""
     network = read(case.net)
     model = network.to_torch().train()
-    torch.manual_seed(0)
     found = outputs(model, case.inputs(network.inputs))
     if any(each.requires_grad for each in found):
         torch.stack([(each * torch.randn(each.shape)).sum() for each in found]).sum().backward()

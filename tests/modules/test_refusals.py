@@ -64,6 +64,10 @@ CONTRADICTIONS: dict[str, tuple[Make, str]] = {
     "crop to a larger reference": (lambda: cropping((9, 9, 1)), "'crop'.*larger than its input"),
     "filter larger than its image": (lambda: chain(image((2, 2, 4)), conv()), "'conv'.*would put out 0×0×6"),
     "filter for other channels": (lambda: chain(image((6, 5, 3)), conv()), "Weights of layer 'conv'.*has shape"),
+    "concatenation along nothing": (
+        lambda: joining(saved(L.concatenationLayer("cat", 3), Dim=np.empty((0, 0))), L.sequenceInputLayer(4, "a"), L.sequenceInputLayer(4, "b")),
+        "'cat'.*cannot be read.*Dim",
+    ),
     "weights for another image": (lambda: chain(image(), L.fullyConnectedLayer(RNG, "fc", (6, 5, 3), 2)), "'fc'.*take 90 values.*has 120"),
 }
 
@@ -115,6 +119,7 @@ UNSUPPORTED: dict[str, tuple[Make, str]] = {
         lambda: chain(sequence(3), saved(L.bilstmLayer(RNG, "bilstm", 3, 4), StateActivationFunction="softsign")),
         "'bilstm'.*other activations than tanh",
     ),
+    "output mode": (lambda: chain(sequence(3), lstm(ReturnSequence="first")), "'lstm'.*has the output mode 'first'"),
     "reset gate": (lambda: chain(sequence(3), L.gruLayer(RNG, "gru", 3, 4, reset_gate="never")), "'gru' has the reset-gate mode 'never'"),
     "positions in space": (
         lambda: chain(sequence(6), saved(L.positionEmbeddingLayer(RNG, "p", 4, 9), PositionDimension="spatial")),
@@ -169,6 +174,13 @@ def test_everything_that_fails_is_told_at_once(read: Read) -> None:
     error = refusal(chain(image(), conv(PaddingValue=1.0), L.functionLayer("square", "@(X) X"), L.untrained(conv(Name="late"))), read)
     assert isinstance(error, UnsupportedError)
     assert "'conv'" in error.error and "'square'" in error.error and error.cause.startswith("3 of 4 layers")
+
+
+def test_attention_puts_out_what_its_weights_give(read: Read) -> None:
+    """An OutputSize of "auto" says no number."""
+    network = read(chain(sequence(6), attention(OutputSize="auto")))
+    assert str(network.sizes["attention"][0]) == "6×T"
+    assert network.to_torch()(torch.rand(2, 5, 6)).shape == (2, 5, 6)
 
 
 def test_an_own_module_takes_the_place_of_an_unknown_layer(read: Read) -> None:

@@ -20,7 +20,6 @@ SHAPES = {"image": (50, 4, 6, 5), "sequence": (50, 9, 4), "image sequence": (50,
 @pytest.mark.parametrize("layer", [L.dropoutLayer("d", 0.25), L.spatialDropoutLayer("d", 0.25)], ids=["elements", "channels"])
 def test_dropout_scales_what_it_keeps(layer: Layer, kind: str, read: Read) -> None:
     """Oracle: MathWorks' rule: zero with the probability, else times 1 / (1 - probability); a channel as a whole, in space and time."""
-    torch.manual_seed(0)
     model = read(chain(SOURCES[kind], layer)).to_torch().train()
     ones = torch.ones(SHAPES[kind])
     y = model(ones)

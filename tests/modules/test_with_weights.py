@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 import bridge
-from bridge.errors import UsageError
+from bridge.errors import UnreadableError, UsageError
 
 SIGNS = Path(__file__).parents[2] / "fixtures" / "files" / "signs.mat"
 
@@ -83,6 +83,16 @@ def test_from_ddp() -> None:
     network = bridge.load(SIGNS)
     with one_process():
         assert_comes_back(nn.parallel.DistributedDataParallel(network.to_torch()), network)
+
+
+def test_weights_of_another_shape_are_told() -> None:
+    """Also where there are as many of them."""
+    network = bridge.load(SIGNS)
+    model = network.to_torch()
+    layer = model.get_submodule("conv_2")
+    layer.weight = nn.Parameter(layer.weight.detach().transpose(0, 1))
+    with pytest.raises(UnreadableError, match=r"Weights of layer 'conv_2' has the shape \(8, 16, 3, 3\) where \(16, 8, 3, 3\) belongs"):
+        network.with_weights(model)
 
 
 def test_two_copies_are_ambiguous() -> None:

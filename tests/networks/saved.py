@@ -116,7 +116,30 @@ def zero_padding(graph: Graph, layer: L.Layer, x: Value) -> Value:
     return Value(name, x.axes, (*x.shape[:2], height + top + bottom, width + left + right))
 
 
-OWN_LAYERS = {"ChannelShufflingLayer": channel_shuffle, "NASNetMobileZeroPadding2dLayer": zero_padding}
+def yolov2_transform(graph: Graph, layer: L.Layer, x: Value) -> Value:
+    """The documented formula, anchor by anchor; the form of MATLAB's exporters is not known."""
+    name, anchors, (channels, height, width) = mangled(layer.name), int(layer.saved["NumAnchorBoxes"]), map(known, x.shape[1:])
+    sizes, parts = [3, 2, channels // anchors - 5], [f"{name}_{part}" for part in ("Place", "Size", "Class")]
+    by_anchor = graph.weight(f"{name}_by_anchor", (0, channels // anchors, anchors, height, width), np.int64)
+    image = graph.weight(f"{name}_image", (0, channels, height, width), np.int64)
+    rows = [graph.node("Reshape", f"{name}_Rows", [x.name, by_anchor])]
+    if graph.opset < 13:
+        graph.node("Split", f"{name}_Split", rows, outputs=parts, axis=1, split=sizes)
+    else:
+        graph.node("Split", f"{name}_Split", [*rows, graph.weight(f"{name}_sizes", sizes, np.int64)], outputs=parts, axis=1)
+    bent = [graph.node(op, f"{name}_{op}", [part]) for op, part in zip(("Sigmoid", "Exp"), parts[:2], strict=True)]
+    last = graph.node("Transpose", f"{name}_Transpose1", [parts[2]], perm=[0, 2, 3, 4, 1])
+    soft = graph.node("Softmax", f"{name}_Softmax", [last], axis=4)
+    bent.append(graph.node("Transpose", f"{name}_Transpose2", [soft], perm=[0, 4, 1, 2, 3]))
+    graph.node("Reshape", name, [graph.node("Concat", f"{name}_Concat", bent, axis=1), image])
+    return replace(x, name=name)
+
+
+OWN_LAYERS = {
+    "ChannelShufflingLayer": channel_shuffle,
+    "NASNetMobileZeroPadding2dLayer": zero_padding,
+    "YOLOv2TransformLayer": yolov2_transform,
+}
 
 
 def thin(name: str) -> Network:
@@ -161,8 +184,3 @@ def _narrow(net: Network) -> Network:
 
 
 NAMES: Sequence[str] = (*sorted(BUILDERS), *OTHERS)
-
-
-def whole(name: str) -> Network:
-    """Return a network at its own size, its learnables without values; of segmentation networks and detectors those of `thin`."""
-    return architecture(name, classes=CLASSES) if name in BUILDERS else OTHERS[name]()

@@ -38,6 +38,8 @@ def test_filters_and_orders(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     """Oracle: MathWorks' published numbers."""
     names = [each["name"] for each in models(monkeypatch, capsys, "--for", "edge", "--max-mb", "10")]
     assert names == ["shufflenet", "squeezenet"]
+    assert [each["name"] for each in models(monkeypatch, capsys, "--for", "segmentation")] == ["vgg19", "vgg16"]
+    assert [each["name"] for each in models(monkeypatch, capsys, "--for", "detection")] == ["darknet53", "resnet50", "darknet19"]
     assert models(monkeypatch, capsys)[0]["name"] == "inceptionv3"
     sizes = [each["megabytes"] for each in models(monkeypatch, capsys, "--sort", "size")]
     assert sizes == sorted(sizes) and len(sizes) == len(catalogue())
@@ -98,7 +100,7 @@ def test_a_plot_is_a_picture_or_a_page(tmp_path: Path, monkeypatch: pytest.Monke
     assert "a plot is written as .svg, .png, .html" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert run(monkeypatch, "--plot", str(tmp_path / "models.svg")) == 4
-    assert 'pip install "bridge[report]"' in capsys.readouterr().err and not list(tmp_path.iterdir())
+    assert "pip install matplotlib" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
 def test_the_page_follows_the_table() -> None:

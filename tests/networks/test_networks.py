@@ -42,7 +42,6 @@ FIXED = ("alexnet", "vgg16", "vgg19")  # networks whose fully connected layers f
 @pytest.fixture(scope="module", params=sorted(BUILDERS))
 def net(request: pytest.FixtureRequest) -> Network:
     """Each network in turn, untrained, for 1000 classes."""
-    torch.set_num_threads(1)
     return build(request.param)
 
 

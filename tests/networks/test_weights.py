@@ -61,8 +61,6 @@ def test_torchvisions_weights_give_torchvisions_outputs(name: str) -> None:
     Single precision: layers are the same operators on the same numbers, but for the input, which is normalised in another
     order, and for fc6, which sums in another order.
     """
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
     entry = catalogue()[name]
     theirs = getattr(models, entry.torchvision)(weights=None, **({} if name == "squeezenet" else {"init_weights": False})).eval()
     ours = build(name, weights=theirs.state_dict())
@@ -76,8 +74,6 @@ def test_torchvisions_weights_give_torchvisions_outputs(name: str) -> None:
 def test_timms_weights_give_timms_outputs() -> None:
     """Oracle: timm's module with random weights; its fully connected layers are convolutions. Tolerance as above."""
     timm = pytest.importorskip("timm", reason="timm is not installed: it is no test tool, as it brings the client of a model hub for this one test")
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
     theirs = timm.create_model("vgg16", pretrained=False).eval()
     ours = build("vgg16", weights=theirs.state_dict())
     x = torch.rand(1, 3, 224, 224)

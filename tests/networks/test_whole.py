@@ -19,17 +19,16 @@ from torch import Tensor, nn
 import bridge
 from bridge.errors import UsageError
 from bridge.network import Network
-from bridge.networks import catalogue
+from bridge.networks import BUILDERS, architecture, catalogue
 from bridge.parity import onnx_runtime
 from bridge.training.options import training_options
 from docs.generate import OTHERS
 from fixtures import mat, onnx, onnx_layers
 from tests.networks import saved as copies
-from tests.networks.saved import CLASSES, NAMES, OWN_LAYERS, saved, whole
+from tests.networks.saved import CLASSES, NAMES, OWN_LAYERS, saved
 from tests.networks.saved import thin as thin_copy
 
 DIALECTS = ("19.2.1", "24.2.0")  # opset 8 with fixed sizes; opset 14 with a free batch and 'same' padding computed in the graph
-WITHOUT_ONNX = ("yolov2Layers",)  # how MATLAB exports yolov2TransformLayer is not known
 OUTPUTS = {"segnetLayers(3)": "pixels", "segnetLayers('vgg16')": "pixels", "segnetLayers('vgg19')": "pixels", "unetLayers": "pixels", "yolov2Layers": "boxes"}
 NEW_CLASSES = ["f", "m"]
 HEAVY = ("densenet201", "inceptionv3", "nasnetmobile", "segnetLayers('vgg19')")  # hundreds of layers, or much like another one
@@ -53,27 +52,27 @@ class Case:
 def cases() -> Iterator[Any]:
     for name in NAMES:
         yield pytest.param((name, False), id=name, marks=[pytest.mark.slow] * (name in HEAVY))
-        yield pytest.param((name, True), id=f"{name} whole", marks=pytest.mark.slow)
+        if name in BUILDERS:
+            yield pytest.param((name, True), id=f"{name} whole", marks=pytest.mark.slow)
 
 
 @pytest.fixture(scope="module", params=cases())
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
-    torch.set_num_threads(1)
     name, is_whole = request.param
     folder = tmp_path_factory.mktemp("network")
-    net = saved(whole(name) if is_whole else thin_copy(name))
+    net = saved(architecture(name, classes=CLASSES) if is_whole else thin_copy(name))
     mat.write(folder / "net.mat", {"net": net})
     with pytest.MonkeyPatch.context() as patch:
         for kind, writer in OWN_LAYERS.items():
             patch.setitem(onnx_layers._writers, kind, writer)
-        for dialect in DIALECTS if name not in WITHOUT_ONNX else ():
+        for dialect in DIALECTS:
             onnx.write(folder / f"net-{dialect}.onnx", net, dialect)
     return Case(name, folder, bridge.load(folder / "net.mat"))
 
 
 def before_softmax(network: Network) -> str:
     """Return the layer that the last softmax reads; a probability of a random network is soon 0 or 1, whatever else is wrong."""
-    softmax = [layer.name for layer in network.layers if layer.kind == "SoftmaxLayer"][-1]
+    softmax = [layer.name for layer in network.layers if layer.kind in ("SoftmaxLayer", "YOLOv2TransformLayer")][-1]
     return network.incoming[softmax][0].source
 
 
@@ -96,8 +95,6 @@ def same(ours: np.ndarray, theirs: np.ndarray) -> None:
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_its_files_compute_what_onnxruntime_does(case: Case, dialect: str) -> None:
     """Oracle: onnxruntime on the .onnx, for its module and for that of the .mat of the same network."""
-    if case.name in WITHOUT_ONNX:
-        pytest.skip("how MATLAB exports yolov2TransformLayer is not known")
     path = case.folder / f"net-{dialect}.onnx"
     network = bridge.load(path)
     image, read = case.images[:1], before_softmax(network)
@@ -107,6 +104,19 @@ def test_its_files_compute_what_onnxruntime_does(case: Case, dialect: str) -> No
         same(ours, expected)
     for ours, expected in zip(outputs(case.network.to_torch(), image, (before_softmax(case.network),)), theirs.values(), strict=True):
         same(ours, expected)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_its_onnx_detects_what_its_mat_does(case: Case, dialect: str) -> None:
+    """Oracle: the .mat, which has its anchors."""
+    if OUTPUTS.get(case.name) != "boxes":
+        return
+    (case.folder / "anchors.toml").write_text('AnchorBoxes = [[8, 16], [16, 8]]\nClassNames = ["car", "bus"]', encoding="utf-8")
+    network = bridge.load(case.folder / f"net-{dialect}.onnx", anchors=case.folder / "anchors.toml")
+    image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    found, wanted = network.detect(image, threshold=0.3), case.network.detect(image, threshold=0.3)
+    assert found.boxes.tolist() == wanted.boxes.tolist() != [] and found.labels == wanted.labels
+    same(found.scores.numpy(), wanted.scores.numpy())
 
 
 def test_its_mat_file_has_its_layers(case: Case) -> None:

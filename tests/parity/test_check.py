@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from torch import Tensor, nn
 
 import bridge
 from bridge.arrays import Array
-from bridge.commands import main
 from bridge.errors import BridgeError, DifferenceError, UnreadableError, UsageError
 from bridge.network import Network
 from bridge.parity.check import check
@@ -29,6 +27,7 @@ from bridge.parity.oracles import Lockstep
 from bridge.parity.profiles import Profile
 from bridge.parity.references import Labels, Reference, read
 from fixtures import mat, networks, onnx, reference
+from tests.shell import Command
 
 Make = Callable[..., Any]
 SHAPES = ("chain_cnn", "residual", "squeeze", "unet", "segnet", "lstm_classifier", "bilstm_regression", "gru_classifier", "feature_mlp")
@@ -433,18 +432,12 @@ def test_calls_without_sense_are_refused(call: Make, message: str, load: Make, r
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., tuple[int, str, str]]]:
+def run(command: Command) -> Callable[..., tuple[int, str, str]]:
     def ran(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bridge", "check", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
+        found = command("check", *arguments)
+        return found.code, found.out, found.err
 
-    yield ran
+    return ran
 
 
 def test_the_command_ends_in_one_line(run: Make, load: Make, recorded: Make, inputs: Make, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,9 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from bridge.commands import main
 from bridge.errors import UnreadableError
 from bridge.parity.logs import check_log, read_log
+from tests.shell import Command
 
 COUNT = 400
 
@@ -69,14 +68,12 @@ def test_the_log_of_trainnet_is_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(log.columns["ValidationLoss"], [np.nan] * 4 + [2.0])  # the one before the training has no iteration
 
 
-def test_the_command_takes_the_folder_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_takes_the_folder_of_a_run(tmp_path: Path, command: Command) -> None:
     (tmp_path / "run").mkdir()
     savemat(tmp_path / "run" / "info.mat", {"info": info(0)})
     savemat(tmp_path / "info.mat", {"info": info(1)})
-    monkeypatch.setattr(sys, "argv", ["bridge", "check", str(tmp_path / "run"), "--log", str(tmp_path / "info.mat")])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    assert not stop.value.code and capsys.readouterr().out.splitlines()[-1].startswith("PASSED 13 parts")
+    ran = command("check", tmp_path / "run", "--log", tmp_path / "info.mat")
+    assert not ran.code and ran.out.splitlines()[-1].startswith("PASSED 13 parts")
 
 
 def test_what_is_no_log_is_refused(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +11,8 @@ import pytest
 import torch
 
 import bridge
-from bridge.commands import main
 from bridge.parity import onnx_runtime
+from tests.shell import Command
 
 REAL = Path(os.environ.get("BRIDGE_REAL_DATA", Path(__file__).parents[3] / "shared" / "real"))
 pytestmark = pytest.mark.skipif(not REAL.is_dir(), reason="files from MATLAB are not here ($BRIDGE_REAL_DATA)")
@@ -29,17 +28,12 @@ Run = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(command: Command) -> Run:
     """Run `bridge check`; return its exit code and its lines."""
 
     def ran(*arguments: object) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["bridge", "check", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        return code, capsys.readouterr().out
+        found = command("check", *arguments)
+        return found.code, found.out
 
     return ran
 

@@ -62,7 +62,6 @@ def labels(folder: Path) -> PixelLabelDatastore:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_it_learns_to_paint(name: str, folder: Path, labels: PixelLabelDatastore) -> None:
     """Oracle: the label images that the images were made with; a network that learnt nothing finds no square."""
-    torch.set_num_threads(1)
     images = imageDatastore(folder / "images")
     weights = inverse_frequency(labels.countEachLabel())
     options = training_options("adam", MaxEpochs=20, MiniBatchSize=4, InitialLearnRate=5e-3, Verbose=False)

@@ -177,19 +177,19 @@ def test_schedules_have_their_properties() -> None:
 
 
 def test_notes_name_what_the_run_depends_on() -> None:
-    def switches(options: TrainingOptions, lacks: tuple[str, ...] = ("elements",)) -> set[str]:
+    def switches(options: TrainingOptions, lacks: tuple[str, ...] = ("elements", "yolov2")) -> set[str]:
         return {note.split()[0] for note in options.notes(lacks)}
 
     assert switches(training_options("sgdm")) == set()
-    assert switches(training_options("sgdm"), ()) == {"undefined_labels_count"}
+    assert switches(training_options("sgdm"), ("yolov2",)) == {"undefined_labels_count"}
     assert switches(training_options("adam")) == {"adam_epsilon"}
     clipped = training_options("sgdm", GradientThreshold=1, GradientThresholdMethod="global-l2norm", ValidationPatience=5)
     assert switches(clipped) == {"l2_before_clipping", "frozen_in_global_norm", "patience_resets"}
     assert "l2_before_clipping" not in switches(clipped.replace(L2Regularization=0))
     newer = training_options("sgdm", trainer="trainnet", Metrics="RMSE")
-    assert switches(newer, ()) == {"undefined_labels_count", "batchnorm_auto", "batchnorm_variance", "crossentropy_over", "rmse_over"}
+    assert switches(newer, ("yolov2",)) == {"undefined_labels_count", "batchnorm_auto", "batchnorm_variance", "crossentropy_over", "rmse_over"}
     assert switches(newer) == {"batchnorm_auto", "batchnorm_variance", "rmse_over"}
-    assert switches(newer.replace(Metrics=["accuracy"]), ("batch normalization", "elements")) == set()
+    assert switches(newer.replace(Metrics=["accuracy"]), ("batch normalization", "elements", "yolov2")) == set()
     scheduled = training_options("sgdm", LearnRateSchedule=["warmup", schedule("exponentialLearnRate", Period=2)]).notes()
     assert any("schedule_counting" in note for note in scheduled)
     assert any("'warmup'" in note and "InitialFactor = 0.1" in note and "NumSteps" not in note for note in scheduled)

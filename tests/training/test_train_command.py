@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +12,9 @@ import torch
 from scipy.io import loadmat, savemat
 
 import bridge
-from bridge.commands import main
 from bridge.images import imageDatastore
 from bridge.parity.logs import check_log
+from tests.shell import THREE_PARTS, Command, Ran
 from tests.training import nets
 from tests.training.test_data import cells, write_images
 from tests.training.test_loop import images
@@ -45,40 +43,24 @@ PLAIN = 'schema = "bridge.recipe/1"\n[network]\nfile = "net"\n[options]\nsolver 
 CLASSES = ("dew", "fog", "hail", "rain")
 
 
-@dataclass(frozen=True)
-class Ran:
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-
 class Shell:
     """Runs `bridge train` in a folder with a network, images of four new classes and a recipe."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder, self._monkeypatch, self._capsys = folder, monkeypatch, capsys
+    def __init__(self, folder: Path, command: Command) -> None:
+        self.folder, self._command = folder, command
         nets.cnn().save(folder / "net")
         write_images(folder / "images", CLASSES)
         (folder / "recipe.toml").write_text(RECIPE, encoding="utf-8")
         (folder / "plain.toml").write_text(PLAIN, encoding="utf-8")
-        monkeypatch.chdir(folder)
 
     def __call__(self, *arguments: str) -> Ran:
-        self._monkeypatch.setattr(sys, "argv", ["bridge", "train", *arguments])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = self._capsys.readouterr()
-        return Ran(code, captured.out, captured.err)
+        return self._command("train", *arguments)
 
 
 @pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    return Shell(tmp_path, monkeypatch, capsys)
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> Shell:
+    monkeypatch.chdir(tmp_path)
+    return Shell(tmp_path, command)
 
 
 def test_a_recipe_trains_from_its_own_data(shell: Shell) -> None:
@@ -179,7 +161,7 @@ def test_split_and_order_of_bridgeData(shell: Shell) -> None:
 def test_what_makes_no_sense_is_said_before_anything_is_written(shell: Shell, arguments: tuple[str, ...], message: str) -> None:
     ran = shell(*arguments)
     assert ran.code == 2 and message in ran.err
-    assert re.search(r"error: .+\ncause: .+\nhint:  .+\n", ran.err)
+    assert THREE_PARTS.search(ran.err)
     assert not any((shell.folder / "run").glob("*"))
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,47 +17,27 @@ from scipy.io import loadmat
 from torch import nn
 
 import bridge
-from bridge.commands import main
 from bridge.errors import BridgeError
 from bridge.training.history import TrainingInfo
 from fixtures import mat, networks
 from fixtures.layers import Layer, Net, Param, featureInputLayer
+from tests.shell import THREE_PARTS, Command, Ran
 from tests.writers.test_matlab import full_disk
 
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "fixtures" / "files"
-THREE_PARTS = re.compile(r"error: .+\ncause: .+\nhint:  .+\n")
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> Command:
     """Runs `bridge export` in a folder of its own with signs.onnx and signs.mat."""
     for name in ("signs.onnx", "signs.mat"):
         shutil.copy(FILES / name, tmp_path)
     monkeypatch.chdir(tmp_path)
-
-    def command(*arguments: str) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["bridge", "export", *arguments])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        return Ran(code, *capsys.readouterr())
-
-    return command
+    return partial(command, "export")
 
 
-def test_a_saved_network_goes_back_to_matlab(run: Callable[..., Ran]) -> None:
+def test_a_saved_network_goes_back_to_matlab(run: Command) -> None:
     bridge.load("signs.onnx", factors="signs.mat").save("net")
     ran = run("net/", "-o", "back.mat")
     assert ran == Ran(0, "wrote back.mat\nwrote bridgeRebuild.m\nin MATLAB: net = bridgeRebuild('back.mat')\n", "")
@@ -67,12 +46,12 @@ def test_a_saved_network_goes_back_to_matlab(run: Callable[..., Ran]) -> None:
     np.testing.assert_array_equal(network.layers["conv_1"].Weights, bridge.load("signs.mat").layers["conv_1"].Weights, strict=True)
 
 
-def test_json(run: Callable[..., Ran]) -> None:
+def test_json(run: Command) -> None:
     facts = json.loads(run("signs.mat", "-o", "back.mat", "--json").out)
     assert facts == {"schema": "bridge.export/1", "written": ["back.mat", "bridgeRebuild.m"], "losses": [], "notes": []}
 
 
-def test_existing_files_are_kept_without_force(run: Callable[..., Ran]) -> None:
+def test_existing_files_are_kept_without_force(run: Command) -> None:
     before = Path("signs.mat").read_bytes()
     ran = run("signs.mat", "-o", "signs.mat")
     assert (ran.code, ran.out) == (2, "") and THREE_PARTS.fullmatch(ran.err) and "--force" in ran.err
@@ -86,7 +65,7 @@ def custom(path: Path) -> None:
     mat.write(path, {"net": Net("Layers", (featureInputLayer(2, "in"), own))})
 
 
-def test_losses_are_listed_and_strict_refuses_them(run: Callable[..., Ran]) -> None:
+def test_losses_are_listed_and_strict_refuses_them(run: Command) -> None:
     custom(Path("custom.mat"))
     refused = run("custom.mat", "-o", "back.mat", "--strict")
     assert (refused.code, refused.out) == (3, "") and THREE_PARTS.fullmatch(refused.err) and "my.GateLayer" in refused.err
@@ -96,7 +75,7 @@ def test_losses_are_listed_and_strict_refuses_them(run: Callable[..., Ran]) -> N
     assert ran.code == 0 and ran.err == f"note: {loss}\n" and json.loads(ran.out)["losses"] == [loss]
 
 
-def test_no_test_runs_no_module(run: Callable[..., Ran]) -> None:
+def test_no_test_runs_no_module(run: Command) -> None:
     """It does without torch."""
     code = "import sys; from bridge.commands import main; sys.argv = ['bridge', 'export', 'signs.mat', '-o', 'b.mat', '--no-test']; main()"
     check = "import atexit, sys; atexit.register(lambda: print('torch' in sys.modules))\n"
@@ -111,14 +90,14 @@ def test_no_test_runs_no_module(run: Callable[..., Ran]) -> None:
     (("nothing.mat", "-o", "back.mat"), 2, "does not exist"),
     (("signs.mat", "-o", "nowhere/back.mat"), 2, "cannot write"),
 ])  # fmt: skip
-def test_wrong_usage(arguments: tuple[str, ...], code: int, part: str, run: Callable[..., Ran]) -> None:
+def test_wrong_usage(arguments: tuple[str, ...], code: int, part: str, run: Command) -> None:
     before = sorted(Path().iterdir())
     ran = run(*arguments)
     assert (ran.code, ran.out) == (code, "") and part in ran.err and "Traceback" not in ran.err
     assert sorted(Path().iterdir()) == before
 
 
-def test_the_folder_of_a_training_exports_with_its_log(run: Callable[..., Ran]) -> None:
+def test_the_folder_of_a_training_exports_with_its_log(run: Command) -> None:
     """The log is that of the training, not of the one before; NaN where nothing was validated."""
     mat.write("net.mat", {"net": networks.feature_mlp()})
     network = replace(bridge.load("net.mat"), training_info={"TrainingLoss": np.array([[9.0]])})
@@ -142,7 +121,7 @@ FORMS = {"net.onnx": ["net.onnx"], "net.pt2": ["net.pt2"], "net.safetensors": ["
 
 
 @pytest.mark.parametrize("target", FORMS)
-def test_every_form(target: str, run: Callable[..., Ran]) -> None:
+def test_every_form(target: str, run: Command) -> None:
     """Losses on stderr, files on stdout; a second time the files are kept, and --force replaces them."""
     ran = run("signs.mat", "-o", target, "--json")
     facts = json.loads(ran.out)
@@ -155,7 +134,7 @@ def test_every_form(target: str, run: Callable[..., Ran]) -> None:
 
 
 @pytest.mark.parametrize("target", FORMS)
-def test_strict_refuses_what_loses_something(target: str, run: Callable[..., Ran]) -> None:
+def test_strict_refuses_what_loses_something(target: str, run: Command) -> None:
     lossless = {"net.onnx", "net.pt2"}
     ran = run("signs.mat", "-o", target, "--strict")
     assert (ran.code == 0) == (target in lossless) and [Path(name).exists() for name in FORMS[target]] == [target in lossless] * len(FORMS[target])
@@ -163,7 +142,7 @@ def test_strict_refuses_what_loses_something(target: str, run: Callable[..., Ran
 
 
 @pytest.mark.parametrize("target", FORMS)
-def test_a_full_disk_leaves_nothing_behind(target: str, run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_nothing_behind(target: str, run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file may grow to a few hundred bytes only, as on a full disk."""
     network = bridge.load("signs.mat")
     bridge.export(network, "first.pt2", tell=len)  # torch writes caches of its own the first time
@@ -175,21 +154,21 @@ def test_a_full_disk_leaves_nothing_behind(target: str, run: Callable[..., Ran],
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="permissions do not bind root, nor on Windows")
 @pytest.mark.parametrize("target", FORMS)
-def test_a_read_only_folder(target: str, run: Callable[..., Ran]) -> None:
+def test_a_read_only_folder(target: str, run: Command) -> None:
     Path("kept").mkdir(mode=0o555)
     ran = run("signs.mat", "-o", f"kept/{target}")
     assert ran.code == 2 and "cannot write" in ran.err and not list(Path("kept").iterdir())
 
 
 @pytest.mark.parametrize("target", FORMS)
-def test_a_folder_that_is_none(target: str, run: Callable[..., Ran]) -> None:
+def test_a_folder_that_is_none(target: str, run: Command) -> None:
     before = sorted(Path().iterdir())
     ran = run("signs.mat", "-o", f"nowhere/{target}")
     assert ran.code == 2 and "cannot write" in ran.err and "Traceback" not in ran.err and sorted(Path().iterdir()) == before
 
 
 @pytest.mark.parametrize("target", FORMS)
-def test_the_length_of_a_name(target: str, run: Callable[..., Ran]) -> None:
+def test_the_length_of_a_name(target: str, run: Command) -> None:
     """As long as the file system lets it be, which is 255 bytes; no temporary name is longer."""
     before, suffix = sorted(Path().iterdir()), Path(target).suffix
     for length in (256, 5000):
@@ -206,12 +185,12 @@ def test_the_length_of_a_name(target: str, run: Callable[..., Ran]) -> None:
 @pytest.mark.parametrize(("target", "option", "value"), [
     ("net.onnx", "--opset", "3"), ("net.onnx", "--unpooling", "caffe"), ("net.pt2", "--opset", "14"), ("net.py", "--steps", "3"), ("back.mat", "--opset", "14"),
 ])  # fmt: skip
-def test_options_that_make_no_sense(target: str, option: str, value: str, run: Callable[..., Ran]) -> None:
+def test_options_that_make_no_sense(target: str, option: str, value: str, run: Command) -> None:
     ran = run("signs.mat", "-o", target, option, value)
     assert ran.code == 2 and THREE_PARTS.search(ran.err) and not Path(target).exists()
 
 
-def test_a_training_exports_to_onnx_with_its_log(run: Callable[..., Ran]) -> None:
+def test_a_training_exports_to_onnx_with_its_log(run: Command) -> None:
     """From the command that trains to the file: the log in the .onnx is the one in the folder, under MATLAB's field names."""
     mat.write("net.mat", {"net": networks.feature_mlp()})
     network = bridge.load("net.mat")

@@ -17,6 +17,7 @@ import pytest
 import torch
 
 import bridge
+from bridge import layers
 from bridge.arrays import Array, NDArray
 from bridge.errors import BridgeError, UnreadableError, UnsupportedError, UsageError
 from bridge.network import Network
@@ -33,11 +34,6 @@ from tests.readers.test_structs import NETS, require_equal
 
 REAL = Path(os.environ.get("BRIDGE_REAL_DATA", Path(__file__).parents[3] / "shared" / "real"))
 CLOSE = 1e-6  # of the largest value of an output: two orders of adding up single-precision numbers
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 def read(folder: Path, net: Net) -> Network:
@@ -201,6 +197,19 @@ def test_every_real_network_comes_back_equal(path: Path, tmp_path: Path) -> None
     if any(each.array.size == 0 for _, _, each in network.learnables()):
         pytest.skip("it is not trained")
     require_equal(bridge.load(exported(tmp_path, network, strict=True)), network)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_same_padding_of_sequences_with_dilation(stride: int, tmp_path: Path) -> None:
+    """Without a stride the padding is known whatever the length; with one, onnxruntime refuses to work it out, which is told."""
+    conv = layers.convolution1d(3, 6, name="c", DilationFactor=2, Stride=stride, Padding="same")
+    network = Network.assemble([layers.sequence_input(4, name="in"), conv]).initialize()
+    notes = save(network, tmp_path / "net.onnx", tell=lambda text: None).notes
+    onnx.checker.check_model(str(tmp_path / "net.onnx"), full_check=True)
+    require_equal(bridge.load(tmp_path / "net.onnx"), network)
+    assert ["onnxruntime does not run layer 'c'" in note for note in notes] == [True] * (stride - 1)
+    if stride == 1:
+        require_same_outputs(tmp_path / "net.onnx", network, (torch.randn(2, 7, 4),))
 
 
 # Names

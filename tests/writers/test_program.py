@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -28,11 +29,6 @@ from tests.writers.test_matlab import with_own_layer
 FILES = Path(__file__).parents[2] / "fixtures" / "files"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def read(folder: Path, net: Net) -> Network:
     mat.write(folder / "read.mat", {"net": net})
     return bridge.load(folder / "read.mat")
@@ -41,7 +37,7 @@ def read(folder: Path, net: Net) -> Network:
 # .pt2
 
 
-CHOSEN = ("conv2d_same_strided", "fc_image", "conv1d", "unpooling", "lstm_last", "words", "folding")
+CHOSEN = ("conv2d_same_strided", "fc_image", "conv1d", "conv1d_same_strided", "unpooling", "lstm_last", "words", "folding")
 
 
 @pytest.mark.parametrize("case", [CASES[name] for name in CHOSEN], ids=CHOSEN)
@@ -78,6 +74,33 @@ def test_the_length_of_sequences_is_free_where_it_can_be(tmp_path: Path) -> None
     loaded = torch.export.load(tmp_path / "net.pt2").module()
     x = torch.randn(3, 19, 4)
     torch.testing.assert_close(loaded(x), network.to_torch()(x))
+
+
+def test_the_size_of_images_is_free_where_the_file_leaves_it_free(tmp_path: Path) -> None:
+    """Oracle: the module itself, at a size that the program was not made with."""
+    weights = onnx.numpy_helper.from_array(np.ones((2, 3, 3, 3), np.float32), "w")
+    value = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])], "g",
+        [value("x", 1, ["N", 3, "H", "W"])], [value("y", 1, ["N", 2, "H", "W"])], [weights],
+    )  # fmt: skip
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 14)], ir_version=8), tmp_path / "free.onnx")
+    network = bridge.load(tmp_path / "free.onnx")
+    program.save(network, tmp_path / "net.pt2", strict=True)
+    x = torch.rand(3, 3, 11, 20)
+    torch.testing.assert_close(torch.export.load(tmp_path / "net.pt2").module()(x), network.to_torch()(x))
+
+
+def test_what_torch_export_refuses_is_told(tmp_path: Path) -> None:
+    """A module whose path depends on its values."""
+
+    class Branching(Gate):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * self.Alpha if x.sum() > 0 else x
+
+    with pytest.raises(UnsupportedError, match=r"torch\.export cannot write this network"):
+        program.save(with_own_layer(tmp_path), tmp_path / "net.pt2", modules={"my.pkg.GateLayer": Branching})
+    assert not (tmp_path / "net.pt2").exists()
 
 
 def test_a_program_runs_where_bridge_is_not_installed(tmp_path: Path) -> None:

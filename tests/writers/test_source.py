@@ -32,11 +32,6 @@ ROOT = Path(__file__).parents[2]
 FILES = ROOT / "fixtures" / "files"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def read(folder: Path, net: Net) -> Network:
     mat.write(folder / "read.mat", {"net": net})
     return bridge.load(folder / "read.mat")
@@ -183,13 +178,13 @@ print(torch.equal(model.eval()(values["x"]), values["y"]))
 
 
 def test_names_are_identifiers_with_the_map_beside(tmp_path: Path) -> None:
-    names = {"conv_1": "a-b", "relu_1": "a_b", "conv_2": "1st", "maxpool_2": "forward", "fc": "x", "softmax": "class", "relu_2": "torch", "batchnorm_2": "float", "imageinput": 'in "quoted"\\'}
+    names = {"conv_1": "a-b", "relu_1": "a_b", "conv_2": "1st", "maxpool_2": "forward", "fc": "x", "softmax": "class", "relu_2": "torch", "batchnorm_2": "float", "imageinput": 'in "quoted"\\', "maxpool_1": "self"}
     network = renamed(bridge.load(FILES / "signs.mat"), names)
     path = written(tmp_path, network)
     model, held = model_of(path)
-    assert held["LAYERS"] == {"a_b": "a-b", "a_b_": "a_b", "layer_1st": "1st", "forward_": "forward", "x_": "x", "class_": "class", "torch_": "torch", "float_": "float",
+    assert held["LAYERS"] == {"a_b": "a-b", "a_b_": "a_b", "layer_1st": "1st", "forward_": "forward", "x_": "x", "class_": "class", "torch_": "torch", "float_": "float", "self_": "self",
                               "in__quoted__": 'in "quoted"\\'}  # fmt: skip
-    assert set(dict(model.named_children())) == {"a_b", "batchnorm_1", "a_b_", "maxpool_1", "layer_1st", "float_", "torch_", "forward_", "x_", "class_"}
+    assert set(dict(model.named_children())) == {"a_b", "batchnorm_1", "a_b_", "self_", "layer_1st", "float_", "torch_", "forward_", "x_", "class_"}
     require_bit_equal(path, network, tuple(map(torch.from_numpy, observations(network))))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from bridge.arrays import Array
 from bridge.errors import UnreadableError, reading
-from bridge.mapping import LayerRow, Mappings
+from bridge.mapping import LayerRow, Mappings, preprocessing
 from bridge.network import Layer, Learnable, make_layer, saved_factor, unknown_row
 from bridge.readers.mat.objects import Object
 from bridge.readers.mat.v5 import Cell
@@ -63,6 +63,9 @@ def layer_from(saved: Object, tables: Mappings, notes: list[str]) -> Layer:
     if row is None:
         notes.append(f"layer '{name}' has the class {saved.class_name}, which no table knows")
         row = unknown_row(saved.class_name)
+    elif normalization := "rescale-symmetric" if row.torch == "SymmetricPixels" else preprocessing(saved.class_name):
+        does = "scales 0..255 to -1..1" if row.torch == "SymmetricPixels" else "has numbers of its own"
+        notes.append(f"layer '{name}' ({saved.class_name}) {does}, as Normalization '{normalization}' of newer files (unconfirmed)")
     with reading(f"layer '{name}' ({row.name})"):
         properties = {key: value for key, value in _properties(row, fields).items() if value is not None}
         names = list(row.learnables) or [key for key, value in fields.items() if isinstance(value, dict) and "LearnRateFactor" in value]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +220,15 @@ def _type(value: Any) -> str:
 
     kind = value.type.tensor_type.elem_type
     return str(helper.tensor_dtype_to_np_dtype(kind)) if kind in helper.get_all_tensor_dtypes() else ""
+
+
+@cache
+def declared_defaults(operator: str, opset: int) -> Mapping[str, Any]:
+    """Return what the attributes of an operator are where a node leaves them out; nothing for one that the opset does not have."""
+    from onnx import defs
+
+    known = defs.get_schema(operator, opset).attributes if defs.has(operator, opset) else {}
+    return {name: _attribute(each.default_value) for name, each in known.items() if each.default_value.type}
 
 
 def proto_of(node: Node) -> Any:

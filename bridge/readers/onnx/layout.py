@@ -19,7 +19,7 @@ TORCH_AXES = {"CB": "BC", "CBT": "BTC", "SCB": "BCH", "SSCB": "BCHW", "SSSCB": "
 BY_RANK = {2: "CB", 4: "SSCB", 5: "SSSCB"}  # the format of a value by its rank; with three dims it depends on its readers
 CHANNELS_SECOND = frozenset((
     "AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "DepthToSpace", "GlobalAveragePool", "GlobalMaxPool",
-    "GroupNormalization", "InstanceNormalization", "LRN", "MaxPool", "PRelu", "Resize", "SpaceToDepth",
+    "GroupNormalization", "InstanceNormalization", "LRN", "MaxPool", "PRelu", "Resize", "SpaceToDepth", "YOLOv2Transform",
 ))  # fmt: skip
 ELEMENTWISE = frozenset((
     "Add", "Clip", "Div", "Dropout", "Elu", "Gelu", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "Mul", "Relu", "Sigmoid",

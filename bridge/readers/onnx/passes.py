@@ -16,6 +16,7 @@ from bridge.arrays import Array, NDArray
 from bridge.readers.onnx.formulas import join_gelu, join_group_normalization, join_layer_normalization, join_multiplications, join_swish
 from bridge.readers.onnx.graph import Graph, Node
 from bridge.readers.onnx.recurrent import join_recurrent
+from bridge.readers.onnx.yolov2 import join_yolov2_transform
 
 PassResult = tuple[Graph, str]
 Pass = Callable[[Graph], PassResult]
@@ -293,6 +294,7 @@ PASSES: Sequence[Pass] = (
     repair_opset6,
     fold_constants,
     fold_same_padding,
+    join_yolov2_transform,
     settle_forms,
     join_unpooling,
     join_recurrent,

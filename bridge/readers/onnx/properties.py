@@ -12,7 +12,7 @@ from typing import Any
 
 from bridge.arrays import NDArray
 from bridge.mapping import LayerRow
-from bridge.readers.onnx.graph import Graph, Node
+from bridge.readers.onnx.graph import Graph, Node, declared_defaults
 from bridge.readers.onnx.layout import Value
 
 Properties = dict[str, Any]
@@ -48,8 +48,8 @@ class Reading:
 
 
 def node_properties(row: LayerRow, reading: Reading) -> Properties | None:
-    """Read a node's attributes as the row's properties."""
-    a = reading.node.attributes
+    """Read a node's attributes, and what ONNX says of those it leaves out, as the row's properties."""
+    a = {**declared_defaults(reading.node.operator, reading.graph.opset), **reading.node.attributes}
     same = a.get("auto_pad", "NOTSET")
     if any(a.get(name, value) != value for name, value in MUST_BE.items()) or same not in ("NOTSET", "VALID", "SAME_UPPER"):
         return None
@@ -101,6 +101,12 @@ def fully_connected(found: Properties, reading: Reading) -> Properties | None:
     return {"OutputSize": weights[0], "InputSize": weights[1]} if over_last or whole else None
 
 
+def batch_normalization(found: Properties, reading: Reading) -> Properties:
+    """ONNX says what part of a statistic stays, in single precision; MATLAB's decay is the part that is new."""
+    decay = round(1 - reading.attribute("momentum", 0.9), 7)
+    return {**found, "MeanDecay": decay, "VarianceDecay": decay}
+
+
 def lstm(found: Properties, reading: Reading, directions: int = 1) -> Properties | None:
     """An LSTM or GRU as `join_recurrent` makes it."""
     a, weights = reading.node.attributes, reading.shape(1)
@@ -130,6 +136,10 @@ def softmax(found: Properties, reading: Reading) -> Properties | None:
     alone = all(lengths.get(letter) == 1 for letter in first.axes[axis:][1:])
     many = first.is_flat and set(first.size.spatial) != {1}
     return found if first.letters((axis,)) == {"C"} and (alone or not old) and not many else None
+
+
+def swish(found: Properties, reading: Reading) -> Properties | None:
+    return found if reading.attribute("alpha", 1.0) == 1.0 else None
 
 
 def clipped_relu(found: Properties, reading: Reading) -> Properties | None:
@@ -190,10 +200,10 @@ def are_alike(reading: Reading) -> bool:
 
 
 def blocks(found: Properties, reading: Reading) -> Properties | None:
-    if len(reading.first.size.spatial) != 2:
+    mode = str(reading.attribute("mode", "DCR")).lower()
+    if len(reading.first.size.spatial) != 2 or (reading.node.op == "SpaceToDepth" and mode != "dcr"):
         return None
-    mode = {"Mode": str(found.get("Mode", "DCR")).lower()} if reading.node.op == "DepthToSpace" else {}
-    return {"BlockSize": (found["BlockSize"],) * 2, **mode}
+    return {"BlockSize": (found["BlockSize"],) * 2, **({"Mode": mode} if "Mode" in found else {})}
 
 
 def prelu(found: Properties, reading: Reading) -> Properties | None:
@@ -298,6 +308,8 @@ SPECIAL: Mapping[str, Callable[[Properties, Reading], Properties | None]] = {
     "BiLSTMLayer": bilstm,
     "GRULayer": gru,
     "SoftmaxLayer": softmax,
+    "SwishLayer": swish,
+    "BatchNormalizationLayer": batch_normalization,
     "ClippedReLULayer": clipped_relu,
     "DropoutLayer": dropout,
     "PReLULayer": prelu,

@@ -126,11 +126,16 @@ class Recogniser:
         """Keep a node that is no MATLAB layer as an ONNX operator."""
         rank = len(self._dims(node.inputs[0])) if node.inputs else 0
         for each in plain_form(node, rank):
-            outputs = [name for name in each.outputs if name]
+            outputs = self._read_outputs(each)
             known = (None,) * len(node.attributes.get("perm", ()))
             sizes = [activation_of(self._dims(name) or known, self.wanted.get(name, "")) for name in outputs]
             computed = [name for name in each.inputs if name in self.values]
             self._add(foreign_layer(each, self._unique(each.name), sizes, self.graph), computed, outputs)
+
+    def _read_outputs(self, node: Node) -> tuple[str, ...]:
+        """Return the outputs of a foreign node up to the last one that is read; a Split is told by how many it has."""
+        read = [index for index, name in enumerate(node.outputs) if name and (name in self.readers or name in self.graph.outputs)]
+        return node.outputs if node.op == "Split" else node.outputs[: max(read, default=0) + 1]
 
     def _unknown(self, node: Node, computed: Sequence[str]) -> None:
         """Keep a node of an unknown domain, or the Placeholder MATLAB leaves for a layer it cannot export, as an unknown class."""
@@ -190,7 +195,8 @@ class Recogniser:
             self.connections.append(Connection(value.layer, layer.name, value.port, port))
         kept = given[0].axes if given and layer.row.build != "foreign" and sizes[0].format == given[0].size.format else ""
         for name, port, size in zip(outputs, layer.outputs, sizes, strict=False):
-            self._put(name, Value(layer.name, port, size, axes or kept or TORCH_AXES[size.format]))
+            if name:
+                self._put(name, Value(layer.name, port, size, axes or kept or TORCH_AXES[size.format]))
 
     def _put(self, name: str, value: Value) -> None:
         self.values[name] = value

@@ -11,8 +11,10 @@ from bridge.layers import property_names, require_property
 from bridge.network import nearest
 from bridge.recipes.script.evaluate import Call
 from bridge.recipes.script.graphs import chained, rows, with_names
-from bridge.recipes.script.registry import named, reads
+from bridge.recipes.script.known import named, reads
 from bridge.recipes.script.values import Graph, Item, Layers, Unknown, is_plain
+
+WEIGHTED = ("W=layer.ClassWeights;", "N=size(Y,4);", "loss=-sum(W*(T.*log(Y)))/N;")
 
 
 @reads(*rows())
@@ -20,11 +22,9 @@ def _constructor(call: Call) -> Any:
     """A layer: arguments by position, then by name in any case of letters."""
     row = rows()[call.function]
     known = {name.lower(): name for name in property_names(row)}
-    count = 0
-    while count < min(len(row.arguments), len(call.values)) and not (isinstance(call.values[count], str) and call.values[count].lower() in known):
-        count += 1
-    given = dict(zip(row.arguments, call.values, strict=False)) if count else {}
-    given = dict(list(given.items())[:count])
+    by_name = (at for at, value in enumerate(call.values) if isinstance(value, str) and value.lower() in known)
+    count = min(next(by_name, len(call.values)), len(row.arguments))
+    given = dict(zip(row.arguments, call.values[:count], strict=False))
     for name, (value, _) in named(call, count).items():
         if name.lower() not in known:
             raise UsageError(f"{call.function} has no property '{name}'", nearest(name, known.values()))
@@ -43,14 +43,13 @@ def _constructor(call: Call) -> Any:
 @reads("custom layer")
 def _custom(call: Call) -> Any:
     """A layer whose class is beside the script; `text` is its source. MathWorks' weighted classification becomes MATLAB's own."""
-    texts = [str(each) for each in call.values if isinstance(each, str)]
+    name = next((str(each) for each in reversed(call.values) if isinstance(each, str)), "")
     weights = next((each for each in call.values if isinstance(each, (tuple, Unknown))), None)
     compact = re.sub(r"%[^\n]*|\s", "", call.text)
-    documented = all(part in compact for part in ("W=layer.ClassWeights;", "N=size(Y,4);", "loss=-sum(W*(T.*log(Y)))/N;"))
-    if not documented or weights is None:
-        return Layers((Item(texts[-1] if texts else "", call.function, None, call.place),))
+    if weights is None or not all(part in compact for part in WEIGHTED):
+        return Layers((Item(name, call.function, None, call.place),))
     call.report(f"{call.function} is the documented weighted classification: classificationLayer with ClassWeights")
-    return Layers((Item(texts[-1] if texts else "", "classificationLayer", rows()["classificationLayer"], call.place, given={"ClassWeights": weights}),))
+    return Layers((Item(name, "classificationLayer", rows()["classificationLayer"], call.place, given={"ClassWeights": weights}),))
 
 
 @reads("layerGraph", "dlnetwork", "assembleNetwork", "DAGNetwork", "SeriesNetwork")
@@ -65,6 +64,6 @@ def _graph(call: Call) -> Any:
     return call.unknown("what the graph is made of is not known")
 
 
-@reads("initialize", "resetState")
-def _same(call: Call) -> Any:
-    return call.values[0] if call.values else call.unknown()
+@reads("initialize", "resetState", takes=(object,))
+def _same(call: Call, network: Any) -> Any:
+    return network

@@ -12,18 +12,19 @@ from bridge.recipes.head import head
 from bridge.recipes.parts import Base
 from bridge.recipes.recipe import Recipe
 from bridge.recipes.script.factors import factors_of
+from bridge.recipes.script.findings import Findings
 from bridge.recipes.script.graphs import chained, graph_of
-from bridge.recipes.script.values import Graph, Item, Layers, Link, Symbol, owner
-from bridge.recipes.script.words import entries
-from bridge.recipes.script.writing import Placed, Problems, Unreadable, equal, plain_entry, unreadable, written
+from bridge.recipes.script.known import entries
+from bridge.recipes.script.values import Graph, Item, Layers, Link, Symbol, links_of, owner
+from bridge.recipes.script.writing import Placed, Unreadable, equal, plain_entry, written
 from bridge.recipes.verbs import COUNTS, FROM_DATA, Edit
 from bridge.training.options import training_options
 
 CLASSES = ("class 1", "class 2")  # in place of those of the data
 
 
-def edits_of(graph: Graph, base: Network, problems: Problems) -> list[Placed]:
-    """Return the edits that make `graph` of the network it started from; properties that are not known are added to `problems`.
+def edits_of(graph: Graph, base: Network, findings: Findings) -> list[Placed]:
+    """Return the edits that make `graph` of the network it started from; properties that are not known are listed.
 
     Raises:
         Unreadable: a layer, or a property of one, is not known.
@@ -31,23 +32,23 @@ def edits_of(graph: Graph, base: Network, problems: Problems) -> list[Placed]:
     """
     target = _completed(graph, base)
     try:
-        target, structure = _structure(target, base, problems)
+        target, structure = _structure(target, base, findings)
     except Unreadable as error:
-        problems.append((error.place, error.what))
-        return factors_of(target, problems)
+        findings.problem(error.place, error.what)
+        return factors_of(target, findings)
     edited = base
     for each in structure:
         edited = each.edit.apply(edited, CLASSES)
-    links = {(f"{c.source}/{c.source_port}", f"{c.destination}/{c.destination_port}") for c in edited.connections}
+    links = set(links_of(edited))
     wanted = {_real(link, edited) for link in target.links}
     place = max((item.place for item in target.layers), key=lambda each: each[1])
     structure += [Placed(Edit("disconnect", _short(link, edited)), place) for link in sorted(links - wanted)]
     structure += [Placed(Edit("connect", _short(link, edited)), place) for link in sorted(wanted - links)]
-    return structure + factors_of(target, problems)
+    return structure + factors_of(target, findings)
 
 
-def assembly_of(graph: Graph, problems: Problems) -> list[Placed]:
-    """Return the edit that makes a network from nothing; properties that are not known are added to `problems`.
+def assembly_of(graph: Graph, findings: Findings) -> list[Placed]:
+    """Return the edit that makes a network from nothing; properties that are not known are listed.
 
     Raises:
         Unreadable: a layer, or a property of one, is not known.
@@ -56,7 +57,7 @@ def assembly_of(graph: Graph, problems: Problems) -> list[Placed]:
     place = graph.layers[0].place
     chain = set(graph.links) == set(chained(graph.layers))
     pairs = {} if chain else {"connections": [tuple(end.removesuffix("/out").removesuffix("/in") for end in link) for link in graph.links]}
-    edit = Edit("assemble", [written(item, problems) for item in graph.layers], pairs)
+    edit = Edit("assemble", [written(item, findings) for item in graph.layers], pairs)
     Recipe(Base(), training_options("sgdm"), (edit,)).load_base()
     return [Placed(edit, place)]
 
@@ -94,28 +95,28 @@ def _completed(graph: Graph, base: Network) -> Graph:
     return Graph(Layers(layers), tuple(links), graph.kind)
 
 
-def _structure(target: Graph, base: Network, problems: Problems) -> tuple[Graph, list[Placed]]:
+def _structure(target: Graph, base: Network, findings: Findings) -> tuple[Graph, list[Placed]]:
     """Return the graph without what is new in name only, and the edits that put the new layers in place, but for connections."""
     for item in target.layers:
         if item.origin is not None and target.origin is not None and (item.origin.name, item.origin.file) != (target.origin.name, target.origin.file):
-            raise unreadable(item, f"layer '{item.name}' comes from a second network, which a recipe has no word for")
+            raise Unreadable(item, f"layer '{item.name}' comes from a second network, which a recipe has no word for")
         if item.base is not None and item.name != item.base.name and item.base.learnables:
-            raise unreadable(item, f"layer '{item.base.name}' gets another name, which a recipe has no word for")
+            raise Unreadable(item, f"layer '{item.base.name}' gets another name, which a recipe has no word for")
     gone = {layer.name for layer in base.layers} - {item.name for item in target.layers if not _is_new(item)}
     pairs = [pair for chain in _chains(target) for pair in _aligned(_old_chain(chain, target, base, gone), chain, base)]
     same = {made[0].name: old[0] for old, made in pairs if len(old) == len(made) == 1 and _is_same(base, old[0], made[0])}
     pairs = [(old, made) for old, made in pairs if made[0].name not in same]
     target = _with_old_names(target, same, base)
-    whole = _with_classes(pairs, base, problems) if gone <= {*same.values(), *(name for old, _ in pairs for name in old)} else None
+    whole = _with_classes(pairs, base, findings) if gone <= {*same.values(), *(name for old, _ in pairs for name in old)} else None
     if whole is not None:
         return _with_old_names(target, {made[0].name: old[0] for old, made in pairs if old[0] != head(base).layer.name}, base), [whole]
-    edits = [_replacement(old, made, problems) for old, made in pairs]
+    edits = [_replacement(old, made, findings) for old, made in pairs]
     last = max((item.place for item in target.layers), key=lambda place: place[1])
     left = [layer.name for layer in base.layers if layer.name in gone and layer.name not in {*same.values(), *(n for old, _ in pairs for n in old)}]
     edits += [Placed(Edit("remove", tuple(left)), last)] if left else []
     placed = {item.name for _, made in pairs for item in made}
     added = [chain for chain in _chains(target) if chain[0].name not in placed]
-    return target, edits + [Placed(Edit("add", [written(item, problems) for item in chain]), chain[0].place) for chain in added]
+    return target, edits + [Placed(Edit("add", [written(item, findings) for item in chain]), chain[0].place) for chain in added]
 
 
 def _is_new(item: Item) -> bool:
@@ -195,7 +196,7 @@ def _renamed(end: str, names: dict[str, str]) -> str:
     return f"{names.get(owner(end), owner(end))}/{end.rpartition('/')[2]}"
 
 
-def _with_classes(pairs: Sequence[Pair], base: Network, problems: Problems) -> Placed | None:
+def _with_classes(pairs: Sequence[Pair], base: Network, findings: Findings) -> Placed | None:
     """Return the edit `with_classes`, where nothing happens but a new head for the classes of the data."""
     try:
         old_head = head(base)
@@ -213,7 +214,7 @@ def _with_classes(pairs: Sequence[Pair], base: Network, problems: Problems) -> P
     others = all(_follows_data(base, name, item) for name, item in by_name.items())
     if not of_data or not others:
         return None
-    given = {key: value for key, value in plain_entry(made, rest, problems).items() if key in allowed}
+    given = {key: value for key, value in plain_entry(made, rest, findings).items() if key in allowed}
     name = {"name": made.name} if made.name != old_head.layer.name else {}
     return Placed(Edit("with_classes", FROM_DATA, {**name, **given}), made.place)
 
@@ -230,6 +231,6 @@ def _follows_data(base: Network, name: str, item: Item) -> bool:
     return _is_kind(base, name, item) and not layer.learnables and all(equal(layer.properties.get(k), v) for k, v in item.values.items())
 
 
-def _replacement(old: list[str], made: list[Item], problems: Problems) -> Placed:
-    entries_made = [written(item, problems) for item in made]
+def _replacement(old: list[str], made: list[Item], findings: Findings) -> Placed:
+    entries_made = [written(item, findings) for item in made]
     return Placed(Edit("replace", old[0], {"layers": entries_made[0] if len(made) == 1 else entries_made}), made[0].place)

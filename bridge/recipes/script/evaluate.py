@@ -15,26 +15,14 @@ from tree_sitter import Node
 
 from bridge.errors import BridgeError
 from bridge.network import Network
-from bridge.recipes.script import operators, places
-from bridge.recipes.script.fields import loaded
-from bridge.recipes.script.places import DEEPEST_CALL
-from bridge.recipes.script.statements import MOST_STEPS, Leave, Variables, run
-from bridge.recipes.script.syntax import Script, calls, child, children, descendants, line, name, text
+from bridge.recipes.script import indexing, operators
+from bridge.recipes.script.assignment import work
+from bridge.recipes.script.findings import Findings
+from bridge.recipes.script.indexing import DEEPEST_CALL, Variables
+from bridge.recipes.script.known import FUNCTIONS, words
+from bridge.recipes.script.statements import MOST_STEPS, Leave, run
+from bridge.recipes.script.syntax import EXTRAS, Script, calls, child, children, line, name, parameters, text
 from bridge.recipes.script.values import Cell, Char, Handle, Layers, Many, Place, Struct, Training, Unknown, unknown_in
-from bridge.recipes.script.words import words
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One line of what a script says: the place, its source, and what it was taken for."""
-
-    place: Place
-    text: str
-    what: str
-
-    @property
-    def line(self) -> int:
-        return self.place[1]
 
 
 @dataclass(frozen=True)
@@ -61,31 +49,30 @@ class Call:
         """Return that the call's value is not known."""
         return next((each for each in self.values if isinstance(each, Unknown) and each.why), None) or Unknown(self.text, self.place, why)
 
-    def entry(self, what: str) -> Entry:
-        """Return an entry with the line of the call."""
-        return Entry(self.place, self.reader.script.quote(self.place[1]), what)
-
     def report(self, what: str) -> None:
         """Tell of something odd."""
-        self.reader.reports[self.entry(what)] = None
-
-
-Function = Callable[[Call], Any]
+        self.reader.findings.report(self.place, what)
 
 
 class Evaluator:
-    """Reads statements, and gathers on the way what trains and what is not understood."""
+    """Reads statements, and gathers on the way what trains and what is not understood.
 
-    def __init__(self, script: Script, functions: Mapping[str, Function], network: Network | None = None) -> None:
+    Attributes:
+        network: the network that was passed for the one that the script starts from.
+        trainings: the calls that train; `custom` one made of updates, `options` the last trainingOptions.
+        loaded: the network of a file whose variables were loaded without a name.
+        shared: global and persistent variables.
+        ends: what `end` means, in the brackets around.
+        steps, depth: the work done, and the functions within functions, which are both limited.
+    """
+
+    def __init__(self, script: Script, network: Network | None = None) -> None:
         self.script = script
-        self.functions = functions
         self.network = network
+        self.findings = Findings(script)
         self.trainings: list[Training] = []
-        self.problems: dict[Entry, None] = {}
-        self.reports: dict[Entry, None] = {}
-        self.kept: dict[Entry, None] = {}
         self.loaded: Any = None
-        self.shared: set[str] = set()  # global and persistent variables
+        self.shared: set[str] = set()
         self.options: Any = None
         self.custom: Training | None = None
         self.ends: list[int | Unknown] = []
@@ -97,8 +84,7 @@ class Evaluator:
         statements = self.script.statements
         first = next(iter(self.script.functions.values()), None)
         if not statements and first is not None:
-            names = [text(each) for each in descendants_in_order(child(first, "function_arguments"))]
-            variables.update({each: Unknown(each, self.place(first)) for each in names})
+            variables.update({each: self.unknown(first, quote=each) for each in parameters(child(first, "function_arguments"))})
             statements = children(child(first, "block") or first)
         with suppress(Leave):
             run(self, statements, variables)
@@ -109,9 +95,9 @@ class Evaluator:
         """Return the value of an expression."""
         handler = EXPRESSIONS.get(node.type)
         if handler is None or node.is_missing:
-            return Unknown(text(node), self.place(node), "this expression is not understood")
+            return self.unknown(node, "this expression is not understood")
         value = handler(self, node, variables)
-        self.steps += places.work(value)
+        self.steps += work(value)
         return value[0] if isinstance(value, Many) and len(value) == 1 else value
 
     def each(self, nodes: Sequence[Node], variables: Variables) -> list[tuple[Any, Node]]:
@@ -125,15 +111,15 @@ class Evaluator:
     def call(self, node: Node, variables: Variables, outputs: int = 1) -> Any:
         """Return what a name, an index or a call gives; several outputs are a `Many`."""
         if node.type == "field_expression":
-            return places.fields(self, node, variables)
+            return indexing.fields(self, node, variables)
         called = text(node) if node.type == "identifier" else name(node)
         given = child(node, "arguments") if node.type == "function_call" else None
         if called in variables:
             value = variables[called]
-            return value if node.type == "identifier" else places.bracketed(self, value, node, variables, outputs)
+            return value if node.type == "identifier" else indexing.bracketed(self, value, node, variables, outputs)
         if node.has_error:
             self.problem(node, "this call could not be read as a whole")
-            return Unknown(text(node), self.place(node), "it could not be read")
+            return self.unknown(node, "it could not be read")
         return self.apply(called, self.arguments(given, variables), node, outputs)
 
     def arguments(self, given: Node | None, variables: Variables) -> list[tuple[Any, Node]]:
@@ -141,7 +127,7 @@ class Evaluator:
         if given is None:
             return []
         found: list[tuple[Any, Node]] = []
-        nodes = [each for each in given.children if each.type not in ("comment", "line_continuation", ",")]
+        nodes = [each for each in given.children if each.type not in (*EXTRAS, ",")]
         for index, each in enumerate(nodes):
             if each.type == "=" or not each.is_named:
                 continue
@@ -156,50 +142,40 @@ class Evaluator:
         self.steps += 1
         values, where = tuple(value for value, _ in given), tuple(self.place(each) for _, each in given)
         call = Call(called, values, where, tuple(text(each) for _, each in given), text(node), self.place(node), outputs, node, self)
-        script, definition = self.definition(called)
-        known = self.functions.get(called)
+        script, definition = self.script.definition(called)
         if definition is not None:
             return self.defined(script, definition, call)
         if script.holds_class:
-            return self.functions["custom layer"](replace(call, text=script.source.decode()))
-        if known is not None:
-            with self.quoting(node):
-                return first(self.known(known, call), outputs)
+            return FUNCTIONS["custom layer"](replace(call, text=script.source.decode()))
+        if called in FUNCTIONS:
+            return self.known(call)
         if self.loaded is not None and not given:
-            return loaded(self.loaded, called, call.unknown())
+            return indexing.loaded(self.loaded, called, call.unknown())
         return call.unknown(f"what {called} does is not known") if outputs else None
 
-    def known(self, function: Function, call: Call) -> Any:
+    def known(self, call: Call) -> Any:
         """Return what a function of MATLAB's gives; arguments of a kind that it does not take are not understood."""
-        try:
-            return function(call)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-            return call.unknown(f"the arguments of {call.function} are not understood")
-
-    def definition(self, called: str) -> tuple[Script, Node | None]:
-        """Return where a function or class is defined: in the file, or in one beside it, which goes before MATLAB's own."""
-        if called in self.script.functions:
-            return self.script, self.script.functions[called]
-        beside = self.script.neighbour(called)
-        return (beside, next(iter(beside.functions.values()), None)) if beside else (self.script, None)
+        with self.quoting(call.node):
+            try:
+                return first(FUNCTIONS[call.function](call), call.outputs)
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+                return call.unknown(f"the arguments of {call.function} are not understood")
 
     def defined(self, script: Script, definition: Node, call: Call) -> Any:
         """Return what a function of the script's own gives; for MathWorks' helpers what is documented, where their source cannot be followed."""
-        documented = self.functions.get(call.function) if call.function in words("helpers") else None
-        if documented is None:
+        if call.function not in words("helpers"):
             return marked(self.user(script, definition, call), call)
         with suppress(BridgeError):
             value = self.user(script, definition, call)
             if unknown_in(value) is None:
                 return marked(value, call)
-        with self.quoting(call.node):
-            return first(documented(call), call.outputs)
+        return self.known(call)
 
     def user(self, script: Script, definition: Node, call: Call) -> Any:
         """Return what a function of the script's own gives."""
         if self.depth >= DEEPEST_CALL or self.steps > MOST_STEPS:
             return call.unknown(f"{call.function} calls itself too often to be followed")
-        names = [text(each) for each in descendants_in_order(child(definition, "function_arguments"))]
+        names = parameters(child(definition, "function_arguments"))
         variables: Variables = dict(zip(names, call.values, strict=False))
         if names and names[-1] == "varargin":
             variables["varargin"] = Cell(call.values[len(names) - 1 :])
@@ -214,9 +190,8 @@ class Evaluator:
             return call.unknown(f"whether {call.function} returns early is not known")
         finally:
             self.depth -= 1
-        wanted = [text(each) for each in descendants_in_order(child(definition, "function_output"))]
         nothing = Unknown(call.text, call.place, f"{call.function} may not set its output")
-        values = [variables.get(each, nothing) for each in wanted]
+        values = [variables.get(each, nothing) for each in parameters(child(definition, "function_output"))]
         return (values[0] if call.outputs <= 1 else Many(values)) if values else None
 
     def defaults(self, script: Script, definition: Node, call: Call, names: list[str], variables: Variables) -> None:
@@ -250,7 +225,7 @@ class Evaluator:
 
     def knows(self, called: str) -> bool:
         """Whether a function is defined or known."""
-        return called in self.functions or called in self.script.functions
+        return called in FUNCTIONS or called in self.script.functions
 
     # What is told
 
@@ -269,13 +244,17 @@ class Evaluator:
     def place(self, node: Node) -> Place:
         return self.script.path.name, line(node)
 
+    def unknown(self, node: Node, why: str = "", quote: str = "") -> Unknown:
+        """Return that a value is not known; its source is that of the node, if no other is given."""
+        return Unknown(quote or text(node), self.place(node), why)
+
     def problem(self, node: Node, what: str) -> None:
         """List a line as not understood."""
-        self.problems[Entry(self.place(node), self.script.quote(line(node)), what)] = None
+        self.findings.problem(self.place(node), what)
 
     def report(self, node: Node, what: str) -> None:
         """Tell of something odd."""
-        self.reports[Entry(self.place(node), self.script.quote(line(node)), what)] = None
+        self.findings.report(self.place(node), what)
 
 
 def first(value: Any, outputs: int) -> Any:
@@ -293,35 +272,28 @@ def marked(value: Any, call: Call) -> Any:
     return Layers(replace(each, frozen=call.place) for each in value)
 
 
-def descendants_in_order(node: Node | None) -> list[Node]:
-    """Return the names in a list of parameters."""
-    found = [each for each in descendants(node) if each.type in ("identifier", "ignored_argument")] if node is not None else []
-    return sorted(found, key=lambda each: each.start_byte)
-
-
 NO_STATEMENTS = ("function_arguments", "function_output", "arguments_statement", "function_definition", "class_definition")
 
 
 def _handle(reader: Evaluator, node: Node, variables: Variables) -> Any:
     inner = children(node)[0]
     if inner.type not in ("identifier", "field_expression", "function_call"):
-        return Unknown(text(node), reader.place(node))
+        return reader.unknown(node)
     return Handle(text(node), reader.place(node), name=text(inner), script=reader.script)
 
 
 def _lambda(reader: Evaluator, node: Node, variables: Variables) -> Any:
-    parameters = tuple(text(each) for each in descendants_in_order(child(node, "arguments")))
     body = node.child_by_field_name("expression")
     captured = {each: variables[each] for each in (calls(body) if body is not None else ()) if each in variables}
-    return Handle(text(node), reader.place(node), "", parameters, body, captured, reader.script)
+    return Handle(text(node), reader.place(node), "", tuple(parameters(child(node, "arguments"))), body, captured, reader.script)
 
 
 EXPRESSIONS: Mapping[str, Callable[[Evaluator, Node, Variables], Any]] = {
     **operators.EXPRESSIONS,
     "identifier": lambda reader, node, variables: reader.call(node, variables),
     "function_call": lambda reader, node, variables: reader.call(node, variables),
-    "field_expression": places.fields,
+    "field_expression": indexing.fields,
     "handle_operator": _handle,
     "lambda": _lambda,
-    "end_keyword": lambda reader, node, variables: reader.ends[-1] if reader.ends else Unknown("end", reader.place(node)),
+    "end_keyword": lambda reader, node, variables: reader.ends[-1] if reader.ends else reader.unknown(node),
 }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bridge.network import factor_names
+from bridge.recipes.script.findings import Findings
 from bridge.recipes.script.values import Graph, Item, Place, Symbol, unknown_in
-from bridge.recipes.script.writing import Placed, Problems, equal
+from bridge.recipes.script.writing import Placed, equal
 from bridge.recipes.verbs import Edit
 
 
-def factors_of(graph: Graph, problems: Problems) -> list[Placed]:
+def factors_of(graph: Graph, findings: Findings) -> list[Placed]:
     """Return the edits of the factors of layers that stayed: whole layers frozen, then single factors."""
     groups: dict[Place, list[Item]] = {}
     for item in graph.layers:
@@ -24,7 +25,7 @@ def factors_of(graph: Graph, problems: Problems) -> list[Placed]:
             edits.append(Placed(Edit("freeze", tuple(item.name for item in chosen), {"batch_norm": False} if old_helper else {}), place))
             covered |= {item.name: old_helper for item in chosen}
     for item in graph.layers:
-        edits += _single_factors(item, covered, problems) if item.base is not None else []
+        edits += _single_factors(item, covered, findings) if item.base is not None else []
     return edits
 
 
@@ -32,12 +33,12 @@ def _touched(item: Item) -> bool:
     return any(rate in item.changes for rate in item.learn_rates.values())
 
 
-def _single_factors(item: Item, covered: dict[str, bool], problems: Problems) -> list[Placed]:
+def _single_factors(item: Item, covered: dict[str, bool], findings: Findings) -> list[Placed]:
     found = []
     known = {name for learnable in item.learn_rates if item.row is not None for name in factor_names(item.row, learnable)}
     for name, (_, place) in item.changes.items():
         if name not in known:
-            problems.append((place, f"{name} of layer '{item.name}' is set, which a recipe has no word for"))
+            findings.problem(place, f"{name} of layer '{item.name}' is set, which a recipe has no word for")
     for learnable in item.learn_rates:
         rate, decay = factor_names(item.row, learnable) if item.row is not None else ("", "")
         frozen = item.get(rate) == 0
@@ -47,7 +48,7 @@ def _single_factors(item: Item, covered: dict[str, bool], problems: Problems) ->
                 continue
             value, place = item.changes[name]
             if isinstance(value, Symbol) or unknown_in(value) is not None:
-                problems.append((place, f"{name} of layer '{item.name}' is not known"))
+                findings.problem(place, f"{name} of layer '{item.name}' is not known")
             elif not equal(getattr(item.base, name, None), value):
                 found.append(Placed(Edit(verb, f"{item.name}/{learnable}", {"factor": value}), place))
     return found

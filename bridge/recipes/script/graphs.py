@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 
 from bridge.errors import UsageError
 from bridge.mapping import LayerRow, layer_mappings
-from bridge.recipes.script.values import Graph, Item, Layers, Link, Origin, Place, owner
-from bridge.recipes.script.words import entries
+from bridge.recipes.script.known import entries
+from bridge.recipes.script.values import Graph, Item, Layers, Link, Origin, Place, links_of, owner
 
 
 @cache
@@ -24,7 +24,7 @@ def graph_of(origin: Origin, kind: str) -> Graph:
     chosen = [layer for layer in origin.network.layers if kind != "dlnetwork" or not layer.row.is_output]
     items = [Item(layer.name, layer.row.constructor, layer.row, origin.place, layer, origin) for layer in chosen]
     names = {item.name for item in items}
-    links = [(f"{c.source}/{c.source_port}", f"{c.destination}/{c.destination_port}") for c in origin.network.connections]
+    links = list(links_of(origin.network))
     end = entries("dlnetwork_ends").get(origin.name) if kind == "dlnetwork" else None
     if end:
         links.append((f"{items[-1].name}/out", f"{end}/in"))
@@ -51,20 +51,23 @@ def with_names(layers: Layers) -> Layers:
     made = []
     for item, kind in zip(layers, kinds, strict=True):
         if not item.name:
-            numbers = [kind] if unnamed.count(kind) == 1 else []
-            numbers += [f"{kind}_{number}" for number in range(1, len(layers) + 2)]
-            item = replace(item, name=next(each for each in numbers if each not in taken), automatic=True)
+            choices = [kind] * (unnamed.count(kind) == 1) + [f"{kind}_{number}" for number in range(1, len(layers) + 2)]
+            item = replace(item, name=next(each for each in choices if each not in taken), automatic=True)
             taken.add(item.name)
         made.append(item)
     return Layers(made)
 
 
+def require_free(layers: Layers, taken: Container[str]) -> None:
+    """Raise a UsageError where a layer has a name that is taken."""
+    twice = next((item.name for item in layers if item.name in taken), None)
+    if twice is not None:
+        raise UsageError(f"there is a layer '{twice}' already", "names of layers are unique", "give the new layer another name")
+
+
 def exchanged(graph: Graph, name: str, new: Layers) -> Graph:
     """Return a graph with a chain of layers in the place of one."""
-    others = [item.name for item in graph.layers if item.name != name]
-    taken = next((item.name for item in new if item.name in others), None)
-    if taken is not None:
-        raise UsageError(f"there is a layer '{taken}' already", "names of layers are unique", "give the new layer another name")
+    require_free(new, graph.names.keys() - {name})
     named_ones = Layers(item if item.name else replace(item, name=name, automatic=True) for item in new) if len(new) == 1 else with_names(new)
     at = graph.names[name]
     links = [(_moved(a, name, named_ones[-1].name), _moved(b, name, named_ones[0].name)) for a, b in graph.links]
@@ -76,5 +79,5 @@ def _moved(end: str, name: str, new: str) -> str:
 
 
 def frozen(item: Item, place: Place) -> Item:
-    """Return a layer with every learn-rate factor 0."""
-    return replace(item, changes={**item.changes, **{rate: (0, place) for rate in item.learn_rates.values()}})
+    """Return a layer of an array that was frozen, every learn-rate factor 0."""
+    return replace(item, changes={**item.changes, **{rate: (0, place) for rate in item.learn_rates.values()}}, frozen=place)

@@ -11,9 +11,9 @@ from bridge.readers import load
 from bridge.recipes.head import head
 from bridge.recipes.script.evaluate import Call
 from bridge.recipes.script.graphs import exchanged, graph_of
-from bridge.recipes.script.registry import named, named_value, reads
-from bridge.recipes.script.values import Graph, Item, Layers, Many, Origin, Struct, Symbol, Unknown, unknown_in
-from bridge.recipes.script.words import words
+from bridge.recipes.script.known import named, named_value, reads, words
+from bridge.recipes.script.values import Graph, Item, Layers, Many, Origin, Struct, Symbol, Unknown, links_of, unknown_in
+from bridge.recipes.verbs import COUNTS
 
 DERIVED = ("InputSize", "NumChannels", "NumClasses")
 UNBUILT = "the layers of {} are not built in; pass the saved network with --network"
@@ -40,20 +40,21 @@ def _pretrained(call: Call) -> Any:
 @reads("imagePretrainedNetwork")
 def _image_pretrained(call: Call) -> Any:
     known = {name.lower(): name for name in PRETRAINED}
-    positional = bool(call.values) and isinstance(call.values[0], str) and call.values[0].lower() in known
-    if call.values and not positional and len(call.values) % 2:
+    first = call.values[0] if call.values else ""
+    by_position = isinstance(first, str) and first.lower() in known
+    if len(call.values) % 2 != by_position:
         return call.unknown(f"{call.texts[0]} is no network that is known")
-    name = known[call.values[0].lower()] if positional else table("scripts")["default_pretrained"]
+    name = known[first.lower()] if by_position else table("scripts")["default_pretrained"]
     network = _network(call, name)
     if network is None:
         return Unknown(call.text, call.place, UNBUILT.format(name), network=name)
     graph = graph_of(Origin(name, "", network, call.place), "dlnetwork")
-    count = named_value(call, int(positional), "NumClasses")
-    if not isinstance(named_value(call, int(positional), "Weights", ""), str):
+    count, weights = (named_value(call, int(by_position), each) for each in ("NumClasses", "Weights"))
+    if weights is not None and not isinstance(weights, str):
         return call.unknown("which weights the network has is not known")
     if count is not None:
         layer = head(network).layer
-        size = "OutputSize" if layer.kind == "FullyConnectedLayer" else "NumFilters"
+        size = next(key for key in COUNTS if key in layer.row.properties)
         given = {key: value for key, value in layer.properties.items() if key in layer.row.properties and key not in DERIVED}
         graph = exchanged(graph, layer.name, Layers((Item(layer.name, layer.row.constructor, layer.row, call.place, given={**given, size: count}),)))
     return Many((graph, Symbol("class names"))) if call.outputs > 1 else graph
@@ -109,6 +110,9 @@ def _made(call: Call) -> Any:
     if base is not None and isinstance(given[2], tuple) and not isinstance(given[2][0], tuple):
         given[2] = (given[2],)
     options = {name: value for name, (value, _) in named(call, first).items() if name in ("EncoderDepth", "NumFirstEncoderFilters", "FilterSize")}
+    if call.function == "segnetLayers" and isinstance(given[2], str):
+        what = f"the encoder starts with the weights of {given[2]}, the recipe's with new ones; pass the saved network with --network"
+        call.reader.findings.problem(call.place, what)
     made = builders[call.function](*given, **options)  # type: ignore[operator]
     return _of_network(made, base, call)
 
@@ -132,8 +136,7 @@ def _of_network(made: Network, base: Graph | None, call: Call) -> Graph:
         same = old is not None and (old.base is None or old.base.properties == layer.properties)
         new = Item(layer.name, layer.row.constructor, layer.row, call.place, given={**given, **starts, **rates})
         items.append(old if same and old is not None else new)
-    links = tuple((f"{c.source}/{c.source_port}", f"{c.destination}/{c.destination_port}") for c in made.connections)
-    return Graph(Layers(items), links, "LayerGraph")
+    return Graph(Layers(items), links_of(made), "LayerGraph")
 
 
 def _default(row: LayerRow, key: str) -> Any:

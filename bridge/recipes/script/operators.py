@@ -28,6 +28,7 @@ ARITHMETIC: Mapping[str, Operation] = {
 COMPARISONS: Mapping[str, Operation] = {
     "==": operator.eq, "~=": operator.ne, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
+TURNED: Mapping[type, type] = {tuple: Column, Column: tuple, Cell: ColumnCell, ColumnCell: Cell}
 
 
 def whole(number: float) -> float | int:
@@ -45,71 +46,70 @@ def truth(value: Any) -> bool | None:
     return None
 
 
-def is_case(value: Any, choices: Any) -> Any:
-    """Return whether a case of a switch is the one."""
-    found = [_is(value, each) for each in (choices if isinstance(choices, Cell) else (choices,))]
+def is_case(value: Any, choices: Any) -> bool | None:
+    """Return whether a case of a switch is the one, None where that is not known."""
+    plain = (str, int, float)
+    found = [value == each if isinstance(value, plain) and isinstance(each, plain) else None for each in (choices if isinstance(choices, Cell) else (choices,))]
     return True if True in found else None if None in found else False
 
 
-def _is(value: Any, choice: Any) -> bool | None:
-    plain = (str, int, float)
-    return bool(value == choice) if isinstance(value, plain) and isinstance(choice, plain) else None
-
-
 def _number(reader: Evaluator, node: Node, variables: Any) -> Any:
-    source = text(node).replace(" ", "")
+    source = text(node).replace(" ", "").lower()
     try:
-        if source[:2].lower() in ("0x", "0b"):
-            return int(source, 0)
-        return whole(float(source.lower().replace("d", "e")))
+        return int(source, 0) if source[:2] in ("0x", "0b") else whole(float(source.replace("d", "e")))
     except ValueError:
-        return Unknown(source, reader.place(node), "this number is not understood")
+        return reader.unknown(node, "this number is not understood")
 
 
 def _string(reader: Evaluator, node: Node, variables: Any) -> Any:
     source = text(node)
-    quote, inner = source[:1], source[1:-1]
-    inner = inner.replace(quote * 2, quote)
+    quote = source[:1]
+    inner = source[1:-1].replace(quote * 2, quote)
     return Char(inner) if quote == "'" else inner
 
 
+def _rows(reader: Evaluator, node: Node, variables: Any) -> list[list[Any]]:
+    return [[value for value, _ in reader.each(children(row), variables)] for row in children(node) if row.type == "row"]
+
+
 def _matrix(reader: Evaluator, node: Node, variables: Any) -> Any:
-    """Return what square brackets hold: a row, layers, joined text. Rows of numbers become a tuple of rows."""
-    rows = [[value for value, _ in reader.each(children(row), variables)] for row in children(node) if row.type == "row"]
-    broken = next((each for each in children(node) if each.type != "row"), None)
-    if broken is not None:
-        return Unknown(text(node), reader.place(node), "these brackets could not be read")
-    items = [item for row in rows for item in row]
+    """Return what square brackets hold."""
+    rows = _rows(reader, node, variables)
+    if any(each.type != "row" for each in children(node)):
+        return reader.unknown(node, "these brackets could not be read")
+    return concatenated(rows, reader.unknown(node, "what these brackets make is not followed"))
+
+
+def concatenated(rows: list[list[Any]], nothing: Unknown) -> Any:
+    """Return what rows of values in square brackets make: layers, cells, joined text, numbers; rows of numbers become a tuple of rows."""
+    items = list(chain.from_iterable(rows))
+    upright = len(rows) > 1 and all(len(row) == 1 for row in rows)
     if any(isinstance(each, Layers) for each in items):
         odd = next((each for each in items if not isinstance(each, Layers) and each != ()), None)
-        if odd is None:
-            return Layers(chain.from_iterable(items))
-        return odd if isinstance(odd, Unknown) and odd.why else Unknown(text(node), reader.place(node), "something that is no layer is among layers")
-    upright = len(rows) > 1 and all(len(row) == 1 for row in rows)
+        return Layers(chain.from_iterable(items)) if odd is None else odd if isinstance(odd, Unknown) and odd.why else nothing
     if any(isinstance(each, Cell) for each in items):
         parts = (item for each in items for item in (each if isinstance(each, Cell) else () if each == () else (each,)))
         return ColumnCell(parts) if upright or (len(rows) == 1 and isinstance(items[0], ColumnCell)) else Cell(parts)
     if any(isinstance(each, Column) for each in items):
         fits = upright and all(isinstance(each, Column) or not isinstance(each, tuple) for each in items)
-        return Column(_flat(items)) if fits or len(items) == 1 else Unknown(text(node), reader.place(node), "what these brackets make is not followed")
+        return Column(_flat(items)) if fits or len(items) == 1 else nothing
     found = _flat(items)
     if any(isinstance(each, str) for each in found):
-        return _texts(items, found, len(rows), node, reader)
+        return _texts(items, found, len(rows), nothing)
     numbers = [_flat(row) for row in rows]
     if len(rows) > 1 and len({len(row) for row in numbers}) == 1 and len(numbers[0]) > 1:
         return tuple(numbers)
     return found[0] if len(items) == 1 and len(found) == 1 else Column(found) if upright else found
 
 
-def _texts(items: list[Any], found: tuple[Any, ...], rows: int, node: Node, reader: Evaluator) -> Any:
+def _texts(items: list[Any], found: tuple[Any, ...], rows: int, nothing: Unknown) -> Any:
     """Return what brackets with text hold: characters, by number too, become one text, strings an array."""
     letters = [each if isinstance(each, Char) else character(each) for each in found]
     if rows == 1 and None not in letters and any(isinstance(each, Char) for each in items):
         return Char("".join(map(str, letters)))
     if not all(isinstance(each, str) for each in found):
-        return unknown_in(found) or Unknown(text(node), reader.place(node), "text among other values is not followed")
-    upright = rows == len(items) > 1
-    return Column(found) if upright else found[0] if len(items) == len(found) == 1 else found
+        return unknown_in(found) or nothing
+    return Column(found) if rows == len(items) > 1 else found[0] if len(items) == len(found) == 1 else found
 
 
 def character(number: Any) -> Char | None:
@@ -123,36 +123,34 @@ def _flat(items: Any) -> tuple[Any, ...]:
 
 
 def _cell(reader: Evaluator, node: Node, variables: Any) -> Any:
-    rows = [[value for value, _ in reader.each(children(row), variables)] for row in children(node) if row.type == "row"]
-    items = [item for row in rows for item in row]
+    rows = _rows(reader, node, variables)
     if len(rows) > 1 and any(len(row) > 1 for row in rows):
-        return Unknown(text(node), reader.place(node), "a cell array of rows and columns is not followed")
-    return ColumnCell(items) if len(rows) > 1 else Cell(items)
+        return reader.unknown(node, "a cell array of rows and columns is not followed")
+    return (ColumnCell if len(rows) > 1 else Cell)(chain.from_iterable(rows))
 
 
 def _range(reader: Evaluator, node: Node, variables: Any) -> Any:
     parts = [reader.evaluate(each, variables) for each in children(node)]
-    missing = unknown_in(tuple(parts))
-    if missing is not None or not all(isinstance(each, (int, float)) for each in parts) or len(parts) not in (2, 3):
-        return missing or Unknown(text(node), reader.place(node))
+    if len(parts) not in (2, 3) or not all(isinstance(each, (int, float)) for each in parts):
+        return unknown_in(tuple(parts)) or reader.unknown(node)
     first, step, last = parts if len(parts) == 3 else (parts[0], 1, parts[1])
     if step == 0 or not all(map(math.isfinite, parts)):
         return ()
-    count = math.floor((last - first) / step + 1e-10) + 1
-    if count > LONGEST_RANGE:
-        return Unknown(text(node), reader.place(node), "the range is too long")
-    return tuple(whole(first + index * step) for index in range(max(count, 0)))
+    steps = (last - first) / step + 1e-10
+    if steps >= LONGEST_RANGE:
+        return reader.unknown(node, "the range is too long")
+    return tuple(whole(first + index * step) for index in range(math.floor(steps) + 1)) if steps >= 0 else ()
 
 
 def _binary(reader: Evaluator, node: Node, variables: Any) -> Any:
     left, right, sign = _sides(reader, node, variables)
     if sign in ("&", "|"):
-        return _boolean(reader, node, variables)
+        return _logical(reader, node, left, right, sign)
     if sign == "+" and not (isinstance(left, Char) and isinstance(right, Char)) and any(isinstance(each, str) for each in (left, right)):
-        return joined(left, right) or Unknown(text(node), reader.place(node))
+        return joined(left, right) or reader.unknown(node)
     if isinstance(left, Symbol) and left.kind == "observations" and sign in ("/", "./") and isinstance(right, (int, float)) and right > 0:
         return Symbol("iterations", float(right), left.data)
-    return _computed(ARITHMETIC.get(sign), left, right, node, reader)
+    return _computed(reader, node, ARITHMETIC.get(sign), left, right)
 
 
 def joined(left: Any, right: Any) -> Any:
@@ -170,17 +168,25 @@ def joined(left: Any, right: Any) -> Any:
 def _comparison(reader: Evaluator, node: Node, variables: Any) -> Any:
     left, right, sign = _sides(reader, node, variables)
     if isinstance(left, Char) and isinstance(right, Char) and len(left) != len(right):
-        return Unknown(text(node), reader.place(node))
-    return _computed(COMPARISONS.get(sign), left, right, node, reader)
+        return reader.unknown(node)
+    return _computed(reader, node, COMPARISONS.get(sign), left, right)
 
 
 def _boolean(reader: Evaluator, node: Node, variables: Any) -> Any:
-    left, right, sign = _sides(reader, node, variables)
+    """Return what && or || gives; the right side is read only where the left one does not decide."""
+    left, sign = reader.evaluate(children(node)[0], variables), node.children[1].type
+    if truth(left) is (sign == "||"):
+        return sign == "||"
+    return _logical(reader, node, left, reader.evaluate(children(node)[-1], variables), sign)
+
+
+def _logical(reader: Evaluator, node: Node, left: Any, right: Any, sign: str) -> Any:
+    """Return what "and" or "or" gives; one side that decides is enough."""
     if isinstance(left, tuple) or isinstance(right, tuple):
-        return _computed(operator.and_ if "&" in sign else operator.or_, left, right, node, reader)
+        return _computed(reader, node, operator.and_ if "&" in sign else operator.or_, left, right)
     found = [truth(left), truth(right)]
     decisive = "|" in sign
-    return decisive if decisive in found else Unknown(text(node), reader.place(node)) if None in found else not decisive
+    return decisive if decisive in found else reader.unknown(node) if None in found else not decisive
 
 
 def _sides(reader: Evaluator, node: Node, variables: Any) -> tuple[Any, Any, str]:
@@ -189,16 +195,15 @@ def _sides(reader: Evaluator, node: Node, variables: Any) -> tuple[Any, Any, str
     return sides[0], sides[-1], sign
 
 
-def _computed(operation: Operation | None, left: Any, right: Any, node: Node, reader: Evaluator) -> Any:
+def _computed(reader: Evaluator, node: Node, operation: Operation | None, left: Any, right: Any) -> Any:
     """Apply an operation element by element, to numbers and to comparable texts."""
-    missing = unknown_in(left) or unknown_in(right)
-    nothing = missing or Unknown(text(node), reader.place(node))
-    if operation is None or missing:
-        return nothing
+    nothing = unknown_in(left) or unknown_in(right)
+    if operation is None or nothing:
+        return nothing or reader.unknown(node)
     try:
         return broadcast(operation, left, right)
     except (ArithmeticError, TypeError, ValueError):
-        return nothing
+        return reader.unknown(node)
 
 
 def broadcast(operation: Operation, left: Any, right: Any) -> Any:
@@ -230,8 +235,7 @@ def broadcast(operation: Operation, left: Any, right: Any) -> Any:
 
 def _unary(reader: Evaluator, node: Node, variables: Any) -> Any:
     value = reader.evaluate(children(node)[0], variables)
-    sign = node.children[0].type
-    return value if sign == "+" else _computed(operator.mul, value, -1, node, reader)
+    return value if node.children[0].type == "+" else _computed(reader, node, operator.mul, value, -1)
 
 
 def _not(reader: Evaluator, node: Node, variables: Any) -> Any:
@@ -239,16 +243,18 @@ def _not(reader: Evaluator, node: Node, variables: Any) -> Any:
     if isinstance(value, tuple) and all(isinstance(each, (bool, int)) for each in value):
         return type(value)(not each for each in value)
     known = truth(value)
-    return not known if known is not None else value if isinstance(value, Unknown) else Unknown(text(node), reader.place(node))
+    return not known if known is not None else value if isinstance(value, Unknown) else reader.unknown(node)
 
 
 def _transposed(reader: Evaluator, node: Node, variables: Any) -> Any:
     value = reader.evaluate(children(node)[0], variables)
-    turned: dict[type, type] = {tuple: Column, Column: tuple, Cell: ColumnCell, ColumnCell: Cell}
-    if isinstance(value, tuple) and type(value) in turned:
-        rows = type(value) is tuple and value and isinstance(value[0], tuple)
-        return tuple(zip(*value, strict=True)) if rows else turned[type(value)](value)
-    return value
+    if type(value) is tuple and value and isinstance(value[0], tuple):
+        return tuple(zip(*value, strict=True))
+    return TURNED[type(value)](value) if type(value) in TURNED else value
+
+
+def _inner(reader: Evaluator, node: Node, variables: Any) -> Any:
+    return reader.evaluate(children(node)[0], variables)
 
 
 EXPRESSIONS: Mapping[str, Callable[[Any, Node, Any], Any]] = {
@@ -264,7 +270,7 @@ EXPRESSIONS: Mapping[str, Callable[[Any, Node, Any], Any]] = {
     "unary_operator": _unary,
     "not_operator": _not,
     "postfix_operator": _transposed,
-    "_expression": lambda reader, node, variables: reader.evaluate(children(node)[0], variables),
-    "parenthesis": lambda reader, node, variables: reader.evaluate(children(node)[0], variables),
+    "_expression": _inner,
+    "parenthesis": _inner,
     "spread_operator": lambda reader, node, variables: Char(":"),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,9 +13,9 @@ from bridge.errors import UnreadableError, UsageError
 from bridge.network import Network
 from bridge.recipes.recipe import Recipe
 from bridge.recipes.script import constructors, general, networks, surgery, training  # the functions that are known
-from bridge.recipes.script.assembly import Assembly
-from bridge.recipes.script.evaluate import Entry, Evaluator
-from bridge.recipes.script.registry import FUNCTIONS
+from bridge.recipes.script.assembly import recipe_of
+from bridge.recipes.script.evaluate import Evaluator
+from bridge.recipes.script.findings import Entry, Key
 from bridge.recipes.script.syntax import Script
 from bridge.recipes.script.values import Graph, Layers, Training
 
@@ -40,7 +40,7 @@ class Reading:
     kept: list[Entry]
     not_understood: list[Entry]
     reports: list[Entry]
-    lines: Mapping[tuple[str, str | int], str] = field(default_factory=dict)
+    lines: Mapping[Key, str] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -97,18 +97,20 @@ def read(path: str | Path, network: str | Path | Network | None = None) -> Readi
         from bridge.readers import load
 
         given = load(network)
-    reader = Evaluator(script, FUNCTIONS, given if isinstance(given, Network) else None)
+    reader = Evaluator(script, given if isinstance(given, Network) else None)
+    findings = reader.findings
     variables: dict[str, Any] = {}
     with _followed(path):
         reader.main(variables)
-    call = reader.trainings[-1] if reader.trainings else reader.custom
-    if call is None and (reader.options is None or not any(isinstance(each, (Graph, Layers)) for each in variables.values())):
-        raise UnreadableError(f"{path} holds no training that was found", "it calls neither trainNetwork nor trainnet", "give the script that trains")
-    file = os.path.relpath(network, script.path.parent) if isinstance(network, (str, Path)) else ""
-    made = Assembly(reader, call or _without_call(reader, variables), file)
-    with _followed(path):
-        recipe = made.recipe()
-    return Reading(recipe, _sorted(made.facts), _sorted(reader.kept), _sorted(reader.problems), _sorted(reader.reports), made.lines)
+        call = reader.trainings[-1] if reader.trainings else reader.custom or _without_call(reader, variables)
+        if call is None:
+            raise UnreadableError(f"{path} holds no training that was found", "it calls neither trainNetwork nor trainnet", "give the script that trains")
+        if len({each.place for each in reader.trainings}) > 1:
+            findings.problem(call.place, f"the script trains {len(reader.trainings)} times, a recipe once: the last one is read")
+        file = os.path.relpath(network, script.path.parent) if isinstance(network, (str, Path)) else ""
+        recipe = recipe_of(call, findings, file)
+    facts, kept, problems, reports = (sorted(each, key=lambda e: e.place) for each in (findings.facts, findings.kept, findings.problems, findings.reports))
+    return Reading(recipe, facts, kept, problems, reports, findings.lines)
 
 
 @contextmanager
@@ -120,13 +122,10 @@ def _followed(path: str | Path) -> Iterator[None]:
         raise UnreadableError(f"{path} is nested too deeply, or holds too long an expression", cause, "split the expression") from error
 
 
-def _sorted(entries: Iterable[Entry]) -> list[Entry]:
-    return sorted(entries, key=lambda entry: entry.place)
-
-
-def _without_call(reader: Evaluator, variables: dict[str, Any]) -> Training:
-    """Return the training that a script prepares without a call."""
+def _without_call(reader: Evaluator, variables: Mapping[str, Any]) -> Training | None:
+    """Return the training that a script prepares without a call, None where it prepares none."""
     networks = [each for each in variables.values() if isinstance(each, (Graph, Layers))]
-    place = reader.options.place
+    if reader.options is None or not networks:
+        return None
     newer = any(isinstance(each, Graph) and each.kind == "dlnetwork" for each in networks)
-    return Training("trainnet" if newer else "trainNetwork", (), (), networks[-1], reader.options, None, place)
+    return Training("trainnet" if newer else "trainNetwork", (), (), networks[-1], reader.options, None, reader.options.place)

@@ -3,70 +3,69 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bridge.errors import UsageError
 from bridge.mapping import table
 from bridge.recipes.parts import Loss
-from bridge.recipes.script.values import Handle, Options, Schedule, Store, Symbol, Unknown, find, is_plain_type
+from bridge.recipes.script.findings import Findings
+from bridge.recipes.script.values import Handle, Options, Schedule, Sourced, Store, Symbol, Training, Unknown, described, find, is_plain_type
 from bridge.training.options import TrainingOptions, training_options
-
-if TYPE_CHECKING:
-    from bridge.recipes.script.assembly import Assembly
 
 TEXT_ONLY = ("OutputFcn", "CheckpointPath", "WorkerLoad", "Plots", "Verbose", "VerboseFrequency", "ExecutionEnvironment")
 DEFAULT_SOLVER = "sgdm"
 
 
-def options_of(made: Assembly, trainer: str) -> tuple[TrainingOptions, bool]:
+def options_of(call: Training, trainer: str, findings: Findings) -> tuple[TrainingOptions, bool]:
     """Return the options, and whether ValidationFrequency is the number of iterations of an epoch."""
-    found = made.call.options
+    default, found = training_options(DEFAULT_SOLVER, trainer=trainer), call.options
     if not isinstance(found, Options):
-        place, text = (found.place, found.why or found.text) if isinstance(found, Unknown) else (made.call.place, "they are missing")
-        made.problem(place, f"the options of the training are not known: {text}")
-        return training_options(DEFAULT_SOLVER, trainer=trainer), False
+        place, text = (found.place, found.why or found.text) if isinstance(found, Unknown) else (call.place, "they are missing")
+        findings.problem(place, f"the options of the training are not known: {text}")
+        return default, False
     try:
         options = training_options(found.solver, trainer=trainer)
     except UsageError as error:
-        made.problem(found.place, f"{error.error}; {error.hint}")
-        return training_options(DEFAULT_SOLVER, trainer=trainer), False
-    made.fact(found.place, f"solver {found.solver}, trained by {made.call.function}", ("options", "solver"))
-    per_epoch = False
+        findings.problem(found.place, f"{error.error}; {error.hint}")
+        return default, False
+    findings.fact(found.place, f"solver {found.solver}, trained by {call.function}", ("options", "solver"))
+    per_epoch = _validates_each_epoch(call, found, options)
     rows = table("training_options")["options"]
-    for name, (value, place) in {name: (each.value, each.place) for name, each in found.given.items()}.items():
-        if name in rows and rows[name]["kind"] == "data":
-            if name != "ValidationData":
-                made.keep(place, f"{name} = {getattr(value, 'text', value)}")
-            continue
-        if isinstance(value, Symbol) and value.kind == "iterations" and name == "ValidationFrequency":
-            batch = found.given["MiniBatchSize"].value if "MiniBatchSize" in found.given else options.MiniBatchSize
-            data = next((each for each in made.call.data if isinstance(each, Store)), None)
-            if value.divisor == batch and data is not None and isinstance(value.data, Store) and value.data.images is data.images:
-                per_epoch = True
-                made.fact(place, "ValidationFrequency = the iterations of an epoch", ("data", "validate_each_epoch"))
-                continue
-        options = _with_option(made, options, name, value, place)
+    for name, given in found.given.items():
+        if name == "ValidationFrequency" and per_epoch:
+            findings.fact(given.place, "ValidationFrequency = the iterations of an epoch", ("data", "validate_each_epoch"))
+        elif name not in rows or rows[name]["kind"] != "data":
+            options = _with_option(options, name, given, findings)
+        elif name != "ValidationData":
+            findings.keep(given.place, f"{name} = {described(given.value)}")
     return options, per_epoch
 
 
-def _with_option(made: Assembly, options: TrainingOptions, name: str, value: Any, place: Any) -> TrainingOptions:
+def _validates_each_epoch(call: Training, found: Options, options: TrainingOptions) -> bool:
+    """Whether ValidationFrequency is the number of images that are trained on, divided by the mini-batch."""
+    frequency, batch = found.given.get("ValidationFrequency"), found.given.get("MiniBatchSize")
+    count = frequency.value if frequency is not None else None
+    if not isinstance(count, Symbol) or count.kind != "iterations" or not isinstance(count.data, Store) or call.store is None:
+        return False
+    return count.divisor == (batch.value if batch is not None else options.MiniBatchSize) and count.data.images is call.store.images
+
+
+def _with_option(options: TrainingOptions, name: str, given: Sourced, findings: Findings) -> TrainingOptions:
     """Return options with one set; one that is not understood is listed, one that changes no number is kept as text."""
+    value, place = given.value, given.place
     missing = find(value, lambda each: isinstance(each, (Unknown, Symbol, Handle)))
     if missing is not None:
         what = "a number of the data" if isinstance(missing, Symbol) else missing.text
         why = f" ({missing.why})" if isinstance(missing, Unknown) and missing.why else ""
-        (made.keep if name in TEXT_ONLY else made.problem)(place, f"{name} is not known: {what}{why}")
-        return options
-    if find(value, lambda each: not isinstance(each, Schedule) and not is_plain_type(each)) is not None:
-        made.problem(place, f"{name} is neither number nor text")
-        return options
-    try:
-        options = options.replace(**{name: _written(value)})
-    except UsageError as error:
-        made.problem(place, f"{error.error}: {error.cause or error.hint}")
-        return options
-    held = getattr(options, name)
-    made.fact(place, f"{name} = {held}", ("options", name))
+        (findings.keep if name in TEXT_ONLY else findings.problem)(place, f"{name} is not known: {what}{why}")
+    elif find(value, lambda each: not isinstance(each, Schedule) and not is_plain_type(each)) is not None:
+        findings.problem(place, f"{name} is neither number nor text")
+    else:
+        try:
+            options = options.replace(**{name: _written(value)})
+            findings.fact(place, f"{name} = {getattr(options, name)}", ("options", name))
+        except UsageError as error:
+            findings.problem(place, f"{error.error}: {error.cause or error.hint}")
     return options
 
 
@@ -80,31 +79,33 @@ def _written(value: Any) -> Any:
     return tuple(_written(each) for each in value) if isinstance(value, tuple) else value
 
 
-def loss_of(made: Assembly, trainer: str) -> Loss:
+def loss_of(call: Training, trainer: str, findings: Findings) -> Loss:
     """Return the loss that trainnet is given."""
-    loss = made.call.loss
+    loss = call.loss
     if trainer != "trainnet" or loss is None:
         return Loss()
-    if isinstance(loss, str):
-        made.fact(made.call.place, f"loss {loss}", ("loss", "name"))
-        return Loss(str(loss).lower())
-    if isinstance(loss, Handle) and loss.name and loss.name not in made.reader.script.functions:
-        made.fact(made.call.place, f"loss {loss.name}", ("loss", "name"))
-        return Loss(loss.name)
+    name = loss.lower() if isinstance(loss, str) else _named(loss, findings) if isinstance(loss, Handle) else ""
+    if name:
+        findings.fact(call.place, f"loss {name}", ("loss", "name"))
+        return Loss(name)
     if isinstance(loss, Handle):
-        plain = re.fullmatch(r"@\((\w+),(\w+)\)(crossentropy|mse|l1loss|l2loss|huber)\(\1,\2\)", re.sub(r"\s", "", loss.text))
-        if plain:
-            made.fact(made.call.place, f"loss {plain[3]}", ("loss", "name"))
-            return Loss(plain[3])
         weighted = _weighted(loss)
         if weighted:
-            made.fact(loss.place, f"loss crossentropy with class weights {weighted}", ("loss", "class_weights"))
+            findings.fact(loss.place, f"loss crossentropy with class weights {weighted}", ("loss", "class_weights"))
             return Loss("crossentropy", weighted)
-        made.keep(loss.place, f"loss {loss.text}")
-        made.problem(loss.place, f"the loss is a function of the script's own: {loss.text}")
+        findings.keep(loss.place, f"loss {loss.text}")
+        findings.problem(loss.place, f"the loss is a function of the script's own: {loss.text}")
         return Loss()
-    made.problem(made.call.place, "the loss is not known")
+    findings.problem(call.place, "the loss is not known")
     return Loss()
+
+
+def _named(loss: Handle, findings: Findings) -> str:
+    """Return the loss of MATLAB's that a handle is, or that its expression is nothing but; "" where it is another function."""
+    if loss.name:
+        return loss.name if findings.script.definition(loss.name)[1] is None else ""
+    plain = re.fullmatch(r"@\((\w+),(\w+)\)(crossentropy|mse|l1loss|l2loss|huber)\(\1,\2\)", re.sub(r"\s", "", loss.text))
+    return plain[3] if plain else ""
 
 
 def _weighted(loss: Handle) -> tuple[float, ...]:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tree_sitter import Node
 
-from bridge.errors import BridgeError
-from bridge.recipes.script import operators, places
+from bridge.errors import BridgeError, UsageError
+from bridge.recipes.script.assignment import assign
+from bridge.recipes.script.indexing import Variables, columns
+from bridge.recipes.script.known import FUNCTIONS, words
+from bridge.recipes.script.operators import is_case, truth
 from bridge.recipes.script.syntax import calls, child, children, descendants, line, name, text
 from bridge.recipes.script.values import Char, Many, Options, Sourced, Unknown
-from bridge.recipes.script.words import words
 
 if TYPE_CHECKING:
     from bridge.recipes.script.evaluate import Evaluator
 
 MOST_STEPS = 60_000
 
-Variables = MutableMapping[str, Any]
+Choice = tuple[Any, Node | None]  # a condition, and what is run where it is met
 Branch = ChainMap[str, Any]  # what a branch sets, before the variables outside
 
 
@@ -48,96 +50,106 @@ def block(reader: Evaluator, node: Node | None, variables: Variables) -> None:
 def expression_statement(reader: Evaluator, node: Node, variables: Variables) -> None:
     """Read a call that stands alone; its value is `ans`, where it has one."""
     word = text(node) if node.type == "identifier" else text(node.named_children[0]) if node.type == "command" else ""
+    called = word or (name(node) if node.type == "function_call" else "")
     if word.startswith("!"):
         return  # a command of the operating system
-    if word and word not in variables and not reader.knows(word) and word not in words("harmless") and reader.loaded is None:
+    if called in words("hidden") and called not in variables:
+        reader.problem(node, "what it runs or loads into variables is not read")
+    elif word and word not in variables and not reader.knows(word) and word not in words("harmless") and reader.loaded is None:
         neighbour = reader.script.neighbour(word)
         if neighbour is not None:
             reader.within(neighbour, neighbour.statements, variables)
         else:
             reader.problem(node, f"{word} is neither in the script nor beside it, and may change any variable")
-        return
-    if word in words("hidden") or (node.type == "function_call" and name(node) in words("hidden") and name(node) not in variables):
-        reader.problem(node, "what it runs or loads into variables is not read")
-        return
-    if node.type == "command":
-        if word in reader.functions:
+    elif node.type == "command":
+        if word in FUNCTIONS:
             reader.apply(word, [(Char(text(each)), each) for each in node.named_children[1:]], node, 0)
-        return
-    value = reader.call(node, variables, 0) if node.type == "function_call" else reader.evaluate(node, variables)
-    if value is not None:
-        variables["ans"] = value
+    else:
+        value = reader.call(node, variables, 0) if node.type == "function_call" else reader.evaluate(node, variables)
+        if value is not None:
+            variables["ans"] = value
 
 
 def assignment(reader: Evaluator, node: Node, variables: Variables) -> None:
     left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
     if left is None or right is None or node.has_error:
         reader.problem(node, "this assignment could not be read")
-        variables.update({text(left): Unknown(text(node), reader.place(node), "it could not be read")} if left and left.type == "identifier" else {})
+        variables.update({text(left): reader.unknown(node, "it could not be read")} if left and left.type == "identifier" else {})
         return
-    targets = [each for each in left.named_children] if left.type == "multioutput_variable" else [left]
+    targets = left.named_children if left.type == "multioutput_variable" else [left]
     called = right.type in ("function_call", "identifier", "field_expression")
     value = reader.call(right, variables, len(targets)) if called else reader.evaluate(right, variables)
-    values = list(value) if isinstance(value, Many) else [value]
-    missing = Unknown(text(node), reader.place(node), f"{text(right)} gives no value number {len(values) + 1} that is known")
-    for index, target in enumerate(targets):
-        each = values[index] if index < len(values) else missing
+    values = list(value) if isinstance(value, Many) else [value] * len(targets) if isinstance(value, Unknown) else [value]
+    missing = reader.unknown(node, f"{text(right)} gives no value number {len(values) + 1} that is known")
+    values += [missing] * (len(targets) - len(values))
+    for target, each in zip(targets, values, strict=False):
         if target.type != "ignored_argument":
-            places.assign(reader, target, each, variables)
+            assign(reader, target, each, variables)
 
 
 def if_statement(reader: Evaluator, node: Node, variables: Variables) -> None:
-    branches: list[tuple[Node | None, Node | None]] = [(node.child_by_field_name("condition"), child(node, "block"))]
-    branches += [(each.child_by_field_name("condition"), child(each, "block")) for each in children(node) if each.type == "elseif_clause"]
-    branches += [(None, child(each, "block")) for each in children(node) if each.type == "else_clause"]
-    choose(reader, [(True if c is None else reader.evaluate(c, variables), b) for c, b in branches], node, variables)
+    """Read the branches one after another; the condition of a later one only where no earlier one is taken."""
+    clauses = [node, *(each for each in children(node) if each.type in ("elseif_clause", "else_clause"))]
+
+    def branches() -> Iterator[Choice]:
+        for clause in clauses:
+            condition = clause.child_by_field_name("condition")
+            yield True if condition is None else reader.evaluate(condition, variables), child(clause, "block")
+
+    choose(reader, branches(), node, variables)
 
 
 def switch_statement(reader: Evaluator, node: Node, variables: Variables) -> None:
     condition = node.child_by_field_name("condition")
     value = reader.evaluate(condition, variables) if condition is not None else None
-    branches: list[tuple[Any, Node | None]] = []
-    for each in children(node):
-        if each.type == "case_clause":
-            label = each.child_by_field_name("condition")
-            choices = reader.evaluate(label, variables) if label is not None else None
-            branches.append((operators.is_case(value, choices), child(each, "block")))
-        elif each.type == "otherwise_clause":
-            branches.append((True, child(each, "block")))
-    choose(reader, branches, node, variables)
+
+    def branches() -> Iterator[Choice]:
+        for clause in children(node):
+            label = clause.child_by_field_name("condition")
+            if clause.type == "case_clause":
+                yield is_case(value, reader.evaluate(label, variables) if label is not None else None), child(clause, "block")
+            elif clause.type == "otherwise_clause":
+                yield True, child(clause, "block")
+
+    choose(reader, branches(), node, variables)
 
 
-def choose(reader: Evaluator, branches: Sequence[tuple[Any, Node | None]], node: Node, variables: Variables) -> None:
+def choose(reader: Evaluator, branches: Iterable[Choice], node: Node, variables: Variables) -> None:
     """Read the branch that is taken, or all that may be, where that is not known."""
     possible: list[Node | None] = []
     certain = False
     for condition, body in branches:
-        truth = operators.truth(condition)
-        if truth is False:
-            if body is not None and calls(body) & set(words("trainers")):
-                reader.report(body, "the training stands in a branch that is switched off; it is read as if it ran")
-                possible, certain = [body], True
-                break
-            continue
-        possible.append(body)
-        if truth is True:
+        taken = truth(condition)
+        if taken is False and body is not None and calls(body) & words("trainers"):
+            reader.report(body, "the training stands in a branch that is switched off; it is read as if it ran")
+            possible, taken = [], True
+        if taken is not False:
+            possible.append(body)
+        if taken:
             certain = True
             break
     if len(possible) == 1 and certain:
         block(reader, possible[0], variables)
         return
     outcomes = [] if certain else [ChainMap({}, variables)]
+    refused: UsageError | None = None
     for body in possible:
         copy = ChainMap({}, variables)
         before = len(reader.trainings)
         try:
             block(reader, body, copy)
+        except UsageError as error:  # MATLAB refuses the same: a script that runs does not come here
+            reader.report(body or node, "MATLAB would refuse this branch: it is read as one that is not taken")
+            refused = error
+            continue
         except Leave as leave:
             if str(leave) not in ("error", "return") or (str(leave) == "return" and reader.depth):
                 raise Leave("perhaps") from leave
             if len(reader.trainings) == before:
                 continue
         outcomes.append(copy)
+    if refused is not None and not outcomes:
+        raise refused
     merge(reader, outcomes, node, variables)
 
 
@@ -145,7 +157,7 @@ def merge(reader: Evaluator, outcomes: Sequence[Branch], node: Node, variables: 
     """Keep what is the same in every outcome; the rest is not known."""
     for key in sorted({key for each in outcomes for key in each.maps[0]}):
         held = [each.get(key) for each in outcomes]
-        nothing = Unknown(reader.script.quote(line(node)), reader.place(node), f"which branch sets '{key}' is not known")
+        nothing = reader.unknown(node, f"which branch sets '{key}' is not known", reader.script.quote(line(node)))
         if not all(each is held[0] or same(each, held[0]) for each in held):
             options = [each for each in held if isinstance(each, Options)]
             variables[key] = merged(options, nothing) if len(options) == len(held) else nothing
@@ -172,18 +184,18 @@ def for_statement(reader: Evaluator, node: Node, variables: Variables) -> None:
         reader.problem(node, "this loop could not be read")
         return
     over, body = reader.evaluate(parts[1], variables), child(node, "block")
-    items = places.columns(over)
-    turn = {text(parts[0]): Unknown(text(iterator or node), reader.place(node))}
+    items, turn = columns(over), text(parts[0])
+    once = ChainMap({turn: reader.unknown(node, "", text(iterator or node))}, variables)
     if items is None:
-        unsettled(reader, body, ChainMap(turn, variables), node, variables)
+        unsettled(reader, body, once, node, variables)
         return
     before = len(reader.trainings)
     for value in items:
         if reader.steps > MOST_STEPS:
             reader.problem(node, "the loop is too long to be followed")
-            unsettled(reader, body, ChainMap(turn, variables), node, variables)
+            unsettled(reader, body, once, node, variables)
             return
-        variables[text(parts[0])] = value
+        variables[turn] = value
         try:
             block(reader, body, variables)
         except Leave as leave:
@@ -196,8 +208,8 @@ def for_statement(reader: Evaluator, node: Node, variables: Variables) -> None:
 def while_statement(reader: Evaluator, node: Node, variables: Variables) -> None:
     condition, body = node.child_by_field_name("condition"), child(node, "block")
     steps = reader.steps
-    while condition is not None and (truth := operators.truth(reader.evaluate(condition, variables))) is not False:
-        if truth is None or reader.steps > MOST_STEPS or reader.steps - steps > MOST_STEPS // 10:
+    while condition is not None and (holds := truth(reader.evaluate(condition, variables))) is not False:
+        if holds is None or reader.steps > MOST_STEPS or reader.steps - steps > MOST_STEPS // 10:
             unsettled(reader, body, ChainMap({}, variables), node, variables)
             return
         reader.steps += 1
@@ -215,7 +227,8 @@ def ends(reader: Evaluator, leave: Leave, body: Node | None, node: Node, variabl
     if str(leave) != "perhaps" or (body is not None and reader.depth and "return_statement" in {each.type for each in descendants(body)}):
         raise leave
     for each in assigned(body):
-        variables[each] = Unknown(reader.script.quote(line(node)), reader.place(node), f"whether the loop is left early is not known, and so '{each}'")
+        why = f"whether the loop is left early is not known, and so '{each}'"
+        variables[each] = reader.unknown(node, why, reader.script.quote(line(node)))
     return True
 
 
@@ -226,7 +239,7 @@ def unsettled(reader: Evaluator, body: Node | None, copy: Branch, node: Node, va
     """
     for each in assigned(body):
         if isinstance(copy.get(each), (int, float, str)):
-            copy[each] = Unknown(each, reader.place(node), f"'{each}' changes in a loop that is not followed")
+            copy[each] = reader.unknown(node, f"'{each}' changes in a loop that is not followed", each)
     trainings = len(reader.trainings)
     with suppress(Leave):
         block(reader, body, copy)
@@ -248,8 +261,7 @@ def try_statement(reader: Evaluator, node: Node, variables: Variables) -> None:
         if not failed:
             raise
     if handler is not None:
-        branches: list[tuple[Any, Node | None]] = [(failed or None, child(handler, "block"))]
-        choose(reader, branches, node, variables)
+        choose(reader, [(failed or None, child(handler, "block"))], node, variables)
 
 
 def leave(reader: Evaluator, node: Node, variables: Variables) -> None:
@@ -260,7 +272,7 @@ def declaration(reader: Evaluator, node: Node, variables: Variables) -> None:
     for each in node.named_children:
         if each.type == "identifier":
             reader.shared.add(text(each))
-            variables[text(each)] = Unknown(text(node), reader.place(node), "other functions may set it")
+            variables[text(each)] = reader.unknown(node, "other functions may set it")
 
 
 def same(left: Any, right: Any) -> bool:

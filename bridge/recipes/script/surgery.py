@@ -10,14 +10,17 @@ from bridge.errors import UsageError
 from bridge.network import factor_names, nearest
 from bridge.recipes.head import KINDS
 from bridge.recipes.script.evaluate import Call
-from bridge.recipes.script.graphs import chained, exchanged, frozen, with_names
-from bridge.recipes.script.registry import named, reads
+from bridge.recipes.script.graphs import chained, exchanged, frozen, require_free, with_names
+from bridge.recipes.script.known import named, reads
 from bridge.recipes.script.values import Graph, Item, Layers, Many, Table, owner, unknown_in
 
+Names = (str, tuple)
 
-def _names(value: Any) -> list[str] | None:
-    items = [value] if isinstance(value, str) else list(value) if isinstance(value, tuple) and not isinstance(value, Layers) else None
-    return items if items is not None and all(isinstance(each, str) for each in items) else None
+
+def _names(value: Any) -> list[str]:
+    """Return names as a list; none where one of them is no text."""
+    items = [value] if isinstance(value, str) else list(value)
+    return items if all(isinstance(each, str) for each in items) else []
 
 
 def _require(graph: Graph, names: Sequence[str]) -> None:
@@ -26,28 +29,20 @@ def _require(graph: Graph, names: Sequence[str]) -> None:
             raise UsageError(f"there is no layer '{name}'", nearest(name, graph.names), "check the name against the network")
 
 
-@reads("removeLayers", least=2)
-def _remove(call: Call) -> Any:
-    graph, names = (*call.values, None)[0], _names((*call.values, None)[1])
-    if not isinstance(graph, Graph) or names is None:
+@reads("removeLayers", takes=(Graph, Names), why="which layers are removed is not known")
+def _remove(call: Call, graph: Graph, given: Any) -> Any:
+    gone = set(_names(given))
+    if not gone:
         return call.unknown("which layers are removed is not known")
-    _require(graph, names)
-    gone = set(names)
+    _require(graph, sorted(gone))
     links = tuple(link for link in graph.links if not {owner(end) for end in link} & gone)
     return replace(graph, layers=Layers(item for item in graph.layers if item.name not in gone), links=links)
 
 
-@reads("addLayers")
-def _add(call: Call) -> Any:
-    graph, added = (*call.values, None, None)[:2]
-    if isinstance(added, Graph):
-        added = added.layers
-    if not isinstance(graph, Graph) or not isinstance(added, Layers):
-        return call.unknown("which layers are added is not known")
-    added = with_names(added)
-    twice = next((item.name for item in added if item.name in graph.names), None)
-    if twice is not None:
-        raise UsageError(f"there is a layer '{twice}' already", "names of layers are unique", "give the new layer another name")
+@reads("addLayers", takes=(Graph, (Layers, Graph)), why="which layers are added is not known")
+def _add(call: Call, graph: Graph, given: Layers | Graph) -> Any:
+    added = with_names(given.layers if isinstance(given, Graph) else given)
+    require_free(added, graph.names)
     return replace(graph, layers=Layers((*graph.layers, *added)), links=(*graph.links, *chained(added)))
 
 
@@ -59,11 +54,8 @@ def _port(graph: Graph, end: str, default: str) -> str:
     return end
 
 
-@reads("connectLayers", "disconnectLayers")
-def _connect(call: Call) -> Any:
-    graph, source, destination = (*call.values, None, None, None)[:3]
-    if not isinstance(graph, Graph) or not isinstance(source, str) or not isinstance(destination, str):
-        return call.unknown("which layers are connected is not known")
+@reads("connectLayers", "disconnectLayers", takes=(Graph, str, str), why="which layers are connected is not known")
+def _connect(call: Call, graph: Graph, source: str, destination: str) -> Any:
     link = _port(graph, source, "out"), _port(graph, destination, "in")
     if call.function == "connectLayers":
         return replace(graph, links=(*graph.links, link))
@@ -72,66 +64,54 @@ def _connect(call: Call) -> Any:
     return replace(graph, links=tuple(each for each in graph.links if each != link))
 
 
-@reads("replaceLayer")
-def _replace(call: Call) -> Any:
-    graph, name, new = (*call.values, None, None, None)[:3]
-    if not isinstance(graph, Graph) or not isinstance(name, str) or not isinstance(new, Layers) or not new:
-        missing = unknown_in((new,))
-        return missing if missing and missing.why else call.unknown("which layer is replaced by what is not known")
+@reads("replaceLayer", takes=(Graph, str, Layers), why="which layer is replaced by what is not known")
+def _replace(call: Call, graph: Graph, name: str, new: Layers) -> Any:
     _require(graph, [name])
-    return exchanged(graph, name, new)
+    return exchanged(graph, name, new) if new else call.unknown("the layer is replaced by nothing")
 
 
-@reads("createLgraphUsingConnections")
-def _create(call: Call) -> Any:
-    layers, connections = (*call.values, None, None)[:2]
-    if not isinstance(layers, Layers) or unknown_in((connections,)) or not isinstance(connections, Table) or {"Source", "Destination"} - set(connections):
+@reads("createLgraphUsingConnections", takes=(Layers, Table), why="the layers or connections are not known")
+def _create(call: Call, layers: Layers, connections: Table) -> Any:
+    if unknown_in(connections) or {"Source", "Destination"} - set(connections):
         return call.unknown("the layers or connections are not known")
     graph = Graph(layers, (), "LayerGraph")
     pairs = zip(connections["Source"], connections["Destination"], strict=True)
     return replace(graph, links=tuple((_port(graph, a, "out"), _port(graph, b, "in")) for a, b in pairs))
 
 
-@reads("findLayersToReplace", "networkHead")
-def _find_head(call: Call) -> Any:
+@reads("findLayersToReplace", "networkHead", takes=(Graph,))
+def _find_head(call: Call, graph: Graph) -> Any:
     """The last layer with weights, walking up from the output, and the output layer."""
-    graph = call.values[0] if call.values else None
-    ends = [item for item in graph.layers if item.row and item.row.is_output] if isinstance(graph, Graph) else []
-    ends = ends or [item for item in graph.layers if not any(owner(a) == item.name for a, _ in graph.links)] if isinstance(graph, Graph) else []
-    item = ends[0] if len(ends) == 1 and isinstance(graph, Graph) else None
-    while item is not None and isinstance(graph, Graph) and not (item.row and item.row.name in KINDS):
+    ends = [item for item in graph.layers if item.row and item.row.is_output] or graph.sinks
+    item = ends[0] if len(ends) == 1 else None
+    while item is not None and not (item.row and item.row.name in KINDS):
         sources = graph.sources(item.name)
         item = graph.item(sources[0]) if len(sources) == 1 else None
     if item is None:
         return call.unknown("the network has no single head")
     if call.function == "findLayersToReplace":
         return Many((Layers((item,)), Layers(ends)))
-    learnables = tuple(f"{item.name}/{name}" for name in item.learn_rates)
-    return Many((item.name, learnables))
+    return Many((item.name, tuple(f"{item.name}/{name}" for name in item.learn_rates)))
 
 
-@reads("freezeWeights")
-def _freeze_weights(call: Call) -> Any:
+@reads("freezeWeights", takes=(Layers,), why="which layers are frozen is not known")
+def _freeze_weights(call: Call, layers: Layers) -> Any:
     """MathWorks' helper, where its source is not beside the script: every learn-rate factor, as the newer one does."""
-    layers = call.values[0] if call.values else None
-    if not isinstance(layers, Layers):
-        return call.unknown("which layers are frozen is not known")
     if any("Scale" in item.learn_rates for item in layers):
         call.report("freezeWeights is not in the folder; the newer one, which freezes Scale and Offset too, is taken")
-    return Layers(replace(frozen(item, call.place), frozen=call.place) for item in layers)
+    return Layers(frozen(item, call.place) for item in layers)
 
 
-@reads("freezeNetwork")
-def _freeze_network(call: Call) -> Any:
+@reads("freezeNetwork", takes=(Graph,), why="which layers are frozen is not known")
+def _freeze_network(call: Call, graph: Graph) -> Any:
     """MathWorks' helper: every layer but those that are named, by name or by class."""
-    graph = call.values[0] if call.values else None
     options = {name.lower(): value for name, (value, _) in named(call, 1).items()}
-    spared = [each for value in options.values() for each in (_names(value) or [""])]
-    if not isinstance(graph, Graph) or "" in spared or any("ignore" not in name for name in options) or len(call.values) % 2 == 0:
+    known = len(call.values) % 2 and all("ignore" in name and isinstance(value, Names) and _names(value) for name, value in options.items())
+    if not known:
         return call.unknown("which layers are frozen is not known")
-    spared = [part for each in spared for part in (each, each.partition("/")[0])]
-    kept = {item.name for item in graph.layers if item.name in spared or item.matlab in spared or item.matlab.rpartition(".")[2] in spared}
-    return replace(graph, layers=Layers(item if item.name in kept else replace(frozen(item, call.place), frozen=call.place) for item in graph.layers))
+    spared = {part for value in options.values() for each in _names(value) for part in (each, each.partition("/")[0])}
+    kept = {item.name for item in graph.layers if spared & {item.name, item.matlab, item.matlab.rpartition(".")[2]}}
+    return replace(graph, layers=Layers(item if item.name in kept else frozen(item, call.place) for item in graph.layers))
 
 
 @reads("setLearnRateFactor", "setL2Factor")
@@ -149,7 +129,7 @@ def _set_factor(call: Call) -> Any:
     at = held.names[layer]
     changed = _with_factor(held.layers[at], learnable, factor, call)
     made = replace(held, layers=Layers((*held.layers[:at], changed, *held.layers[at + 1 :])))
-    made.__dict__["names"] = held.names
+    made.__dict__["names"] = held.names  # a loop over thousands of learnables would make them anew each time
     return made
 
 

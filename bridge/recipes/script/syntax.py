@@ -96,6 +96,13 @@ class Script:
             self.beside[name] = Script.load(path, self.beside) if path is not None else None
         return self.beside[name]
 
+    def definition(self, name: str) -> tuple[Script, Node | None]:
+        """Return where a function or class is defined: in the file, or in one beside it, which goes before MATLAB's own."""
+        if name in self.functions:
+            return self, self.functions[name]
+        beside = self.neighbour(name)
+        return (beside, next(iter(beside.functions.values()), None)) if beside else (self, None)
+
     def file(self, name: str) -> Path | None:
         """Return a regular file of the script's folder; None where there is none, or a link that leads out of the folder."""
         path = self.path.parent / name
@@ -170,12 +177,17 @@ def line(node: Node) -> int:
 
 
 def descendants(node: Node) -> Iterator[Node]:
-    """Return every node below, in no order."""
+    """Return a node and every one below it, in their order."""
     waiting = [node]
     while waiting:
         found = waiting.pop()
         yield found
-        waiting += found.named_children
+        waiting += reversed(found.named_children)
+
+
+def parameters(node: Node | None) -> list[str]:
+    """Return the names in a list of parameters or outputs."""
+    return [text(each) for each in descendants(node) if each.type in ("identifier", "ignored_argument")] if node is not None else []
 
 
 def calls(node: Node) -> set[str]:

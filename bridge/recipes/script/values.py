@@ -212,9 +212,25 @@ class Graph:
         """Return a layer by name."""
         return self.layers[self.names[name]] if name in self.names else None
 
+    @property
+    def image_input(self) -> Item | None:
+        """The layer that takes images."""
+        return next((item for item in self.layers if item.row and item.row.name == "ImageInputLayer"), None)
+
+    @property
+    def sinks(self) -> list[Item]:
+        """The layers that nothing follows."""
+        followed = {owner(source) for source, _ in self.links}
+        return [item for item in self.layers if item.name not in followed]
+
     def sources(self, name: str) -> list[str]:
         """Return the names of the layers in front of one."""
         return [owner(source) for source, destination in self.links if owner(destination) == name]
+
+
+def links_of(network: Network) -> tuple[Link, ...]:
+    """Return the connections of a network."""
+    return tuple((f"{c.source}/{c.source_port}", f"{c.destination}/{c.destination_port}") for c in network.connections)
 
 
 def owner(port: str) -> str:
@@ -237,6 +253,14 @@ class Options:
     solver: str
     given: Mapping[str, Sourced]
     place: Place
+
+
+@dataclass(frozen=True)
+class Augmenter:
+    """imageDataAugmenter."""
+
+    text: str
+    arguments: Mapping[str, Sourced]
 
 
 @dataclass
@@ -265,6 +289,10 @@ class Store:
         """The files that it goes over: a part of a split, or what everything was made of."""
         return next(each for each in self.chain() if each.part >= 0 or each.parent is None)
 
+    def argument(self, name: str) -> Sourced | None:
+        """Return an argument by name, in any case of letters."""
+        return next((each for key, each in self.arguments.items() if key.lower() == name.lower()), None)
+
     def chain(self) -> Iterator[Store]:
         """Return it and what it was made of."""
         found: Store | None = self
@@ -284,6 +312,11 @@ class Training:
     options: Any
     loss: Any
     place: Place
+
+    @property
+    def store(self) -> Store | None:
+        """The datastore it trains on, the first if there are several."""
+        return next((each for each in self.data if isinstance(each, Store)), None)
 
 
 def find(value: Any, wanted: Callable[[Any], bool]) -> Any:
@@ -311,3 +344,10 @@ def is_plain_type(value: Any) -> bool:
 def unknown_in(value: Any) -> Unknown | None:
     """Return what is not known inside a value."""
     return find(value, lambda each: isinstance(each, Unknown))  # type: ignore[no-any-return]
+
+
+def described(value: Any) -> str:
+    """Return a value as messages show it."""
+    if isinstance(value, (Unknown, Handle, Store, Augmenter)):
+        return value.text
+    return f"{{{', '.join(map(described, value))}}}" if isinstance(value, tuple) else str(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from bridge.recipes.script.findings import Findings
 from bridge.recipes.script.values import Graph, Handle, Item, Options, Place, Store, Symbol, find, unknown_in
 from bridge.recipes.verbs import COUNTS, FROM_DATA, Edit
 
@@ -20,48 +21,48 @@ class Placed:
 class Unreadable(Exception):
     """A layer that cannot be written into a recipe: the place, and what is not known there."""
 
-    def __init__(self, place: Place, what: str) -> None:
+    def __init__(self, item: Item, what: str) -> None:
         super().__init__(what)
-        self.place, self.what = place, what
+        self.place, self.what = item.place, what
 
 
-Problems = list[tuple[Place, str]]
-
-
-def written(item: Item, problems: Problems) -> dict[str, Any]:
+def written(item: Item, findings: Findings) -> dict[str, Any]:
     """Return a new layer as recipes hold it.
 
     Raises:
         Unreadable: it, or a property, is not known.
     """
     if item.row is None or not item.row.constructor:
-        raise unreadable(item, f"{item.constructor} is a layer of the script's own")
+        raise Unreadable(item, f"{item.constructor} is a layer of the script's own")
     held = dict(item.base.properties) if item.base is not None else {}
-    return {"layer": item.constructor, **plain_entry(item, {**held, **item.values}, problems), "Name": item.name}
+    return {"layer": item.constructor, **plain_entry(item, {**held, **item.values}, findings), "Name": item.name}
 
 
-def plain_entry(item: Item, values: dict[str, Any], problems: Problems) -> dict[str, Any]:
-    """Return properties as plain values; what is not known is added to `problems`, or raised where a layer needs it."""
+def plain_entry(item: Item, values: dict[str, Any], findings: Findings) -> dict[str, Any]:
+    """Return properties as plain values; what is not known is listed, or raised where a layer needs it."""
     found: dict[str, Any] = {}
     for key, value in values.items():
-        missing = unknown_in(value)
-        odd = find(value, lambda each: isinstance(each, (dict, Handle, Store, Graph, Item, Options)))
         if isinstance(value, Symbol) and value.kind == "class count" and key in COUNTS:
             found[key] = FROM_DATA
-        elif missing is not None or odd is not None or (isinstance(value, Symbol) and value.kind != "classes"):
-            text = f" is not known: {missing.text}{f' ({missing.why})' if missing.why else ''}" if missing is not None else ""
-            what = f"{key} of {item.constructor}{text or (' is neither number nor text' if odd is not None else ' is not known, only the data tell')}"
+        elif why := _not_plain(value):
+            what = f"{key} of {item.constructor} {why}"
             if item.row is None or key in item.row.arguments:
-                raise unreadable(item, what)
-            problems.append((item.place, what))
+                raise Unreadable(item, what)
+            findings.problem(item.place, what)
         elif not isinstance(value, Symbol) and not (key in ("Classes", "ClassNames") and value == "auto"):
             found[key] = str(value) if isinstance(value, str) else tuple(value) if isinstance(value, tuple) else value
     return found
 
 
-def unreadable(item: Item, what: str) -> Unreadable:
-    """Return the exception of a layer."""
-    return Unreadable(item.place, what)
+def _not_plain(value: Any) -> str:
+    """Return why a property cannot be written, "" where it can."""
+    missing = unknown_in(value)
+    if missing is not None:
+        return f"is not known: {missing.text}{f' ({missing.why})' if missing.why else ''}"
+    if isinstance(value, Symbol) and value.kind != "classes":
+        return "is not known, only the data tell"
+    odd = find(value, lambda each: isinstance(each, (dict, Handle, Store, Graph, Item, Options)))
+    return "is neither number nor text" if odd is not None else ""
 
 
 def equal(held: Any, given: Any) -> bool:

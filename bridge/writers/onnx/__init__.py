@@ -22,8 +22,8 @@ from bridge.writers.atomic import write_files
 from bridge.writers.folder import to_json
 from bridge.writers.losses import Tell, Written
 from bridge.writers.onnx import file
-from bridge.writers.onnx.graph import TIME, Graph, Value, names_in_file
-from bridge.writers.onnx.layers import ANY_RANK, channels_and_space, is_one_pixel, writer_of
+from bridge.writers.onnx.graph import TIME, Graph, Value, channels_and_space, names_in_file
+from bridge.writers.onnx.layers import ANY_RANK, is_one_pixel, writer_of
 from bridge.writers.state import parts
 from bridge.writers.trial import source_of
 
@@ -68,9 +68,9 @@ def save(
     if unpooling not in UNPOOLING:
         raise UsageError(f"unpooling {unpooling!r} is not known", f"it is one of {', '.join(UNPOOLING)}")
     require_operators(network)
-    notes = list(notes_of(network))
     assembly = Assembly(network, opset, mathworks=unpooling == "mathworks")
     model, weights = assembly.model(), assembly.graph.weights
+    notes = [*notes_of(network), *assembly.graph.notes]
     with_nan: list[str] = []
 
     def read(name: str, array: Array) -> NDArray:
@@ -79,7 +79,7 @@ def save(
             with_nan.append(name)
         return value
 
-    paths = (path, path.with_name(f"{path.name}.data")) if file.is_large(weights) else (path,)
+    paths = (path, path.with_name(f"{path.name}.data")) if file.is_large(model, weights) else (path,)
     write_files(paths, lambda made: file.write(made[0], model, weights, read, *made[1:]), force=force)
     if with_nan:
         notes.append(f"NaN is kept in {', '.join(with_nan)}")

@@ -17,15 +17,15 @@ from bridge.arrays import Array, NDArray
 from bridge.readers.onnx.wire import DTYPES, GRAPH, INITIALIZER, RAW_DATA, message_field, varint
 from bridge.writers.outgoing import Outgoing
 
-LARGEST = 2**31 - 2**20  # bytes of weights inside of the model; the rest is for its nodes and metadata
+LARGEST = 2**31 - 2**20  # bytes of a model with its weights inside; the rest is for what stands before each of them
 TYPES = {np.dtype(code).name: number for number, code in DTYPES.items()}
 FLOAT = TYPES["float32"]
 Read = Callable[[str, Array], NDArray]  # reads the array of an initializer
 
 
-def is_large(weights: Mapping[str, Array]) -> bool:
-    """Whether the weights need a file of their own."""
-    return sum(map(_bytes, weights.values())) >= LARGEST
+def is_large(model: Any, weights: Mapping[str, Array]) -> bool:
+    """Whether the weights of a model need a file of their own."""
+    return int(model.ByteSize()) + sum(map(_bytes, weights.values())) >= LARGEST
 
 
 def write(path: Path, model: Any, weights: Mapping[str, Array], read: Read, data: Path | None = None) -> None:

@@ -84,6 +84,7 @@ class Graph:
         names: of the layers in the file.
         current: of the layer that is being written.
         taken: every name in the file.
+        notes: what the reader of the file should know.
     """
 
     opset: int
@@ -94,6 +95,7 @@ class Graph:
     stored: dict[str, dict[str, Stored]] = field(default_factory=dict)
     current: str = ""
     taken: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.taken.update(self.names.values())
@@ -139,6 +141,10 @@ class Graph:
         self.stored.setdefault(layer.name, {})[of] = Stored(made, how)
         return made if array.dtype == np.float32 else self.node("Cast", f"{name}_Single", [made], to=FLOAT)
 
+    def with_number(self, operator: str, name: str, value: str, number: float) -> str:
+        """Add a node of a value and a number."""
+        return self.node(operator, name, [value, self.constant(f"{name}_b", np.array(float(number)))])
+
     def transpose(self, name: str, value: str, order: Sequence[int]) -> str:
         return self.node("Transpose", name, [value], perm=list(order))
 
@@ -165,6 +171,11 @@ class Graph:
     def batch_first(self, value: Value, name: str) -> str:
         """Return a sequence as N,T,C,..."""
         return value.name if value.axes[0] == "B" else self.transpose(f"{name}_BatchFirst", value.name, (1, 0, 2))
+
+
+def channels_and_space(size: Activation) -> tuple[int, ...]:
+    """Return the lengths behind batch and time, as torch orders them; they are known, as an input of free size is refused."""
+    return (size.channels or 0, *(n or 0 for n in size.spatial))
 
 
 def names_in_file(layers: Iterable[Layer]) -> dict[str, str]:

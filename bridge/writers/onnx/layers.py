@@ -17,7 +17,7 @@ from bridge.network import Layer
 from bridge.sizes import Activation, Window, group_count, numbers, padding_pairs, same_padding, window, window_dimensions
 from bridge.tensors import tensors
 from bridge.writers.onnx import recurrent, sequences
-from bridge.writers.onnx.graph import Graph, Value
+from bridge.writers.onnx.graph import Graph, Value, channels_and_space
 
 Writer = Callable[[Graph, Layer, Sequence[Value], Activation], Sequence[str]]
 
@@ -48,9 +48,8 @@ def input_normalization(graph: Graph, layer: Layer, given: Sequence[Value], out:
     value, extent = graph.node("Sub", f"{name}_Sub", [x.name, low]), graph.node("Sub", f"{name}_Range", [high, low])
     if kind == "rescale-zero-one":
         return [graph.node("Div", f"{name}_Div", [value, extent])]
-    twice = graph.node("Mul", f"{name}_Mul", [value, graph.constant(f"{name}_Two", np.array(2.0))])
-    divided = graph.node("Div", f"{name}_Div", [twice, extent])
-    return [graph.node("Sub", f"{name}_Symmetric", [divided, graph.constant(f"{name}_One", np.array(1.0))])]
+    divided = graph.node("Div", f"{name}_Div", [graph.with_number("Mul", f"{name}_Mul", value, 2), extent])
+    return [graph.with_number("Sub", f"{name}_Symmetric", divided, 1)]
 
 
 # Windows
@@ -63,17 +62,19 @@ def sides(pairs: Sequence[tuple[int, int]]) -> list[int]:
 
 def slid(graph: Graph, layer: Layer, x: Value, slide: Callable[[str, Mapping[str, Any]], Sequence[str]]) -> Sequence[str]:
     """Let an operator slide over space, or over space and then time, with the attributes of the layer's window."""
-    w, lengths = window(layer), x.size.spatial
+    w, over_time = window(layer), x.size.over_time
     attributes: dict[str, Any] = {"kernel_shape": w.kernel, "strides": w.stride}
     if "DilationFactor" in layer.row.properties:
         attributes["dilations"] = w.dilation
-    over_time = x.size.over_time
+    lengths = (None,) * len(w.kernel) if over_time else x.size.spatial
     if w.padding is not None:
         attributes["pads"] = sides(w.padding)
-    elif over_time or None in lengths:
-        attributes["auto_pad"] = "SAME_UPPER"  # the odd pixel at the end, as MATLAB pads
-    else:
+    elif all(n is not None or stride == 1 for n, stride in zip(lengths, w.stride, strict=True)):
         attributes["pads"] = sides(known_same_padding(w, [n or 0 for n in lengths]))
+    else:
+        attributes["auto_pad"] = "SAME_UPPER"  # the odd pixel at the end, as MATLAB pads
+        if max(w.dilation) > 1:
+            graph.notes.append(f"onnxruntime does not run layer '{layer.name}': it knows no dilation where the padding depends on the length of the input")
     if not over_time:
         return slide(x.name, attributes)
     name, rank = graph.names[layer.name], len(x.axes)
@@ -216,9 +217,8 @@ def channels_second(graph: Graph, name: str, x: Value, write: Callable[[str], st
 def group_normalization(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     """Groups laid out as rows, InstanceNormalization of the rows, then scale and offset; instance normalisation alone where that is it."""
     (x,), name, p = given, graph.names[layer.name], layer.properties
-    channels, groups = x.size.channels or arrays(layer, given)["Scale"].size, p.get("NumGroups", "channel-wise")
-    count = int({"channel-wise": channels, "all-channels": 1}.get(groups, groups) if isinstance(groups, str) else groups)
     held = arrays(layer, given)
+    count = group_count(layer, held["Scale"].size, "channel-wise")
     if layer.row.onnx == ("InstanceNormalization",) and len(x.axes) > 2:
         inputs = [graph.weight(f"{name}_{end}", layer, of, held[of]) for of, end in {"Scale": "scale", "Offset": "B"}.items()]
         return channels_second(graph, name, x, lambda value: graph.node("InstanceNormalization", name, [value, *inputs], epsilon=p["Epsilon"]))
@@ -255,8 +255,7 @@ def layer_normalization(graph: Graph, layer: Layer, given: Sequence[Value], out:
 
     centred = graph.node("Sub", f"{name}_Sub", [x.name, mean("Mean", x.name)])
     variance = mean("Variance", graph.node("Mul", f"{name}_Square", [centred, centred]))
-    epsilon = graph.constant(f"{name}_Epsilon", np.array(float(layer.properties["Epsilon"])))
-    deviation = graph.node("Sqrt", f"{name}_Sqrt", [graph.node("Add", f"{name}_AddEpsilon", [variance, epsilon])])
+    deviation = graph.node("Sqrt", f"{name}_Sqrt", [graph.with_number("Add", f"{name}_AddEpsilon", variance, layer.properties["Epsilon"])])
     normal = graph.node("Div", f"{name}_Div", [centred, deviation])
     return [scaled(graph, layer, arrays(layer, given), normal, len(x.axes) - 1 - x.channel)]
 
@@ -265,14 +264,10 @@ def layer_normalization(graph: Graph, layer: Layer, given: Sequence[Value], out:
 
 
 def plain(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
-    """One node: the row's operator with the row's attributes."""
-    attributes = {known.onnx: layer.properties[name] for name, known in layer.row.properties.items() if known.onnx and name in layer.properties}
-    return [graph.node(layer.row.onnx[0], graph.names[layer.name], [each.name for each in given], **floats(attributes))]
-
-
-def floats(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return attributes whose numbers are real, also where a file held them as whole ones (all of the rows' plain ones are)."""
-    return {name: float(value) if isinstance(value, (int, float)) and name != "size" else value for name, value in attributes.items()}
+    """One node: the row's operator with the row's attributes, whose numbers are real also where a file held them as whole ones."""
+    held = {known.onnx: layer.properties[name] for name, known in layer.row.properties.items() if known.onnx and name in layer.properties}
+    attributes: dict[str, Any] = {name: float(value) if isinstance(value, int) else value for name, value in held.items()}
+    return [graph.node(layer.row.onnx[0], graph.names[layer.name], [each.name for each in given], **attributes)]
 
 
 def cross_channel_normalization(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
@@ -283,15 +278,13 @@ def cross_channel_normalization(graph: Graph, layer: Layer, given: Sequence[Valu
     if window % 2:
         attributes = {known["WindowChannelSize"].onnx: window, known["Alpha"].onnx: alpha, known["Beta"].onnx: beta, known["K"].onnx: k}
         return [graph.node(layer.row.onnx[0], name, [x.name], **attributes)]  # type: ignore[arg-type]
-
-    def step(op: str, end: str, value: str, number: float) -> str:
-        return graph.node(op, f"{name}_{end}", [value, graph.constant(f"{name}_{end}_b", np.array(number))])
-
-    rows = graph.reshape(f"{name}_Rows", graph.node("Mul", f"{name}_Square", [x.name, x.name]), (0, 1, x.size.channels or 0, -1))
+    rows = graph.reshape(f"{name}_Rows", graph.node("Mul", f"{name}_Square", [x.name, x.name]), (0, 1, channels_and_space(x.size)[0], -1))
     pads = [(window - 1) // 2, 0, window // 2, 0]
     mean = graph.node("AveragePool", f"{name}_AveragePool", [rows], kernel_shape=[window, 1], strides=[1, 1], pads=pads, count_include_pad=1)
-    back = graph.node("Reshape", f"{name}_Back", [mean, graph.node("Shape", f"{name}_InputShape", [x.name])])
-    return [graph.node("Div", name, [x.name, step("Pow", "Pow", step("Add", "Add", step("Mul", "Scaled", back, alpha), k), beta)])]
+    divisor = graph.node("Reshape", f"{name}_Back", [mean, graph.node("Shape", f"{name}_InputShape", [x.name])])
+    for op, number in (("Mul", alpha), ("Add", k), ("Pow", beta)):
+        divisor = graph.with_number(op, f"{name}_{op}", divisor, number)
+    return [graph.node("Div", name, [x.name, divisor])]
 
 
 def clip(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
@@ -313,7 +306,7 @@ def gelu(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) ->
         return plain(graph, layer, given, out)
 
     def step(op: str, end: str, a: str, b: str | float) -> str:
-        return graph.node(op, f"{name}_{end}", [a, b if isinstance(b, str) else graph.constant(f"{name}_{end}_b", np.array(b))])
+        return graph.node(op, f"{name}_{end}", [a, b]) if isinstance(b, str) else graph.with_number(op, f"{name}_{end}", a, b)
 
     if tanh:
         cube = step("Mul", "Cube", step("Mul", "Square", x.name, x.name), x.name)
@@ -331,10 +324,8 @@ def swish(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -
 
 def symmetric_pixels(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     """From 0..255 to -1..1."""
-    value, name = given[0].name, graph.names[layer.name]
-    for op, end, number in (("Div", "Div", 127.5), ("Sub", "Sub", 1.0)):
-        value = graph.node(op, f"{name}_{end}", [value, graph.constant(f"{name}_{end}_b", np.array(number))])
-    return [value]
+    name = graph.names[layer.name]
+    return [graph.with_number("Sub", f"{name}_Sub", graph.with_number("Div", f"{name}_Div", given[0].name, 127.5), 1)]
 
 
 def spatial_dropout(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
@@ -402,10 +393,10 @@ def space_to_depth(graph: Graph, layer: Layer, given: Sequence[Value], out: Acti
     """ONNX's operator for square blocks that fill the image, else what it does: channels run (row, column, channel) of a block."""
     (x,), name = given, graph.names[layer.name]
     rows, columns = numbers(layer.properties["BlockSize"], 2)
-    height, width = (n or 0 for n in x.size.spatial)
+    channels, height, width = channels_and_space(x.size)
     if rows == columns and not height % rows and not width % columns:
         return [graph.node(layer.row.onnx[0], name, [x.name], blocksize=rows)]
-    value, channels = x.name, x.size.channels or 0
+    value = x.name
     if height % rows or width % columns:
         ends = [height - height % rows, width - width % columns]
         value = graph.node("Slice", f"{name}_Slice", [value], starts=[0, 0], ends=ends, axes=[2, 3])
@@ -419,8 +410,8 @@ def depth_to_space(graph: Graph, layer: Layer, given: Sequence[Value], out: Acti
     rows, columns = numbers(layer.properties["BlockSize"], 2)
     if rows == columns:
         return [graph.node(layer.row.onnx[0], name, [x.name], blocksize=rows, mode=mode.upper())]
-    height, width = (n or 0 for n in x.size.spatial)
-    channels = (x.size.channels or 0) // (rows * columns)
+    channels, height, width = channels_and_space(x.size)
+    channels //= rows * columns
     lead = (rows, columns, channels) if mode == "dcr" else (channels, rows, columns)
     split = graph.reshape(f"{name}_Blocks", x.name, (-1, *lead, height, width))
     turned = graph.transpose(f"{name}_Transpose", split, (0, 3, 4, 1, 5, 2) if mode == "dcr" else (0, 1, 4, 2, 5, 3))
@@ -433,9 +424,9 @@ def blocks(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) 
 
 def channel_shuffle(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     (x,), name, groups = given, graph.names[layer.name], int(layer.properties["NumGroups"])
-    channels, height, width = x.size.channels or 0, *x.size.spatial
-    rows = graph.reshape(f"{name}_Groups", x.name, (-1, groups, channels // groups, height or 0, width or 0))
-    return [graph.reshape(name, graph.transpose(f"{name}_Transpose", rows, (0, 2, 1, 3, 4)), (-1, channels, height or 0, width or 0))]
+    channels, *space = channels_and_space(x.size)
+    rows = graph.reshape(f"{name}_Groups", x.name, (-1, groups, channels // groups, *space))
+    return [graph.reshape(name, graph.transpose(f"{name}_Transpose", rows, (0, 2, 1, 3, 4)), (-1, channels, *space))]
 
 
 def resize(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
@@ -452,7 +443,7 @@ def resize(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) 
     empty = "" if graph.opset >= 13 else graph.constant(f"{name}_NoRoi", np.empty(0, np.float32))
     if scales and all(float(each).is_integer() for each in scales):
         return [graph.node("Resize", name, [x.name, empty, graph.constant(f"{name}_Scales", np.array([1.0, 1.0, *scales]))], **attributes)]
-    size = graph.lengths_like(name, x.name, 2, [n or 0 for n in out.spatial])
+    size = graph.lengths_like(name, x.name, 2, channels_and_space(out)[1:])
     no_scales = "" if graph.opset >= 13 else graph.constant(f"{name}_NoScales", np.empty(0, np.float32))
     return [graph.node("Resize", name, [x.name, empty, no_scales, size], **attributes)]
 
@@ -460,10 +451,11 @@ def resize(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) 
 def crop(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     """Location is [x y], counted from 1; the centre without one."""
     x, location = given[0], layer.properties.get("Location")
-    starts = [((a or 0) - (b or 0)) // 2 for a, b in zip(x.size.spatial, out.spatial, strict=True)]
+    before, after = channels_and_space(x.size)[1:], channels_and_space(out)[1:]
+    starts = [(a - b) // 2 for a, b in zip(before, after, strict=True)]
     if layer.properties.get("Mode") == "custom" and isinstance(location, tuple):
         starts = [int(location[1]) - 1, int(location[0]) - 1]
-    ends = [start + (n or 0) for start, n in zip(starts, out.spatial, strict=True)]
+    ends = [start + n for start, n in zip(starts, after, strict=True)]
     return [graph.node("Slice", graph.names[layer.name], [x.name], starts=starts, ends=ends, axes=[2, 3])]
 
 
@@ -481,11 +473,6 @@ def unfolding(graph: Graph, layer: Layer, given: Sequence[Value], out: Activatio
     shape = graph.node("Concat", f"{name}_NewShape", [batch.name, graph.constant(f"{name}_Rest", np.array([-1, *channels_and_space(out)]))], axis=0)
     sequence = graph.node("Reshape", name if out.spatial else f"{name}_Reshape", [x.name, shape])
     return [sequence if out.spatial else graph.transpose(name, sequence, (1, 0, 2))]
-
-
-def channels_and_space(size: Activation) -> tuple[int, ...]:
-    """Return the lengths behind batch and time, as torch orders them."""
-    return (size.channels or 0, *(n or 0 for n in size.spatial))
 
 
 def yolov2_transform(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from bridge.network import Layer
 from bridge.sizes import Activation
 from bridge.tensors import tensors
-from bridge.writers.onnx.graph import Graph, Value
+from bridge.writers.onnx.graph import Graph, Value, channels_and_space
 
 
 def word_embedding(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
@@ -23,7 +23,7 @@ def word_embedding(graph: Graph, layer: Layer, given: Sequence[Value], out: Acti
         below, inside = graph.node("Less", f"{name}_Below", [index, first]), graph.node("Less", f"{name}_Inside", [index, last])
         known = graph.node("And", f"{name}_Known", [graph.node("Not", f"{name}_NotBelow", [below]), inside])
         index = graph.node("Where", f"{name}_Where", [known, index, last])
-    from_zero = graph.node("Sub", f"{name}_Sub", [index, graph.constant(f"{name}_One", np.array(1.0))])
+    from_zero = graph.with_number("Sub", f"{name}_Sub", index, 1)
     return [graph.node("Gather", name, [rows, graph.node("Cast", f"{name}_Cast", [from_zero], to=7)], axis=0)]
 
 
@@ -35,7 +35,7 @@ def position_embedding(graph: Graph, layer: Layer, given: Sequence[Value], out: 
     zero, axis = (graph.constant(f"{name}_{end}", np.array([0])) for end in ("Start", "Axis"))
     used = graph.node("Slice", f"{name}_Slice", [rows, zero, steps, axis])
     column = graph.node("Unsqueeze", f"{name}_Unsqueeze", [used], axes=[1])
-    return [graph.node("Expand", name, [column, graph.lengths_like(name, x.name, 2, [out.channels or 0])])]
+    return [graph.node("Expand", name, [column, graph.lengths_like(name, x.name, 2, channels_and_space(out))])]
 
 
 def rows_of(graph: Graph, layer: Layer) -> str:
@@ -62,8 +62,7 @@ def self_attention(graph: Graph, layer: Layer, given: Sequence[Value], out: Acti
 
     queries, keys, values = split("Query", (0, 2, 1, 3)), split("Key", (0, 2, 3, 1)), split("Value", (0, 2, 1, 3))
     channels = layer.learnables["QueryWeights"].shape[0] // heads
-    scale = graph.constant(f"{name}_Scale", np.array(1 / math.sqrt(channels)))
-    scores = graph.node("Mul", f"{name}_Scores", [graph.node("MatMul", f"{name}_Products", [queries, keys]), scale])
+    scores = graph.with_number("Mul", f"{name}_Scores", graph.node("MatMul", f"{name}_Products", [queries, keys]), 1 / math.sqrt(channels))
     if p["AttentionMask"] == "causal":
         scores = graph.node("Add", f"{name}_Masked", [scores, causal_mask(graph, layer, source)])
     weighted = graph.node("MatMul", f"{name}_Weighted", [graph.node("Softmax", f"{name}_Softmax", [scores], axis=3), values])

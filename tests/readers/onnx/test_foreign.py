@@ -331,6 +331,7 @@ OPERATORS: dict[str, tuple[list[onnx.NodeProto], dict[str, Any], range, int]] = 
     "ConvTranspose in groups": (
         [node("ConvTranspose", "x W b", "y", group=2)], {"W": weights(4, 3, 2, 2), "b": weights(6)}, range(8, 21, 6), 54,
     ),
+    "CumSum from the start": ([node("CumSum", "x axis", "y")], {"axis": 2}, range(11, 21, 4), 0),
     "Div": ([node("Div", "x c", "y")], {"c": 3.0}, range(7, 21, 6), 0),
     "Einsum": ([node("Einsum", "x c", "y", equation="nchw,cd->ndhw")], {"c": weights(4, 3)}, range(12, 21, 4), 0),
     "Equal and Where": ([node("Equal", "x c", "e"), node("Where", "e x c", "y")], {"c": 0.5}, range(11, 21, 4), 0),
@@ -345,9 +346,13 @@ OPERATORS: dict[str, tuple[list[onnx.NodeProto], dict[str, Any], range, int]] = 
     ),
     "HardSigmoid": ([node("HardSigmoid", "x", "y", alpha=0.1, beta=0.4)], {}, range(7, 21, 6), 0),
     "HardSwish": ([node("HardSwish", "x", "y")], {}, range(14, 21, 6), 0),
+    "LRN of ONNX's own K": ([node("LRN", "x", "y", size=3)], {}, range(7, 21, 6), 0),
     "LayerNormalization over rows": ([node("LayerNormalization", "x s b", "y")], {"s": weights(6), "b": weights(6)}, range(17, 21), 12),
     "LogSoftmax": ([node("LogSoftmax", "x", "y", axis=1)], {}, range(7, 21, 4), 0),
     "Mean, Min, Max": ([node("Mean", "x c", "a"), node("Min", "a x", "b"), node("Max", "b c", "y")], {"c": 0.5}, range(8, 21, 4), 0),
+    "MaxPool with indices that nothing reads": (
+        [node("MaxPool", "x", "p i", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1), node("Neg", "p", "y")], {}, range(10, 21, 5), 0,
+    ),
     "MaxPool rounded up": ([node("MaxPool", "x", "y", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)], {}, range(10, 21, 5), 0),
     "Mod, Neg, Reciprocal": (
         [node("Mod", "x c", "a", fmod=1), node("Neg", "a", "b"), node("Reciprocal", "x", "r"), node("Sum", "b r", "y")],
@@ -373,8 +378,15 @@ OPERATORS: dict[str, tuple[list[onnx.NodeProto], dict[str, Any], range, int]] = 
     "Softsign": ([node("Softsign", "x", "y")], {}, range(7, 21, 6), 0),
     "Split": ([node("Split", "x parts", "a b", axis=1), node("Concat", "b a", "y", axis=2)], {"parts": [2, 2]}, range(13, 21, 5), 0),
     "Squeeze and Unsqueeze": ([node("Unsqueeze", "x a", "u"), node("Squeeze", "u a", "y")], {"a": [2]}, range(13, 21, 5), 0),
+    "Sum of one": (
+        [node("Tanh", "x", "t"), node("Sum", "t", "s"), node("Relu", "s", "r"), node("Sub", "r t", "y")], {}, range(8, 21, 6), 0,
+    ),
     "Tile": ([node("Tile", "x r", "y")], {"r": [1, 2, 1, 1]}, range(7, 21, 6), 0),
     "TopK": ([node("TopK", "x k", "y i", axis=-1)], {"k": [2]}, range(11, 21, 5), 0),
+    "TopK without indices": ([node("TopK", "x k", "t i"), node("Neg", "t", "y")], {"k": [2]}, range(11, 21, 5), 0),
+    "TopK without values": (
+        [node("TopK", "x k", "t i", axis=1), node("Cast", "i", "y", to=TensorProto.FLOAT)], {"k": [2]}, range(11, 21, 5), 0,
+    ),
     "Trigonometry": ([node("Sin", "x", "s"), node("Cos", "s", "c"), node("Atan", "c", "y")], {}, range(7, 21, 6), 0),
     "Upsample": ([node("Upsample", "x s", "y", mode="nearest")], {"s": [1.0, 1.0, 2.0, 3.0]}, range(9, 10), 0),
 }  # fmt: skip
@@ -397,6 +409,12 @@ REFUSED: dict[str, tuple[list[onnx.NodeProto], dict[str, Any], int]] = {
     "other numbers": ([node("Resize", "x - s", "y", mode="nearest", nearest_mode="ceil")], {"s": [1.0, 1.0, 0.5, 0.5]}, 13),
     "computed weights": ([node("Conv", "x x", "y")], {}, 13),
     "same padding at the start": ([node("Conv", "x W", "y", auto_pad="SAME_LOWER")], {"W": weights(4, 4, 2, 2)}, 13),
+    "a size that is asked for": ([node("ConvTranspose", "x W", "y", strides=[2, 2], output_shape=[12, 12])], {"W": weights(4, 3, 3, 3)}, 13),
+    "all in one row": ([node("Flatten", "x", "y", axis=0)], {}, 13),
+    "indices of a pooling": ([node("MaxPool", "x", "y i", kernel_shape=[2, 2], ceil_mode=1)], {}, 13),
+    "another order of channels": ([node("SpaceToDepth", "x", "y", blocksize=2, mode="CRD")], {}, 28),
+    "places of what is not zero": ([node("NonZero", "x", "y")], {}, 13),
+    "swish of another slope": ([node("Swish", "x", "y", alpha=2.0)], {}, 24),
     "axes of opset 18": ([node("Pad", "x pads value axes", "y")], {"pads": [1, 1], "value": 0.0, "axes": [3]}, 18),
 }
 
@@ -408,6 +426,29 @@ def test_operators_that_are_refused_by_name(name: str, read: Read) -> None:
     operator = network.layers[1].properties["Operator"]
     with pytest.raises(UnsupportedError, match=rf"layer 'y' is the ONNX operator {operator} \("):
         network.to_torch()
+
+
+def test_lengths_of_one_stay_where_the_format_is_unknown(read: Read) -> None:
+    """Oracle: the shape that ONNX defines. Only images of one pixel lose their space."""
+    nodes = [node("Reshape", "x s", "r"), node("ReduceSum", "r axes", "y")]
+    network = read(model(nodes, IMAGE, {"s": [0, 24, 6], "axes": [1]}))
+    assert network.to_torch()(torch.rand(2, 4, 6, 6)).shape == (2, 1, 6)
+
+
+def test_statistics_move_as_fast_as_the_file_says(read: Read) -> None:
+    """Oracle: ONNX's definition, whose momentum is the part that stays; 0.99 is Keras's."""
+    nodes = [node("BatchNormalization", "x s s m s", "y", momentum=0.99)]
+    network = read(model(nodes, IMAGE, {"s": np.ones(4, np.float32), "m": np.zeros(4, np.float32)}))
+    assert (network.layers["y"].MeanDecay, network.layers["y"].VarianceDecay) == (0.01, 0.01)
+    assert network.to_torch().get_submodule("y").momentum == 0.01
+
+
+def test_another_precision_is_refused(read: Read) -> None:
+    made = model([node("Conv", "x W", "y")], IMAGE, {"W": weights(4, 4, 3, 3)})
+    made.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT16
+    made.graph.initializer[0].CopyFrom(numpy_helper.from_array(weights(4, 4, 3, 3).astype(np.float16), "W"))
+    with pytest.raises(UnsupportedError, match="the weights and the input 'x' are float16"):
+        read(made).to_torch()
 
 
 def test_all_that_is_refused_is_named_at_once(read: Read) -> None:

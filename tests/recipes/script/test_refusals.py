@@ -10,7 +10,7 @@ import pytest
 from bridge import layers
 from bridge.errors import UnreadableError, UsageError
 from bridge.recipes.script import Reading, read
-from bridge.recipes.script.places import DEEPEST_VALUE, MOST_LAYERS
+from bridge.recipes.script.assignment import DEEPEST_VALUE, MOST_LAYERS
 from bridge.recipes.script.syntax import MOST_BYTES
 
 NETWORK = "net = alexnet;\nlayers = net.Layers;\n"
