@@ -40,10 +40,6 @@ class Turn:
     source: str
     target: str
 
-    @property
-    def inverse(self) -> Turn:
-        return Turn(self.target, self.source)
-
     def __call__(self, array: Any, sizes: Mapping[str, int] | None = None) -> Any:
         """Return `array` rearranged; `sizes` gives the lengths that its shape does not tell.
 

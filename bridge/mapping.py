@@ -29,7 +29,7 @@ class PropertyRow:
     Attributes:
         saved: its field in a saved object.
         onnx: the ONNX attribute that holds it.
-        torch: the argument of the torch module it becomes.
+        torch: the argument of the torch module it becomes, where the builder `module` makes that.
         default: its value where a file does not hold it.
         new: its value in a layer that MATLAB's constructor makes, where that is another one.
         values: saved value (as text) -> public value.
@@ -228,6 +228,7 @@ def preprocessing(class_name: str) -> str:
     return str(table("pretrained")[network]["normalization"]) if name.lower() == f"{network}preprocessinglayer" and network in table("pretrained") else ""
 
 
+@cache
 def table(name: str) -> Mapping[str, Any]:
     """Return the table `mappings/<name>.toml`, parsed once."""
     return MappingProxyType(tomllib.loads((_folder() / f"{name}.toml").read_text(encoding="utf-8")))

@@ -169,8 +169,8 @@ def window_dimensions(layer: Layer, default: int = 2) -> int:
 
 
 def group_count(layer: Layer, channels: Length, default: int | str = 1) -> int:
-    """The number of groups of a convolution or a normalisation of `channels` channels, `default` where it has no NumGroups."""
-    groups = layer.properties.get("NumGroups", default)
+    """The number of groups of a convolution or a normalisation of `channels` channels, `default` where its class has no NumGroups."""
+    groups = layer.properties["NumGroups"] if "NumGroups" in layer.row.properties else default
     return {"channel-wise": channels or 1, "all-channels": 1}[groups] if isinstance(groups, str) else int(groups)
 
 

@@ -311,6 +311,13 @@ def test_output_that_is_no_terminal_has_no_escape_codes(shell: Shell) -> None:
     assert "\x1b" not in shell("inspect", "signs.mat").out
 
 
+def test_numbers_of_a_check_are_not_folded() -> None:
+    text = re.sub(r"\x1b\[[\d;]*m", "", in_terminal("check", "signs.mat", "--against", "signs.onnx", columns=80))
+    small = r" +\d\.\de[+-]\d\d"
+    assert max(map(len, text.split("PASSED")[0].splitlines())) <= 80
+    assert len(re.findall(rf"^ \w+{small * 3} +\d+ +\d\.\d{{7}} +0\.0%", text, re.MULTILINE)) == 10
+
+
 @pytest.mark.parametrize("columns", [30, 79, 80, 100, 200])
 def test_nothing_is_cut_in_a_narrow_terminal(columns: int) -> None:
     """Folded or not, every letter of MATLAB's names is there, in order; the names are those of the file's maker."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,9 @@ from bridge.errors import BridgeError, UsageError
 from bridge.modules.factors import learnables
 from bridge.network import Network, check_structure
 from bridge.recipes.edit import consistent
+from tests.real import REAL, needs_real
 from tests.recipes.nets import chain, facts, joined, names, residual, same, sequence
 
-REAL = Path(os.environ.get("BRIDGE_REAL_DATA", Path(__file__).parents[2] / "shared" / "real"))
 FILES = Path(__file__).parents[1] / "fixtures" / "files"
 
 
@@ -396,7 +395,7 @@ def test_any_sequence_of_edits_leaves_a_valid_network(edits: list[tuple[Any, ...
         assert set(made.sizes) == set(names(net))
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="files from MATLAB are not here ($BRIDGE_REAL_DATA)")
+@needs_real
 def test_edits_of_networks_that_matlab_wrote() -> None:
     net = bridge.load(REAL / "mat" / "traffic_light_R2020b.mat")
     assert consistent(net) == net.sizes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,8 @@ from bridge import layers
 from bridge.errors import UsageError
 from bridge.mapping import LayerRow, layer_mappings
 from bridge.network import Layer
+from tests.real import REAL, needs_real
 
-REAL = Path(os.environ.get("BRIDGE_REAL_DATA", Path(__file__).parents[2] / "shared" / "real"))
 FILES = Path(__file__).parents[1] / "fixtures" / "files"
 ROWS = [row for row in layer_mappings() if row.constructor]
 
@@ -189,7 +188,7 @@ def same_layer(made: Layer, read: Layer) -> dict[str, tuple[Any, Any]]:
     return found
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="files from MATLAB are not here ($BRIDGE_REAL_DATA)")
+@needs_real
 @pytest.mark.parametrize(
     ("file", "name", "make"),
     [

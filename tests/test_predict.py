@@ -25,6 +25,7 @@ from fixtures import layers as L
 from fixtures import mat, networks
 from fixtures.layers import Net
 from fixtures.objects import Obj, categorical
+from tests.real import REAL, needs_real
 from tests.shell import THREE_PARTS, Command, Ran
 
 FILES = Path(__file__).parents[1] / "fixtures" / "files"
@@ -354,15 +355,15 @@ def test_numbers_that_are_none(predict: Command) -> None:
     refused(predict(name, "x.npy"), r"NaN or infinite values for x.npy \(2\)")
 
 
-REAL = Path(os.environ.get("BRIDGE_REAL_DATA", Path(__file__).parents[2] / "shared" / "real")) / "mat"
+MAT = REAL / "mat"
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not REAL.is_dir(), reason=f"the files that MATLAB wrote are not at {REAL} (BRIDGE_REAL_DATA)")
+@needs_real
 def test_the_labels_that_matlab_predicted(predict: Command) -> None:
     """Oracle: the labels that MATLAB stored, 176 of 176."""
-    found = predict(str(REAL / "fault_lstm_R2020a.mat"), str(REAL / "fault_lstm_features.mat"), "--json").facts["predictions"]
-    wanted = texts(dict(variables(REAL / "fault_lstm_predictions.mat"))["validationResults"])
+    found = predict(str(MAT / "fault_lstm_R2020a.mat"), str(MAT / "fault_lstm_features.mat"), "--json").facts["predictions"]
+    wanted = texts(dict(variables(MAT / "fault_lstm_predictions.mat"))["validationResults"])
     assert [each["label"] for each in found] == wanted and len(found) == 176
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,9 @@ import torch
 import bridge
 from bridge.parity.proof import prove
 from bridge.readers.mat.networks import variables
+from tests.real import REAL, needs_real
 
-REAL = Path(os.environ.get("BRIDGE_REAL_DATA", Path(__file__).parents[2] / "shared" / "real"))
-pytestmark = pytest.mark.skipif(not REAL.is_dir(), reason="files from MATLAB are not here ($BRIDGE_REAL_DATA)")
+pytestmark = needs_real
 
 PAIRS = {
     "object_recognition_R2019a_op8": "object_recognition_R2019a",

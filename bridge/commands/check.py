@@ -154,18 +154,18 @@ def show(found: Check) -> None:
     out = console()
     out.print(printable(f"{found.model} against {found.comparison.oracle}, profile {found.profile.name}"), soft_wrap=True, markup=False)
     if found.layers:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         of_layers = found.comparison.unit == "layer"
         more = ("ULPs", "cosine", "outside", "classes") if of_layers else ()
-        for name in (found.comparison.unit.capitalize(), "max |d|", "of its range", "allowed", *more):
-            table.add_column(name, justify="right" if table.columns else "left", overflow="fold")
+        for name in (found.comparison.unit.capitalize(), "max |d|", "of range", "allowed", *more):
+            table.add_column(name, justify="right" if table.columns else "left", no_wrap=bool(table.columns), overflow="fold")
         first = found.first_divergence
         worst = sorted(found.layers, key=lambda each: each.relative, reverse=True)[:WORST]
         for each in found.layers:  # in network order
             if each in worst or each is first:
                 told = f"{each.agreement[0]}/{each.agreement[1]}" if each.agreement else ""
                 small = (f"{number:.1e}" for number in (each.max_abs, each.relative, each.allowed))
-                numbers = (*small, *((f"{each.ulps:.0f}", f"{each.cosine:.7f}", f"{each.outside:.1%}", told) if of_layers else ()))
+                numbers = (*small, *((f"{each.ulps:.3g}", f"{each.cosine:.7f}", f"{each.outside:.1%}", told) if of_layers else ()))
                 table.add_row(escaped(each.layer), *((each.size,) if each.size else numbers))
         out.print(table)
     for note in found.notes:

@@ -78,8 +78,8 @@ def _list(entries: Sequence[Entry]) -> None:
     for column in ("Name", "For", "Input", "MB", "Top-1 %", "Learnables (M)", "Depth", "Replace"):
         table.add_column(column, justify="left" if column in ("Name", "For", "Input", "Replace") else "right", overflow="fold")
     for each in entries:
-        size = "×".join(map(str, each.input_size[:2]))
-        table.add_row(each.name, ", ".join((each.category, *each.serves)), size, f"{each.megabytes:g}", f"{each.top1:.2f}", f"{each.learnables:g}", str(each.depth or ""), each.head[0])
+        chosen_for, size = ", ".join((each.category, *each.serves)), "×".join(map(str, each.input_size[:2]))
+        table.add_row(each.name, chosen_for, size, f"{each.megabytes:g}", f"{each.top1:.2f}", f"{each.learnables:g}", str(each.depth or ""), each.head[0])
     out = console()
     out.print(table)
     out.print("top-1 as MathWorks states it, on ImageNet's validation images; `bridge models NAME` tells more", soft_wrap=True, markup=False)

@@ -95,15 +95,15 @@ def _edited(recipe: Recipe, file: Path | None, factors: Path | None) -> tuple[Ne
     """Return the network after the recipe's edits, where there is one, and notes on it."""
     from bridge.readers import load
     from bridge.recipes.effective import frozen_notes
+    from bridge.recipes.recipe import STAND_INS
     from bridge.training.expected import lacking
 
     if file is None and not (recipe.base.file or recipe.base.name or recipe.is_new):
         return None, ["no network was given (--network), so that factors are not known", *recipe.options.notes(lacking(None))]
     base = load(file, factors=factors) if file is not None else recipe.load_base()
     notes: list[str] = []
-    classes = base.classes if recipe.takes_classes else None
-    if recipe.takes_classes:
-        classes = classes or ("class 1", "class 2")
+    classes = (base.classes or STAND_INS) if recipe.takes_classes else None
+    if classes is not None:
         notes.append(f"the classes come from the data; here they are {', '.join(classes[:5])}{', ...' if len(classes) > 5 else ''}")
     edited = recipe.network(base, classes=classes)
     return edited, [*recipe.options.notes(lacking(edited)), *notes, *frozen_notes(edited), *edited.notes]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bridge.training.history import TrainingInfo
 
 Sets = tuple[Any, Any]  # training data, validation data or None
+OF_IMAGES = ("split", "augmentation", "size", "OutputSizeMode", "ColorPreprocessing")  # entries of [data] for images in files alone
 
 
 def train(
@@ -98,6 +99,15 @@ def _network_and_data(recipe: Recipe, base: Network, data: Path | None) -> tuple
     return network, _prepared(recipe.data, train, validation, network)
 
 
+def _refuse(data: Data, *names: str, why: str) -> None:
+    """Refuse entries of [data] that would do nothing."""
+    from bridge.recipes.parts import changed
+
+    given = [name for name in names if name in changed(data)]
+    if given:
+        raise UsageError(f"[data] has {' and '.join(given)}", why, "leave that out")
+
+
 def _classes(data: Any) -> tuple[str, ...]:
     """Return the class names of the data in MATLAB's order of categories."""
     return tuple(data.classes) if hasattr(data, "classes") else tuple(sorted({str(name) for name in data.targets} - {""}))
@@ -108,12 +118,11 @@ def _prepared(data: Data, train: Any, validation: Any, network: Network) -> Sets
     from bridge.images import ImageDatastore
 
     if not isinstance(train, ImageDatastore):
-        if data.split or data.augmentation:
-            raise UsageError("split and augmentation are for images in files", "the data are arrays", "leave them out of [data]")
+        _refuse(data, *OF_IMAGES, why="the data are no images in files")
         return train, validation
-    if data.split and validation is None:
-        parts = train.splitEachLabel(*data.split, randomized=data.randomized, seed=data.seed)
-        train, validation = parts[0], parts[1] if data.validates else None
+    if data.split and (validation is None or data.validation):  # a file that names its own parts is not split
+        train, rest, *_ = train.splitEachLabel(*data.split, randomized=data.randomized, seed=data.seed)
+        validation = validation or (rest if data.validates else None)
     return _resized(data, train, network, augments=True), validation and _resized(data, validation, network, augments=False)
 
 
@@ -139,6 +148,7 @@ def _with_label_images(recipe: Recipe, path: Path, network: Network) -> Sets:
     from bridge.training.expected import Expected
 
     data, size = recipe.data, recipe.data.size or tuple(n or 1 for n in Expected.of(network, True).image.spatial)
+    _refuse(data, "OutputSizeMode", why="images and label images are always resized")
     if data.validation or len(data.split) > 1 or any(part >= 1 for part in data.split):
         raise UsageError("validation images with label images are a part of the others", "[data] names them otherwise", "write split = [0.7], say")
     images = imageDatastore(path, IncludeSubfolders=True)

@@ -52,10 +52,6 @@ class YOLOv2Transform(nn.Module):
 # Builders
 
 
-def relu(layer: Layer, given: Sequence[Activation]) -> nn.Module:
-    return nn.ReLU()
-
-
 def softmax(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     return nn.Softmax(2 if given[0].over_time else 1)
 

@@ -388,7 +388,7 @@ NO_ARITHMETIC = {"FunctionLayer": "what it computes is MATLAB code, which is not
 BUILDERS: Mapping[str, Builder] = {
     builder.__name__: builder
     for builder in (
-        module, unknown, activation.prelu, activation.relu, activation.softmax, attention.position_embedding, attention.self_attention,
+        module, unknown, activation.prelu, activation.softmax, attention.position_embedding, attention.self_attention,
         attention.word_embedding, foreign.foreign, normalization.batch_normalization, normalization.cross_channel_normalization,
         normalization.group_normalization, normalization.input_normalization, normalization.layer_normalization, recurrent.bilstm,
         recurrent.gru, recurrent.lstm, recurrent.projected_lstm, shape.blocks, shape.concatenation, shape.crop, shape.flatten,

@@ -60,11 +60,12 @@ def grid(axes: Axes, which: Literal["both", "x", "y"] = "y") -> None:
     axes.tick_params(length=0, which="both")
 
 
-def whole(axes: Axes) -> None:
-    """Let the horizontal axis count: whole numbers alone."""
+def whole(*counting: Axis) -> None:
+    """Let axes count: whole numbers alone."""
     from matplotlib.ticker import MaxNLocator
 
-    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
+    for axis in counting:
+        axis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
 
 
 def logarithmic(axes: Axes, name: Literal["x", "y"]) -> None:

@@ -110,7 +110,7 @@ def calibrate(path: str | Path) -> Calibration:
     """
     path = Path(path)
     content = Variables.of(path)
-    probe = next((value for value in content.values.values() if isinstance(value, dict) and value.get("Format") == FORMAT), None)
+    probe = content.of_format(FORMAT)
     if probe is None:
         raise UnreadableError(f"{path} is no probe", f"it holds {content}", "bridgeProbe('probe.mat') writes one; bridge matlab DIR writes bridgeProbe")
     with reading(f"the probe {path}"):

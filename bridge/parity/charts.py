@@ -44,7 +44,7 @@ def errors(check: Check) -> str:
         margin = 0.02 * len(layers) + 0.5
         axes.set_xlim(1 - margin, len(layers) + margin)
         figures.grid(axes)
-        figures.whole(axes)
+        figures.whole(axes.xaxis)
         if (relative == 0).any():
             axes.annotate("0", (0, 0), (-6, 0), xycoords="axes fraction", textcoords="offset points", ha="right", va="center", color=MUTED)
         _tolerance(axes, np.clip(allowed, low, high))
@@ -172,6 +172,7 @@ def images(evidence: Evidence, names: tuple[str, str]) -> str:
             extent = (0.5, width + 0.5, height + 0.5, 0.5)  # counted from 1
             drawn = axes.imshow(side, aspect="equal" if chosen.square else "auto", extent=extent, **options)
             axes.set_title(name)
+            figures.whole(axes.xaxis, axes.yaxis)
             axes.tick_params(length=0)
             axes.set_xlabel(chosen.across)
             axes.set_ylabel(chosen.down)
@@ -223,6 +224,7 @@ def _sizes(axes: Axes, distance: NDArray, allowed: float) -> None:
     low = max(math.floor(math.log10(apart.min())), high - MOST_POWERS)
     axes.hist(np.maximum(apart, 10.0**low), bins=np.logspace(low, max(high, low + 1), 6 * max(high - low, 1) + 1).tolist(), color=SHADE)
     figures.logarithmic(axes, "x")
+    figures.whole(axes.yaxis)
     if allowed > 0:
         axes.axvline(allowed, color=ACCENT, linewidth=1, linestyle=DASHED)
 
@@ -239,7 +241,7 @@ def _channels(axes: Axes, distance: NDArray, allowed: float) -> None:
     axes.set_title("largest difference in each channel")
     axes.set_xlabel("channel")
     axes.set_ylabel("|difference|")
-    figures.whole(axes)
+    figures.whole(axes.xaxis)
 
 
 # Training curves

@@ -347,6 +347,11 @@ def first(output: Any) -> Any:
     return output[0] if isinstance(output, tuple) else output
 
 
+def places(expected: Expected, ours: Tensor) -> Tensor:
+    """Return where, among a layer's values, those stand that are compared, in their order: told by pairing positions in the place of values."""
+    return expected(torch.arange(ours.numel(), dtype=torch.float64, device=ours.device).view(ours.shape)).ours.reshape(-1).long()
+
+
 def with_indices(x: Tensor, output: tuple[Any, ...], chosen: Tensor) -> tuple[Tensor, Any]:
     """Return the values at the oracle's choice of maxima, which should be maxima too, and the output with that choice.
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from bridge.arrays import NDArray
 from bridge.contract import LAYOUTS
 from bridge.network import Network
-from bridge.parity.compare import Batch, Expected, Oracle, Subject, capture
+from bridge.parity.compare import Batch, Expected, Oracle, Subject, capture, places
 from bridge.parity.differences import Comparison
 from bridge.parity.learnables import differing
 from bridge.parity.oracles import USUAL
@@ -69,8 +69,8 @@ def _axes(network: Network | None, layer: str, dimensions: int) -> str:
 def _beside(ours: Tensor | None, expected: Expected | None) -> tuple[NDArray | None, NDArray | None]:
     """Return both sides as arrays in torch's layout.
 
-    A reference of samples pairs only some values, in MATLAB's order. Where they belong is told by pairing positions in the
-    place of values; what does not come out at its place (class labels, say) cannot be shown.
+    A reference of samples pairs only some values, in MATLAB's order; what does not come out at its place (class labels, say)
+    cannot be shown.
     """
     if ours is None or expected is None:
         return None, None
@@ -79,7 +79,7 @@ def _beside(ours: Tensor | None, expected: Expected | None) -> tuple[NDArray | N
         return _array(ours), None
     if pair.ours.numel() != pair.theirs.numel():
         return _array(ours), _array(pair.theirs)
-    at = expected(torch.arange(flat.numel(), dtype=torch.float64, device=flat.device).view(ours.shape)).ours.reshape(-1).long()
+    at = places(expected, ours)
     if not torch.equal(flat[at], pair.ours.reshape(-1)):
         return None, None
     theirs = torch.full(flat.shape, torch.nan, dtype=torch.float64)

@@ -6,6 +6,7 @@ But a mistake on the way shows: undoing it makes the error much smaller.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from bridge.parity.hypotheses import FAILURES, Hypothesis, of_layers, of_the_inp
 from bridge.parity.references import Labels, Reference, Values
 
 MUCH = 2 / 3  # of the error that is left, from which on a hypothesis is believed
+CHANCE = 3  # standard deviations, about, of a number of wrong classes: as many fewer are no chance
 FEW_OBSERVATIONS, FEW_VALUES = 8, 10_000  # on which hypotheses are tried: at least so many
 
 
@@ -47,23 +49,27 @@ class Fit:
     def verdict(self) -> str:
         """One line."""
         found = f"{self.measure} {self.error:.2e} over {self.observations:,} targets"
-        return f"FAILED {found}" if self.cause else f"PASSED {found}; none of {self.tried} known mistakes, undone, lowers it by a third"
+        if self.cause is not None:
+            return f"FAILED {found}"
+        none = f"none of {self.tried} known mistakes, undone, lowers it by a third" if self.tried else "too few observations to tell a mistake by"
+        return f"PASSED {found}; {none}"
 
 
 def fit(subject: Subject, batches: Sequence[Batch], reference: Reference) -> Fit:
-    """Predict the targets of a reference, and try the known mistakes."""
+    """Predict the targets of a reference, and try the known mistakes where there are observations enough to tell one."""
     targets = reference.outputs[0]
     error, few = _error(subject, batches, targets), _few(batches)
     on_few = _error(subject, few, targets)
     tried = []
-    for hypothesis in _hypotheses(subject, few):
+    for hypothesis in _hypotheses(subject, few) if reference.observations >= FEW_OBSERVATIONS else ():
         with suppress(*FAILURES):
             tried.append((_error(hypothesis.subject, few, targets), hypothesis))
     best, chosen = min(tried, key=lambda each: each[0], default=(on_few, None))
     cause = None
     if chosen is not None and best < MUCH * on_few:
         left = _error(chosen.subject, batches, targets)
-        if left < MUCH * error:
+        by_chance = CHANCE * math.sqrt(error / reference.observations) if isinstance(targets, Labels) else 0.0
+        if left < min(MUCH * error, error - by_chance):
             measure = _measure(targets)
             cause = Cause(chosen.name, chosen.layer, f"the {measure} falls from {error:.2e} to {left:.2e} when {chosen.text}")
     return Fit(_measure(targets), error, reference.observations, reference.name, cause, len(tried))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from bridge.errors import BridgeError
 from bridge.modules.build import build_layer
 from bridge.network import Layer
-from bridge.parity.compare import OUTPUT, Batch, Expected, Oracle, Subject, exactly, first
+from bridge.parity.compare import OUTPUT, Batch, Expected, Oracle, Subject, exactly, first, places
 from bridge.parity.differences import LayerDifference
 from bridge.parity.learnables import LearnableDifference, differing, normalizations, with_theirs
 from bridge.parity.oracles import Recording
@@ -257,10 +257,8 @@ def _of_channels(case: Case) -> Iterator[Hypothesis]:
     pair, axis = case.expected(ours), 2 if ours.dim() == 3 else 1
     if pair.theirs.numel() != ours.numel() or not 1 < ours.shape[axis] <= MOST_CHANNELS:
         return
-    # `expected` may bring the values into another order: pairing their positions tells which of them belongs where
-    positions = torch.arange(ours.numel(), dtype=torch.float64, device=ours.device).view_as(ours)
     theirs = torch.empty_like(ours).reshape(-1)
-    theirs[case.expected(positions).ours.reshape(-1).long()] = pair.theirs.reshape(-1).to(ours)
+    theirs[places(case.expected, ours)] = pair.theirs.reshape(-1).to(ours)
     order = matching(ours.movedim(axis, 0).flatten(1), theirs.view_as(ours).movedim(axis, 0).flatten(1), case.tolerance)
     if order is None:
         return

@@ -164,7 +164,7 @@ def read(path: Path, network: Network | None, names: Names | None = None) -> Ref
         UsageError: what it holds does not fit the network, or fits in more than one way.
     """
     content = Variables.of(path)
-    held = next((value for value in content.values.values() if isinstance(value, dict) and value.get("Format") == FORMAT), None)
+    held = content.of_format(FORMAT)
     if held is not None and names is None:
         with reading(f"the reference {path}"):
             return _reference(held, path, network)

@@ -65,7 +65,7 @@ def check_steps(
     """
     path = Path(steps)
     content = Variables.of(path)
-    held = next((value for value in content.values.values() if isinstance(value, dict) and value.get("Format") == FORMAT), None)
+    held = content.of_format(FORMAT)
     if held is None:
         raise UnreadableError(
             f"{path} holds no training steps", f"it holds {content}", "bridgeReference(..., 'Steps', 5, 'Targets', T, 'TrainingOptions', {...})"

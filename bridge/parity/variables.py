@@ -39,6 +39,8 @@ class Variables:
             UnreadableError: it is damaged.
         """
         if not os.path.isfile(path):  # of a name that cannot be, Path.is_file raises
+            if os.path.isdir(path):
+                raise UsageError(f"{path} is a folder", f"values come in files: {', '.join(READERS)}", "name the file itself")
             raise UsageError(f"{path} does not exist", "there is no such file", "check the name")
         if path.suffix.lower() not in READERS:
             raise UsageError(f"{path} is no file of values", f"values come as {', '.join(READERS)}", "--against takes networks")
@@ -47,6 +49,10 @@ class Variables:
                 return Variables(path, READERS[path.suffix.lower()](path))
             except (csv.Error, zipfile.BadZipFile, zlib.error) as error:
                 raise ValueError(error) from error
+
+    def of_format(self, name: str) -> dict[str, Any] | None:
+        """Return the struct that one of bridge's MATLAB functions wrote, by the name of its format; None where there is none."""
+        return next((value for value in self.values.values() if isinstance(value, dict) and value.get("Format") == name), None)
 
     @staticmethod
     def find(name: str, default: Variables | None) -> Any:

@@ -15,7 +15,6 @@ from bridge.network import nearest
 from bridge.sizes import Activation
 from bridge.training.sources import UNDEFINED
 
-UNSIGNED = (np.uint16, np.uint32, np.uint64)  # torch computes with none of them
 MATLAB, TORCH = "HWCN", "NCHW"  # orders of the axes of images; a depth follows the width
 
 
@@ -26,7 +25,7 @@ def tensor(values: Any) -> Tensor:
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
         raise UsageError(f"an array of {array.dtype} is no data of a network", "it holds numbers", "pass an array of numbers")
-    signed = array.astype(np.int64) if array.dtype in UNSIGNED else array
+    signed = array.astype(np.int64) if array.dtype.kind == "u" and array.itemsize > 1 else array  # torch computes with no uint16 and above
     return torch.from_numpy(np.require(signed.astype(signed.dtype.newbyteorder("="), copy=False), requirements=("C", "W")))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bridge.arrays import NDArray
 from bridge.training.features import FeatureCache
@@ -48,16 +48,12 @@ class Feed:
     def load(self, requests: Sequence[Request]) -> Iterator[Batch]:
         """Yield what is asked for."""
         known = [self._cache is not None and self._cache.holds(each.wanted) for each in requests]
-        loaded = self.inputs([each for each, is_known in zip(requests, known, strict=True) if not is_known])
+        loaded = map(self._placed, load(self._source, [each for each, is_known in zip(requests, known, strict=True) if not is_known]))
         for request, is_known in zip(requests, known, strict=True):
             if is_known and self._cache is not None:
                 yield self._placed(self._cache.get(request.wanted))
             else:
                 yield self._through_fixed(request, next(loaded))
-
-    def inputs(self, requests: Iterable[Request]) -> Iterator[Batch]:
-        """Yield the inputs of the whole network."""
-        return map(self._placed, load(self._source, requests))
 
     def _through_fixed(self, request: Request, batch: Batch) -> Batch:
         if self._fixed is None:
@@ -70,7 +66,4 @@ class Feed:
 
     def _placed(self, batch: Batch) -> Batch:
         targets = batch.targets.to(self._device, self._dtype if batch.targets.is_floating_point() else torch.long)
-        return Batch(tuple(self._numbers(each) for each in batch.inputs), targets)
-
-    def _numbers(self, values: Tensor) -> Tensor:
-        return values.to(self._device, self._dtype)
+        return Batch(tuple(each.to(self._device, self._dtype) for each in batch.inputs), targets)

@@ -12,7 +12,7 @@ from bridge.errors import UnsupportedError, UsageError
 from bridge.mapping import table
 from bridge.modules.factors import Factor, LearnableTensor, learnables
 from bridge.training.options import TrainingOptions
-from bridge.training.solvers import SGDM, Adam, Clipping, Group, RMSProp, Solver
+from bridge.training.solvers import SGDM, Adam, Clipping, Group, RMSProp, Solver, is_zero
 
 
 def param_groups(model: nn.Module, options: TrainingOptions) -> list[Group]:
@@ -27,6 +27,7 @@ def param_groups(model: nn.Module, options: TrainingOptions) -> list[Group]:
 
     Raises:
         UsageError: a learnable has one factor for each gate, or none is left to train.
+        UnsupportedError: "lbfgs" and "lm" have no learning rate.
 
     Example:
         >>> from bridge.training.options import training_options
@@ -34,6 +35,7 @@ def param_groups(model: nn.Module, options: TrainingOptions) -> list[Group]:
         >>> [(group["param_names"], group["lr"], group["weight_decay"]) for group in groups]
         [(['weight', 'bias'], 0.1, 0.0001)]
     """
+    _require_trainable(model, options)
     return [
         {
             **_named(members),
@@ -54,9 +56,7 @@ def options_optimizer(model: nn.Module, options: TrainingOptions, *, foreach: bo
         UsageError: nothing is left to train, or a factor for each gate does not fit its tensor.
         UnsupportedError: "lbfgs" and "lm" are not implemented.
     """
-    refused = table("solvers")["solvers"][options.solver].get("refused")
-    if refused:
-        raise UnsupportedError(f"the solver {options.solver!r} is not implemented", refused, "use 'sgdm', 'adam' or 'rmsprop'")
+    _require_trainable(model, options)
     switches = options.semantics
     clips_globally = options.GradientThresholdMethod == "global-l2norm" and options.GradientThreshold < math.inf
     clipping = Clipping(
@@ -78,11 +78,19 @@ def options_optimizer(model: nn.Module, options: TrainingOptions, *, foreach: bo
     return _solver(options, groups, clipping, foreach)
 
 
+def _require_trainable(model: nn.Module, options: TrainingOptions) -> None:
+    refused = table("solvers")["solvers"][options.solver].get("refused")
+    if refused:
+        raise UnsupportedError(f"the solver {options.solver!r} is not implemented", refused, "use 'sgdm', 'adam' or 'rmsprop'")
+    if not isinstance(model, nn.Module):
+        raise UsageError(f"the model is a {type(model).__name__}", "torch trains the parameters of a module", "pass net.to_torch()")
+
+
 def _trained(model: nn.Module, freeze: bool = True) -> list[LearnableTensor]:
     """Return the learnables that need a gradient, after freezing those with factor 0."""
     found = learnables(model)
     for item in found:
-        if freeze and not _any(_learn_rate(item)):
+        if freeze and is_zero(_learn_rate(item)):
             item.parameter.requires_grad_(False)
     trained = [item for item in found if item.parameter.requires_grad]
     if not trained:
@@ -115,10 +123,6 @@ def _l2(item: LearnableTensor) -> Factor:
 def _simplest(factor: Factor) -> Factor:
     """Return one number where all gates have the same."""
     return factor[0] if isinstance(factor, tuple) and len(set(factor)) == 1 else factor
-
-
-def _any(factor: Factor) -> bool:
-    return any(factor) if isinstance(factor, tuple) else bool(factor)
 
 
 def _scalar(factor: Factor, item: LearnableTensor) -> float:

@@ -38,7 +38,7 @@ def _place(layer: Layer, statistic: str) -> NDArray:
     return np.full(shape, 1 if statistic in ("StandardDeviation", "Max") else 0, np.float32)
 
 
-def reset_input_normalization(model: fx.GraphModule, batches: Iterable[tuple[Tensor, ...]]) -> list[str]:
+def reset_input_normalization(model: fx.GraphModule, batches: Iterable[tuple[Tensor, ...]]) -> None:
     """Compute the statistics of every input layer over all data.
 
     One value for each channel or for each element, as the layer has them. The standard deviation is the biased one (unconfirmed).
@@ -46,27 +46,23 @@ def reset_input_normalization(model: fx.GraphModule, batches: Iterable[tuple[Ten
     Args:
         model: a module of `Network.to_torch()`.
         batches: the inputs, all of the training data; sequences without padding.
-
-    Returns:
-        The names of the input layers that were reset.
     """
     found = list(_input_layers(model))
-    collected = [_Statistics(module) for _, _, module in found]
+    collected = [_Statistics(module) for _, module in found]
     for inputs in batches if found else ():
-        for (position, _, _), statistics in zip(found, collected, strict=True):
+        for (position, _), statistics in zip(found, collected, strict=True):
             statistics.add(inputs[position])
     for statistics in collected:
         statistics.store()
-    return [name for _, name, _ in found]
 
 
-def _input_layers(model: fx.GraphModule) -> Iterator[tuple[int, str, InputNormalization]]:
-    """Yield (position among the inputs, name, module) of each input layer that normalises."""
+def _input_layers(model: fx.GraphModule) -> Iterator[tuple[int, InputNormalization]]:
+    """Yield (position among the inputs, module) of each input layer that normalises."""
     entries = [node for node in model.graph.nodes if node.op == "placeholder"]
     for node in model.graph.nodes:
         module: nn.Module | None = model.get_submodule(node.target) if node.op == "call_module" else None
         if isinstance(module, InputNormalization) and STATISTICS[module.kind]:
-            yield entries.index(node.args[0]), str(node.target), module
+            yield entries.index(node.args[0]), module
 
 
 class _Statistics:

@@ -185,8 +185,9 @@ def _loss(
 
 
 def _count(name: str, options: TrainingOptions, sequence: bool) -> Callable[[Tensor, Tensor], float]:
-    elements = name == "PixelClassificationLayer" or (name in ENTROPIES and options.semantics.crossentropy_over == "elements")
-    if elements and not options.semantics.undefined_labels_count:
+    is_binary = name == "binary-crossentropy"  # whose labels are never undefined
+    elements = name == "PixelClassificationLayer" or ((name in ENTROPIES or is_binary) and options.semantics.crossentropy_over == "elements")
+    if elements and not is_binary and not options.semantics.undefined_labels_count:
         return partial(_defined, dim=-1 if sequence else 1)
     if elements:
         return lambda predictions, targets: predictions.numel() / predictions.shape[-1 if sequence else 1]

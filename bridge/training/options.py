@@ -6,7 +6,6 @@ Nothing here imports torch.
 from __future__ import annotations
 
 import difflib
-import json
 import math
 import numbers
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -232,16 +231,6 @@ class TrainingOptions:
         options = {name: _plain(value) for name, value in self.given if rows[name]["kind"] != "data"}
         switches = self.semantics.overrides()
         return {"solver": self.solver, "trainer": self.trainer, **options, **({"semantics": switches} if switches else {})}
-
-    def to_toml(self) -> str:
-        """Return `to_mapping` as TOML, with a comment for each option that TOML cannot hold."""
-        rows = _rows(self.solver)
-        mapping = self.to_mapping()
-        switches = mapping.pop("semantics", {})
-        lines = [f"{name} = {_toml(value)}" for name, value in mapping.items()]
-        lines += [f"# {name} was set to data, which is not written" for name, _ in self.given if rows[name]["kind"] == "data"]
-        lines += ["", "[semantics]", *(f"{name} = {_toml(value)}" for name, value in switches.items())] if switches else []
-        return "\n".join(lines) + "\n"
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], solver: str | None = None) -> TrainingOptions:
@@ -480,13 +469,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Schedule):
         return value.to_mapping()
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
-    if isinstance(value, list):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

@@ -151,7 +151,7 @@ class Solver(Optimizer):
 
     def _pieces(self, group: Group) -> Iterator[_Piece]:
         paths = group["paths"] or [id(parameter) for parameter in group["params"]]
-        frozen = _is_zero(group["lr_factor"])
+        frozen = is_zero(group["lr_factor"])
         gates = max(_gates(group["lr_factor"]), _gates(group["l2_factor"]))
         rates, decays = _per_gate(group["lr_factor"], gates), _per_gate(group["l2_factor"], gates)
         for path, parameter in zip(paths, group["params"], strict=True):
@@ -370,7 +370,8 @@ def _per_gate(factor: Factor, gates: int) -> tuple[float, ...]:
     return factor if isinstance(factor, tuple) else (factor,) * gates
 
 
-def _is_zero(factor: Factor) -> bool:
+def is_zero(factor: Factor) -> bool:
+    """Whether a learnable with this factor is frozen."""
     return not any(_per_gate(factor, 1))
 
 

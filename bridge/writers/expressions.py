@@ -91,15 +91,14 @@ def literal(value: Any) -> str:
 
 
 def attribute(module: Any, key: str, default: Any) -> Any:
-    if key == "bias" and not isinstance(getattr(module, key, True), bool):
-        return module.bias is not None
-    return getattr(module, key, default)
+    value = getattr(module, key, default)
+    return value is not None if key == "bias" and (value is None or isinstance(value, nn.Parameter)) else value
 
 
 def short(value: Any) -> Any:
     """Return one number for a tuple of the same ones, as torch takes them."""
     value = tuple(value) if isinstance(value, (list, tuple)) else value
-    return value[0] if isinstance(value, tuple) and len(value) > 1 and len(set(value)) == 1 and isinstance(value[0], int) else value
+    return value[0] if isinstance(value, tuple) and len(set(value)) == 1 and isinstance(value[0], int) else value
 
 
 def setup_of(part: Part) -> tuple[str, ...]:
@@ -263,9 +262,9 @@ def recurrent_layer(module: Any, part: Part, given: Sequence[Activation], out: A
     states = tuple(name for name, _ in module.named_buffers())
     kind = next((each for each in (nn.LSTM, nn.GRU) if isinstance(module, each)), None)
     make = f"({module.input_size}, {module.hidden_size}, batch_first=True{', bidirectional=True' * (module.directions == 2)})" if kind else ""
-    at_zero = not any(part.arrays[name].read().any() for name in states)
-    if kind is not None and at_zero and not (module.last_only and module.directions == 2):
-        return Code("{self}({0})[0]" + "[:, -1]" * module.last_only, f"nn.{kind.__name__}{make}", dropped=states)
+    if kind is not None and not any(part.arrays[name].read().any() for name in states):
+        last = "[1][0].transpose(0, 1).flatten(1)" if module.directions == 2 else "[0][:, -1]"  # the backward direction ends at the first step
+        return Code("{self}({0})" + (last if module.last_only else "[0]"), f"nn.{kind.__name__}{make}", dropped=states)
     name, inputs = type(module).__name__, part.layer.learnables["InputWeights"].shape[1]
     sizes = {"sizes": (inputs, int(part.layer.properties["NumHiddenUnits"]))} if hasattr(module, "state_activation") else shapes_of(module)
     made = f"{name}{make}" if make else construct(module, name, **sizes)

@@ -25,7 +25,7 @@ from bridge.writers.values import FIELD, lowered
 VARIABLE, LOG = "bridge", "info"
 LARGEST = 2**31  # bytes; MATLAB's limit for a variable of version 7
 FUNCTION = "bridgeRebuild.m"
-REFUSED = re.compile(r"[/\x00-\x1f\x7f]")  # in names of layers: "/" parts a layer from its port
+REFUSED = re.compile(r"[/\x00-\x1f\x7f]|^$")  # in names of layers: "/" parts a layer from its port
 
 
 def save(
@@ -119,7 +119,7 @@ def require_matlab_layers(network: Network) -> None:
 def losses_of(network: Network, renamed: Mapping[str, str]) -> Iterator[str]:
     """Yield what a network has that its structs, or the network that bridgeRebuild makes of them, have not."""
     for old, new in renamed.items():
-        yield f"layer '{old}' becomes '{new}': in MATLAB a name holds neither \"/\" nor control characters"
+        yield f"layer '{old}' becomes '{new}': in MATLAB a name has characters, and neither \"/\" nor control ones"
     for layer in network.layers:
         yield from (f"layer '{renamed.get(layer.name, layer.name)}' ({layer.kind}): {loss}" for loss in _losses_of_layer(layer))
     for title, facts in (("training options", network.training_options), ("training log", network.training_info)):

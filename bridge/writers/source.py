@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 from torch import nn
@@ -174,7 +175,9 @@ class Program:
             f"\n\nclass Network(nn.Module):\n    def __init__(self) -> None:\n        super().__init__()\n{body[0]}"
             f"\n    def forward(self, {', '.join(arguments)}) -> {kind}:\n{body[1]}        return {', '.join(results)}\n\n"
         )
-        pasted = "".join(f"\n\n{source}\n" if "\n" in source else f"\n{source}\n" for source in self.paste.definitions.values())
+        sources = ["", *self.paste.definitions.values()]
+        gaps = ["" if before and "\n" not in before + source else "\n\n" for before, source in pairwise(sources)]
+        pasted = "".join(f"{gap}{source}\n" for gap, source in zip(gaps, sources[1:], strict=True))
         everything = pasted + code
         imports = {*ALWAYS, *self.paste.imports, *([FUNCTIONAL] if "F." in everything else [])}
         head = [f'"""{self._title()}"""', "", "from __future__ import annotations", "", *import_lines(imports), "", *self._constants()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,8 +26,9 @@ from fixtures import onnx as onnx_file
 from fixtures.layers import Layer, Net
 from fixtures.objects import categorical, cell
 from tests.detection.nets import detections, detector, other_detector
+from tests.real import REAL, needs_real
 
-REAL = Path(os.environ.get("BRIDGE_REAL_DATA", Path(__file__).parents[3] / "shared" / "real")) / "mat" / "yolov2_detector_2022.mat"
+DETECTOR = REAL / "mat" / "yolov2_detector_2022.mat"
 ANCHORS = ((12.0, 8.0), (6.0, 20.0))
 CLASSES = ("bird", "drone")
 
@@ -374,10 +374,10 @@ def test_detections_of_the_fixture(tmp_path: Path, size: tuple[int, int], thresh
     assert len(wanted) > 0 and found.boxes.dtype == torch.int64
 
 
-@pytest.mark.skipif(not REAL.is_file(), reason=f"the detector that MATLAB wrote is not at {REAL} (BRIDGE_REAL_DATA)")
+@needs_real
 def test_detections_of_a_detector_from_matlab() -> None:
     """Oracle: as above. The file brings no images, so what MATLAB itself would detect is not compared."""
-    network, image = bridge.load(REAL), picture(200, 300)
+    network, image = bridge.load(DETECTOR), picture(200, 300)
     anchors = ((8.0, 8.0), (32.0, 48.0), (40.0, 24.0), (72.0, 48.0))
     wanted = detections(raw(network, imresize(image, (128, 128), "bilinear")), anchors, ("data_drone",), (128, 128), (200, 300), 1e-3)
     found = network.detect(image, threshold=1e-3)

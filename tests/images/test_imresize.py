@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,9 +17,9 @@ from PIL import Image
 
 from bridge.errors import UsageError
 from bridge.images.imresize import _axes, _resize_on_device, imresize
+from tests.real import REAL, needs_real
 
-REAL = Path(os.environ.get("BRIDGE_REAL_DATA", Path(__file__).parents[3] / "shared" / "real")) / "imresize"
-needs_real_files = pytest.mark.skipif(not REAL.is_dir(), reason=f"the files that MATLAB wrote are not at {REAL} (BRIDGE_REAL_DATA)")
+FOLDER = REAL / "imresize"
 
 RAMP = np.linspace(0, 63, 64).reshape(8, 8)
 CORNER = np.array([[100, 1, 0, 100], [10, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], float)
@@ -34,7 +33,7 @@ def on_device(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 # --- MATLAB's own outputs ---------------------------------------------------------------------------------------------------------------
 
 
-@needs_real_files
+@needs_real
 @pytest.mark.parametrize(
     ("file", "image"),
     [
@@ -49,16 +48,16 @@ def on_device(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     ],
 )
 def test_double_equals_matlab(file: str, image: np.ndarray | None) -> None:
-    image = np.asarray(Image.open(REAL / "butterfly.png")) / 255 if image is None else image
-    expected = scipy.io.loadmat(REAL / f"{file}.mat")[file]
+    image = np.asarray(Image.open(FOLDER / "butterfly.png")) / 255 if image is None else image
+    expected = scipy.io.loadmat(FOLDER / f"{file}.mat")[file]
     result = imresize(image, expected.shape[:2], antialiasing=not file.endswith("noaa"))
     np.testing.assert_allclose(result, expected, rtol=0, atol=1e-12)  # values up to 100: some thousand roundings of double precision
 
 
-@needs_real_files
+@needs_real
 def test_uint8_equals_matlab_in_every_value() -> None:
-    image = np.array(Image.open(REAL / "lena_512x512.png"))
-    expected = np.asarray(Image.open(REAL / "lena_123x234_uint8.png"))
+    image = np.array(Image.open(FOLDER / "lena_512x512.png"))
+    expected = np.asarray(Image.open(FOLDER / "lena_123x234_uint8.png"))
     tensor = torch.from_numpy(image).movedim(2, 0)
     np.testing.assert_array_equal(imresize(image, (123, 234)), expected, strict=True)
     for resize in (imresize, on_device):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch.nn import functional
 
 import bridge
+from bridge import layers
 from bridge.training import losses
 from bridge.training.options import Semantics
 
@@ -58,3 +60,14 @@ def test_what_is_left_out_changes_no_key(switch: str) -> None:
     whole, part = network.to_torch(), network.to_torch(**{switch: False})
     assert {name for name, _ in whole.named_parameters()} == {name for name, _ in part.named_parameters()}
     assert whole.meta["layers"] == part.meta["layers"]
+
+
+def test_a_softmax_that_another_layer_reads_stays() -> None:
+    """Only what comes out last is left out: here the probabilities are added to themselves."""
+    ending = [layers.softmax(name="softmax"), layers.addition(2, name="twice")]
+    pairs = [("in", "softmax"), ("softmax", "twice/in1"), ("softmax", "twice/in2")]
+    network = bridge.Network.assemble([layers.feature_input(3, name="in"), *ending], pairs)
+    network = replace(network, outputs=("softmax", "twice"))
+    probabilities, twice = network.to_torch(include_softmax=False)(torch.rand(2, 3))
+    torch.testing.assert_close(probabilities.sum(1), torch.ones(2))
+    assert torch.equal(twice, 2 * probabilities)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,8 +11,8 @@ import bridge
 from bridge.errors import UsageError
 from bridge.network import Network
 from bridge.networks import BUILDERS, architecture, catalogue, segnet_layers, unet_layers, yolov2_layers
+from tests.real import REAL, needs_real
 
-REAL = Path(os.environ.get("BRIDGE_REAL_DATA", Path(__file__).parents[3] / "shared" / "real"))
 CLASSES = ("road", "sky", "vehicle", "pedestrian", "background")
 
 
@@ -28,7 +26,7 @@ def test_segnet_has_matlabs_counts(depth: int, expected: tuple[int, int]) -> Non
     assert counts(segnet_layers((360, 480, 3), 11, depth)) == expected
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="files from MATLAB are not here ($BRIDGE_REAL_DATA)")
+@needs_real
 def test_segnet_is_the_one_in_a_file_of_matlabs() -> None:
     """Oracle: a segnetLayers network of depth 3 that MATLAB trained and saved."""
     ours, theirs = segnet_layers((720, 960, 3), CLASSES, 3), bridge.load(REAL / "mat" / "segnet_R2020b.mat")

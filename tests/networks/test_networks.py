@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +16,9 @@ from bridge.mapping import layer_mappings
 from bridge.network import Layer, Network
 from bridge.networks import BUILDERS, build, catalogue
 from bridge.networks.nasnet import nasnet
+from tests.real import REAL
 
-FACTS = Path(os.environ.get("BRIDGE_REAL_DATA", Path(__file__).parents[3] / "shared" / "real")).parent / "facts" / "networks"
+FACTS = REAL.parent / "facts" / "networks"
 
 # Digests of MATLAB's own layer lists (names in order; connections sorted), and exact numbers of learnables for 1000 classes, where
 # MathWorks states millions only. Networks without a list of MATLAB's have no digest: their counts and ends are the catalogue's.

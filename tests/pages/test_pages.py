@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +53,11 @@ def test_a_page_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
     for text in ("old", "new"):
         assert pages.write(tmp_path / "page.html", text).read_text(encoding="utf-8") == text
     assert [each.name for each in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_on_a_small_screen_a_chart_is_scrolled_and_not_shrunk(tmp_path: Path, look: Callable[..., Any]) -> None:
+    chart = '<div class="chart"><svg width="600pt" height="300pt" viewBox="0 0 600 300"></svg></div>'
+    page = look(pages.write(tmp_path / "page.html", pages.page("chart", chart)))
+    page.set_viewport_size({"width": 400, "height": 800})
+    width, scrolled = page.evaluate("[document.querySelector('.chart svg').getBoundingClientRect().width, document.documentElement.scrollWidth]")
+    assert (width, scrolled) == (800, 400)

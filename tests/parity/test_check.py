@@ -25,7 +25,7 @@ from bridge.parity.compare import Batch, Pair, Subject, Tally, compare
 from bridge.parity.differences import Comparison, LayerDifference
 from bridge.parity.oracles import Lockstep
 from bridge.parity.profiles import Profile
-from bridge.parity.references import Labels, Reference, read
+from bridge.parity.references import Labels, Names, Reference, read
 from fixtures import mat, networks, onnx, reference
 from tests.shell import Command
 
@@ -79,6 +79,41 @@ def test_nan_on_one_side_is_named_and_on_both_is_equal() -> None:
     for ours, theirs, side in ((torch.tensor([nan, 1.0]), torch.ones(2), "the model"), (torch.ones(2), torch.tensor([inf, 1.0]), "the reference")):
         with pytest.raises(UnreadableError, match=f"layer 'exp' has 1 .* values of 2 in {side}"):
             Tally("exp", Profile.of("matlab")).add(Pair(ours, theirs), 0)
+
+
+def test_a_reference_in_half_precision_is_compared_in_single() -> None:
+    """Oracle: numpy in double precision. Half precision would round the model's 2050.5 to 2050, and make the squares infinite."""
+    theirs, ours = torch.tensor([2050.0, 60000.0, 1.0], dtype=torch.float16), torch.tensor([2050.5, 60000.0, 1.0])
+    tally = Tally("fc", Profile.of("float16"))
+    tally.add(Pair(ours, theirs), 0)
+    found, (a, b) = tally.result(0.0), (each.double().numpy() for each in (ours, theirs))
+    assert found.max_abs == 0.5 and found.cosine == pytest.approx(a @ b / math.sqrt((a @ a) * (b @ b)), abs=1e-6)
+
+
+def test_whole_numbers_are_compared_exactly() -> None:
+    tally = Tally("indices", Profile.of("exact"))
+    tally.add(Pair(torch.tensor([2**24 + 1]), torch.tensor([2**24])), 0)
+    assert tally.result(0.0).max_abs == 1
+
+
+def test_squares_beyond_single_precision_still_have_an_angle() -> None:
+    tally = Tally("fc", Profile.of("exact"))
+    tally.add(Pair(torch.full((3,), 1e30), torch.full((3,), 1e30)), 0)
+    assert tally.result(0.0).cosine == pytest.approx(1.0, abs=1e-12)
+
+
+def test_a_layer_of_nothing_but_nan_agrees_with_nothing() -> None:
+    with pytest.raises(UnreadableError, match="no finite value"):
+        Tally("log", Profile.of("matlab")).add(Pair(torch.full((3,), math.nan), torch.full((3,), math.nan)), 0)
+
+
+def test_nothing_is_outside_of_a_layer_that_agrees() -> None:
+    """The range is known after the last batch: 2e-4 is above 1e-4 of the first one's, and below that of both."""
+    tally = Tally("conv", Profile.of("matlab"))
+    for number, scale in enumerate((1.0, 10.0)):
+        tally.add(Pair(torch.tensor([scale + 2e-4]), torch.tensor([scale])), number)
+    found = tally.result(0.0)
+    assert not found.differs and found.outside == 0
 
 
 def row(layer: str, relative: float) -> LayerDifference:
@@ -418,7 +453,13 @@ def test_a_size_that_differs_is_a_divergence(load: Make, recorded: Make, inputs:
         (lambda n, r: check(n, r, against=n), "at once"),
         (lambda n, r: check(n, against=n, seed=-1), "the seed of the inputs is -1"),
         (lambda n, r: check(n, r, profile="loose"), "no tolerance profile"),
+        (lambda n, r: check(n, r, tolerances={"Conv1": 1e-3, "Conv": 1e-3}), "a tolerance for 'Conv', and no such layer is compared\ncause: the nearest are Conv"),
+        (lambda n, r: check(n, r, tolerances=1e-3), "tolerances are 0.001"),
+        (lambda n, r: check(n, against=n, tolerances={"conf*": 1e-3}), "a tolerance for 'conf"),
+        (lambda n, r: check(n, r, tolerances={"Conv1": "1e-3"}), "a tolerance of 1e-3 for 'Conv1'"),
+        (lambda n, r: check(n, against=n, data=Names("X", outputs="Y")), "takes the inputs alone"),
         (lambda n, r: check(n, "nothing.mat"), "does not exist"),
+        (lambda n, r: check(n, r.parent), "is a folder"),
         (lambda n, r: check(n.to_torch(), "data.npz"), "does not exist"),
     ],
 )
@@ -453,7 +494,8 @@ def test_the_command_ends_in_one_line(run: Make, load: Make, recorded: Make, inp
     assert code == 1 and re.match(r"FIRST DIVERGENCE conv1: max \|d\| .* \(allowed .*\); the layer before it agrees to 0\.0e\+00", out.splitlines()[-1])
     assert "cause: agrees to" in out and "Weights" in out
     assert run(tmp_path / "broken.mat", path, "--tolerance", "*=1e9")[0] == 0
-    assert run(tmp_path / "broken.mat", path, "--tolerance", "conv1")[0] == 2
+    for wrong in ("conv1", "conv1=", "=1", "nothing=1"):
+        assert run(tmp_path / "broken.mat", path, "--tolerance", wrong)[0] == 2
 
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "check.schema.json").read_text(encoding="utf-8"))
@@ -555,6 +597,30 @@ def test_another_network_and_files_cut_short_exit_with_2(run: Make, load: Make, 
             code, out, err = run(network.source.path, path)
             assert code == 2 and not out and err.startswith("error:") and file.name in err, (file.name, keep, err)
         file.write_bytes(whole)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--log", "i.mat", "--profile", "exact", "--tolerance", "a=1"], "--profile, --tolerance and --log at once"),
+        (["r.mat", "--steps", "s.mat"], "reference and --steps at once"),
+        (["r.mat", "--seed", "0"], "--seed and a check against a reference"),
+        (["--against", "b.mat", "--training-profile", "p.toml"], "--training-profile and a check against a network"),
+        (["r.mat", "--threshold", "0.4"], "--threshold and"),
+    ],
+)
+def test_options_of_another_kind_of_check_are_not_passed_over(options: list[str], message: str, run: Make) -> None:
+    code, out, err = run("a.mat", *options)
+    assert (code, out) == (2, "") and message in err
+
+
+def test_a_few_targets_tell_no_mistake(load: Make, inputs: Make, tmp_path: Path) -> None:
+    """Any input does better than random on some few targets; so does a mistake, undone."""
+    network = load("feature_mlp")
+    x = np.random.default_rng(0).normal(size=(7, 5)).astype(np.float32)
+    np.savez(tmp_path / "data.npz", X=x / 255, T=bridge.load(network.source.path).to_torch()(torch.from_numpy(x)).detach().numpy())
+    found = check(network, tmp_path / "data.npz", data=Names("X", targets="T"))
+    assert found.passed and found.verdict.endswith("over 7 targets; too few observations to tell a mistake by")
 
 
 def test_targets_are_told_from_outputs(run: Make, load: Make, inputs: Make, activations: Make, tmp_path: Path) -> None:

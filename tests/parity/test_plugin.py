@@ -138,6 +138,10 @@ def test_no_file(matlab_reference):
 def test_no_such_name(matlab_reference):
     matlab_reference.check("net.mat")
 
+@pytest.mark.parity("reference.mat", tolerances={"no_layer": 1e-3})
+def test_no_layer(matlab_reference):
+    matlab_reference.check("net.mat")
+
 @pytest.mark.parity("reference.mat", profile="loose")
 def test_no_profile(matlab_reference):
     matlab_reference.check("net.mat")
@@ -152,6 +156,7 @@ def test_a_mistake_in_a_test_is_named(repository: Path, run: Make) -> None:
     for message in (
         'matlab_reference needs @pytest.mark.parity("reference.mat")', "other.mat does not exist",
         "the mark parity has no 'input'; it has profile, tolerances, inputs", "there is no tolerance profile 'loose'",
+        "there is a tolerance for 'no_layer', and no such layer is compared",
     ):  # fmt: skip
         assert message in text
     assert text.count("\nnothing was checked: take the fixture matlab_reference and call matlab_reference.check(model)\n") == 2

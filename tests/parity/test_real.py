@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,10 +11,10 @@ import torch
 
 import bridge
 from bridge.parity import onnx_runtime
+from tests.real import REAL, needs_real
 from tests.shell import Command
 
-REAL = Path(os.environ.get("BRIDGE_REAL_DATA", Path(__file__).parents[3] / "shared" / "real"))
-pytestmark = pytest.mark.skipif(not REAL.is_dir(), reason="files from MATLAB are not here ($BRIDGE_REAL_DATA)")
+pytestmark = needs_real
 MAT, ONNX = REAL / "mat", REAL / "onnx"
 
 PAIRS = {

@@ -119,6 +119,16 @@ def test_steps_of_sgdm_agree(load: Load, tmp_path: Path) -> None:
     assert found.verdict.startswith("PASSED 15 numbers, worst")
 
 
+def test_what_matlab_did_not_move_may_not_move(load: Load, tmp_path: Path) -> None:
+    """By hand: a rate of 1e-5 moves the bias by less than the tolerance of a layer of zeros; MATLAB's was frozen."""
+    network = load(linear())
+    w, b = start(network)
+    options = ["sgdm", "InitialLearnRate", 1e-5, "L2Regularization", 0.0]
+    loss, dw, _ = gradients(w, b)
+    found = check_steps(network, write(tmp_path, network, [(loss, w - 1e-5 * dw, b)], options, rate=1e-5))
+    assert found.first_divergence is not None and found.first_divergence.layer == "fc/Bias after iteration 1"
+
+
 @pytest.mark.parametrize("form", ["A", "B"])
 def test_the_place_of_epsilon_is_found(form: str, load: Load, tmp_path: Path) -> None:
     network = load(linear())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,9 @@ from bridge.errors import UnreadableError, UsageError
 from bridge.readers.mat.classes import class_names, string_array
 from fixtures import mat, networks
 from fixtures.objects import categorical, cell, shallow_network, string, training_info, training_options
+from tests.real import REAL, needs_real
 
-REAL = Path(os.environ.get("BRIDGE_REAL_DATA", Path(__file__).parents[3] / "shared" / "real")) / "mat"
-needs_real_files = pytest.mark.skipif(not REAL.is_dir(), reason=f"the files that MATLAB wrote are not at {REAL} (BRIDGE_REAL_DATA)")
+MAT = REAL / "mat"
 
 
 def written(path: Path, container: Any = "v5", **variables: Any) -> Path:
@@ -75,21 +74,21 @@ def test_a_string_array_cut_short() -> None:
         string_array(packed)
 
 
-@needs_real_files
+@needs_real
 def test_classes_matlab_saved() -> None:
     """Oracle: the cell as scipy reads it; the network itself, a dlnetwork, has no class names."""
-    names = tuple(loadmat(REAL / "speech_commands_classes.mat", simplify_cells=True)["classes"])
-    assert len(names) == 8 and class_names(REAL / "speech_commands_classes.mat") == names
-    net = REAL / "speech_commands_dlnetwork_2024.mat"
+    names = tuple(loadmat(MAT / "speech_commands_classes.mat", simplify_cells=True)["classes"])
+    assert len(names) == 8 and class_names(MAT / "speech_commands_classes.mat") == names
+    net = MAT / "speech_commands_dlnetwork_2024.mat"
     assert bridge.load(net).classes is None
-    assert bridge.load(net, classes=REAL / "speech_commands_classes.mat").classes == names
+    assert bridge.load(net, classes=MAT / "speech_commands_classes.mat").classes == names
 
 
-@needs_real_files
+@needs_real
 def test_labels_matlab_saved() -> None:
     """Oracle: the categories as mat-io reads them."""
-    saved = matio.load_from_mat(str(REAL / "fault_lstm_predictions.mat"))["validationResults"]
-    assert class_names(REAL / "fault_lstm_predictions.mat") == tuple(saved.categories)
+    saved = matio.load_from_mat(str(MAT / "fault_lstm_predictions.mat"))["validationResults"]
+    assert class_names(MAT / "fault_lstm_predictions.mat") == tuple(saved.categories)
 
 
 # Options, logs, several networks
@@ -150,24 +149,24 @@ def test_a_variable_that_is_no_network(tmp_path: Path) -> None:
         bridge.load(path, variable="options")
 
 
-@needs_real_files
+@needs_real
 def test_files_of_matlab_without_a_network() -> None:
     for name, listed in (("training_options_adam_2022", "options .training options."), ("yolov2_detector_info", "info .a training log.")):
         with pytest.raises(UnreadableError, match=listed):
-            bridge.load(REAL / f"{name}.mat")
+            bridge.load(MAT / f"{name}.mat")
 
 
-@needs_real_files
+@needs_real
 def test_options_and_log_of_matlab() -> None:
     """Oracles: the object as mat-io reads it, the struct as scipy does."""
-    path = REAL / "lstm_projected_with_options_R2022b.mat"
+    path = MAT / "lstm_projected_with_options_R2022b.mat"
     options, saved = bridge.load(path).training_options, matio.load_from_mat(str(path))["options"]
     assert options is not None and options["class"] == saved.classname
     fields = saved.properties["any"][0, 0]
     for name in ("MaxEpochs", "InitialLearnRate", "GradientDecayFactor", "MiniBatchSize"):
         assert options[name] == fields[name].item()
 
-    path = REAL / "squeezenet_transfer_with_info_2022.mat"
+    path = MAT / "squeezenet_transfer_with_info_2022.mat"
     log = bridge.load(path).training_info
     assert log is not None
     for name, expected in loadmat(path, variable_names=["trainInfoStruct_1"], simplify_cells=True)["trainInfoStruct_1"].items():

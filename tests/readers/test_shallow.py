@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ import bridge
 from bridge.errors import UnreadableError, UnsupportedError
 from fixtures import mat
 from fixtures.objects import OldObject, cell, empty, shallow_network
+from tests.real import REAL, needs_real
 
-REAL = Path(os.environ.get("BRIDGE_REAL_DATA", Path(__file__).parents[3] / "shared" / "real")) / "mat"
+MAT = REAL / "mat"
 SINGLE = 2e-6  # of the largest output: some thirty roundings of 6e-8
 Array = np.ndarray[Any, Any]
 Fields = dict[str, Any]
@@ -164,10 +164,10 @@ def kinds(net: bridge.Network) -> list[str]:
 # Tests
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason=f"the files that MATLAB wrote are not at {REAL} (BRIDGE_REAL_DATA)")
+@needs_real
 def test_a_network_of_matlab() -> None:
     """Oracle: the formulas on the struct as scipy reads it."""
-    path = REAL / "old_network_object_2023.mat"
+    path = MAT / "old_network_object_2023.mat"
     net = bridge.load(path)
     assert net.kind == "network" and net.inputs == ("Input",) and net.outputs == ("Output_processing",)
     assert kinds(net) == [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +18,9 @@ from bridge.mapping import layer_mappings
 from bridge.network import Layer, Network
 from bridge.recipes.initialize import initializer_name, shape_of
 from bridge.tensors import given_sizes
+from tests.real import REAL, needs_real
 from tests.recipes.nets import facts, residual
 
-REAL = Path(os.environ.get("BRIDGE_REAL_DATA", Path(__file__).parents[3] / "shared" / "real"))
-needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="files from MATLAB are not here ($BRIDGE_REAL_DATA)")
 UNLIKELY = 1e-3  # of a sample that follows its distribution; the samples are fixed by their seeds
 
 

@@ -149,15 +149,18 @@ def test_where_there_is_no_checkpoint_yet_training_begins(tmp_path: Path) -> Non
         ({"model": nets.cnn(frozen=False)}, "network conv1.weight differs"),
         ({"model": nets.cnn(seed=1)}, "frozen values differs"),
         ({"data": images(13)}, "observations differs"),
+        ({"data": (255 - images(12)[0], images(12)[1])}, "first observation differs"),
+        ({"validation": images(6)}, "validation observations differs"),
+        ({"class_weights": [1, 2, 3]}, "class weights differs"),
         ({"seed": 1}, "order differs"),
     ],
 )
 def test_a_checkpoint_of_another_recipe_is_refused_and_the_difference_named(tmp_path: Path, change: dict[str, Any], difference: str) -> None:
     interrupted(tmp_path, 4)
     before = {path: path.read_bytes() for path in tmp_path.glob("*.*")}
-    given = {"model": nets.cnn(), "data": images(12), "options": options(), "seed": 0, **change}
+    given = {"model": nets.cnn(), "data": images(12), "options": options(), **change}
     with pytest.raises(UsageError, match=f"is a checkpoint of another recipe: {difference}"):
-        train(given["model"], given["data"], given["options"], output=tmp_path, resume=tmp_path, seed=given["seed"])
+        train(**given, output=tmp_path, resume=tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.glob("*.*")} == before
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 import bridge
 from bridge.errors import BridgeError, UnreadableError, UnsupportedError, UsageError
 from bridge.images import augmentedImageDatastore, imageDataAugmenter, imageDatastore
+from bridge.sizes import Activation
 from bridge.training import mat_data
 from bridge.training.convert import images as convert_images
 from bridge.training.data import Sources, sources
@@ -28,10 +29,10 @@ from bridge.training.sources import Request, SequenceSource, load
 from bridge.training.train import train
 from fixtures import layers as L
 from fixtures import networks
+from tests.real import REAL, needs_real
 from tests.training import nets
 
-REAL = Path(os.environ.get("BRIDGE_REAL_DATA", Path(__file__).parents[3] / "shared" / "real")) / "mat"
-needs_real_files = pytest.mark.skipif(not REAL.is_dir(), reason=f"the files that MATLAB wrote are not at {REAL} (BRIDGE_REAL_DATA)")
+MAT = REAL / "mat"
 OPTIONS = training_options("sgdm", MiniBatchSize=2, Verbose=False)
 CNN = nets.cnn()
 IMAGES = Expected.of(CNN, True)
@@ -242,6 +243,8 @@ def test_classes_of_every_step_are_undefined_where_they_are_padding() -> None:
     labels = [np.array(["on"], dtype=object), np.array([["off", "on", "on"]], dtype=object)]
     held = take((inputs, labels), Expected.of(network, True))
     assert everything(held.train)[1].tolist() == [[1, -1, -1], [0, 1, 1]]
+    as_tensors = [torch.tensor([1]), torch.tensor([0, 1, 1])]
+    assert everything(take((inputs, as_tensors), Expected.of(network, True)).train)[1].tolist() == [[1, -1, -1], [0, 1, 1]]
     info = train(network, (inputs, labels), training_options("sgdm", MaxEpochs=2, Verbose=False))
     assert np.isfinite(info.TrainingLoss).all()
 
@@ -259,6 +262,23 @@ def test_a_number_splits_the_sequences_of_a_mini_batch(trainer: str, last: int) 
     assert [each.inputs[0].shape[1] for each in pieces] == [2, 2, last]
     assert pieces[2].inputs[0][1, 0, 0] == 4 and (pieces[2].inputs[0][0] == 7).all()
     assert all(torch.equal(each.targets, torch.arange(3)) for each in pieces)
+
+
+def test_an_array_of_sequences_is_split_as_a_list_of_them() -> None:
+    array = np.arange(48.0).reshape(3, 4, 4)
+    options = training_options("sgdm", trainer="trainnet", SequenceLength=3)
+    expected = Expected.of(nets.load(networks.gru_classifier()), True)
+    found, listed = (take((given, ["a", "b", "c"]), expected, options).train for given in (array, list(array)))
+    assert isinstance(found, SequenceSource) and found.pieces(np.arange(3)) == 2
+    assert torch.equal(everything(found)[0], everything(listed)[0])
+
+
+def test_TargetDataFormats_tells_how_targets_lie_where_inputs_lie_otherwise() -> None:
+    expected = replace(Expected.of(nets.load(networks.gru_classifier()), False), output=Activation("CBT", (2,)))
+    inputs, targets = [np.zeros((4, 2))], [np.array([[1.0, 2.0], [3.0, 4.0]])]
+    options = training_options("sgdm", trainer="trainnet", InputDataFormats="CTB", TargetDataFormats="TCB")
+    assert np.array_equal(everything(take((inputs, targets), expected, options).train)[1][0], targets[0])
+    assert np.array_equal(everything(take((inputs, targets), expected, options.replace(TargetDataFormats="auto")).train)[1][0], targets[0].T)
 
 
 # Images in files
@@ -324,8 +344,20 @@ def test_worker_processes_are_those_that_the_options_say(tmp_path: Path) -> None
     assert background == [False, True]
 
 
+def test_an_image_that_is_damaged_is_told_alike_by_a_worker_process(tmp_path: Path) -> None:
+    damaged = write_images(tmp_path) / "bee" / "3.png"
+    damaged.write_bytes(damaged.read_bytes()[:120])
+    told = []
+    for background in (False, True):
+        with pytest.raises(UnreadableError) as caught:
+            everything(take(tmp_path, options=training_options("sgdm", DispatchInBackground=background)).train)
+        told.append(str(caught.value))
+    assert told[0] == told[1] and "3.png" in told[0]
+
+
 def empty_class(folder: Path) -> None:
     (write_images(folder) / "dog").mkdir()
+    (folder / "dog" / "notes.txt").touch()
 
 
 def no_image(folder: Path) -> None:
@@ -512,33 +544,33 @@ def untrained_rate(**more: Any) -> Any:
     return {"InitialLearnRate": 1e-30, "MaxEpochs": 1, "Verbose": False, "ResetInputNormalization": False, **more}
 
 
-@needs_real_files
+@needs_real
 def test_matlabs_own_images_and_responses_give_the_error_of_its_network() -> None:
     """Oracle: MATLAB's network on its own training set has RMSE 0.0073; 0.0189 with height and width swapped."""
-    network, data = bridge.load(REAL / "regression_cnn_2026.mat"), REAL / "regression_cnn_dataset.mat"
+    network, data = bridge.load(MAT / "regression_cnn_2026.mat"), MAT / "regression_cnn_dataset.mat"
     info = train(network, data, training_options("sgdm", **untrained_rate(MiniBatchSize=5000)), validation=data)
     assert info.FinalValidationRMSE == pytest.approx(0.0073, abs=5e-5)
 
 
-@needs_real_files
+@needs_real
 def test_matlabs_own_sequences_and_labels_give_its_predictions() -> None:
     """Oracle: MATLAB predicted these 176 labels with this network from these sequences."""
     from bridge.training import mat_data
 
     held = {}
     for name in ("features", "predictions"):
-        held |= dict(mat_data.variables(REAL / f"fault_lstm_{name}.mat"))
+        held |= dict(mat_data.variables(MAT / f"fault_lstm_{name}.mat"))
     data = mat_data.pair(
-        mat_data.Cell([held["validationFeatures"], held["validationResults"]], (1, 2)), Expected.of(bridge.load(REAL / "fault_lstm_R2020a.mat"), True)
+        mat_data.Cell([held["validationFeatures"], held["validationResults"]], (1, 2)), Expected.of(bridge.load(MAT / "fault_lstm_R2020a.mat"), True)
     )
-    info = train(bridge.load(REAL / "fault_lstm_R2020a.mat"), data, training_options("adam", **untrained_rate(MiniBatchSize=1)), validation=data)
+    info = train(bridge.load(MAT / "fault_lstm_R2020a.mat"), data, training_options("adam", **untrained_rate(MiniBatchSize=1)), validation=data)
     assert info.FinalValidationAccuracy == 100
 
 
-@needs_real_files
+@needs_real
 def test_ValidationData_of_a_saved_options_object_is_used() -> None:
     """Oracle: RMSE 0.0159 of MATLAB's network on the data in the object; one sequence a mini-batch, so that none is padded."""
-    file = REAL / "lstm_projected_with_options_R2022b.mat"
+    file = MAT / "lstm_projected_with_options_R2022b.mat"
     saved = dict(mat_data.variables(file))["options"]
     options = saved_training_options(saved.class_name, saved.properties).replace(**untrained_rate(MiniBatchSize=1, Plots="none"))
     inputs, targets = options.ValidationData
@@ -580,6 +612,8 @@ def test_a_module_alone_takes_tensors_as_they_are() -> None:
     x, y = torch.rand(5, 4), torch.rand(5, 2)
     found, targets = everything(take((x, y), Expected(by_class=False)).train)
     assert torch.equal(found, x) and torch.equal(targets, y)
+    labels = torch.tensor([[True], [False], [True], [True], [False]])
+    assert torch.equal(everything(take((x, labels), Expected(by_class=None)).train)[1], labels.long())
     with pytest.raises(UsageError, match="cannot be read for a module alone"):
         take("folder", Expected())
 
@@ -599,9 +633,9 @@ def test_orders_of_epochs() -> None:
         rows.epoch(3)
 
 
-@pytest.mark.parametrize(("given", "hint"), [([1, 2, 3], "subtract 1"), ([0, 1], ""), ([0, 1, 1], ""), ([0.0, 1.0, 2.0], "")])
+@pytest.mark.parametrize(("given", "hint"), [([1, 2, 3], "subtract 1"), ([0, 1], ""), ([0, 1, 1], ""), ([0.0, 1.0, 2.0], ""), ([[0, 1, 2], [1]], "")])
 def test_orders_that_are_none(given: Any, hint: str) -> None:
-    with pytest.raises(UsageError, match="is no order of 3 observations") as caught:
+    with pytest.raises(UsageError, match="is no order of 3 observations|differ in length") as caught:
         Order(3, "once", 0, given)
     assert hint in caught.value.hint
 

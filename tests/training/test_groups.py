@@ -15,6 +15,7 @@ from bridge.modules.factors import ATTRIBUTE, Factors
 from bridge.training.groups import options_optimizer, param_groups
 from bridge.training.options import training_options
 from bridge.training.solvers import SGDM, Adam, RMSProp
+from tests.training import nets
 
 
 def model(**factors: dict[str, Factors]) -> Any:
@@ -174,6 +175,15 @@ def test_nothing_to_train_is_refused() -> None:
 def test_full_batch_solvers_are_refused_by_name(solver: str) -> None:
     with pytest.raises(UnsupportedError, match=solver):
         training_options(solver).optimizer(model())
+    with pytest.raises(UnsupportedError, match=solver):
+        param_groups(model(), training_options(solver))
+
+
+def test_a_network_is_no_module() -> None:
+    for make in (param_groups, options_optimizer):
+        with pytest.raises(UsageError, match="the model is a Network") as caught:
+            make(nets.classifier(), OPTIONS)  # type: ignore[arg-type]
+        assert "to_torch" in caught.value.hint
 
 
 def summary(made: nn.Module) -> list[tuple[float, float, int]]:

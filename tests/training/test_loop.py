@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from bridge.errors import UsageError
+from bridge.errors import BridgeError, UsageError
 from bridge.network import Network
 from bridge.training.history import Row, TrainingInfo
 from bridge.training.loop import validates_at
@@ -18,10 +17,11 @@ from bridge.training.options import TrainingOptions, training_options
 from bridge.training.order import iterations_per_epoch
 from bridge.training.schedules import rate
 from bridge.training.train import _placed, train
+from tests.real import REAL, needs_real
 from tests.training import nets
 from tests.training.mini_trainer import MiniTrainer, Recipe
 
-REAL = Path(os.environ.get("BRIDGE_REAL_DATA", Path(__file__).parents[3] / "shared" / "real")) / "mat"
+MAT = REAL / "mat"
 RECIPES = [
     Recipe("trainNetwork", "sgdm", True),
     Recipe("trainNetwork", "adam", True, rate=0.002, best=True, frequency=2),
@@ -167,11 +167,11 @@ def logs() -> dict[str, dict[str, Any]]:
         "squeezenet_transfer_with_info_2022.mat": "trainInfoStruct_1",
         "yolov2_detector_info.mat": "info",
     }
-    found = {name: loadmat(REAL / name, squeeze_me=True, variable_names=[variable])[variable] for name, variable in held.items()}
+    found = {name: loadmat(MAT / name, squeeze_me=True, variable_names=[variable])[variable] for name, variable in held.items()}
     return {name: {field: np.atleast_1d(log[field].item()) for field in log.dtype.names} for name, log in found.items()}
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason=f"the logs that MATLAB wrote are not at {REAL} (BRIDGE_REAL_DATA)")
+@needs_real
 def test_the_grids_of_real_logs_follow_from_their_options() -> None:
     """Oracle: MATLAB's own logs: their lengths, validation moments and rates, from observations and options."""
     for log in logs().values():
@@ -189,7 +189,7 @@ def test_the_grids_of_real_logs_follow_from_their_options() -> None:
         np.testing.assert_allclose(rates, log["BaseLearnRate"][::50], rtol=1e-7)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason=f"the logs that MATLAB wrote are not at {REAL} (BRIDGE_REAL_DATA)")
+@needs_real
 def test_the_fields_of_a_log_are_those_of_real_logs() -> None:
     validated = train(nets.classifier(), observations(11, True, 1), small(), validation=observations(6, True, 2)).to_matlab()
     plain = train(nets.regression(), observations(11, False, 1), small()).to_matlab()
@@ -277,6 +277,18 @@ def bits(info: TrainingInfo) -> bytes:
     return b"".join(value.numpy().tobytes() for value in info.model.state_dict().values())
 
 
+def test_a_loss_of_ones_own_gets_the_index_of_each_label() -> None:
+    """Oracle: the loss of the output layer, which takes logits: the first loss to float32 rounding of one logarithm."""
+    x, _ = observations(9, True, 1)
+    names = [nets.CLASSES[index % 3] for index in range(9)]
+    expected = train(nets.classifier(), (x, names), small(MiniBatchSize=9)).TrainingLoss[0]
+    own = train(nets.classifier(), (x, names), small(MiniBatchSize=9), loss=lambda y, t: torch.nn.functional.nll_loss(y.log(), t))
+    assert own.TrainingLoss[0] == pytest.approx(expected, rel=1e-5) and not own.metrics
+    module = nets.classifier().to_torch(include_softmax=False)
+    alone = train(module, (torch.tensor(x), torch.arange(9) % 3), small(MiniBatchSize=9), loss=torch.nn.CrossEntropyLoss())
+    assert alone.TrainingLoss[0] == pytest.approx(expected, rel=1e-5)
+
+
 # Words that make no sense
 
 
@@ -290,6 +302,29 @@ def bits(info: TrainingInfo) -> bytes:
 def test_options_that_ask_for_what_is_not_there(change: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         train(nets.classifier(), observations(11, True, 1), small(**change))
+
+
+def test_what_could_only_fail_later_is_refused_at_once(tmp_path: Path) -> None:
+    data = observations(11, True, 1)
+    for change, message in ({"CheckpointPath": str(tmp_path / "none")}, "no such folder"), ({"MiniBatchSize": 1}, "'bn' has a single value"):
+        with pytest.raises(UsageError, match=message):
+            train(nets.classifier(), data, small(**change))
+    for seed in (-1, "0"):
+        with pytest.raises(UsageError, match="the seed is"):
+            train(nets.classifier(), data, small(), seed=seed)  # type: ignore[arg-type]
+    with pytest.raises(BridgeError, match="'lm' is not implemented"):
+        train(nets.classifier(), data, training_options("lm"))
+    with pytest.raises(UsageError, match="nothing to train"):
+        train(torch.nn.Tanh(), data, small(), loss=torch.nn.functional.mse_loss)
+
+
+def test_options_that_do_nothing_here_are_mentioned(tmp_path: Path) -> None:
+    given = small(Plots="training-progress", WorkerLoad=[1, 2], CheckpointPath=str(tmp_path))
+    notes = train(nets.classifier(), observations(11, True, 1), given, output=tmp_path / "made").notes
+    assert {note.split()[0] for note in notes} >= {"WorkerLoad", "CheckpointPath"} and not any("Plots" in note for note in notes)
+    x, y = observations(11, True, 1)
+    notes = train(nets.classifier(), (x, y), given, validation=(x[:0], y[:0])).notes
+    assert any("Plots" in note for note in notes) and "the validation data are empty: the network is not validated" in notes
 
 
 def test_metrics_that_are_not_known() -> None:

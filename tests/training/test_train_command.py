@@ -125,6 +125,8 @@ def test_a_mat_file_and_an_order(shell: Shell) -> None:
     expected = torch.nn.functional.nll_loss(model(first[0]).log(), first[1])
     assert two[0]["TrainingLoss"] == pytest.approx(expected.item(), rel=1e-5)
     assert shell("plain.toml", "--data", "data.mat", "-o", "three", "--order", "plain.toml").code == 2
+    refused = shell("recipe.toml", "--data", "data.mat", "-o", "three")
+    assert refused.code == 2 and "[data] has split and augmentation" in refused.err
 
 
 def test_split_and_order_of_bridgeData(shell: Shell) -> None:
@@ -140,6 +142,15 @@ def test_split_and_order_of_bridgeData(shell: Shell) -> None:
     Path("recipe.toml").write_text(text, encoding="utf-8")
     ran = shell("recipe.toml", "--data", "data.csv", "-o", "run", "--json")
     assert ran.code == 0 and json.loads(ran.out)["iterations"] == 4
+
+
+def test_a_split_beside_validation_images(shell: Shell) -> None:
+    """The first part trains, 12 of 16 images in mini-batches of 4; the other folder validates."""
+    write_images(shell.folder / "others", CLASSES)
+    text = RECIPE.replace("[data]\n", '[data]\nvalidation = "others"\n').replace("MaxEpochs = 3", "MaxEpochs = 1")
+    Path("recipe.toml").write_text(text, encoding="utf-8")
+    ran = shell("recipe.toml", "--data", "images", "-o", "run", "--json")
+    assert ran.code == 0 and json.loads(ran.out)["iterations"] == 3
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,8 +30,8 @@ from fixtures import onnx as matlab_onnx
 from fixtures.layers import Net
 from tests.modules.cases import CASES, Case, one_of_each, outputs
 from tests.readers.test_structs import NETS, require_equal
+from tests.real import REAL, needs_real
 
-REAL = Path(os.environ.get("BRIDGE_REAL_DATA", Path(__file__).parents[3] / "shared" / "real"))
 CLOSE = 1e-6  # of the largest value of an output: two orders of adding up single-precision numbers
 
 
@@ -170,7 +169,7 @@ def test_opsets_have_the_ir_version_that_came_with_them() -> None:
     assert {opset: table[opset] for opset in IR_VERSIONS} == IR_VERSIONS and list(IR_VERSIONS) == list(OPSETS)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="no files that MATLAB wrote: set BRIDGE_REAL_DATA")
+@needs_real
 @pytest.mark.parametrize(("name", "genuine"), [("segnet_R2020b", "_op8_com_mathworks"), ("traffic_light_R2020b", "_op8"), ("object_recognition_R2019a", "_op8")])
 def test_real_networks_are_written_as_matlab_wrote_them(name: str, genuine: str, tmp_path: Path) -> None:
     """Oracle: MATLAB's own export of the same .mat: names and values of all initializers, and the operators in their order.
@@ -233,6 +232,22 @@ def test_names_are_identifiers_in_the_graph_and_true_in_the_metadata(tmp_path: P
     made = [name for node in model.graph.node for name in node.output] + [each.name for each in (*model.graph.initializer, *model.graph.input)]
     assert len(made) == len(set(made)) and len({node.name for node in model.graph.node}) == len(model.graph.node)
     require_same_outputs(tmp_path / "net.onnx", network, tuple(torch.from_numpy(each) for each in sample_inputs(network)))
+
+
+def test_a_layer_without_a_name(tmp_path: Path) -> None:
+    """In ONNX an empty name means that an output is left out."""
+    network = renamed(bridge.load("fixtures/files/signs.mat"), {"imageinput": "", "conv_1": "_"})
+    path = exported(tmp_path, network)
+    onnx.checker.check_model(str(path), full_check=True)
+    require_equal(bridge.load(path), network)
+
+
+def test_the_decay_of_statistics_is_written(tmp_path: Path) -> None:
+    network = bridge.load("fixtures/files/signs.mat")
+    normalization = next(layer for layer in network.layers if layer.kind == "BatchNormalizationLayer")
+    slower = replace(normalization, properties={**normalization.properties, "MeanDecay": 0.01, "VarianceDecay": 0.01})
+    read_back = bridge.load(exported(tmp_path, network.with_layers({slower.name: slower}))).layers[slower.name]
+    assert (read_back.MeanDecay, read_back.VarianceDecay) == (0.01, 0.01)
 
 
 # Unpooling

@@ -16,7 +16,7 @@ from bridge.recipes.script.values import Cell, Graph, Handle, Item, Layers, Opti
 if TYPE_CHECKING:
     from bridge.recipes.script.evaluate import Evaluator
 
-MOST_GROWTH = 100_000
+MOST_GROWTH = 20_000
 MOST_LAYERS = 2000  # NASNet-Large, the longest of MATLAB's, has 1243
 DEEPEST_VALUE = 60
 ELEMENTS_OF_A_STEP = 200  # a long value is copied whole wherever a part of it is set: that counts as steps, so that growing it in a loop ends

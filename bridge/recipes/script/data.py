@@ -61,10 +61,10 @@ def _source(store: Store, values: dict[str, Any], findings: Findings) -> None:
     else:
         findings.keep(store.place, f"data: {store.text}")
     for name in ("Files", "Labels"):
-        given = store.arguments.get(name)
+        given = store.argument(name)
         if given is not None:
             findings.problem(given.place, f"{name} of the images are set by the script")
-    augmentation = store.arguments.get("DataAugmentation")
+    augmentation = store.argument("DataAugmentation")
     if augmentation is not None:
         _augmentation(augmentation, values, findings)
 
@@ -86,7 +86,7 @@ def read_function(store: Store) -> Sourced | None:
 def _augmented(store: Store, values: dict[str, Any], graph: Graph | None, findings: Findings) -> None:
     if store.parent is None:
         findings.keep(store.place, f"data: {store.text}")
-    size = store.arguments.get("1")
+    size = store.argument("1")
     entry = graph.image_input.get("InputSize") if graph is not None and graph.image_input is not None else None
     if size is None or not isinstance(size.value, tuple) or unknown_in(size.value) or not all(isinstance(n, int) for n in size.value):
         findings.problem(store.place, f"the size of the images is not known: {store.text}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from bridge.errors import BridgeError
 from bridge.layers import SIDES
@@ -11,12 +10,11 @@ from bridge.network import Network, factor_names
 from bridge.recipes.head import head
 from bridge.recipes.parts import Base
 from bridge.recipes.recipe import Recipe
-from bridge.recipes.script.factors import factors_of
 from bridge.recipes.script.findings import Findings
 from bridge.recipes.script.graphs import chained, graph_of
 from bridge.recipes.script.known import entries
 from bridge.recipes.script.values import Graph, Item, Layers, Link, Symbol, links_of, owner
-from bridge.recipes.script.writing import Placed, Unreadable, equal, plain_entry, written
+from bridge.recipes.script.writing import Placed, Unreadable, equal, factors_of, plain_entry, written
 from bridge.recipes.verbs import COUNTS, FROM_DATA, Edit
 from bridge.training.options import training_options
 
@@ -86,7 +84,7 @@ def _completed(graph: Graph, base: Network) -> Graph:
     outputs = [layer for layer in base.layers if layer.row.is_output]
     if len(outputs) == 1 and not any(item.row and item.row.is_output for item in layers):
         whole = graph_of(layers[0].origin, "DAGNetwork") if layers and layers[0].origin else None
-        sinks = [item.name for item in layers if not any(owner(a) == item.name for a, _ in links)]
+        sinks = [item.name for item in Graph(Layers(layers), tuple(links), graph.kind).sinks]
         output = whole.item(outputs[0].name) if whole else None
         softmax = next((item for item in layers if item.name in sinks and item.row and item.row.name == "SoftmaxLayer"), None)
         if output is not None and len(sinks) == 1 and softmax is not None:
@@ -110,7 +108,7 @@ def _structure(target: Graph, base: Network, findings: Findings) -> tuple[Graph,
     whole = _with_classes(pairs, base, findings) if gone <= {*same.values(), *(name for old, _ in pairs for name in old)} else None
     if whole is not None:
         return _with_old_names(target, {made[0].name: old[0] for old, made in pairs if old[0] != head(base).layer.name}, base), [whole]
-    edits = [_replacement(old, made, findings) for old, made in pairs]
+    edits = [_replacement(old[0], made, findings) for old, made in pairs]
     last = max((item.place for item in target.layers), key=lambda place: place[1])
     left = [layer.name for layer in base.layers if layer.name in gone and layer.name not in {*same.values(), *(n for old, _ in pairs for n in old)}]
     edits += [Placed(Edit("remove", tuple(left)), last)] if left else []
@@ -210,17 +208,13 @@ def _with_classes(pairs: Sequence[Pair], base: Network, findings: Findings) -> P
     values = made.values
     rest = {key: value for key, value in values.items() if key not in old_head.layer.properties or not equal(old_head.layer.properties[key], value)}
     allowed = {f for each in ("Weights", "Bias") for f in (*factor_names(old_head.layer.row, each), f"{each}Initializer")}
-    of_data = isinstance(values.get(size), Symbol) and set(rest) <= {size, *allowed} and {k for k in _sides(values)} <= set(old_head.layer.properties)
+    of_data = isinstance(values.get(size), Symbol) and set(rest) <= {size, *allowed} and values.keys() & SIDES.keys() <= old_head.layer.properties.keys()
     others = all(_follows_data(base, name, item) for name, item in by_name.items())
     if not of_data or not others:
         return None
     given = {key: value for key, value in plain_entry(made, rest, findings).items() if key in allowed}
     name = {"name": made.name} if made.name != old_head.layer.name else {}
     return Placed(Edit("with_classes", FROM_DATA, {**name, **given}), made.place)
-
-
-def _sides(values: dict[str, Any]) -> list[str]:
-    return [key for key in values if key in SIDES]
 
 
 def _follows_data(base: Network, name: str, item: Item) -> bool:
@@ -231,6 +225,6 @@ def _follows_data(base: Network, name: str, item: Item) -> bool:
     return _is_kind(base, name, item) and not layer.learnables and all(equal(layer.properties.get(k), v) for k, v in item.values.items())
 
 
-def _replacement(old: list[str], made: list[Item], findings: Findings) -> Placed:
-    entries_made = [written(item, findings) for item in made]
-    return Placed(Edit("replace", old[0], {"layers": entries_made[0] if len(made) == 1 else entries_made}), made[0].place)
+def _replacement(old: str, made: list[Item], findings: Findings) -> Placed:
+    layers = [written(item, findings) for item in made]
+    return Placed(Edit("replace", old, {"layers": layers[0] if len(layers) == 1 else layers}), made[0].place)

@@ -18,11 +18,14 @@ from bridge.network import Network
 from bridge.recipes.script import indexing, operators
 from bridge.recipes.script.assignment import work
 from bridge.recipes.script.findings import Findings
-from bridge.recipes.script.indexing import DEEPEST_CALL, Variables
+from bridge.recipes.script.indexing import Variables
 from bridge.recipes.script.known import FUNCTIONS, words
-from bridge.recipes.script.statements import MOST_STEPS, Leave, run
+from bridge.recipes.script.statements import Leave, run
 from bridge.recipes.script.syntax import EXTRAS, Script, calls, child, children, line, name, parameters, text
 from bridge.recipes.script.values import Cell, Char, Handle, Layers, Many, Place, Struct, Training, Unknown, unknown_in
+
+MOST_STEPS = 60_000
+DEEPEST_CALL = 20
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,11 @@ class Evaluator:
         self.ends: list[int | Unknown] = []
         self.steps = 0
         self.depth = 0
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the script takes too much work to be followed further."""
+        return self.steps > MOST_STEPS or self.depth >= DEEPEST_CALL
 
     def main(self, variables: Variables) -> None:
         """Read what runs when the file is run: the statements of a script, or the first function of a function file."""
@@ -173,7 +181,7 @@ class Evaluator:
 
     def user(self, script: Script, definition: Node, call: Call) -> Any:
         """Return what a function of the script's own gives."""
-        if self.depth >= DEEPEST_CALL or self.steps > MOST_STEPS:
+        if self.exhausted:
             return call.unknown(f"{call.function} calls itself too often to be followed")
         names = parameters(child(definition, "function_arguments"))
         variables: Variables = dict(zip(names, call.values, strict=False))

@@ -9,30 +9,12 @@ from tree_sitter import Node
 
 from bridge.errors import UsageError
 from bridge.recipes.script.syntax import child, children, name, text
-from bridge.recipes.script.values import (
-    Cell,
-    Char,
-    Column,
-    ColumnCell,
-    Graph,
-    Handle,
-    Layers,
-    Many,
-    Options,
-    Store,
-    Struct,
-    Symbol,
-    Table,
-    Unknown,
-    owner,
-    unknown_in,
-)
+from bridge.recipes.script.values import Cell, Char, Column, ColumnCell, Graph, Handle, Layers, Many, Options, Store, Struct, Symbol, Table, Unknown, unknown_in
 
 if TYPE_CHECKING:
     from bridge.recipes.script.evaluate import Evaluator
 
 Variables = MutableMapping[str, Any]
-DEEPEST_CALL = 20
 OF_DATA = {"Labels": "labels", "Files": "files", "NumObservations": "observations", "NumFiles": "observations"}
 
 
@@ -94,10 +76,11 @@ def invoke(reader: Evaluator, handle: Handle, given: Sequence[tuple[Any, Node]],
     """Return what a function handle gives."""
     if handle.name:
         return reader.apply(handle.name, given, node, outputs)
-    if reader.depth >= DEEPEST_CALL or handle.body is None:
+    if reader.exhausted or handle.body is None:
         return reader.unknown(node, f"{handle.text} is not followed")
     variables = {**handle.variables, **dict(zip(handle.parameters, (value for value, _ in given), strict=False))}
-    outer, reader.script, reader.depth = reader.script, handle.script, reader.depth + 1
+    outer, reader.script = reader.script, handle.script
+    reader.depth, reader.steps = reader.depth + 1, reader.steps + 1
     try:
         return reader.evaluate(handle.body, variables)
     finally:
@@ -257,7 +240,7 @@ def _field(value: Any, key: str) -> Any:
         found = [item.get("Classes" if key == "ClassNames" else key) for item in value]
         return found[0] if len(found) == 1 else Many(found) if None not in found else None
     if isinstance(value, Graph):
-        return _of_graph(value, key)
+        return value.field(key)
     if isinstance(value, Options):
         return value.given[key].value if key in value.given else None
     if isinstance(value, Store):
@@ -268,19 +251,4 @@ def _field(value: Any, key: str) -> Any:
     if isinstance(value, tuple) and value and all(isinstance(each, Struct) for each in value):
         found = [each.get(key) for each in value]
         return Many(found) if None not in found else None
-    return None
-
-
-def _of_graph(graph: Graph, key: str) -> Any:
-    if key == "Layers":
-        return graph.layers
-    if key == "Connections":
-        short = [[end.removesuffix("/out").removesuffix("/in") for end in link] for link in graph.links]
-        return Table(Source=ColumnCell(Char(a) for a, _ in short), Destination=ColumnCell(Char(b) for _, b in short))
-    if key == "Learnables":
-        rows = [(item.name, learnable) for item in graph.layers for learnable in item.learn_rates]
-        return Table(Layer=Column(a for a, _ in rows), Parameter=Column(b for _, b in rows), Value=ColumnCell(() for _ in rows))
-    if key in ("InputNames", "OutputNames"):
-        linked = {owner(link[key == "InputNames"]) for link in graph.links}
-        return Cell(Char(item.name) for item in graph.layers if item.name not in linked)
     return None

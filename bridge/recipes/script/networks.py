@@ -16,6 +16,7 @@ from bridge.recipes.script.values import Graph, Item, Layers, Many, Origin, Stru
 from bridge.recipes.verbs import COUNTS
 
 DERIVED = ("InputSize", "NumChannels", "NumClasses")
+DEEPEST_ENCODER = 16  # each stage halves the image
 UNBUILT = "the layers of {} are not built in; pass the saved network with --network"
 PRETRAINED = tuple(sorted({*table("pretrained"), *words("pretrained_elsewhere")}))
 
@@ -110,6 +111,9 @@ def _made(call: Call) -> Any:
     if base is not None and isinstance(given[2], tuple) and not isinstance(given[2][0], tuple):
         given[2] = (given[2],)
     options = {name: value for name, (value, _) in named(call, first).items() if name in ("EncoderDepth", "NumFirstEncoderFilters", "FilterSize")}
+    depth = options.get("EncoderDepth", given[-1] if call.function == "segnetLayers" else 0)
+    if isinstance(depth, int) and depth > DEEPEST_ENCODER:
+        return call.unknown(f"the encoder of {call.function} is deeper than any image allows")
     if call.function == "segnetLayers" and isinstance(given[2], str):
         what = f"the encoder starts with the weights of {given[2]}, the recipe's with new ones; pass the saved network with --network"
         call.reader.findings.problem(call.place, what)

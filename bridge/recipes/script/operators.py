@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tree_sitter import Node
 
+from bridge.errors import UsageError
 from bridge.recipes.script.syntax import children, text
 from bridge.recipes.script.values import Cell, Char, Column, ColumnCell, Layers, Symbol, Unknown, unknown_in
 
@@ -136,7 +137,7 @@ def _range(reader: Evaluator, node: Node, variables: Any) -> Any:
     first, step, last = parts if len(parts) == 3 else (parts[0], 1, parts[1])
     if step == 0 or not all(map(math.isfinite, parts)):
         return ()
-    steps = (last - first) / step + 1e-10
+    steps = (float(last) - float(first)) / step + 1e-10
     if steps >= LONGEST_RANGE:
         return reader.unknown(node, "the range is too long")
     return tuple(whole(first + index * step) for index in range(math.floor(steps) + 1)) if steps >= 0 else ()
@@ -174,10 +175,16 @@ def _comparison(reader: Evaluator, node: Node, variables: Any) -> Any:
 
 def _boolean(reader: Evaluator, node: Node, variables: Any) -> Any:
     """Return what && or || gives; the right side is read only where the left one does not decide."""
-    left, sign = reader.evaluate(children(node)[0], variables), node.children[1].type
+    left, sign = reader.evaluate(children(node)[0], variables), _sign(node)
     if truth(left) is (sign == "||"):
         return sign == "||"
-    return _logical(reader, node, left, reader.evaluate(children(node)[-1], variables), sign)
+    try:
+        right = reader.evaluate(children(node)[-1], variables)
+    except UsageError:
+        if truth(left) is None:
+            return reader.unknown(node)
+        raise
+    return _logical(reader, node, left, right, sign)
 
 
 def _logical(reader: Evaluator, node: Node, left: Any, right: Any, sign: str) -> Any:
@@ -191,8 +198,11 @@ def _logical(reader: Evaluator, node: Node, left: Any, right: Any, sign: str) ->
 
 def _sides(reader: Evaluator, node: Node, variables: Any) -> tuple[Any, Any, str]:
     sides = [reader.evaluate(each, variables) for each in children(node)]
-    sign = next((each.type for each in node.children if not each.is_named), "")
-    return sides[0], sides[-1], sign
+    return sides[0], sides[-1], _sign(node)
+
+
+def _sign(node: Node) -> str:
+    return next((each.type for each in node.children if not each.is_named), "")
 
 
 def _computed(reader: Evaluator, node: Node, operation: Operation | None, left: Any, right: Any) -> Any:

@@ -20,7 +20,7 @@ from bridge.recipes.script.values import Char, Many, Options, Sourced, Unknown
 if TYPE_CHECKING:
     from bridge.recipes.script.evaluate import Evaluator
 
-MOST_STEPS = 60_000
+MOST_TURNS = 6000  # steps within one `while`
 
 Choice = tuple[Any, Node | None]  # a condition, and what is run where it is met
 Branch = ChainMap[str, Any]  # what a branch sets, before the variables outside
@@ -191,7 +191,7 @@ def for_statement(reader: Evaluator, node: Node, variables: Variables) -> None:
         return
     before = len(reader.trainings)
     for value in items:
-        if reader.steps > MOST_STEPS:
+        if reader.exhausted:
             reader.problem(node, "the loop is too long to be followed")
             unsettled(reader, body, once, node, variables)
             return
@@ -209,7 +209,7 @@ def while_statement(reader: Evaluator, node: Node, variables: Variables) -> None
     condition, body = node.child_by_field_name("condition"), child(node, "block")
     steps = reader.steps
     while condition is not None and (holds := truth(reader.evaluate(condition, variables))) is not False:
-        if holds is None or reader.steps > MOST_STEPS or reader.steps - steps > MOST_STEPS // 10:
+        if holds is None or reader.exhausted or reader.steps - steps > MOST_TURNS:
             unsettled(reader, body, ChainMap({}, variables), node, variables)
             return
         reader.steps += 1

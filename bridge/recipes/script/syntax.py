@@ -67,12 +67,10 @@ class Script:
 
     def _too_deep(self, node: Node | None) -> UnreadableError:
         """Return the refusal; operators in a row are levels of the tree too."""
-        kinds = [each.type for each in (node, node.parent if node else None) if each is not None]
-        chain = any(each.endswith("_operator") for each in kinds)
-        what, cause = ("too long an expression", "operators in a row") if chain else ("nested too deeply", "levels of brackets or blocks")
-        most = 4 * DEEPEST if chain else DEEPEST
         at = f"{self.path}, line {line(node)}: " if node is not None else ""
-        return UnreadableError(f"{at}{what}", f"more than {most} {cause}", "split the expression")
+        if node is not None and any(each.type.endswith("_operator") for each in (node, node.parent) if each is not None):
+            return UnreadableError(f"{at}too long an expression", f"more than {4 * DEEPEST} operators in a row", "split the expression")
+        return UnreadableError(f"{at}nested too deeply", f"more than {DEEPEST} levels of brackets or blocks", "split the expression")
 
     @cached_property
     def lines(self) -> list[str]:

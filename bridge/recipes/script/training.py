@@ -19,9 +19,14 @@ def _arguments(call: Call, first: int) -> dict[str, Sourced]:
     return found | {name: Sourced(value, call.places[at]) for name, (value, at) in named(call, first).items()}
 
 
+def _by_position(call: Call, least: int) -> int:
+    """Return how many arguments stand before the first name."""
+    return next((at for at in range(least, len(call.values)) if isinstance(call.values[at], str)), len(call.values))
+
+
 @reads(*words("datastores"))
 def _store(call: Call) -> Any:
-    return Store(call.function, call.text, call.place, _arguments(call, 1))
+    return Store(call.function, call.text, call.place, _arguments(call, _by_position(call, 1)))
 
 
 @reads("imageDataAugmenter")
@@ -48,8 +53,7 @@ def _view(call: Call) -> Any:
         return call.unknown()
     if call.function in ("shuffle", "copy"):
         return call.values[at or 0]
-    names = (index for index, each in enumerate(call.values) if isinstance(each, str))
-    arguments = _arguments(call, at + 1 if at is not None else next(names, len(call.values)))
+    arguments = _arguments(call, at + 1 if at is not None else _by_position(call, 0))
     return Store(call.function, call.text, call.place, arguments, None if at is None else call.values[at])
 
 

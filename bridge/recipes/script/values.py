@@ -208,6 +208,21 @@ class Graph:
         """The layers' names and positions."""
         return {item.name: index for index, item in enumerate(self.layers)}
 
+    def field(self, key: str) -> Any:
+        """Return a property as a script sees it, None where it is not known."""
+        if key == "Layers":
+            return self.layers
+        if key == "Connections":
+            short = [[end.removesuffix("/out").removesuffix("/in") for end in link] for link in self.links]
+            return Table(Source=ColumnCell(Char(a) for a, _ in short), Destination=ColumnCell(Char(b) for _, b in short))
+        if key == "Learnables":
+            rows = [(item.name, learnable) for item in self.layers for learnable in item.learn_rates]
+            return Table(Layer=Column(a for a, _ in rows), Parameter=Column(b for _, b in rows), Value=ColumnCell(() for _ in rows))
+        if key in ("InputNames", "OutputNames"):
+            linked = {owner(link[key == "InputNames"]) for link in self.links}
+            return Cell(Char(item.name) for item in self.layers if item.name not in linked)
+        return None
+
     def item(self, name: str) -> Item | None:
         """Return a layer by name."""
         return self.layers[self.names[name]] if name in self.names else None

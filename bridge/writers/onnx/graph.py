@@ -182,7 +182,7 @@ def names_in_file(layers: Iterable[Layer]) -> dict[str, str]:
     """Return the identifier that stands for each layer in the file, as MATLAB's exporter makes it, and unique."""
     names: dict[str, str] = {}
     for layer in layers:
-        wanted = mangled(layer.name)
+        wanted = mangled(layer.name) or "_"
         while wanted in names.values():
             wanted += "_"
         names[layer.name] = wanted

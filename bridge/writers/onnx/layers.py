@@ -200,8 +200,9 @@ def batch_normalization(graph: Graph, layer: Layer, given: Sequence[Value], out:
     (x,), name, held = given, graph.names[layer.name], arrays(layer, given)
     ends = {"Scale": "scale", "Offset": "B", "TrainedMean": "mean", "TrainedVariance": "var"}
     inputs = [graph.weight(f"{name}_{end}", layer, of, held[of]) for of, end in ends.items()]
-    epsilon = layer.properties["Epsilon"]
-    return channels_second(graph, name, x, lambda value: graph.node("BatchNormalization", name, [value, *inputs], epsilon=epsilon))
+    epsilon, decay = layer.properties["Epsilon"], layer.properties["MeanDecay"]
+    kept = {} if decay == 0.1 else {"momentum": 1 - decay}  # ONNX says what part of a statistic stays, 0.9 where it says nothing
+    return channels_second(graph, name, x, lambda value: graph.node("BatchNormalization", name, [value, *inputs], epsilon=epsilon, **kept))
 
 
 def channels_second(graph: Graph, name: str, x: Value, write: Callable[[str], str]) -> Sequence[str]:
@@ -492,23 +493,20 @@ def yolov2_transform(graph: Graph, layer: Layer, given: Sequence[Value], out: Ac
 
 
 WRITERS: Mapping[str, Writer] = {
-    **{
-        writer.__name__: writer
-        for writer in (
-            average_pooling, batch_normalization, blocks, concatenation, convolution, crop, cross_channel_normalization, flatten,
-            fully_connected, global_pooling, group_normalization, input_normalization, layer_normalization, max_pooling, max_unpooling, prelu,
-            resize, softmax, spatial_dropout, transposed_convolution, recurrent.lstm, recurrent.bilstm, recurrent.gru,
-            recurrent.projected_lstm, sequences.position_embedding, sequences.self_attention, sequences.word_embedding, zero_padding,
-        )
-    },
-    "relu": plain,
+    writer.__name__: writer
+    for writer in (
+        average_pooling, batch_normalization, blocks, concatenation, convolution, crop, cross_channel_normalization, flatten,
+        fully_connected, global_pooling, group_normalization, input_normalization, layer_normalization, max_pooling, max_unpooling, prelu,
+        resize, softmax, spatial_dropout, transposed_convolution, recurrent.lstm, recurrent.bilstm, recurrent.gru,
+        recurrent.projected_lstm, sequences.position_embedding, sequences.self_attention, sequences.word_embedding, zero_padding,
+    )
 }  # fmt: skip
 MODULES: Mapping[str, Writer] = {  # of the builder `module`, by the row's torch module
     "Addition": addition, "ChannelShuffle": channel_shuffle, "GELU": gelu, "Hardtanh": clip, "Multiplication": multiplication,
     "SequenceFolding": folding, "SequenceUnfolding": unfolding, "SiLU": swish, "SymmetricPixels": symmetric_pixels,
     "YOLOv2Transform": yolov2_transform,
 }  # fmt: skip
-ANY_RANK = {"batch_normalization", "fully_connected", "relu", "module", "spatial_dropout"}  # builders that take features as an image of 1-by-1 pixels
+ANY_RANK = {"batch_normalization", "fully_connected", "module", "spatial_dropout"}  # builders that take features as an image of 1-by-1 pixels
 
 
 def writer_of(layer: Layer) -> Writer | None:

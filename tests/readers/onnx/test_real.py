@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +17,9 @@ import bridge
 from bridge.arrays import NDArray
 from bridge.readers.mat.networks import variables
 from bridge.readers.onnx.wire import initializer_arrays, read_skeleton
+from tests.real import REAL, needs_real
 
-REAL = Path(os.environ.get("BRIDGE_REAL_DATA", Path(__file__).parents[4] / "shared" / "real"))
-pytestmark = pytest.mark.skipif(not REAL.is_dir(), reason="files from MATLAB are not here ($BRIDGE_REAL_DATA)")
+pytestmark = needs_real
 
 OPSET6 = "repaired {} node(s) with attributes of opset 6"
 AMBIGUOUS = "1 layer(s) are fully connected, or 1-by-1 convolutions on 1-by-1 pixels (an ONNX file cannot tell them apart): fc_1"

@@ -261,3 +261,36 @@ HALF = "function layers = half(layers)\nif rand > 0.5\n return\nend\nlayers(2).W
 def test_what_cannot_be_told_is_not_understood(form: str, tmp_path: Path) -> None:
     found = reading(tmp_path, f"net = alexnet;\nlayers = net.Layers;\n{UNSETTLED[form]}\n{TRAIN.format('layers')}", half=HALF)
     assert found.exit_code == 3 and found.not_understood
+
+
+# What MATLAB gives for each; None: reading does not follow it, and says so.
+VALUES = {
+    "3 + mod(-1,5)": 7, "rem(-1,5) + 8": 7, "mod(7,0)": 7, "max([3 7 5])": 7, "max([3 9],8)": None, "round(6.5)": 7, "round(7.46,1)": None, "int32(15)/2": None,
+    "strncmp('conv1','conv2',4) + 6": 7, "strncmp('con','conv',4) + 7": 7, "sum(strncmpi({'CONV1','conv2','fc'},'conv',4)) + 5": 7,
+    "sum(strcmp({'a','b'},{'a','c'})) + 6": 7, "numel(find([0 1 1],1)) + 6": 7, "numel(vertcat([1;2],[3;4;5])) + 2": 7, "numel(horzcat([1 2],3)) + 4": 7,
+    "zeros + 7": 7, "sum(true(1,7))": 7, "sum(ones(7,1))": 7, "numel(struct('a',{1,2}))": None, "numel(1:7)": 7, "numel(imds)": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("source", VALUES)
+def test_values(source: str, tmp_path: Path) -> None:
+    """The oracle is MATLAB's documentation of each function, worked out by hand."""
+    start = "imds = imageDatastore('d','IncludeSubfolders',true,'LabelSource','foldernames');\nnet = alexnet;\n"
+    found = reading(tmp_path, f"{start}t = trainNetwork(imds, net.Layers, trainingOptions('sgdm','MaxEpochs',{source}));\n")
+    assert found.recipe is not None
+    assert found.recipe.options.MaxEpochs == (VALUES[source] or 30)
+    assert found.exit_code == (0 if VALUES[source] else 3)
+
+
+@pytest.mark.parametrize("condition", ["numel(layers) > 25 && layers(26).HasNumbers", "numel(layers) ... all of them\n <= 25 || layers(26).HasNumbers"])
+def test_short_circuits(condition: str, tmp_path: Path) -> None:
+    found = reading(tmp_path, f"net = alexnet;\nlayers = net.Layers;\nif {condition}, end\n{TRAIN.format('layers')}")
+    assert found.exit_code == 0
+
+
+def test_validation_that_is_no_part_of_the_split(tmp_path: Path) -> None:
+    """The second part of the split does not validate in its place."""
+    source = "imds = imageDatastore('d','IncludeSubfolders',true,'LabelSource','foldernames');\n[a,b,c] = splitEachLabel(imds,0.6,0.2);\nnet = alexnet;\n"
+    found = reading(tmp_path, f"{source}t = trainNetwork(a, net.Layers, trainingOptions('sgdm','ValidationData',c));\n")
+    assert found.recipe is not None and not found.recipe.data.validates
+    assert "is not the second part" in found.not_understood[0].what
