@@ -170,8 +170,7 @@ vgg16 and darknet, and the K of alexnet's normalisations. nasnetmobile comes fro
 layer by layer, with NASNet-Mobile's numbers; its own names were not seen. ShuffleNet's own layer is `ChannelShuffleLayer` here, NASNet's
 `ZeroPadding2DLayer`. Files up to R2019a hold a layer of their own for zscore and rescale-symmetric: the second is read as -1..1
 (unconfirmed), the first needs a module of yours. Accuracies are MathWorks' own: top-1 in percent on ImageNet's validation images.
-The layers under "features" and
-the categories are a choice made here.
+The layers under "features" and the categories are a choice made here.
 """
 
 CHECKED = """

@@ -79,6 +79,10 @@ def test_windows_put_out_what_the_rule_says(count: int, data: st.DataObject) -> 
     agree(layer(f"AveragePooling{count}DLayer", {"PoolSize": kernel, "PaddingValue": "mean", **window}), at)
 
 
+def test_a_volume_smaller_than_the_window_that_padding_makes_up_for() -> None:
+    agree(layer("AveragePooling3DLayer", {"PoolSize": (1, 1, 3), "PaddingMode": "same", "PaddingValue": "mean"}), Activation("SSSCB", (1, 1, 1, 2)))
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(2, 3), st.data())
 def test_transposed_convolutions_put_out_what_the_rule_says(count: int, data: st.DataObject) -> None:

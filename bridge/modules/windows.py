@@ -219,11 +219,12 @@ def max_pooling(layer: Layer, given: Sequence[Activation]) -> nn.Module:
 
 
 def average_pooling(layer: Layer, given: Sequence[Activation]) -> nn.Module:
+    """torch's AvgPool3d refuses an image that is smaller than its window, even where padding makes up for it."""
     w, value = window(layer), layer.properties.get("PaddingValue", 0)
     if value not in (0, "mean"):
         raise UnsupportedError(f"layer '{layer.name}' pads with {value}", "MATLAB documents 0 and 'mean'")
     pads = _pooling_pads(w, given[0])
-    if pads is None:
+    if pads is None or (len(pads) == 3 and any((n or k) < k for n, k in zip(given[0].spatial, w.kernel, strict=True))):
         return Pooling("avg", w, value == 0, given[0].over_time)
     plain: type[nn.Module] = getattr(nn, f"AvgPool{len(pads)}d")
     return plain(w.kernel, w.stride, pads, count_include_pad=value == 0)

@@ -1,4 +1,7 @@
-"""The layers that normalise images for pretrained networks saved up to R2019a. No file with one was seen: class names come from users' messages."""
+"""The layers that normalise images for pretrained networks saved up to R2019a, of which no file was seen.
+
+MATLAB's messages to users name the classes of Xception and ShuffleNet; that of NASNet-Mobile follows their pattern.
+"""
 
 from __future__ import annotations
 
