@@ -455,3 +455,21 @@ def test_a_network_trained_on_other_values_says_so(tmp_path: Path) -> None:
     mat.write(tmp_path / "net.mat", {"net": Net("SeriesNetwork", made)})
     notes = Head.of(bridge.load(tmp_path / "net.mat")).notes
     assert len(notes) == 1 and "scales images to 0..1" in notes[0]
+
+
+def test_a_branch_of_a_finer_grid(tmp_path: Path) -> None:
+    """spaceToDepthLayer joins features of twice the size, as a reorg layer does. Oracle: onnxruntime on what our exporter writes."""
+    signs = bridge.load("fixtures/files/signs.mat")
+    head = bridge.networks.yolov2_layers((32, 32, 3), CLASSES, ANCHORS, signs, "maxpool_2")
+    branch = [bridge.layers.space_to_depth(2, name="reorg"), bridge.layers.depth_concatenation(2, name="joined")]
+    cut = head.disconnect("maxpool_2", "yolov2Conv1").add(branch[0]).add(branch[1])
+    for source, destination in (("relu_2", "reorg"), ("maxpool_2", "joined/in1"), ("reorg", "joined/in2"), ("joined", "yolov2Conv1")):
+        cut = cut.connect(source, destination)
+    network = cut.initialize(seed=0)
+    assert network.sizes["joined"][0].size == (8, 8, 5 * network.sizes["maxpool_2"][0].size[2])
+    path = bridge.export(network, tmp_path / "net.onnx", tell=lambda loss: None).paths[0]
+    x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    (theirs,) = onnx_runtime.run(path, [x.numpy()], [onnx.load(path).graph.output[0].name]).values()
+    assert network.to_torch()(x).detach().numpy() == pytest.approx(theirs, rel=1e-5, abs=1e-5)
+    found = network.detect(picture(50, 70), threshold=0.1)
+    assert len(found.labels) > 0 and set(found.labels) <= set(CLASSES)
