@@ -150,7 +150,7 @@ def describe(row: LayerRow) -> str:
     """Return the documentation of a row's constructor."""
     lines = [f"Return a {row.name}: MATLAB's {row.constructor}({', '.join(row.arguments)}).", "", "Properties, with their defaults:"]
     for name, each in row.properties.items():
-        default = each.new if each.new is not None else each.default
+        default = each.made
         lines.append(f"    {name}{f' = {default}' if default is not None else ''}")
     for name, known in row.learnables.items():
         rate, decay = known.defaults

@@ -45,6 +45,11 @@ class PropertyRow:
     values: Mapping[str, Any] = field(default_factory=dict)
     lengths: tuple[int, ...] = ()
 
+    @property
+    def made(self) -> Any:
+        """Its value in a layer that MATLAB's constructor makes."""
+        return self.default if self.new is None else self.new
+
 
 @dataclass(frozen=True)
 class LearnableRow:

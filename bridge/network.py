@@ -484,6 +484,11 @@ class Network:
         return assemble(layers, connections, classes)
 
 
+def simplest(factor: Factor) -> Factor:
+    """Return one number where all gates have the same."""
+    return factor[0] if isinstance(factor, tuple) and len(set(factor)) == 1 else factor
+
+
 def checked_gates(row: LayerRow, learnable: str, factor: Factor) -> Factor:
     """Return a factor of a learnable as `checked_factor` does.
 

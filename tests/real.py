@@ -8,4 +8,5 @@ from pathlib import Path
 import pytest
 
 REAL = Path(os.environ.get("BRIDGE_REAL_DATA", Path(__file__).parents[2] / "shared" / "real"))
-needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="files that MATLAB wrote are not here: set BRIDGE_REAL_DATA")
+ABSENT = "files that MATLAB wrote are not here: set BRIDGE_REAL_DATA"
+needs_real = pytest.mark.skipif(not REAL.is_dir(), reason=ABSENT)

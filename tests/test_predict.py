@@ -122,7 +122,7 @@ def test_images_that_cannot_be_read_are_all_named_and_skipped_when_asked(predict
     refused(predict(SIGNS, "many/cut.png", "--skip-bad"), "1 of 1 images cannot be read")
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the operating system has no pipes with names")
 def test_names_of_what_is_no_file(predict: Command) -> None:
     os.mkfifo("pipe.png")
     refused(predict(SIGNS, "pipe.png"), "pipe.png is neither a file nor a folder")

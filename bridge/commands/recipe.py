@@ -190,4 +190,6 @@ def _table(*columns: str) -> Table:
 def _escape(text: str) -> str:
     from rich.markup import escape
 
-    return escape("".join(c if c.isprintable() else "?" for c in text))
+    from bridge.errors import printable
+
+    return escape(printable(text))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bridge.network import Factor, Network
+from bridge.network import Factor, Network, simplest
 from bridge.training.options import TrainingOptions
 
 
@@ -39,7 +39,7 @@ def effects(network: Network, options: TrainingOptions) -> list[Effect]:
     groups: dict[tuple[Factor, Factor], int] = {}
     rows = []
     for layer, name, learnable in network.learnables():
-        rate, decay, frozen = _simplest(learnable.learn_rate_factor), _simplest(learnable.l2_factor), learnable.frozen
+        rate, decay, frozen = simplest(learnable.learn_rate_factor), simplest(learnable.l2_factor), learnable.frozen
         group = None if frozen else groups.setdefault((rate, decay), len(groups) + 1)
         base = getattr(options, "InitialLearnRate", 0.0)  # lbfgs and lm have none
         effective = _times(base, rate), 0.0 if frozen else _times(options.L2Regularization, decay)
@@ -55,10 +55,6 @@ def frozen_notes(network: Network) -> list[str]:
     return (
         [f"frozen batch normalisation still takes its statistics from the new data (inferred, unconfirmed): {named}"] if statistics else []
     )
-
-
-def _simplest(factor: Factor) -> Factor:
-    return factor[0] if isinstance(factor, tuple) and len(set(factor)) == 1 else factor
 
 
 def _times(base: float, factor: Factor) -> Factor:

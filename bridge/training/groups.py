@@ -11,6 +11,7 @@ from torch import nn
 from bridge.errors import UnsupportedError, UsageError
 from bridge.mapping import table
 from bridge.modules.factors import Factor, LearnableTensor, learnables
+from bridge.network import simplest
 from bridge.training.options import TrainingOptions
 from bridge.training.solvers import SGDM, Adam, Clipping, Group, RMSProp, Solver, is_zero
 
@@ -113,16 +114,11 @@ def _named(items: list[LearnableTensor]) -> Group:
 
 
 def _learn_rate(item: LearnableTensor) -> Factor:
-    return _simplest(item.factors.learn_rate) if item.factors else 1.0
+    return simplest(item.factors.learn_rate) if item.factors else 1.0
 
 
 def _l2(item: LearnableTensor) -> Factor:
-    return _simplest(item.factors.l2) if item.factors else 1.0
-
-
-def _simplest(factor: Factor) -> Factor:
-    """Return one number where all gates have the same."""
-    return factor[0] if isinstance(factor, tuple) and len(set(factor)) == 1 else factor
+    return simplest(item.factors.l2) if item.factors else 1.0
 
 
 def _scalar(factor: Factor, item: LearnableTensor) -> float:

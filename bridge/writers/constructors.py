@@ -58,7 +58,7 @@ def call_of(layer: Layer, classes: tuple[str, ...] | None = None) -> Call:
 def _default(row: LayerRow, name: str) -> Any:
     """Return the value of a property in a layer that its constructor makes."""
     known = row.properties.get(name)
-    value = (known.new if known.new is not None else known.default) if known else None
+    value = known.made if known else None
     return tuple(value) if isinstance(value, list) else value
 
 

@@ -9,7 +9,7 @@ from bridge.layers import SIDES
 from bridge.network import Network, factor_names
 from bridge.recipes.head import head
 from bridge.recipes.parts import Base
-from bridge.recipes.recipe import Recipe
+from bridge.recipes.recipe import STAND_INS, Recipe
 from bridge.recipes.script.findings import Findings
 from bridge.recipes.script.graphs import chained, graph_of
 from bridge.recipes.script.known import entries
@@ -17,8 +17,6 @@ from bridge.recipes.script.values import Graph, Item, Layers, Link, Symbol, link
 from bridge.recipes.script.writing import Placed, Unreadable, equal, factors_of, plain_entry, written
 from bridge.recipes.verbs import COUNTS, FROM_DATA, Edit
 from bridge.training.options import training_options
-
-CLASSES = ("class 1", "class 2")  # in place of those of the data
 
 
 def edits_of(graph: Graph, base: Network, findings: Findings) -> list[Placed]:
@@ -36,7 +34,7 @@ def edits_of(graph: Graph, base: Network, findings: Findings) -> list[Placed]:
         return factors_of(target, findings)
     edited = base
     for each in structure:
-        edited = each.edit.apply(edited, CLASSES)
+        edited = each.edit.apply(edited, STAND_INS)
     links = set(links_of(edited))
     wanted = {_real(link, edited) for link in target.links}
     place = max((item.place for item in target.layers), key=lambda each: each[1])

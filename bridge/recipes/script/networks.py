@@ -133,7 +133,7 @@ def _of_network(made: Network, base: Graph | None, call: Call) -> Graph:
     for layer in made.layers:
         old = known.get(layer.name)
         told = [key for key in layer.properties if key not in DERIVED or key in layer.row.arguments]
-        given = {key: layer.properties[key] for key in told if layer.properties[key] != _default(layer.row, key)}
+        given = {key: layer.properties[key] for key in told if layer.properties[key] != layer.row.properties[key].made}
         learned = {key: (each, layer.row.learnables[key].initializer) for key, each in layer.learnables.items()}
         starts = {f"{key}Initializer": each.initializer for key, (each, usual) in learned.items() if each.initializer not in (None, usual)}
         rates = {name: value for key, each in layer.learnables.items() for name, value in _factors(layer.row, key, each)}
@@ -141,11 +141,6 @@ def _of_network(made: Network, base: Graph | None, call: Call) -> Graph:
         new = Item(layer.name, layer.row.constructor, layer.row, call.place, given={**given, **starts, **rates})
         items.append(old if same and old is not None else new)
     return Graph(Layers(items), links_of(made), "LayerGraph")
-
-
-def _default(row: LayerRow, key: str) -> Any:
-    found = row.properties[key]
-    return found.new if found.new is not None else found.default
 
 
 def _factors(row: LayerRow, key: str, learnable: Learnable) -> list[tuple[str, Factor]]:

@@ -162,7 +162,7 @@ class Item:
         if name in known:
             return known[name]
         found = row.properties.get(name) if row else None
-        return (found.new if found.new is not None else found.default) if found else None
+        return found.made if found else None
 
     def set(self, name: str, value: Any, place: Place) -> Item:
         """Return it with a property set."""
