@@ -52,9 +52,15 @@ def write_folder(target: Path, write: Callable[[Path], None], *, replaceable: Ca
             made = Path(folder) / "new"
             made.mkdir()
             write(made)
+            old = Path(folder) / "old"
             if target.exists():
-                os.replace(target, Path(folder) / "old")
-            os.replace(made, target)
+                os.replace(target, old)
+            try:
+                os.replace(made, target)
+            except OSError:
+                if old.exists():
+                    os.replace(old, target)  # else it would go with the temporary folder
+                raise
     except OSError as error:
         raise UsageError(f"cannot write {target}", str(error), "check the folder, its permissions and the space left") from error
     return target

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import struct
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from bridge.commands import tables
-from bridge.errors import UnreadableError, UnsupportedError
+from bridge.errors import UnreadableError, UnsupportedError, UsageError
 from bridge.readers import load
 from bridge.writers.matlab import with_names
 from tests.bad_input.trial import FILES, Answer, in_bounds, listing, refused
@@ -281,3 +282,19 @@ def test_a_source_that_is_another_file(folder: Path, tmp_path: Path, bridge: Cal
     edited(folder, lambda facts: facts["source"].update(format="onnx", path=str(tmp_path / "other.onnx"), values={"conv-1": "conv_1"}))
     answer = bridge("import", folder)
     assert answer.code == 0 and "no longer the file that was imported" in answer.out
+
+
+def test_a_folder_that_cannot_be_replaced_stays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new folder is whole and the old one moved away when the last renaming fails."""
+    before, rename = listing(folder), os.replace
+
+    def fails(source: Path, target: Path) -> None:
+        if source.name == "new":
+            raise OSError("no space left")
+        rename(source, target)
+
+    network = load(folder)
+    monkeypatch.setattr(os, "replace", fails)
+    with pytest.raises(UsageError, match="no space left"):
+        network.save(folder)
+    assert listing(folder) == before and list(folder.parent.iterdir()) == [folder]
