@@ -40,7 +40,14 @@ from bridge.parity.profiles import Profile
 from bridge.sizes import window
 from fixtures import mat, networks, reference
 
-SHAPES = (networks.chain_cnn, networks.residual, networks.squeeze, networks.unet, networks.lstm_classifier, networks.segnet)
+SHAPES = (
+    networks.chain_cnn,
+    networks.residual,
+    networks.squeeze,
+    networks.unet,
+    networks.lstm_classifier,
+    networks.segnet,
+)
 TOLERANCE = Profile.of("matlab").relative
 OBSERVATIONS = 3
 Random = np.random.Generator
@@ -113,16 +120,24 @@ def variance(rng: Random, layer: Layer, network: Network) -> tuple[Layer, tuple[
 def weight_axes(rng: Random, layer: Layer, network: Network) -> tuple[Layer, tuple[str, ...]] | None:
     if layer.kind != "Convolution2DLayer" or layer.Weights.shape[0] < 2:
         return None
-    return with_learnable(layer, "Weights", np.ascontiguousarray(layer.Weights.swapaxes(0, 1))), ("weight axes", "learnable")
+    return with_learnable(layer, "Weights", np.ascontiguousarray(layer.Weights.swapaxes(0, 1))), (
+        "weight axes",
+        "learnable",
+    )
 
 
 def flatten_order(rng: Random, layer: Layer, network: Network) -> tuple[Layer, tuple[str, ...]] | None:
     size = network.sizes[network.incoming[layer.name][0].source][0] if network.incoming[layer.name] else None
     if layer.kind != "FullyConnectedLayer" or size is None or len(size.spatial) != 2 or set(size.spatial) == {1}:
         return None
-    order = ((1, 0, 2), (2, 0, 1), (2, 1, 0), (1, 2, 0))[int(rng.integers(4))]  # MATLAB's is height, width, channel, height fastest
+    order = ((1, 0, 2), (2, 0, 1), (2, 1, 0), (1, 2, 0))[
+        int(rng.integers(4))
+    ]  # MATLAB's is height, width, channel, height fastest
     columns = layer.Weights.reshape(-1, *size.size, order="F").transpose(0, *(axis + 1 for axis in order))
-    return with_learnable(layer, "Weights", columns.reshape(len(columns), -1, order="F")), ("flatten order", "learnable")
+    return with_learnable(layer, "Weights", columns.reshape(len(columns), -1, order="F")), (
+        "flatten order",
+        "learnable",
+    )
 
 
 def moved_padding(rng: Random, layer: Layer, network: Network) -> tuple[Layer, tuple[str, ...]] | None:
@@ -147,13 +162,22 @@ def bypassed(rng: Random, layer: Layer, network: Network) -> tuple[Layer, tuple[
     """A layer that does nothing."""
     if layer.kind not in ("ReLULayer", "BatchNormalizationLayer", "CrossChannelNormalizationLayer", "SoftmaxLayer"):
         return None
-    return as_kind(layer, "IdentityLayer"), {"ReLULayer": ("activation", "layer"), "SoftmaxLayer": ("softmax", "layer")}.get(layer.kind, ("layer",))
+    return as_kind(layer, "IdentityLayer"), {
+        "ReLULayer": ("activation", "layer"),
+        "SoftmaxLayer": ("softmax", "layer"),
+    }.get(layer.kind, ("layer",))
 
 
 def activation(rng: Random, layer: Layer, network: Network) -> tuple[Layer, tuple[str, ...]] | None:
     if layer.kind != "ReLULayer":
         return None
-    kinds = (("LeakyReLULayer", {"Scale": 0.1}), ("TanhLayer", {}), ("SigmoidLayer", {}), ("ELULayer", {}), ("SwishLayer", {}))
+    kinds = (
+        ("LeakyReLULayer", {"Scale": 0.1}),
+        ("TanhLayer", {}),
+        ("SigmoidLayer", {}),
+        ("ELULayer", {}),
+        ("SwishLayer", {}),
+    )
     kind, properties = kinds[int(rng.integers(len(kinds)))]
     return as_kind(layer, kind, **properties), ("activation",)
 
@@ -175,7 +199,11 @@ def doubled_bias(rng: Random, layer: Layer, network: Network) -> tuple[Layer, tu
 def cross_channel(rng: Random, layer: Layer, network: Network) -> tuple[Layer, tuple[str, ...]] | None:
     if layer.kind != "CrossChannelNormalizationLayer":
         return None
-    changes: tuple[dict[str, Any], ...] = ({"K": 2.0}, {"WindowChannelSize": 4}, {"Alpha": layer.Alpha * 50, "WindowChannelSize": 3})
+    changes: tuple[dict[str, Any], ...] = (
+        {"K": 2.0},
+        {"WindowChannelSize": 4},
+        {"Alpha": layer.Alpha * 50, "WindowChannelSize": 3},
+    )
     at = int(rng.integers(len(changes)))
     return with_properties(layer, **changes[at]), ("cross-channel window",) if at < 2 else ("layer",)
 
@@ -231,7 +259,9 @@ def input_fault(rng: Random, network: Network, inputs: NDArray) -> Fault | None:
         return Fault(name, norms[0], ("training mode",), training=True) if norms else None
     cause, change = INPUT_FAULTS[name]
     images, sequences = inputs.ndim == 4, inputs.ndim == 3
-    if (name in ("BGR", "height and width", "read as N,H,W,C") and not (images and inputs.shape[1] > 1)) or (name == "backwards" and not sequences):
+    if (name in ("BGR", "height and width", "read as N,H,W,C") and not (images and inputs.shape[1] > 1)) or (
+        name == "backwards" and not sequences
+    ):
         return None
     if sequences and name in ("observations", "divided by 255", "multiplied by 255"):
         return None
@@ -267,7 +297,9 @@ def recorded(path: Path, network: Network, stored: NDArray, held: Mapping[str, N
     formats = {layer.name: network.sizes[layer.name][0].format for layer in network.layers}
     values = {name: reference.in_matlabs_layout(value, formats[name]) for name, value in held.items()}
     last = network.outputs[0]
-    output = held[last].reshape(len(stored), -1) if held[last].ndim == 2 or held[last].shape[2:] == (1, 1) else values[last]
+    output = (
+        held[last].reshape(len(stored), -1) if held[last].ndim == 2 or held[last].shape[2:] == (1, 1) else values[last]
+    )
     content = reference.reference(
         {network.inputs[0]: reference.in_matlabs_layout(stored, formats[network.inputs[0]])},
         {last: output},
@@ -283,7 +315,9 @@ def recorded(path: Path, network: Network, stored: NDArray, held: Mapping[str, N
 def output_changes(network: Network, fault: Fault, inputs: NDArray) -> bool:
     """Whether the fault changes the output by more than the tolerance."""
     if fault.network is None:
-        wrong = activations(network.to_torch(), network, fault.inputs if fault.inputs is not None else inputs, fault.training)
+        wrong = activations(
+            network.to_torch(), network, fault.inputs if fault.inputs is not None else inputs, fault.training
+        )
     else:
         wrong = activations(fault.network.to_torch(), network, inputs)
     right = activations(network.to_torch(), network, inputs)
@@ -343,7 +377,9 @@ def bench(count: int, folder: Path) -> Iterator[Outcome]:
         if fault.network is not None and made % 2:
             yield Outcome(name, fault, check(fault.network, against=network, seed=seed), "network")
             continue
-        held = activations(network.to_torch(), network, inputs if fault.inputs is None else fault.inputs, fault.training)
+        held = activations(
+            network.to_torch(), network, inputs if fault.inputs is None else fault.inputs, fault.training
+        )
         path = recorded(folder / "reference.mat", network, inputs, held)
         yield Outcome(name, fault, check(fault.network or network, path), "reference.mat")
 
@@ -364,17 +400,26 @@ def clean(count: int, folder: Path) -> Iterator[Check]:
 
 def report(outcomes: Sequence[Outcome], verbose: bool) -> None:
     known = [each for each in outcomes if each.known]
-    print(f"{len(outcomes)} faults that change the output by more than {TOLERANCE:.0e}, in {len({each.shape for each in outcomes})} networks")
+    print(
+        f"{len(outcomes)} faults that change the output by more than {TOLERANCE:.0e}, in {len({each.shape for each in outcomes})} networks"
+    )
     print(f"first diverging layer named right: {sum(each.located for each in outcomes)} of {len(outcomes)}")
-    print(f"cause named right: {sum(each.right for each in known)} of {len(known)} whose cause is known; wrong causes: {sum(each.wrong for each in outcomes)}")
+    print(
+        f"cause named right: {sum(each.right for each in known)} of {len(known)} whose cause is known; wrong causes: {sum(each.wrong for each in outcomes)}"
+    )
     kinds = Counter(each.fault.kind for each in outcomes)
     for kind, number in kinds.most_common():
         these = [each for each in outcomes if each.fault.kind == kind]
         named = Counter(each.cause or "-" for each in these)
-        print(f"  {kind:<20} {number:>3}   layer {sum(each.located for each in these):>3}   " + ", ".join(f"{name} {n}" for name, n in named.most_common()))
+        print(
+            f"  {kind:<20} {number:>3}   layer {sum(each.located for each in these):>3}   "
+            + ", ".join(f"{name} {n}" for name, n in named.most_common())
+        )
     for each in outcomes:
         if verbose or not each.located or each.wrong or (each.known and not each.right):
-            print(f"  {each.shape} {each.way}: {each.fault.kind} at {each.fault.layer}\n    {each.found.verdict}\n    {each.found.explanation}")
+            print(
+                f"  {each.shape} {each.way}: {each.fault.kind} at {each.fault.layer}\n    {each.found.verdict}\n    {each.found.explanation}"
+            )
 
 
 # Time and memory, in the shape of ResNet-50
@@ -409,7 +454,10 @@ def compared(model: nn.Module, twin: nn.Module, network: Network, x: torch.Tenso
     from bridge.parity.oracles import Lockstep
 
     subject = Subject.of(model, network=network)
-    return compare(subject, [Batch((x,))], Lockstep("twin", Subject.of(twin), subject), Profile.of("matlab")).first_above is None
+    return (
+        compare(subject, [Batch((x,))], Lockstep("twin", Subject.of(twin), subject), Profile.of("matlab")).first_above
+        is None
+    )
 
 
 def peak(path: Path, what: str) -> float:
@@ -451,7 +499,9 @@ def main() -> None:
         path = resnet50(folder)
         timing(path)
         forward, checked = peak(path, "forward"), peak(path, "check")
-        print(f"peak memory beyond the models: a check {checked:.0f} MB, a forward pass that keeps all activations {forward:.0f} MB: {checked / forward:.2f} x")
+        print(
+            f"peak memory beyond the models: a check {checked:.0f} MB, a forward pass that keeps all activations {forward:.0f} MB: {checked / forward:.2f} x"
+        )
     print(f"{time.perf_counter() - begin:.0f} s")
 
 

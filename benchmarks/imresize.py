@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 
-os.environ |= {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}  # read when numpy is imported
+os.environ |= {
+    name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+}  # read when numpy is imported
 
 import time
 from collections.abc import Callable
@@ -41,7 +43,10 @@ def main() -> None:
         for dtype in (torch.uint8, torch.float32):
             images = torch.randint(0, 256, (IMAGES, channels, 512, 512), dtype=torch.uint8).to(dtype)
             ours, theirs = fastest(
-                [partial(imresize, images, SIZE), partial(interpolate, images, size=SIZE, mode="bicubic", antialias=True)]
+                [
+                    partial(imresize, images, SIZE),
+                    partial(interpolate, images, size=SIZE, mode="bicubic", antialias=True),
+                ]
             )
             kind = f"{channels} channels, {str(dtype).removeprefix('torch.')}"
             print(f"{kind:<24}{ours / IMAGES * 1e3:>9.2f} ms{theirs / IMAGES * 1e3:>9.2f} ms{ours / theirs:>8.2f}")

@@ -58,7 +58,13 @@ def _seconds(call: Callable[[], object]) -> float:
 def peak(path: Path, what: str, warm_up: Path) -> float:
     """Return the peak memory of one call in a fresh process, as a multiple of the file's size."""
     root = Path(__file__).resolve().parent.parent
-    done = subprocess.run([sys.executable, "-c", MEMORY, str(path), what, str(warm_up)], capture_output=True, text=True, check=True, cwd=root)
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, str(path), what, str(warm_up)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=root,
+    )
     return int(done.stdout) / path.stat().st_size
 
 
@@ -81,9 +87,13 @@ def main() -> None:
         onnx_maker.write(onnx_path, network, "20.2.2")
         mat.write(v5, {"net": network}, "v5")
         mat.write(v73, {"net": network}, "v7.3", compress=False)
-        warm_onnx, warm_mat = (Path(__file__).resolve().parent.parent / "fixtures" / "files" / f"signs.{kind}" for kind in ("onnx", "mat"))
+        warm_onnx, warm_mat = (
+            Path(__file__).resolve().parent.parent / "fixtures" / "files" / f"signs.{kind}" for kind in ("onnx", "mat")
+        )
 
-        print(f"files: {onnx_path.stat().st_size / 1e6:.0f} MB .onnx, {v5.stat().st_size / 1e6:.0f} MB .mat v5, {v73.stat().st_size / 1e6:.0f} MB .mat v7.3")
+        print(
+            f"files: {onnx_path.stat().st_size / 1e6:.0f} MB .onnx, {v5.stat().st_size / 1e6:.0f} MB .mat v5, {v73.stat().st_size / 1e6:.0f} MB .mat v7.3"
+        )
         print("time, median of pairs:")
         print(
             f"  .onnx: load + to_torch / onnx.load       {paired(lambda: bridge.load(onnx_path).to_torch(), lambda: onnx.load(onnx_path)):.2f}  (at most 1.2)"
@@ -91,11 +101,19 @@ def main() -> None:
         print(
             f"  .onnx: load + to_torch / onnx2torch      {paired(lambda: bridge.load(onnx_path).to_torch(), lambda: convert(lifted(onnx_path)), 3):.2f}  (at most 0.25)"
         )
-        print(f"  .mat v5: load + to_torch / scipy.loadmat {paired(lambda: bridge.load(v5).to_torch(), lambda: scipy.io.loadmat(v5), 3):.2f}  (at most 1.3)")
-        print(f"  .mat v7.3: inspect / load + to_torch     {paired(lambda: bridge.load(v73).sizes, lambda: bridge.load(v73).to_torch(), 5):.2f}")
+        print(
+            f"  .mat v5: load + to_torch / scipy.loadmat {paired(lambda: bridge.load(v5).to_torch(), lambda: scipy.io.loadmat(v5), 3):.2f}  (at most 1.3)"
+        )
+        print(
+            f"  .mat v7.3: inspect / load + to_torch     {paired(lambda: bridge.load(v73).sizes, lambda: bridge.load(v73).to_torch(), 5):.2f}"
+        )
         print("peak memory, multiples of the file:")
-        print(f"  .onnx: bridge with module {peak(onnx_path, 'bridge', warm_onnx):.2f} (at most 1.2), onnx.load alone {peak(onnx_path, 'onnx', warm_onnx):.2f}")
-        print(f"  .mat v5: bridge with module {peak(v5, 'bridge', warm_mat):.2f}, scipy.loadmat alone {peak(v5, 'scipy', warm_mat):.2f}")
+        print(
+            f"  .onnx: bridge with module {peak(onnx_path, 'bridge', warm_onnx):.2f} (at most 1.2), onnx.load alone {peak(onnx_path, 'onnx', warm_onnx):.2f}"
+        )
+        print(
+            f"  .mat v5: bridge with module {peak(v5, 'bridge', warm_mat):.2f}, scipy.loadmat alone {peak(v5, 'scipy', warm_mat):.2f}"
+        )
         print(
             f"  .mat v7.3: inspect {peak(v73, 'inspect', warm_mat) * v73.stat().st_size / 1e6:.0f} MB, bridge with module {peak(v73, 'bridge', warm_mat):.2f}"
         )

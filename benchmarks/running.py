@@ -15,7 +15,10 @@ from torch import Tensor, nn
 
 
 def unit(inputs: int, outputs: int, kernel: int, stride: int = 1, relu: bool = True) -> nn.Sequential:
-    parts: list[nn.Module] = [nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2), nn.BatchNorm2d(outputs, eps=1e-3)]
+    parts: list[nn.Module] = [
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2),
+        nn.BatchNorm2d(outputs, eps=1e-3),
+    ]
     return nn.Sequential(*parts, *([nn.ReLU(inplace=True)] if relu else []))
 
 
@@ -24,7 +27,9 @@ class Block(nn.Module):
 
     def __init__(self, inputs: int, width: int, stride: int, project: bool) -> None:
         super().__init__()
-        self.branch = nn.Sequential(unit(inputs, width, 1, stride), unit(width, width, 3), unit(width, 4 * width, 1, relu=False))
+        self.branch = nn.Sequential(
+            unit(inputs, width, 1, stride), unit(width, width, 3), unit(width, 4 * width, 1, relu=False)
+        )
         self.shortcut = unit(inputs, 4 * width, 1, stride, relu=False) if project else nn.Identity()
         self.relu = nn.ReLU(inplace=True)
 
@@ -43,7 +48,9 @@ class ResNet50(nn.Module):
             for index in range(count):
                 stages.append(Block(inputs, width, stride if index == 0 else 1, index == 0))
                 inputs = 4 * width
-        self.stem = nn.Sequential(nn.Conv2d(3, 64, 7, 2, 3), nn.BatchNorm2d(64, eps=1e-3), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1))
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, 64, 7, 2, 3), nn.BatchNorm2d(64, eps=1e-3), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)
+        )
         self.stages = nn.Sequential(*stages)
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2048, 1000), nn.Softmax(1))
 

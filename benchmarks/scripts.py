@@ -1,6 +1,6 @@
 """How long a long MATLAB script takes to be read: seconds, and the ratio to parsing alone. One thread, one run.
 
-    python -m benchmarks.scripts
+python -m benchmarks.scripts
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ def main() -> None:
             parsed = time.perf_counter()
             found = read(path)
             whole = time.perf_counter() - parsed
-            print(f"{kind:12} {LINES} lines: {whole:.2f} s, {whole / (parsed - start):.1f} x parsing, {len(found.facts)} facts")
+            print(
+                f"{kind:12} {LINES} lines: {whole:.2f} s, {whole / (parsed - start):.1f} x parsing, {len(found.facts)} facts"
+            )
 
 
 if __name__ == "__main__":

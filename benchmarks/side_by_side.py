@@ -57,7 +57,21 @@ def polygraphy(right: str, wrong: str, folder: Path, *options: str) -> Ran:
     every = ["--onnxrt", "--onnx-outputs", "*", "--graph-optimization-level", "ORT_DISABLE_ALL"]
     saved, inputs = str(folder / "outputs.json"), str(folder / "inputs.json")
     first = ["polygraphy", "run", right, *every, "--save-outputs", saved, "--save-inputs", inputs]
-    second = ["polygraphy", "run", wrong, *every, "--load-outputs", saved, "--load-inputs", inputs, "--atol", "1e-4", "--rtol", "1e-4", *options]
+    second = [
+        "polygraphy",
+        "run",
+        wrong,
+        *every,
+        "--load-outputs",
+        saved,
+        "--load-inputs",
+        inputs,
+        "--atol",
+        "1e-4",
+        "--rtol",
+        "1e-4",
+        *options,
+    ]
     return ran(first, second)
 
 
@@ -81,7 +95,9 @@ def main() -> None:
             print(*(f"      {line}" for line in ours.lines[-2:] if line.strip()), sep="\n")
             for options in ((), ("--fail-fast",)):
                 theirs = polygraphy(right, wrong, folder, *options)
-                print(f"  polygraphy run {' '.join(options):<11}{theirs.seconds:6.1f} s {len(theirs.lines):5} lines  exit {theirs.code}")
+                print(
+                    f"  polygraphy run {' '.join(options):<11}{theirs.seconds:6.1f} s {len(theirs.lines):5} lines  exit {theirs.code}"
+                )
                 for number, tensor in failed(theirs.lines)[:1]:
                     print(f"      {len(failed(theirs.lines))} tensors failed, the first, in line {number}: {tensor}")
 

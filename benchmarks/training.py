@@ -56,9 +56,20 @@ def images(count: int, size: int) -> tuple[Tensor, Tensor]:
 
 def seconds(network: Network, data: Any, batch: int, epochs: int, cache: bool) -> float:
     """Return the median time of a step, from the second epoch on where there are several."""
-    options = training_options("sgdm", MaxEpochs=epochs, MiniBatchSize=batch, InitialLearnRate=1e-6, Verbose=False, ResetInputNormalization=False)
+    options = training_options(
+        "sgdm",
+        MaxEpochs=epochs,
+        MiniBatchSize=batch,
+        InitialLearnRate=1e-6,
+        Verbose=False,
+        ResetInputNormalization=False,
+    )
     rows = train(network, data, options, cache_features=cache).rows
-    times = [after["TimeElapsed"] - before["TimeElapsed"] for before, after in itertools.pairwise(rows) if before["Epoch"] == after["Epoch"] > epochs - 2]
+    times = [
+        after["TimeElapsed"] - before["TimeElapsed"]
+        for before, after in itertools.pairwise(rows)
+        if before["Epoch"] == after["Epoch"] > epochs - 2
+    ]
     return statistics.median(times)
 
 
@@ -120,7 +131,9 @@ def against_by_hand(size: int, batch: int, rounds: int) -> float:
     for turn in range(rounds + 1):
         for each in sorted(times, key=lambda loop: loop.__name__, reverse=bool(turn % 2)):
             done = each(model, data, batch)
-            times[each] += [after - before for before, after in itertools.pairwise(done)] if turn else []  # the first turn warms up
+            times[each] += (
+                [after - before for before, after in itertools.pairwise(done)] if turn else []
+            )  # the first turn warms up
     return round(statistics.median(times[by_hand]) / statistics.median(times[by_bridge]), 2)
 
 
@@ -129,7 +142,10 @@ def main() -> int:
     torch.manual_seed(0)
     found = {
         "VGG-shaped, head on cached features / everything": (speedup(vgg(64), 64, 8), 100.0),
-        "AlexNet, head with live dropout before it / everything": (speedup(build("alexnet", classes=CLASSES), 227, 32), 40.0),
+        "AlexNet, head with live dropout before it / everything": (
+            speedup(build("alexnet", classes=CLASSES), 227, 32),
+            40.0,
+        ),
         "VGG-shaped, frozen layers without cache / by hand": (against_by_hand(48, 16, 20), 1.0),
     }
     for name, (ratio, limit) in found.items():

@@ -47,7 +47,9 @@ def peak(source: Path, size: int, ending: str = "mat", *, largest: int = 2**31, 
     """Return the peak memory of writing a network, as a multiple of its weights."""
     small = ROOT / "fixtures" / "files" / "signs.mat"
     arguments = [source, source.parent / f"peak.{ending}", largest, "test" if test else "", small]
-    done = subprocess.run([sys.executable, "-c", MEMORY, *map(str, arguments)], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, *map(str, arguments)], capture_output=True, text=True, check=True, cwd=ROOT
+    )
     return int(done.stdout) / size
 
 
@@ -77,7 +79,11 @@ def main() -> None:
         network = bridge.load(folder / "resnet50.mat")
         network.save(folder / "net")
         saved = bridge.load(folder / "net")
-        arrays = [array.read().ravel("F") for layer in network.layers for array in (*(each.array for each in layer.learnables.values()), *layer.state.values())]
+        arrays = [
+            array.read().ravel("F")
+            for layer in network.layers
+            for array in (*(each.array for each in layer.learnables.values()), *layer.state.values())
+        ]
         size = sum(each.nbytes for each in arrays)
 
         def numpy_writes(path: Path) -> None:
@@ -98,17 +104,29 @@ def main() -> None:
         for what, (ending, write, bound) in {
             ".safetensors                      ": (".safetensors", exported(".safetensors"), "  (at most 1.5)"),
             ".onnx                             ": (".onnx", exported(".onnx"), ""),
-            ".mat v7, network in memory        ": (".mat", lambda path: matlab.save(network, path, force=True, test=False), "  (at most 3)"),
-            ".mat v7, network in a saved folder": (".mat", lambda path: matlab.save(saved, path, force=True, test=False), "  (at most 3)"),
+            ".mat v7, network in memory        ": (
+                ".mat",
+                lambda path: matlab.save(network, path, force=True, test=False),
+                "  (at most 3)",
+            ),
+            ".mat v7, network in a saved folder": (
+                ".mat",
+                lambda path: matlab.save(saved, path, force=True, test=False),
+                "  (at most 3)",
+            ),
             ".mat v7, with torch's test output ": (".mat", lambda path: matlab.save(network, path, force=True), ""),
             ".mat v7.3, network in memory      ": (".mat", version_73, ""),
         }.items():
             print(f"  {what} {paired(synced(write, folder / f'ours{ending}'), baseline):.2f}{bound}")
         print("peak memory, multiples of the weights (at most 1.2):")
         for what, source in {"in memory": folder / "resnet50.mat", "in a saved folder": folder / "net"}.items():
-            print(f"  .mat v7, network {what}: {peak(source, size):.2f}, with torch's test output {peak(source, size, test=True):.2f}")
+            print(
+                f"  .mat v7, network {what}: {peak(source, size):.2f}, with torch's test output {peak(source, size, test=True):.2f}"
+            )
             print(f"  .mat v7.3, network {what}: {peak(source, size, largest=0):.2f}")
-            print(f"  .safetensors, .onnx, network {what}: {peak(source, size, 'safetensors'):.2f}, {peak(source, size, 'onnx'):.2f}")
+            print(
+                f"  .safetensors, .onnx, network {what}: {peak(source, size, 'safetensors'):.2f}, {peak(source, size, 'onnx'):.2f}"
+            )
 
 
 if __name__ == "__main__":

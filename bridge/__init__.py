@@ -46,7 +46,8 @@ PUBLIC = {
 }
 MODULES = ("detection", "images", "layers", "networks")
 __all__ = [
-    "BridgeError", "Network", "Recipe", "TrainingOptions", "check", "detection", "export", "finalize_batch_norm", "images", "layers",
+    "BridgeError", "Network", "Recipe", "TrainingOptions", "check", "detection", "export", "finalize_batch_norm",
+    "images", "layers",
     "learnables", "load", "networks", "param_groups", "predict_and_update_state", "train", "training_options",
 ]  # fmt: skip
 

@@ -31,7 +31,9 @@ def watch(path: Path) -> Callable[[], None]:
 
     def check() -> None:
         if not path.exists() or stamp() != then:
-            raise UnreadableError(f"{path} has changed since it was loaded", "its weights are read when needed", "load it again")
+            raise UnreadableError(
+                f"{path} has changed since it was loaded", "its weights are read when needed", "load it again"
+            )
 
     return check
 

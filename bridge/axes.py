@@ -22,7 +22,9 @@ Groups = tuple[tuple[str, ...], ...]
 def parse(pattern: str) -> Groups:
     """Split a pattern into axes, each a tuple of names: "out (c h w) 1" -> (("out",), ("c", "h", "w"), ())."""
     axes = re.findall(r"\(([^)]*)\)|(\S+)", pattern)
-    return tuple(tuple(group.split()) if group or not name else (() if name == "1" else (name,)) for group, name in axes)
+    return tuple(
+        tuple(group.split()) if group or not name else (() if name == "1" else (name,)) for group, name in axes
+    )
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,15 @@ import numpy as np
 
 from bridge.network import Layer, Network
 
-LAYOUTS = {"SSCB": "N,C,H,W", "SSSCB": "N,C,H,W,D", "SCB": "N,C,S", "CB": "N,C", "CBT": "N,T,C", "SSCBT": "N,T,C,H,W", "SCBT": "N,T,C,S"}
+LAYOUTS = {
+    "SSCB": "N,C,H,W",
+    "SSSCB": "N,C,H,W,D",
+    "SCB": "N,C,S",
+    "CB": "N,C",
+    "CBT": "N,T,C",
+    "SSCBT": "N,T,C,H,W",
+    "SCBT": "N,T,C,S",
+}
 
 
 @dataclass(frozen=True)
@@ -38,8 +46,13 @@ class Contract:
         return "not told by the file" if self.low is None else f"{self.low:g}..{self.high:g}"
 
     def __str__(self) -> str:
-        about = ", ".join(f"{name} {'..'.join(dict.fromkeys((f'{low:.4g}', f'{high:.4g}')))}" for name, low, high in self.statistics)
-        return f"{self.name}: {self.size} as {self.layout}, normalization {self.normalization}{f' ({about})' if about else ''}, values {self.range_text}"
+        about = ", ".join(
+            f"{name} {'..'.join(dict.fromkeys((f'{low:.4g}', f'{high:.4g}')))}" for name, low, high in self.statistics
+        )
+        return (
+            f"{self.name}: {self.size} as {self.layout}, normalization "
+            f"{self.normalization}{f' ({about})' if about else ''}, values {self.range_text}"
+        )
 
 
 def contracts(network: Network) -> Iterator[Contract]:
@@ -48,13 +61,17 @@ def contracts(network: Network) -> Iterator[Contract]:
         layer, size = network.layers[name], network.sizes[name][0]
         kind = str(layer.properties.get("Normalization", "none"))
         arrays = {key: layer.state[key].read() for key in layer.state if kind != "none"}
-        statistics = tuple((key, float(np.min(value)), float(np.max(value))) for key, value in arrays.items() if value.size)
+        statistics = tuple(
+            (key, float(np.min(value)), float(np.max(value))) for key, value in arrays.items() if value.size
+        )
         low, high = _range(layer, kind, dict((key, (a, b)) for key, a, b in statistics))
         yield Contract(name, str(size), LAYOUTS.get(size.format, "as in the file"), kind, statistics, low, high)
 
 
 def _range(layer: Layer, kind: str, statistics: dict[str, tuple[float, float]]) -> tuple[float | None, float | None]:
-    """A mean of pixels between 1 and 255 implies 0..255, one between 0 and 1 implies 0..1; Min and Max tell it exactly."""
+    """A mean of pixels between 1 and 255 implies 0..255, one between 0 and 1 implies 0..1; Min and Max
+    tell it exactly.
+    """
     if kind.startswith("rescale") and {"Min", "Max"} <= set(statistics):
         return statistics["Min"][0], statistics["Max"][1]
     least, greatest = statistics.get("Mean", (0.0, 0.0))

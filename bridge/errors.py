@@ -25,7 +25,10 @@ class BridgeError(Exception):
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        return "\n".join(f"{label:<7}{printable(text)}" for label, text in (("error:", self.error), ("cause:", self.cause), ("hint:", self.hint)))
+        return "\n".join(
+            f"{label:<7}{printable(text)}"
+            for label, text in (("error:", self.error), ("cause:", self.cause), ("hint:", self.hint))
+        )
 
     def __reduce__(self) -> tuple[type[BridgeError], tuple[str, str, str]]:
         return type(self), (self.error, self.cause, self.hint)

@@ -2,8 +2,8 @@
 
 Each row of the tables has one, named as MATLAB's without "Layer" and with underscores: convolution2dLayer is
 `convolution2d`, batchNormalizationLayer is `batch_normalization`. They take MATLAB's arguments in MATLAB's order and
-MATLAB's properties by name, in any case of letters; learnables and statistics take arrays in MATLAB's layout, and have no
-values until `Network.initialize` without. `help(layers.lstm)` lists what a constructor takes.
+MATLAB's properties by name, in any case of letters; learnables and statistics take arrays in MATLAB's layout, and have
+no values until `Network.initialize` without. `help(layers.lstm)` lists what a constructor takes.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ def constructor(row: LayerRow) -> Constructor:
     def make(*arguments: Any, name: str = "", **properties: Any) -> Layer:
         if len(arguments) > len(row.arguments):
             takes = ", ".join(row.arguments) or "names only"
-            raise _refusal(row, f"{row.constructor} is given {len(arguments)} arguments by position", f"it takes {takes}")
+            raise _refusal(
+                row, f"{row.constructor} is given {len(arguments)} arguments by position", f"it takes {takes}"
+            )
         given = dict(zip(row.arguments, arguments, strict=False))
         named = spelled(row, properties)
         twice = next((key for key in named if key in given), None)
@@ -80,7 +82,9 @@ def new_layer(row: LayerRow, name: str, given: Mapping[str, Any]) -> Layer:
     """
     missing = [key for key in row.arguments if key not in given and row.properties[key].default is None]
     if missing:
-        raise _refusal(row, f"{row.constructor} needs {', '.join(missing)}", f"its arguments are {', '.join(row.arguments)}")
+        raise _refusal(
+            row, f"{row.constructor} needs {', '.join(missing)}", f"its arguments are {', '.join(row.arguments)}"
+        )
     properties = {key: each.new for key, each in row.properties.items() if each.new is not None}
     for key, value in given.items():
         if key in SIDES:
@@ -108,7 +112,9 @@ def spelled(row: LayerRow, given: Mapping[str, Any]) -> dict[str, Any]:
         if spelling is None:
             raise _refusal(row, f"{row.constructor} has no property '{name}'", nearest(name, known.values()))
         if spelling in found:
-            raise _refusal(row, f"{spelling} of {row.constructor} is given twice", "upper and lower case do not tell names apart")
+            raise _refusal(
+                row, f"{spelling} of {row.constructor} is given twice", "upper and lower case do not tell names apart"
+            )
         found[spelling] = value
     return found
 
@@ -119,7 +125,9 @@ def _refusal(row: LayerRow, error: str, cause: str) -> UsageError:
 
 def property_names(row: LayerRow) -> list[str]:
     """Return every name that the constructor of a row takes."""
-    factors = [name for each in row.learnables.values() for name in (each.learn_rate, each.l2, f"{each.name}Initializer")]
+    factors = [
+        name for each in row.learnables.values() for name in (each.learn_rate, each.l2, f"{each.name}Initializer")
+    ]
     sides = [side for side, (_, size) in SIDES.items() if size in row.properties]
     return ["Name", *row.properties, *sides, *row.learnables, *factors, *row.state]
 
@@ -141,20 +149,29 @@ def row_of(entry: Mapping[str, Any]) -> LayerRow:
     name = entry.get("layer") if isinstance(entry, Mapping) else None
     if name not in rows:
         raise UsageError(
-            f"{name!r} is no layer constructor", nearest(str(name), rows), 'write { layer = "fullyConnectedLayer", OutputSize = 5 }'
+            f"{name!r} is no layer constructor",
+            nearest(str(name), rows),
+            'write { layer = "fullyConnectedLayer", OutputSize = 5 }',
         )
     return rows[str(name)]
 
 
 def describe(row: LayerRow) -> str:
     """Return the documentation of a row's constructor."""
-    lines = [f"Return a {row.name}: MATLAB's {row.constructor}({', '.join(row.arguments)}).", "", "Properties, with their defaults:"]
+    lines = [
+        f"Return a {row.name}: MATLAB's {row.constructor}({', '.join(row.arguments)}).",
+        "",
+        "Properties, with their defaults:",
+    ]
     for name, each in row.properties.items():
         default = each.made
         lines.append(f"    {name}{f' = {default}' if default is not None else ''}")
     for name, known in row.learnables.items():
         rate, decay = known.defaults
-        lines.append(f"    {name}: {known.learn_rate} = {rate:g}, {known.l2} = {decay:g}, {name}Initializer = {known.initializer}")
+        lines.append(
+            f"    {name}: {known.learn_rate} = {rate:g}, {known.l2} = {decay:g}, {name}Initializer = "
+            f"{known.initializer}"
+        )
     return "\n".join(lines if row.properties or row.learnables else lines[:1])
 
 
@@ -182,9 +199,13 @@ def _array(value: Any, pattern: str, what: str) -> Array:
 
 
 def _plain(value: Any) -> Any:
-    """Return a property as networks hold it: Python's own numbers, a list as a tuple, an array flat, column by column."""
+    """Return a property as networks hold it: Python's own numbers, a list as a tuple, an array flat,
+    column by column.
+    """
     rows = value if isinstance(value, (list, tuple)) else ()
-    if isinstance(value, np.ndarray) or (all(isinstance(each, (list, tuple)) for each in rows) and len({len(each) for each in rows}) == 1):
+    if isinstance(value, np.ndarray) or (
+        all(isinstance(each, (list, tuple)) for each in rows) and len({len(each) for each in rows}) == 1
+    ):
         return tuple(np.asarray(value).ravel(order="F").tolist())
     return tuple(rows) if isinstance(value, list) else value.item() if isinstance(value, np.generic) else value
 
@@ -205,7 +226,9 @@ def require_property(row: LayerRow, name: str, value: Any) -> None:
         _require_whole(f"{name} of {row.constructor}", value, WORDS.get(name, ()))
     elif name in PER_DIMENSION:
         _require_whole(f"{name} of {row.constructor}", value)
-    elif name.endswith("Probability") and (not isinstance(value, (int, float, np.integer, np.floating)) or isinstance(value, bool) or not 0 <= value <= 1):
+    elif name.endswith("Probability") and (
+        not isinstance(value, (int, float, np.integer, np.floating)) or isinstance(value, bool) or not 0 <= value <= 1
+    ):
         raise UsageError(f"{name} of {row.constructor} is {value!r}", "it takes a number from 0 to 1")
 
 
@@ -233,5 +256,10 @@ def _sides(row: LayerRow, name: str, value: Any) -> dict[str, Any]:
     _require_whole(f"{name} of {row.constructor}", flat, least=0)
     repeats = 2 * count // len(flat) if 2 * count % len(flat) == 0 else 0
     if repeats * len(flat) != 2 * count or len(flat) not in (1, count, 2 * count):
-        raise UsageError(f"{name} of {row.constructor} is {value!r}", f"it takes one number, {count} or {2 * count}, or 'same'")
-    return {mode: "manual", size: tuple(n for n in flat for _ in range(repeats)) if math.prod((repeats, count)) > 1 else flat}
+        raise UsageError(
+            f"{name} of {row.constructor} is {value!r}", f"it takes one number, {count} or {2 * count}, or 'same'"
+        )
+    return {
+        mode: "manual",
+        size: tuple(n for n in flat for _ in range(repeats)) if math.prod((repeats, count)) > 1 else flat,
+    }

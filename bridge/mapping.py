@@ -152,12 +152,18 @@ class Mappings:
         return self._by_class.get(name) or self.rows.get(name) or self._preprocessing(name)
 
     def _preprocessing(self, name: str) -> LayerRow | None:
-        """Return the row of a layer that normalises images for a pretrained network of an old file, built where it needs no numbers."""
+        """Return the row of a layer that normalises images for a pretrained network of an old file, built where it
+        needs no numbers.
+        """
         symmetric, normalization = self.rows.get("XceptionPreprocessingLayer"), preprocessing(name)
         if symmetric is None or not normalization:
             return None
         of_network = replace(symmetric, name=name.rpartition(".")[2], matlab=(name,))
-        return of_network if normalization == "rescale-symmetric" else replace(of_network, torch="(yours)", build="unknown")
+        return (
+            of_network
+            if normalization == "rescale-symmetric"
+            else replace(of_network, torch="(yours)", build="unknown")
+        )
 
     def by_operator(self, operator: str) -> tuple[LayerRow, ...]:
         """Return the rows that `operator` ("Conv", "com.mathworks::MaxUnpool") may come from, preferred first."""
@@ -172,11 +178,19 @@ class Mappings:
         try:
             added = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
-            raise UsageError(f"cannot read the mapping table {path}", str(error), "see CONTRIBUTING.md for the form of a row") from error
+            raise UsageError(
+                f"cannot read the mapping table {path}", str(error), "see CONTRIBUTING.md for the form of a row"
+            ) from error
         rows = {name: parse_row(name, row, str(path)) for name, row in added.items()}
-        taken = sorted({name for row in rows.values() for name in (row.name, *row.matlab)} & {*self.rows, *self._by_class})
+        taken = sorted(
+            {name for row in rows.values() for name in (row.name, *row.matlab)} & {*self.rows, *self._by_class}
+        )
         if taken:
-            raise UsageError(f"{path} defines {', '.join(taken)} again", "there is a row for it already", "name your class differently")
+            raise UsageError(
+                f"{path} defines {', '.join(taken)} again",
+                "there is a row for it already",
+                "name your class differently",
+            )
         return Mappings({**self.rows, **rows})
 
 
@@ -191,14 +205,22 @@ def parse_row(name: str, raw: Mapping[str, Any], where: str) -> LayerRow:
         properties = {key: _property(key, value) for key, value in known.pop("properties", {}).items()}
         learnables = {key: _learnable(key, value) for key, value in known.pop("learnables", {}).items()}
         state = {key: _state(key, value) for key, value in known.pop("state", {}).items()}
-        known.update({key: _tuple(known[key]) for key in ("matlab", "arguments", "onnx", "inputs", "outputs") if key in known})
+        known.update(
+            {key: _tuple(known[key]) for key in ("matlab", "arguments", "onnx", "inputs", "outputs") if key in known}
+        )
         row = LayerRow(name, **known, properties=properties, learnables=learnables, state=state)
     except (TypeError, KeyError, AttributeError, ValueError) as error:
-        raise UsageError(f"the row [{name}] of {where} is malformed", str(error), "see CONTRIBUTING.md for the form of a row") from error
+        raise UsageError(
+            f"the row [{name}] of {where} is malformed", str(error), "see CONTRIBUTING.md for the form of a row"
+        ) from error
     if row.size not in RULES:
-        raise UsageError(f"the row [{name}] of {where} has the size rule {row.size!r}", f"it is one of {', '.join(RULES)}")
+        raise UsageError(
+            f"the row [{name}] of {where} has the size rule {row.size!r}", f"it is one of {', '.join(RULES)}"
+        )
     if row.evidence not in EVIDENCE:
-        raise UsageError(f"the row [{name}] of {where} has evidence {row.evidence!r}", f"it is one of {', '.join(EVIDENCE)}")
+        raise UsageError(
+            f"the row [{name}] of {where} has evidence {row.evidence!r}", f"it is one of {', '.join(EVIDENCE)}"
+        )
     return row
 
 
@@ -228,9 +250,15 @@ def _folder() -> Traversable:
 
 @cache
 def preprocessing(class_name: str) -> str:
-    """Return the Normalization that newer copies of a network have instead of nnet.shufflenet.layer.ShuffleNetPreprocessingLayer, "" for another class."""
+    """Return the Normalization that newer copies of a network have instead of
+    nnet.shufflenet.layer.ShuffleNetPreprocessingLayer, "" for another class.
+    """
     network, _, name = class_name.removeprefix("nnet.").partition(".layer.")
-    return str(table("pretrained")[network]["normalization"]) if name.lower() == f"{network}preprocessinglayer" and network in table("pretrained") else ""
+    return (
+        str(table("pretrained")[network]["normalization"])
+        if name.lower() == f"{network}preprocessinglayer" and network in table("pretrained")
+        else ""
+    )
 
 
 @cache

@@ -118,8 +118,16 @@ class Layer:
 
 
 def _refuse_change(layer: Layer, name: str, value: Any) -> None:
-    edit = f"set_learn_rate_factor({layer.name!r}, 'Weights', {value!r})" if name.endswith("Factor") else f"replace({layer.name!r}, ...)"
-    raise UsageError(f"layer '{layer.name}' cannot be changed in place", "networks are immutable; an edit returns a new one", f"net = net.{edit}")
+    edit = (
+        f"set_learn_rate_factor({layer.name!r}, 'Weights', {value!r})"
+        if name.endswith("Factor")
+        else f"replace({layer.name!r}, ...)"
+    )
+    raise UsageError(
+        f"layer '{layer.name}' cannot be changed in place",
+        "networks are immutable; an edit returns a new one",
+        f"net = net.{edit}",
+    )
 
 
 Layer.__setattr__ = _refuse_change  # type: ignore[method-assign, assignment]
@@ -150,7 +158,11 @@ class LayerList(Sequence[Layer]):
         """
         if isinstance(key, str):
             if key not in self._by_name:
-                raise UsageError(f"there is no layer '{key}'", nearest(key, self._by_name), "net.layers and `bridge inspect` list them")
+                raise UsageError(
+                    f"there is no layer '{key}'",
+                    nearest(key, self._by_name),
+                    "net.layers and `bridge inspect` list them",
+                )
             return self._by_name[key]
         return LayerList(self._layers[key]) if isinstance(key, slice) else self._layers[key]
 
@@ -158,8 +170,16 @@ class LayerList(Sequence[Layer]):
         """Refuse MATLAB's `layers(1:10) = ...`, and say what to write instead."""
         old, new = ([each] if isinstance(each, Layer) else list(each) for each in (self[key], value))
         where = f"{key.start or ''}:{key.stop or ''}" if isinstance(key, slice) else repr(key)
-        cause = "networks are immutable; an edit returns a new one" if len(old) == len(new) else "each layer takes the place of one"
-        raise UsageError(f"{len(new)} layers cannot be assigned to {len(old)}", cause, f"net = net.replace(net.layers[{where}], layers)")
+        cause = (
+            "networks are immutable; an edit returns a new one"
+            if len(old) == len(new)
+            else "each layer takes the place of one"
+        )
+        raise UsageError(
+            f"{len(new)} layers cannot be assigned to {len(old)}",
+            cause,
+            f"net = net.replace(net.layers[{where}], layers)",
+        )
 
     def __len__(self) -> int:
         return len(self._layers)
@@ -183,7 +203,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = list(known)
     spelling = {each.lower(): each for each in names}
     close = [spelling[each] for each in difflib.get_close_matches(name.lower(), spelling, 3, 0.5)]
-    return f"the nearest are {', '.join(close)}" if close else f"there are {', '.join(names[:8])}{' ...' if len(names) > 8 else ''}"
+    return (
+        f"the nearest are {', '.join(close)}"
+        if close
+        else f"there are {', '.join(names[:8])}{' ...' if len(names) > 8 else ''}"
+    )
 
 
 Selection: TypeAlias = "str | Layer | Sequence[str | Layer] | Callable[[Layer], bool]"
@@ -251,7 +275,10 @@ class Network:
     def __repr__(self) -> str:
         classes = "" if self.classes is None else f", {len(self.classes)} classes"
         where = f" of {self.source.path}" if self.source.path else ""
-        return f"<{self.kind}{where}: {', '.join(self.inputs)} -> {', '.join(self.outputs)}, {len(self.layers)} layers{classes}>"
+        return (
+            f"<{self.kind}{where}: {', '.join(self.inputs)} -> {', '.join(self.outputs)}, {len(self.layers)} "
+            f"layers{classes}>"
+        )
 
     @cached_property
     def order(self) -> tuple[Layer, ...]:
@@ -265,7 +292,10 @@ class Network:
         for connection in self.connections:
             found[connection.destination].append(connection)
         ports = {layer.name: layer.inputs for layer in self.layers}
-        return {name: tuple(sorted(each, key=lambda c: ports[c.destination].index(c.destination_port))) for name, each in found.items()}
+        return {
+            name: tuple(sorted(each, key=lambda c: ports[c.destination].index(c.destination_port)))
+            for name, each in found.items()
+        }
 
     @cached_property
     def sizes(self) -> Mapping[str, tuple[Activation, ...]]:
@@ -279,15 +309,25 @@ class Network:
                 yield layer, name, learnable
 
     def to_torch(
-        self, *, include_normalization: bool = True, include_softmax: bool = True, modules: Mapping[str, Callable[[Layer], nn.Module]] | None = None
+        self,
+        *,
+        include_normalization: bool = True,
+        include_softmax: bool = True,
+        modules: Mapping[str, Callable[[Layer], nn.Module]] | None = None,
     ) -> GraphModule:
         """Build the PyTorch module of this network; see `bridge.modules.build.to_torch`."""
         from bridge.modules.build import to_torch
 
-        return to_torch(self, include_normalization=include_normalization, include_softmax=include_softmax, modules=modules)
+        return to_torch(
+            self, include_normalization=include_normalization, include_softmax=include_softmax, modules=modules
+        )
 
     def to_detector(
-        self, *, anchor_order: str | None = None, resize: str = "bilinear", modules: Mapping[str, Callable[[Layer], nn.Module]] | None = None
+        self,
+        *,
+        anchor_order: str | None = None,
+        resize: str = "bilinear",
+        modules: Mapping[str, Callable[[Layer], nn.Module]] | None = None,
     ) -> Detector:
         """Build the detector of this network: anchors, classes and `detect`; see `bridge.detection.detector`."""
         from bridge.detection.detector import Detector
@@ -295,7 +335,9 @@ class Network:
         return Detector(self, anchor_order=anchor_order, resize=resize, modules=modules)
 
     def detect(self, images: Any, **options: Any) -> Any:
-        """Find objects with the detector of this network, which is built once; see `bridge.detection.detector.Detector.detect`."""
+        """Find objects with the detector of this network, which is built once; see
+        `bridge.detection.detector.Detector.detect`.
+        """
         return self._detector.detect(images, **options)
 
     @cached_property
@@ -340,7 +382,9 @@ class Network:
             chosen = tuple({layer.name: layer for each in what for layer in self.select(each)}.values())
         if not chosen:
             cause = nearest(str(what), (layer.name for layer in self.layers))
-            raise UsageError(f"no layer fits {what!r}", cause, "give a name, a pattern ('conv*'), a class, layers or a function")
+            raise UsageError(
+                f"no layer fits {what!r}", cause, "give a name, a pattern ('conv*'), a class, layers or a function"
+            )
         return chosen
 
     def set_learn_rate_factor(self, layer: str, learnable: str | Factor, factor: Factor | None = None) -> Network:
@@ -367,7 +411,11 @@ class Network:
         chosen = self.layers[layer]
         if name not in chosen.learnables:
             cause = f"its learnables are {', '.join(chosen.learnables) or 'none'}"
-            raise UsageError(f"layer '{layer}' has no learnable {name!r}", cause, "write layer and learnable, or a path: 'conv1/Weights'")
+            raise UsageError(
+                f"layer '{layer}' has no learnable {name!r}",
+                cause,
+                "write layer and learnable, or a path: 'conv1/Weights'",
+            )
         change: dict[str, Any] = {kind: checked_gates(chosen.row, name, value)}
         changed = replace(chosen.learnables[name], assumed=False, **change)
         return self.with_layers({layer: replace(chosen, learnables={**chosen.learnables, name: changed})})
@@ -376,30 +424,40 @@ class Network:
         """Return this network with the learn-rate factors of the chosen layers set to 0.
 
         Args:
-            what: layers (`net.layers[:10]`), a name, a glob ("*" freezes everything), a kind, several of these, or a predicate.
-            batch_norm: whether Scale and Offset of normalisation layers freeze too: True is what freezeNetwork and the newer
-                freezeWeights do, False the older freezeWeights, which knows only weights and biases and sets their L2 factors
-                to 0 as well. The statistics of batch normalisation never freeze.
+            what: layers (`net.layers[:10]`), a name, a glob ("*" freezes everything), a kind, several of these, or a
+                predicate.
+            batch_norm: whether Scale and Offset of normalisation layers freeze too: True is what freezeNetwork and the
+                newer freezeWeights do, False the older freezeWeights, which knows only weights and biases and sets
+                their L2 factors to 0 as well. The statistics of batch normalisation never freeze.
 
         Raises:
             UsageError: no layer fits.
         """
-        frozen: dict[str, Any] = {"learn_rate_factor": 0.0} if batch_norm else {"learn_rate_factor": 0.0, "l2_factor": 0.0}
+        frozen: dict[str, Any] = (
+            {"learn_rate_factor": 0.0} if batch_norm else {"learn_rate_factor": 0.0, "l2_factor": 0.0}
+        )
         changed = {}
         for layer in self.select(what):
             kept = () if batch_norm else NORMALIZATION
-            learnables = {name: each if name in kept else replace(each, assumed=False, **frozen) for name, each in layer.learnables.items()}
+            learnables = {
+                name: each if name in kept else replace(each, assumed=False, **frozen)
+                for name, each in layer.learnables.items()
+            }
             changed[layer.name] = replace(layer, learnables=learnables)
         return self.with_layers(changed)
 
     def head(self) -> Head:
-        """Return the last layer with weights and what follows, as findLayersToReplace and networkHead find them; see `bridge.recipes.head`."""
+        """Return the last layer with weights and what follows, as findLayersToReplace and networkHead find them; see
+        `bridge.recipes.head`.
+        """
         from bridge.recipes.head import head
 
         return head(self)
 
     def replace(self, what: str | Layer | Sequence[Layer], layers: Layer | Sequence[Layer]) -> Network:
-        """Return this network with one layer replaced by one or a chain of them, or several by as many; see `bridge.recipes.edit.replace_layers`."""
+        """Return this network with one layer replaced by one or a chain of them, or several by as many; see
+        `bridge.recipes.edit.replace_layers`.
+        """
         from bridge.recipes.edit import replace_layers
 
         return replace_layers(self, what, layers)
@@ -431,9 +489,9 @@ class Network:
     def with_classes(self, classes: Sequence[str], name: str | None = None, **properties: Any) -> Network:
         """Return this network with a new head for other classes: the recipe of MATLAB's transfer learning.
 
-        The last layer with weights is replaced by a new one of its kind and of the right size, the output layer gets the
-        classes; a softmax is put before an output layer that has none, and a regression becomes a classification. The new
-        layer has no values yet (`initialize` gives them), and factors of 1 where none are given.
+        The last layer with weights is replaced by a new one of its kind and of the right size, the output layer gets
+        the classes; a softmax is put before an output layer that has none, and a regression becomes a classification.
+        The new layer has no values yet (`initialize` gives them), and factors of 1 where none are given.
 
         Args:
             classes: the class names, in order.
@@ -460,14 +518,18 @@ class Network:
         return with_input_size(self, size)
 
     def initialize(self, seed: int = 0) -> Network:
-        """Return this network with values for every learnable that has none, by MATLAB's initializers; see `bridge.recipes.initialize`."""
+        """Return this network with values for every learnable that has none, by MATLAB's initializers; see
+        `bridge.recipes.initialize`.
+        """
         from bridge.recipes.initialize import initialize
 
         return initialize(self, seed)
 
     @staticmethod
     def assemble(
-        layers: Iterable[Layer], connections: Iterable[tuple[str, str]] | None = None, classes: Sequence[str] | None = None
+        layers: Iterable[Layer],
+        connections: Iterable[tuple[str, str]] | None = None,
+        classes: Sequence[str] | None = None,
     ) -> Network:
         """Return a network of layers, as assembleNetwork and dlnetwork do.
 
@@ -500,7 +562,11 @@ def checked_gates(row: LayerRow, learnable: str, factor: Factor) -> Factor:
     value = checked_factor(factor)
     if isinstance(value, tuple) and len(value) not in (1, gates):
         takes = f"one number or {gates}, one for each gate" if gates > 1 else "one number"
-        raise UsageError(f"{learnable} of a {row.name} is given {len(value)} factors", f"it takes {takes}", "give one number for all of it")
+        raise UsageError(
+            f"{learnable} of a {row.name} is given {len(value)} factors",
+            f"it takes {takes}",
+            "give one number for all of it",
+        )
     return value[0] if isinstance(value, tuple) and len(value) == 1 else value
 
 
@@ -512,7 +578,9 @@ def checked_factor(factor: Factor) -> Factor:
     """
     values = tuple(factor) if isinstance(factor, (tuple, list)) else (factor,)
     if not values or not all(isinstance(value, Real) and 0 <= value < float("inf") for value in values):
-        raise UsageError(f"{factor!r} is no factor", "a factor is a finite number that is not negative, or one for each gate")
+        raise UsageError(
+            f"{factor!r} is no factor", "a factor is a finite number that is not negative, or one for each gate"
+        )
     return tuple(map(float, values)) if isinstance(factor, (tuple, list)) else float(values[0])
 
 
@@ -525,7 +593,9 @@ def saved_factor(factor: Any, layer: str, learnable: str) -> Factor:
     try:
         return checked_factor(factor)
     except UsageError as error:
-        raise UnreadableError(f"{learnable} of layer '{layer}': {error.error}", error.cause, "set its factors again in MATLAB") from error
+        raise UnreadableError(
+            f"{learnable} of layer '{layer}': {error.error}", error.cause, "set its factors again in MATLAB"
+        ) from error
 
 
 def check_structure(network: Network) -> None:
@@ -537,30 +607,49 @@ def check_structure(network: Network) -> None:
     names: set[str] = set()
     for layer in network.layers:
         if layer.name in names:
-            raise UnreadableError(f"two layers are named '{layer.name}'", "layer names must be unique", "rename one in MATLAB")
+            raise UnreadableError(
+                f"two layers are named '{layer.name}'", "layer names must be unique", "rename one in MATLAB"
+            )
         names.add(layer.name)
         for name, learnable in layer.learnables.items():
             for factor in (learnable.learn_rate_factor, learnable.l2_factor):
                 saved_factor(factor, layer.name, name)
     fed: set[tuple[str, str]] = set()
     for each in network.connections:
-        for name, port, side in ((each.source, each.source_port, "outputs"), (each.destination, each.destination_port, "inputs")):
+        for name, port, side in (
+            (each.source, each.source_port, "outputs"),
+            (each.destination, each.destination_port, "inputs"),
+        ):
             if not network.layers.has(name):
-                raise UnreadableError(f"a connection names layer '{name}', which does not exist", f"it runs {each.source} -> {each.destination}")
+                raise UnreadableError(
+                    f"a connection names layer '{name}', which does not exist",
+                    f"it runs {each.source} -> {each.destination}",
+                )
             if port not in getattr(network.layers[name], side):
                 raise UnreadableError(
-                    f"layer '{name}' has no port '{port}'", f"its {side} are {', '.join(getattr(network.layers[name], side)) or 'none'}"
+                    f"layer '{name}' has no port '{port}'",
+                    f"its {side} are {', '.join(getattr(network.layers[name], side)) or 'none'}",
                 )
         if (each.destination, each.destination_port) in fed:
-            raise UnreadableError(f"two connections end at '{each.destination}/{each.destination_port}'", "an input takes one connection")
+            raise UnreadableError(
+                f"two connections end at '{each.destination}/{each.destination_port}'", "an input takes one connection"
+            )
         fed.add((each.destination, each.destination_port))
-    ends = {each for layer in network.layers for each in (layer.name, *(f"{layer.name}/{port}" for port in layer.outputs))}
+    ends = {
+        each for layer in network.layers for each in (layer.name, *(f"{layer.name}/{port}" for port in layer.outputs))
+    }
     lost = [name for name in (*network.inputs, *network.outputs) if name not in ends]
     if lost:
         raise UnreadableError(f"the network's input or output '{lost[0]}' does not exist", nearest(lost[0], names))
-    unused = [layer.name for layer in network.layers if not layer.row.inputs and not layer.inputs and layer.name not in network.inputs]
+    unused = [
+        layer.name
+        for layer in network.layers
+        if not layer.row.inputs and not layer.inputs and layer.name not in network.inputs
+    ]
     if unused or not network.outputs:
-        raise UnreadableError("the network returns nothing" if not unused else f"the input layer '{unused[0]}' is no input of the network")
+        raise UnreadableError(
+            "the network returns nothing" if not unused else f"the input layer '{unused[0]}' is no input of the network"
+        )
     run_order(network)
 
 
@@ -587,7 +676,9 @@ def run_order(network: Network) -> tuple[Layer, ...]:
                 heapq.heappush(ready, position[name])
     if len(order) < len(network.layers):
         stuck = [name for name, count in waiting.items() if count]
-        raise UnreadableError(f"the connections form a cycle through {', '.join(stuck[:5])}", "a network must run from input to output")
+        raise UnreadableError(
+            f"the connections form a cycle through {', '.join(stuck[:5])}", "a network must run from input to output"
+        )
     return tuple(order)
 
 
@@ -604,7 +695,9 @@ def make_layer(
     filled = {key: tuple(value) if isinstance(value, list) else value for key, value in filled.items()}
     count = int(filled.get(row.ports or "", 1))
     if not 0 < count <= MOST_PORTS:
-        raise UnreadableError(f"layer '{name}' has {row.ports} {count:,}", f"a layer has between 1 and {MOST_PORTS:,} of them")
+        raise UnreadableError(
+            f"layer '{name}' has {row.ports} {count:,}", f"a layer has between 1 and {MOST_PORTS:,} of them"
+        )
     inputs = ports(row.inputs, count)
     outputs = ports(row.outputs, count)
     if filled.get("HasUnpoolingOutputs"):
@@ -621,7 +714,11 @@ def make_layer(
 
 def ports(names: tuple[str, ...], count: int) -> tuple[str, ...]:
     """Expand "in#" to in1, in2, ... as MATLAB numbers them."""
-    return tuple(name for each in names for name in ([f"{each[:-1]}{i + 1}" for i in range(count)] if each.endswith("#") else [each]))
+    return tuple(
+        name
+        for each in names
+        for name in ([f"{each[:-1]}{i + 1}" for i in range(count)] if each.endswith("#") else [each])
+    )
 
 
 def unknown_row(class_name: str) -> LayerRow:

@@ -87,7 +87,9 @@ def layer_sizes(layer: Layer, given: Sequence[Activation]) -> tuple[Activation, 
     """
     if len(given) < len(layer.inputs):
         missing = layer.inputs[len(given)]
-        raise UnreadableError(f"layer '{layer.name}' has nothing connected to its input '{missing}'", "every input needs a connection")
+        raise UnreadableError(
+            f"layer '{layer.name}' has nothing connected to its input '{missing}'", "every input needs a connection"
+        )
     with reading(f"layer '{layer.name}' ({layer.kind})"):
         out = RULES[layer.row.size](layer, given)
     bad = next((n for n in out.size if n is not None and n < 1), None)
@@ -97,7 +99,9 @@ def layer_sizes(layer: Layer, given: Sequence[Activation]) -> tuple[Activation, 
 
 
 def fail(layer: Layer, what: str, given: Sequence[Activation]) -> UnreadableError:
-    return UnreadableError(f"layer '{layer.name}' ({layer.kind}): {what}", f"its inputs are {', '.join(map(str, given)) or 'none'}")
+    return UnreadableError(
+        f"layer '{layer.name}' ({layer.kind}): {what}", f"its inputs are {', '.join(map(str, given)) or 'none'}"
+    )
 
 
 def numbers(value: Any, count: int) -> tuple[int, ...]:
@@ -157,9 +161,15 @@ def window(layer: Layer) -> Window:
         case "same":
             padding = tuple((n // 2, n - n // 2) for n in reach) if set(stride) == {1} else None
         case mode:
-            raise UnsupportedError(f"layer '{layer.name}' ({layer.kind}) pads in mode '{mode}'", "MATLAB documents 'manual', 'same' and 'causal'")
+            raise UnsupportedError(
+                f"layer '{layer.name}' ({layer.kind}) pads in mode '{mode}'",
+                "MATLAB documents 'manual', 'same' and 'causal'",
+            )
     if min(*kernel, *stride, *dilation) < 1 or min((n for pair in padding or () for n in pair), default=0) < 0:
-        raise UnreadableError(f"layer '{layer.name}' ({layer.kind}) has a window of {kernel} with stride {stride}, dilation {dilation} and padding {padding}")
+        raise UnreadableError(
+            f"layer '{layer.name}' ({layer.kind}) has a window of {kernel} with stride {stride}, dilation {dilation} "
+            f"and padding {padding}"
+        )
     return Window(kernel, stride, dilation, padding)
 
 
@@ -169,7 +179,9 @@ def window_dimensions(layer: Layer, default: int = 2) -> int:
 
 
 def group_count(layer: Layer, channels: Length, default: int | str = 1) -> int:
-    """The number of groups of a convolution or a normalisation of `channels` channels, `default` where its class has no NumGroups."""
+    """The number of groups of a convolution or a normalisation of `channels` channels, `default` where its class has no
+    NumGroups.
+    """
     groups = layer.properties["NumGroups"] if "NumGroups" in layer.row.properties else default
     return {"channel-wise": channels or 1, "all-channels": 1}[groups] if isinstance(groups, str) else int(groups)
 
@@ -207,7 +219,10 @@ def transposed_convolution(layer: Layer, given: Sequence[Activation]) -> Activat
         lengths = [None if n is None else n * s for n, s in zip(at.spatial, stride, strict=True)]
     else:
         crops = padding_pairs(layer.properties.get("CroppingSize", 0), count)
-        lengths = [None if n is None else s * (n - 1) + k - sum(c) for n, s, k, c in zip(at.spatial, stride, kernel, crops, strict=True)]
+        lengths = [
+            None if n is None else s * (n - 1) + k - sum(c)
+            for n, s, k, c in zip(at.spatial, stride, kernel, crops, strict=True)
+        ]
     return at.resized(lengths, int(layer.properties["NumFilters"]))
 
 
@@ -235,18 +250,28 @@ def fully_connected(layer: Layer, given: Sequence[Activation]) -> Activation:
 
 def _require_sequences(layer: Layer, given: Sequence[Activation]) -> None:
     if given[0].format != "CBT":
-        raise UnsupportedError(f"layer '{layer.name}' ({layer.kind}) gets an input of format {given[0].format}", "known are sequences of vectors (CBT)")
+        raise UnsupportedError(
+            f"layer '{layer.name}' ({layer.kind}) gets an input of format {given[0].format}",
+            "known are sequences of vectors (CBT)",
+        )
 
 
 def recurrent(layer: Layer, given: Sequence[Activation]) -> Activation:
     _require_sequences(layer, given)
     weights = layer.learnables.get("InputProjector") or layer.learnables.get("InputWeights")
-    takes = None if weights is None or not weights.array.size else weights.shape[0 if "InputProjector" in layer.learnables else 1]
+    takes = (
+        None
+        if weights is None or not weights.array.size
+        else weights.shape[0 if "InputProjector" in layer.learnables else 1]
+    )
     if None not in (takes, given[0].elements) and takes != given[0].elements:
         raise fail(layer, f"its weights take {takes} values a step, its input has {given[0].elements}", given)
     mode, directions = layer.properties["OutputMode"], 2 if layer.kind.startswith("BiLSTM") else 1
     if mode not in ("sequence", "last"):
-        raise UnsupportedError(f"layer '{layer.name}' ({layer.kind}) has the output mode '{mode}'", "MATLAB documents 'sequence' and 'last'")
+        raise UnsupportedError(
+            f"layer '{layer.name}' ({layer.kind}) has the output mode '{mode}'",
+            "MATLAB documents 'sequence' and 'last'",
+        )
     return Activation("CBT" if mode == "sequence" else "CB", (int(layer.properties["NumHiddenUnits"]) * directions,))
 
 
@@ -256,7 +281,10 @@ def same(layer: Layer, given: Sequence[Activation]) -> Activation:
 
 def _different_formats(layer: Layer, given: Sequence[Activation]) -> UnsupportedError:
     formats = " and ".join(each.format for each in given)
-    return UnsupportedError(f"layer '{layer.name}' ({layer.kind}) gets inputs of different formats, {formats}", "how they expand is not known")
+    return UnsupportedError(
+        f"layer '{layer.name}' ({layer.kind}) gets inputs of different formats, {formats}",
+        "how they expand is not known",
+    )
 
 
 def combined(layer: Layer, given: Sequence[Activation]) -> Activation:
@@ -283,9 +311,15 @@ def concatenated(layer: Layer, given: Sequence[Activation]) -> Activation:
     if len({each.format for each in given}) > 1:
         raise _different_formats(layer, given)
     if not 0 <= axis < len(at.size):
-        raise UnsupportedError(f"layer '{layer.name}' joins along dimension {axis + 1} of {at.format}", "space and channels can be joined, batch and time not")
+        raise UnsupportedError(
+            f"layer '{layer.name}' joins along dimension {axis + 1} of {at.format}",
+            "space and channels can be joined, batch and time not",
+        )
     for other in given[1:]:
-        if any(i != axis and a != b and None not in (a, b) for i, (a, b) in enumerate(zip(at.size, other.size, strict=True))):
+        if any(
+            i != axis and a != b and None not in (a, b)
+            for i, (a, b) in enumerate(zip(at.size, other.size, strict=True))
+        ):
             raise fail(layer, "its inputs have different sizes", given)
     joined = [each.size[axis] for each in given]
     total = None if None in joined else sum(n for n in joined if n is not None)
@@ -312,7 +346,11 @@ def unfolded(layer: Layer, given: Sequence[Activation]) -> Activation:
 def _require_images(layer: Layer, given: Sequence[Activation], dimensions: int) -> None:
     formats = dict.fromkeys(each.format for each in given)
     if len(formats) > 1 or len(given[0].spatial) != dimensions:
-        raise fail(layer, f"it takes images of {dimensions} dimensions, its input has the format {' and '.join(formats)}", given)
+        raise fail(
+            layer,
+            f"it takes images of {dimensions} dimensions, its input has the format {' and '.join(formats)}",
+            given,
+        )
 
 
 def space_to_depth(layer: Layer, given: Sequence[Activation]) -> Activation:
@@ -340,9 +378,14 @@ def resized(layer: Layer, given: Sequence[Activation]) -> Activation:
         return at.resized(given[1].spatial, at.channels)
     size, scale = layer.properties.get("OutputSize"), layer.properties.get("Scale")
     if size:
-        return at.resized([None if math.isnan(n) else int(n) for n in (size if isinstance(size, tuple) else (size,) * count)], at.channels)
+        return at.resized(
+            [None if math.isnan(n) else int(n) for n in (size if isinstance(size, tuple) else (size,) * count)],
+            at.channels,
+        )
     scales: Any = scale if isinstance(scale, tuple) and len(scale) > 1 else (scale,) * count
-    return at.resized([None if n is None else math.floor(n * s) for n, s in zip(at.spatial, scales, strict=True)], at.channels)
+    return at.resized(
+        [None if n is None else math.floor(n * s) for n, s in zip(at.spatial, scales, strict=True)], at.channels
+    )
 
 
 def cropped(layer: Layer, given: Sequence[Activation]) -> Activation:
@@ -354,7 +397,9 @@ def cropped(layer: Layer, given: Sequence[Activation]) -> Activation:
 
 def padded(layer: Layer, given: Sequence[Activation]) -> Activation:
     pads = padding_pairs(layer.properties["PaddingSize"], 2)
-    return given[0].resized([None if n is None else n + sum(p) for n, p in zip(given[0].spatial, pads, strict=True)], given[0].channels)
+    return given[0].resized(
+        [None if n is None else n + sum(p) for n, p in zip(given[0].spatial, pads, strict=True)], given[0].channels
+    )
 
 
 def embedded(layer: Layer, given: Sequence[Activation]) -> Activation:
@@ -365,7 +410,9 @@ def embedded(layer: Layer, given: Sequence[Activation]) -> Activation:
 def _input_size(layer: Layer) -> tuple[int, ...]:
     size = numbers(layer.properties["InputSize"], 1)
     if len(size) not in (layer.row.properties["InputSize"].lengths or (len(size),)):
-        raise UnreadableError(f"layer '{layer.name}' ({layer.kind}) has an InputSize of {len(size)} numbers", f"they are {str(size)[:60]}")
+        raise UnreadableError(
+            f"layer '{layer.name}' ({layer.kind}) has an InputSize of {len(size)} numbers", f"they are {str(size)[:60]}"
+        )
     return size
 
 
@@ -390,7 +437,9 @@ def unknown(layer: Layer, given: Sequence[Activation]) -> Activation:
 
 
 def attention(layer: Layer, given: Sequence[Activation]) -> Activation:
-    """To what the output weights give; before there are any, to OutputSize, which is the input's channels where it is "auto" (documented)."""
+    """To what the output weights give; before there are any, to OutputSize, which is the input's channels where it is
+    "auto" (documented).
+    """
     _require_sequences(layer, given)
     weights, size = layer.learnables["OutputWeights"], layer.properties.get("OutputSize", "auto")
     channels = weights.shape[0] if weights.array.size else given[0].channels if size == "auto" else int(size)
@@ -400,8 +449,10 @@ def attention(layer: Layer, given: Sequence[Activation]) -> Activation:
 RULES: Mapping[str, Rule] = {
     rule.__name__: rule
     for rule in (
-        attention, combined, concatenated, convolution, cropped, depth_to_space, embedded, flattened, folded, from_file, fully_connected,
-        global_pooling, image_input, padded, pooling, recurrent, resized, same, sequence_input, space_to_depth, transposed_convolution,
+        attention, combined, concatenated, convolution, cropped, depth_to_space, embedded, flattened, folded,
+        from_file, fully_connected,
+        global_pooling, image_input, padded, pooling, recurrent, resized, same, sequence_input, space_to_depth,
+        transposed_convolution,
         unfolded, unknown, unpooling,
     )
 }  # fmt: skip

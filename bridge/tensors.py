@@ -39,7 +39,9 @@ class Tensor:
 def given_sizes(network: Network, layer: Layer) -> list[Activation]:
     """Return the activations at a layer's inputs."""
     sizes = network.sizes  # which also sees that every input is connected
-    return [sizes[c.source][network.layers[c.source].outputs.index(c.source_port)] for c in network.incoming[layer.name]]
+    return [
+        sizes[c.source][network.layers[c.source].outputs.index(c.source_port)] for c in network.incoming[layer.name]
+    ]
 
 
 def tensors(layer: Layer, given: Sequence[Activation]) -> Iterator[Tensor]:
@@ -58,7 +60,9 @@ def tensors(layer: Layer, given: Sequence[Activation]) -> Iterator[Tensor]:
         names = torch_names(layer, row)
         rows = turned.shape[0] // len(names)
         for index, local in enumerate(names):
-            yield Tensor(local, name, turned if len(names) == 1 else turned.rows(index * rows, (index + 1) * rows), True)
+            yield Tensor(
+                local, name, turned if len(names) == 1 else turned.rows(index * rows, (index + 1) * rows), True
+            )
     for name, array in layer.state.items():
         state = layer.row.state.get(name)
         if state is None:
@@ -66,7 +70,9 @@ def tensors(layer: Layer, given: Sequence[Activation]) -> Iterator[Tensor]:
         elif layer.row.build == "input_normalization":
             yield Tensor(state.torch, name, statistic(array, layer, name), False)
         else:
-            yield Tensor(state.torch, name, _turn(array, Turn(state.matlab_axes, state.torch_axes), sizes, layer, name), False)
+            yield Tensor(
+                state.torch, name, _turn(array, Turn(state.matlab_axes, state.torch_axes), sizes, layer, name), False
+            )
 
 
 def torch_names(layer: Layer, row: LearnableRow) -> tuple[str, ...]:
@@ -76,7 +82,8 @@ def torch_names(layer: Layer, row: LearnableRow) -> tuple[str, ...]:
 
 
 def with_tensors(layer: Layer, given: Sequence[Activation], values: Mapping[str, Array]) -> Layer:
-    """Return the layer with the arrays of its module's tensors `values` (by local name), turned back to MATLAB's layout.
+    """Return the layer with the arrays of its module's tensors `values` (by local name), turned back to MATLAB's
+    layout.
 
     Names that are missing keep their arrays.
 
@@ -114,7 +121,9 @@ def axis_sizes(given: Sequence[Activation]) -> dict[str, int]:
 
 
 def statistic(array: Array, layer: Layer, name: str) -> Array:
-    """Turn an input statistic ([H W C], [1 1 C], [H W], [C 1] or scalar) so that it broadcasts over N,C,H,W or N,T,C."""
+    """Turn an input statistic ([H W C], [1 1 C], [H W], [C 1] or scalar) so that it broadcasts over
+    N,C,H,W or N,T,C.
+    """
     size = layer.properties["InputSize"]
     size = tuple(size) if isinstance(size, tuple) else (size,)
     spatial, channels = len(size) - 1, size[-1]
@@ -125,7 +134,9 @@ def statistic(array: Array, layer: Layer, name: str) -> Array:
     if len(array.shape) == spatial:
         array = array.reshape((*array.shape, 1))
     if len(array.shape) != spatial + 1 or array.shape != size:
-        raise UnreadableError(f"{name} of layer '{layer.name}' has size {array.shape}", f"the input is {size}", "export the network again")
+        raise UnreadableError(
+            f"{name} of layer '{layer.name}' has size {array.shape}", f"the input is {size}", "export the network again"
+        )
     return array.transpose((spatial, *range(spatial)))
 
 
@@ -138,18 +149,26 @@ def _statistic_back(array: Array, old: Array, layer: Layer, name: str) -> Array:
 
 def _require_shape(array: Array, shape: tuple[int, ...], layer: Layer, name: str) -> None:
     if array.shape != shape:
-        raise UnreadableError(f"{name} of layer '{layer.name}' has the shape {array.shape} where {shape} belongs", "it is of another network")
+        raise UnreadableError(
+            f"{name} of layer '{layer.name}' has the shape {array.shape} where {shape} belongs",
+            "it is of another network",
+        )
 
 
 def _turn(array: Array, turn: Turn, sizes: Mapping[str, int], layer: Layer, name: str) -> Array:
     try:
         turned: Array = turn(array, sizes)
     except ValueError as error:
-        raise UnreadableError(f"{name} of layer '{layer.name}' ({layer.kind}) does not fit: {error}", "the file is damaged or of an unknown form") from error
+        raise UnreadableError(
+            f"{name} of layer '{layer.name}' ({layer.kind}) does not fit: {error}",
+            "the file is damaged or of an unknown form",
+        ) from error
     return turned
 
 
-def _turn_back(array: Array, row: LearnableRow | StateRow | None, old: Array, sizes: Mapping[str, int], layer: Layer, name: str) -> Array:
+def _turn_back(
+    array: Array, row: LearnableRow | StateRow | None, old: Array, sizes: Mapping[str, int], layer: Layer, name: str
+) -> Array:
     if row is None:
         _require_shape(array, old.shape, layer, name)
         return array

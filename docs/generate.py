@@ -1,4 +1,6 @@
-"""`python docs/generate.py` writes docs/mapping.md and docs/networks.md from the tables in mappings/; tests hold them in step."""
+"""`python docs/generate.py` writes docs/mapping.md and docs/networks.md from the tables in mappings/; tests hold them
+in step.
+"""
 
 from __future__ import annotations
 
@@ -31,20 +33,24 @@ read the same row. {count} classes have one: {evidence}.
 
 | evidence | meaning |
 |---|---|
-| proven | files that MATLAB wrote hold this layer, and their networks agree with MATLAB's own numbers or with MATLAB's own .onnx under onnxruntime |
-| documented | files that MATLAB wrote hold this layer, or its form is documented in full; no numbers of MATLAB to compare with yet |
-| unseen | no file that MATLAB wrote was found with it; it follows the documentation, and `bridge inspect` marks it `unproven` |
+| proven | files that MATLAB wrote hold this layer, and their networks agree with MATLAB's own numbers or with MATLAB's
+own .onnx under onnxruntime |
+| documented | files that MATLAB wrote hold this layer, or its form is documented in full; no numbers of MATLAB to
+compare with yet |
+| unseen | no file that MATLAB wrote was found with it; it follows the documentation, and `bridge inspect` marks it
+`unproven` |
 
-**Axes.** A pattern names the axes of an array in order: `kh kw in out` is what MATLAB's `size` counts. `(c h w)` is one axis
-that runs through c, h and w, the last one fastest; `1` is an axis of length one. A pattern of one name is a vector, whatever
-ones MATLAB has put around it.
+**Axes.** A pattern names the axes of an array in order: `kh kw in out` is what MATLAB's `size` counts. `(c h w)` is one
+axis that runs through c, h and w, the last one fastest; `1` is an axis of length one. A pattern of one name is a
+vector, whatever ones MATLAB has put around it.
 
 **Factors.** The numbers are MATLAB's defaults for a new layer: they count where a file holds no factors, and are then
 shown as `1 (assumed)`. In the property names `*` stands for `LearnRateFactor` and for `L2Factor`.
 
-**torch.** Names without a prefix are classes of `torch.nn`, those with `bridge` are modules that torch lacks. Padding that is
-not symmetric, 'same' padding that depends on the size of the input, and sequences (N,T,C) take a subclass of the module named
-here, with the same parameters. Output layers have no module: they are facts of the network (classes, kind of loss).
+**torch.** Names without a prefix are classes of `torch.nn`, those with `bridge` are modules that torch lacks. Padding
+that is not symmetric, 'same' padding that depends on the size of the input, and sequences (N,T,C) take a subclass of
+the module named here, with the same parameters. Output layers have no module: they are facts of the network (classes,
+kind of loss).
 """
 
 
@@ -70,7 +76,12 @@ def section(path: Path, rows: Sequence[LayerRow]) -> str:
     parts = [f"## {path.stem.capitalize()}", about, layers]
     learnables = list(learnable_cells(rows))
     if learnables:
-        parts.append(table(("learnable", "MATLAB's axes", "torch's name", "torch's axes", "factors", "learn rate", "L2"), learnables))
+        parts.append(
+            table(
+                ("learnable", "MATLAB's axes", "torch's name", "torch's axes", "factors", "learn rate", "L2"),
+                learnables,
+            )
+        )
     state = list(state_cells(rows))
     if state:
         parts.append(table(("statistic or state", "MATLAB's axes", "torch's buffer", "torch's axes"), state))
@@ -79,11 +90,20 @@ def section(path: Path, rows: Sequence[LayerRow]) -> str:
 
 def layer_cells(row: LayerRow) -> tuple[str, ...]:
     """Return the cells of one layer."""
-    return row.name, code(row.matlab), code([row.constructor] if row.constructor else []), code(row.onnx), module_name(row), row.evidence
+    return (
+        row.name,
+        code(row.matlab),
+        code([row.constructor] if row.constructor else []),
+        code(row.onnx),
+        module_name(row),
+        row.evidence,
+    )
 
 
 def module_name(row: LayerRow) -> str:
-    """Return the torch module, with a prefix where it is not torch's own (or a subclass that adds MATLAB's habits to it)."""
+    """Return the torch module, with a prefix where it is not torch's own (or a subclass that adds MATLAB's habits to
+    it).
+    """
     if row.torch is None:
         return "none"
     own = own_modules().get(row.torch)
@@ -95,7 +115,12 @@ def module_name(row: LayerRow) -> str:
 def own_modules() -> dict[str, type]:
     """Return the torch modules that bridge/modules/ defines, by name."""
     files = [import_module(f"bridge.modules.{each.name}") for each in pkgutil.iter_modules(bridge.modules.__path__)]
-    classes = [value for file in files for value in vars(file).values() if isinstance(value, type) and value.__module__ == file.__name__]
+    classes = [
+        value
+        for file in files
+        for value in vars(file).values()
+        if isinstance(value, type) and value.__module__ == file.__name__
+    ]
     return {each.__name__: each for each in classes}
 
 
@@ -155,34 +180,37 @@ NETWORKS = """\
 
 *Written by `python docs/generate.py` from `mappings/pretrained.toml`. Change the table, not this page.*
 
-`bridge.networks.build("googlenet", classes=5)` gives a network with MATLAB's layer names, order, connections, sizes, factors and
-initialisers, untrained. `weights=` fills it from a .mat, an .onnx or a saved folder of the same network, or from torchvision's
-state dict where the structure is the same. `bridge models` lists the networks, `bridge models resnet50` tells about one.
+`bridge.networks.build("googlenet", classes=5)` gives a network with MATLAB's layer names, order, connections, sizes,
+factors and initialisers, untrained. `weights=` fills it from a .mat, an .onnx or a saved folder of the same network, or
+from torchvision's state dict where the structure is the same. `bridge models` lists the networks, `bridge models
+resnet50` tells about one.
 
-An untrained input layer has neutral statistics (a mean of 0, a deviation of 1, pixels of 0 to 255) until training computes them, as
-MATLAB's ResetInputNormalization does; a note of the network says so.
+An untrained input layer has neutral statistics (a mean of 0, a deviation of 1, pixels of 0 to 255) until training
+computes them, as MATLAB's ResetInputNormalization does; a note of the network says so.
 
-`segnet_layers`, `unet_layers` and `yolov2_layers` of `bridge.networks` take MATLAB's arguments. SegNet of depth 3 equals a file
-that MATLAB wrote; in the forms "vgg16" and "vgg19" the decoder's names and filters are unconfirmed.
+`segnet_layers`, `unet_layers` and `yolov2_layers` of `bridge.networks` take MATLAB's arguments. SegNet of depth 3
+equals a file that MATLAB wrote; in the forms "vgg16" and "vgg19" the decoder's names and filters are unconfirmed.
 
-Layer lists of MATLAB's are the oracle for {listed}. The others follow the documentation: unconfirmed are the factors of alexnet,
-vgg16 and darknet, and the K of alexnet's normalisations. nasnetmobile comes from the builder that makes MATLAB's list of NASNet-Large,
-layer by layer, with NASNet-Mobile's numbers; its own names were not seen. ShuffleNet's own layer is `ChannelShuffleLayer` here, NASNet's
-`ZeroPadding2DLayer`. Files up to R2019a hold a layer of their own for zscore and rescale-symmetric: the second is read as -1..1
-(unconfirmed), the first needs a module of yours. Accuracies are MathWorks' own: top-1 in percent on ImageNet's validation images.
-The layers under "features" and the categories are a choice made here.
+Layer lists of MATLAB's are the oracle for {listed}. The others follow the documentation: unconfirmed are the factors of
+alexnet, vgg16 and darknet, and the K of alexnet's normalisations. nasnetmobile comes from the builder that makes
+MATLAB's list of NASNet-Large, layer by layer, with NASNet-Mobile's numbers; its own names were not seen. ShuffleNet's
+own layer is `ChannelShuffleLayer` here, NASNet's `ZeroPadding2DLayer`. Files up to R2019a hold a layer of their own for
+zscore and rescale-symmetric: the second is read as -1..1 (unconfirmed), the first needs a module of yours. Accuracies
+are MathWorks' own: top-1 in percent on ImageNet's validation images. The layers under "features" and the categories are
+a choice made here.
 """
 
 CHECKED = """
 ## What is checked for each network
 
-`tests/networks/test_whole.py` does with each network what people do with it, on a copy with all its layers, fewer channels and a small
-input; with `--slow` at the network's own size, too (112 tests of the 14 classifiers, all passed), and with the networks of hundreds of
-layers, whose copies wait for `--slow`. The files are MATLAB-shaped ones with random weights: no file of a pretrained network was there to
-compare with.
+`tests/networks/test_whole.py` does with each network what people do with it, on a copy with all its layers, fewer
+channels and a small input; with `--slow` at the network's own size, too (112 tests of the 14 classifiers, all passed),
+and with the networks of hundreds of layers, whose copies wait for `--slow`. The files are MATLAB-shaped ones with
+random weights: no file of a pretrained network was there to compare with.
 
-- **files**: a .mat, and an .onnx in two dialects (opset 8 with fixed sizes, opset 14 with sizes computed in the graph), are read. The
-  modules of all three give what onnxruntime gives on the .onnx, before the softmax and behind it, to 1e-5 of the largest value.
+- **files**: a .mat, and an .onnx in two dialects (opset 8 with fixed sizes, opset 14 with sizes computed in the graph),
+  are read. The modules of all three give what onnxruntime gives on the .onnx, before the softmax and behind it, to 1e-5
+  of the largest value.
 - **frozen**: the first ten layers, or all, keep their bits in training.
 - **new head**: the layers under "replace" above are replaced for other classes, and change in an epoch of training.
 - **back**: exported to .mat and to .onnx and read again, the outputs are the same, bit for bit, and so are the arrays.
@@ -203,16 +231,34 @@ OTHERS = {  # what is compared with, which files are read, what is trained
 
 def networks_page() -> str:
     """Return the text of docs/networks.md."""
-    head = ("network", "for", "layers / connections", "input", "MB", "learnables (M)", "top-1 %", "replace", "features", "torchvision's or timm's")
+    head = (
+        "network",
+        "for",
+        "layers / connections",
+        "input",
+        "MB",
+        "learnables (M)",
+        "top-1 %",
+        "replace",
+        "features",
+        "torchvision's or timm's",
+    )
     listed = ", ".join(entry.name for entry in catalogue().values() if entry.listed)
     checks = table(("network", "structure", "files", "frozen", "new head", "back", "torch"), checked_lines())
-    return f"{NETWORKS.format(listed=listed)}\n{table(head, map(network_line, catalogue().values()))}\n{CHECKED}\n{checks}\n"
+    networks = table(head, map(network_line, catalogue().values()))
+    return f"{NETWORKS.format(listed=listed)}\n{networks}\n{CHECKED}\n{checks}\n"
 
 
 def checked_lines() -> Iterator[tuple[str, ...]]:
     """Yield what the tests check of each network, and of segmentation networks and detectors."""
     for entry in catalogue().values():
-        structure = "MATLAB's list" if entry.listed else "names derived, not seen" if entry.unconfirmed else "documented names, MATLAB's counts"
+        structure = (
+            "MATLAB's list"
+            if entry.listed
+            else "names derived, not seen"
+            if entry.unconfirmed
+            else "documented names, MATLAB's counts"
+        )
         yield f"`{entry.name}`", structure, ".mat, .onnx", "yes", code(entry.head), ".mat, .onnx", "yes"
     for name, (structure, files, head) in OTHERS.items():
         yield f"`{name}`", structure, files, "yes", head, ".mat, .onnx", "yes"

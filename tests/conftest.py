@@ -16,7 +16,9 @@ from tests.shell import Command, runner
 WITHOUT_ORACLE = "without oracle"  # record_property(WITHOUT_ORACLE, "what was not checked") lists it after the run
 
 
-torch.set_num_threads(1)  # networks this small gain nothing from threads, and lose much where several processes test at once
+torch.set_num_threads(
+    1
+)  # networks this small gain nothing from threads, and lose much where several processes test at once
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +43,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    reports = [report for found in terminalreporter.stats.values() for report in found if getattr(report, "when", "") == "call"]
+    reports = [
+        report for found in terminalreporter.stats.values() for report in found if getattr(report, "when", "") == "call"
+    ]
     listed = sorted({str(what) for report in reports for key, what in report.user_properties if key == WITHOUT_ORACLE})
     if listed:
         terminalreporter.section(f"{len(listed)} cases without an oracle")
@@ -82,7 +86,14 @@ def look(browser: Any) -> Iterator[Callable[..., Any]]:
         page.on("console", lambda message: complaints.append(f"console: {message.text}"))
         page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
         page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
-        page.on("request", lambda request: None if request.url == url or request.url.startswith("data:") else complaints.append(f"request: {request.url}"))
+        page.on(
+            "request",
+            lambda request: (
+                None
+                if request.url == url or request.url.startswith("data:")
+                else complaints.append(f"request: {request.url}")
+            ),
+        )
         page.goto(url)
         opened.append(page)
         return page
@@ -95,5 +106,9 @@ def look(browser: Any) -> Iterator[Callable[..., Any]]:
 
 def references(text: str) -> set[str]:
     """Return what a page refers to outside itself: addresses, sources, links and styles that are neither its own parts nor data."""
-    named = re.findall(r"""(?:src|href|action|srcset)\s*=\s*["']?([^"'\s>]+)|url\(\s*["']?([^"')]+)|@import\s+(\S+)""", text)
-    return {each for group in named for each in group if each and not each.startswith(("#", "data:"))} | set(re.findall(r"\w+://[^\s\"<]*", text))
+    named = re.findall(
+        r"""(?:src|href|action|srcset)\s*=\s*["']?([^"'\s>]+)|url\(\s*["']?([^"')]+)|@import\s+(\S+)""", text
+    )
+    return {each for group in named for each in group if each and not each.startswith(("#", "data:"))} | set(
+        re.findall(r"\w+://[^\s\"<]*", text)
+    )

@@ -22,7 +22,9 @@ from bridge.mapping import layer_mappings
 NDArray = np.ndarray[Any, Any]
 
 LEARNED = {(each.matlab_axes, each.torch_axes) for row in layer_mappings() for each in row.learnables.values()}
-PATTERNS = sorted(LEARNED | {(each.matlab_axes, each.torch_axes) for row in layer_mappings() for each in row.state.values()})
+PATTERNS = sorted(
+    LEARNED | {(each.matlab_axes, each.torch_axes) for row in layer_mappings() for each in row.state.values()}
+)
 
 
 def names_of(pattern: str) -> list[str]:
@@ -69,7 +71,9 @@ def test_a_vector_is_any_array_of_its_elements(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "sizes"), [((2, 7), {"h": 2, "w": 3}), ((2, 3, 2), {"h": 2, "w": 3}), ((2, 6), {}), ((6,), {"h": 2, "w": 3})], ids=str
+    ("shape", "sizes"),
+    [((2, 7), {"h": 2, "w": 3}), ((2, 3, 2), {"h": 2, "w": 3}), ((2, 6), {}), ((6,), {"h": 2, "w": 3})],
+    ids=str,
 )
 def test_a_shape_that_does_not_fit_is_refused(shape: tuple[int, ...], sizes: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="array of shape"):

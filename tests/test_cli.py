@@ -99,7 +99,13 @@ def test_wrong_usage_exits_with_2_in_three_parts(arguments: tuple[str, ...], she
 def test_inspect_prints_what_is_known(shell: Shell) -> None:
     ran = shell("inspect", "signs.mat")
     assert (ran.code, ran.err) == (0, "")
-    for expected in ("SeriesNetwork", "32×32×3 as N,C,H,W", "Weights 3×3×3×8", "12 layers, 11 connections", "blue, green, red"):
+    for expected in (
+        "SeriesNetwork",
+        "32×32×3 as N,C,H,W",
+        "Weights 3×3×3×8",
+        "12 layers, 11 connections",
+        "blue, green, red",
+    ):
         assert expected in ran.out
     assert "assumed" not in ran.out and not shell.written()
 
@@ -121,8 +127,16 @@ def test_inspect_prints_json(shell: Shell) -> None:
     assert (ran.code, ran.err, facts["schema"]) == (0, "", "bridge.inspect/1")
     convolution = facts["layers"][1]
     assert (convolution["name"], convolution["index"], convolution["activations"]) == ("conv_1", 2, "32×32×8")
-    assert convolution["frozen"] == ["Weights", "Bias"] and convolution["learnables"]["Weights"]["learn_rate_factor"] == 0
-    assert facts["contracts"][0]["layout"] == "N,C,H,W" and facts["classes"] == ["blue", "green", "red", "white", "yellow"]
+    assert (
+        convolution["frozen"] == ["Weights", "Bias"] and convolution["learnables"]["Weights"]["learn_rate_factor"] == 0
+    )
+    assert facts["contracts"][0]["layout"] == "N,C,H,W" and facts["classes"] == [
+        "blue",
+        "green",
+        "red",
+        "white",
+        "yellow",
+    ]
 
 
 def test_inspect_takes_class_names_from_a_text_file(shell: Shell) -> None:
@@ -130,7 +144,9 @@ def test_inspect_takes_class_names_from_a_text_file(shell: Shell) -> None:
     assert "classes (5): a, b, c, d, ä" in shell("inspect", "signs.onnx", "--classes", "names.txt").out
 
 
-@pytest.mark.parametrize("content", [b"", b"no network", b"\x89PNG\r\n\x1a\n", b"MATLAB 5.0" + bytes(300), b"\x08\x07" + bytes(300)])
+@pytest.mark.parametrize(
+    "content", [b"", b"no network", b"\x89PNG\r\n\x1a\n", b"MATLAB 5.0" + bytes(300), b"\x08\x07" + bytes(300)]
+)
 def test_unreadable_files_exit_with_2_in_three_parts(content: bytes, shell: Shell) -> None:
     (shell.folder / "net.mat").write_bytes(content)
     ran = shell("inspect", "net.mat")
@@ -166,7 +182,11 @@ def test_inspect_shows_options_and_logs_without_a_network(container: Any, shell:
     mat.write(shell.folder / "run.mat", variables, container=container)
     told, options, log = shell("inspect", "run.mat").out.splitlines()
     assert told == f"run.mat: no network, mat {container}"
-    assert options.startswith("options: training options TrainingOptionsSGDM: ") and "InitialLearnRate 0.25" in options and "GradientThreshold Inf" in options
+    assert (
+        options.startswith("options: training options TrainingOptionsSGDM: ")
+        and "InitialLearnRate 0.25" in options
+        and "GradientThreshold Inf" in options
+    )
     assert log.startswith("info: training log of 200 iterations: ") and "TrainingLoss" in log
     facts = json.loads(shell("inspect", "--json", "run.mat").out)
     assert facts["training_options"]["options"]["InitialLearnRate"] == 0.25
@@ -208,13 +228,23 @@ def test_import_without_check_claims_nothing(shell: Shell) -> None:
 def test_import_prints_json(shell: Shell) -> None:
     ran = shell("import", "--json", *SIGNS, "-o", "saved")
     facts = json.loads(ran.out)
-    assert (ran.code, ran.err, facts["schema"], facts["holds"], facts["saved"]) == (0, "", "bridge.import/1", True, "saved")
+    assert (ran.code, ran.err, facts["schema"], facts["holds"], facts["saved"]) == (
+        0,
+        "",
+        "bridge.import/1",
+        True,
+        "saved",
+    )
     assert facts["proof"].startswith("weights equal to")
 
 
 def test_import_saves_and_saves_again(shell: Shell) -> None:
     first = shell("import", *SIGNS, "-o", "nets/signs")
-    names = {"nets", "nets/signs", *(f"nets/signs/{name}" for name in ("network.json", "model.safetensors", "README.md"))}
+    names = {
+        "nets",
+        "nets/signs",
+        *(f"nets/signs/{name}" for name in ("network.json", "model.safetensors", "README.md")),
+    }
     assert first.code == 0 and first.out.endswith(f"saved to {Path('nets/signs')}\n") and shell.written() == names
     again = shell("import", "segnet.mat", "-o", "nets/signs")
     assert again.code == 0 and shell.written() == names
@@ -243,7 +273,12 @@ def test_factors_of_another_network_exit_with_1(shell: Shell) -> None:
 
 def test_a_layer_nobody_knows_exits_with_3(shell: Shell) -> None:
     ran = shell("import", shell.custom(), "-o", "saved")
-    assert (ran.code, ran.out) == (3, "") and "my.ScaleLayer" in ran.err and "--modules" in ran.err and "saved" not in shell.files()
+    assert (
+        (ran.code, ran.out) == (3, "")
+        and "my.ScaleLayer" in ran.err
+        and "--modules" in ran.err
+        and "saved" not in shell.files()
+    )
     shown = shell("inspect", "custom.mat")
     assert shown.code == 0 and "note: layer 'scale' has the class my.ScaleLayer" in shown.out
 
@@ -295,9 +330,17 @@ def test_matlab_writes_the_functions_once(shell: Shell) -> None:
 def in_terminal(*arguments: str, columns: int, **environment: str) -> str:
     """Run a command as in a terminal of so many columns; return its output with its escape codes."""
     settings = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
-    settings |= {"COLUMNS": str(columns), "FORCE_COLOR": "1", "TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8", **environment}
+    settings |= {
+        "COLUMNS": str(columns),
+        "FORCE_COLOR": "1",
+        "TERM": "xterm-256color",
+        "PYTHONIOENCODING": "utf-8",
+        **environment,
+    }
     command = [sys.executable, str(FILES.parents[1] / "cli.py"), *arguments]
-    done = subprocess.run(command, env=settings, cwd=FILES, capture_output=True, text=True, encoding="utf-8", check=False)
+    done = subprocess.run(
+        command, env=settings, cwd=FILES, capture_output=True, text=True, encoding="utf-8", check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -29,9 +29,16 @@ from fixtures.layers import Net
 
 ROOT = Path(__file__).parents[1]
 FILES = ROOT / "fixtures" / "files"
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "benchmarks" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 SCHEMA = json.loads((ROOT / "docs" / "network.schema.json").read_text(encoding="utf-8"))
-ROUNDING = re.compile(r"\d\.\de[+-]\d\d")  # differences between two single-precision computations vary with the processor
+ROUNDING = re.compile(
+    r"\d\.\de[+-]\d\d"
+)  # differences between two single-precision computations vary with the processor
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,9 @@ class Block:
 
 
 def blocks(document: Path) -> Iterator[Block]:
-    for language, file, text in re.findall(r"^```(\w*) ?(\S*)\n(.*?)^```$", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+    for language, file, text in re.findall(
+        r"^```(\w*) ?(\S*)\n(.*?)^```$", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    ):
         yield Block(language, file, text)
 
 
@@ -110,7 +119,9 @@ def test_the_readme_shows_what_its_first_command_prints(
     (arguments,) = commands(found[0].text)
     run(arguments, monkeypatch)
     printed = [ROUNDING.sub("#", line.rstrip()) for line in capsys.readouterr().out.splitlines()]
-    shown = [ROUNDING.sub("#", line) for line in next(block.text for block in found if block.language == "text").splitlines()]
+    shown = [
+        ROUNDING.sub("#", line) for line in next(block.text for block in found if block.language == "text").splitlines()
+    ]
     assert shown[0] == printed[0] and shown[-1] == printed[-1]
     position = 0
     for before, line in zip(["...", *shown], shown, strict=False):
@@ -122,22 +133,30 @@ def test_the_readme_shows_what_its_first_command_prints(
 
 def test_the_readme_lists_every_verb() -> None:
     listed = re.findall(r"^\| `bridge (\w+)", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert set(listed) == {command.name for command in app.registered_commands} | {group.name for group in app.registered_groups}
+    assert set(listed) == {command.name for command in app.registered_commands} | {
+        group.name for group in app.registered_groups
+    }
 
 
 def test_the_page_of_benchmarks_lists_every_script() -> None:
-    listed = re.findall(r"^\| `(\w+)` \|", (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    listed = re.findall(
+        r"^\| `(\w+)` \|", (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert set(listed) == {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
 
 
 def test_one_line_commands_work_in_every_shell() -> None:
     """Windows PowerShell 5.1 has no `&&`; `.ci/run` takes the two lines from the README."""
-    lines = re.findall(r"^python -m pip.*$", "\n".join(block.text for block in blocks(ROOT / "README.md")), re.MULTILINE)
+    lines = re.findall(
+        r"^python -m pip.*$", "\n".join(block.text for block in blocks(ROOT / "README.md")), re.MULTILINE
+    )
     assert len(lines) == 2 and "bridge import" in lines[0] and "pytest" in lines[1]
     assert not any(re.search(r"&&|\|\||\\$|\$|`", line) for line in lines)
 
 
-@pytest.mark.parametrize("document", [*DOCUMENTS, ROOT / "CHANGELOG.md"], ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "document", [*DOCUMENTS, ROOT / "CHANGELOG.md"], ids=lambda path: path.relative_to(ROOT).as_posix()
+)
 def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
         assert target.startswith("https://") or (document.parent / target).is_file(), target
@@ -178,7 +197,9 @@ def test_a_saved_network_follows_the_schema(source: Path | Callable[[], Net], tm
     if not isinstance(source, Path):
         mat.write(path, {"net": source()})
     saved = bridge.load(path).save(tmp_path / "saved")
-    jsonschema.validate(json.loads((saved / "network.json").read_text(encoding="utf-8")), SCHEMA, jsonschema.Draft202012Validator)
+    jsonschema.validate(
+        json.loads((saved / "network.json").read_text(encoding="utf-8")), SCHEMA, jsonschema.Draft202012Validator
+    )
 
 
 def test_the_schema_refuses_what_it_does_not_know(tmp_path: Path) -> None:
@@ -200,7 +221,9 @@ def test_the_schema_has_the_keys_that_the_reader_asks_for() -> None:
 
 
 @pytest.mark.parametrize("verb", ["inspect", "import"])
-def test_every_key_of_the_json_is_described(verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_key_of_the_json_is_described(
+    verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     run([verb, "--json", str(FILES / "signs.mat")], monkeypatch)
     facts = json.loads(capsys.readouterr().out)
     assert facts["schema"] == f"bridge.{verb}/1"

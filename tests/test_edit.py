@@ -26,7 +26,9 @@ FILES = Path(__file__).parents[1] / "fixtures" / "files"
 
 
 def factors(network: Network) -> dict[str, tuple[Any, Any]]:
-    return {f"{layer.name}/{name}": (each.learn_rate_factor, each.l2_factor) for layer, name, each in network.learnables()}
+    return {
+        f"{layer.name}/{name}": (each.learn_rate_factor, each.l2_factor) for layer, name, each in network.learnables()
+    }
 
 
 # Freezing and factors
@@ -35,7 +37,12 @@ def factors(network: Network) -> dict[str, tuple[Any, Any]]:
 def test_the_newer_helper_freezes_every_factor_and_leaves_l2() -> None:
     """freezeWeights of today, freezeNetwork: every property that ends in LearnRateFactor (documented)."""
     before, after = factors(residual()), factors(residual().freeze(residual().layers[:3]))
-    assert {name for name, (rate, _) in after.items() if rate == 0} == {"conv1/Weights", "conv1/Bias", "bn1/Offset", "bn1/Scale"}
+    assert {name for name, (rate, _) in after.items() if rate == 0} == {
+        "conv1/Weights",
+        "conv1/Bias",
+        "bn1/Offset",
+        "bn1/Scale",
+    }
     assert {name: decay for name, (_, decay) in after.items()} == {name: decay for name, (_, decay) in before.items()}
 
 
@@ -66,7 +73,10 @@ def test_layers_are_chosen_by_name_glob_kind_list_or_predicate(what: Any, frozen
 
 def test_a_frozen_learnable_needs_no_gradient_in_torch() -> None:
     model = residual().freeze("conv1").to_torch()
-    assert {item.name for item in learnables(model) if not item.parameter.requires_grad} == {"conv1.weight", "conv1.bias"}
+    assert {item.name for item in learnables(model) if not item.parameter.requires_grad} == {
+        "conv1.weight",
+        "conv1.bias",
+    }
 
 
 def test_one_factor_by_names_or_by_path() -> None:
@@ -150,7 +160,14 @@ def test_remove_add_connect_as_with_a_layer_graph() -> None:
     net = chain().remove("drop")
     assert ("relu", "fc1") not in joined(net)
     again = net.connect("relu", "fc1")
-    assert joined(again) == {("data", "conv"), ("conv", "relu"), ("relu", "fc1"), ("fc1", "fc2"), ("fc2", "prob"), ("prob", "output")}
+    assert joined(again) == {
+        ("data", "conv"),
+        ("conv", "relu"),
+        ("relu", "fc1"),
+        ("fc1", "fc2"),
+        ("fc2", "prob"),
+        ("prob", "output"),
+    }
     assert (again.inputs, again.outputs) == (("data",), ("prob",))
     skip = residual().disconnect("relu1", "add/in2").add([layers.convolution2d(1, 4, name="c"), layers.relu(name="r")])
     both = skip.connect("bn1", "c").connect("r", "add/in2").initialize(0)
@@ -231,7 +248,11 @@ def test_bad_edits_are_refused_in_three_parts(edit: Callable[[Network], Network]
 
 def test_the_head_is_the_last_layer_with_weights() -> None:
     head = residual().head()
-    assert (head.layer.name, head.softmax and head.softmax.name, head.output and head.output.name) == ("fc", "prob", "output")
+    assert (head.layer.name, head.softmax and head.softmax.name, head.output and head.output.name) == (
+        "fc",
+        "prob",
+        "output",
+    )
     assert sequence().head().output is None
 
 
@@ -243,9 +264,16 @@ def test_networks_without_a_single_head_say_why() -> None:
 
 
 def test_with_classes_makes_head_output_and_classes() -> None:
-    net = residual().with_classes(["cap", "cube", "card", "die"], name="new_fc", WeightLearnRateFactor=10, biaslearnratefactor=20)
+    net = residual().with_classes(
+        ["cap", "cube", "card", "die"], name="new_fc", WeightLearnRateFactor=10, biaslearnratefactor=20
+    )
     fresh = net.layers["new_fc"]
-    assert (fresh.WeightLearnRateFactor, fresh.BiasLearnRateFactor, fresh.WeightL2Factor, fresh.BiasL2Factor) == (10, 20, 1, 0)
+    assert (fresh.WeightLearnRateFactor, fresh.BiasLearnRateFactor, fresh.WeightL2Factor, fresh.BiasL2Factor) == (
+        10,
+        20,
+        1,
+        0,
+    )
     assert net.classes == net.layers["output"].Classes == ("cap", "cube", "card", "die")
     assert fresh.learnables["Weights"].array.size == 0
     assert net.initialize(0).to_torch()(torch.zeros(2, 3, 8, 8)).shape == (2, 4)
@@ -261,7 +289,13 @@ def test_a_convolution_as_head_keeps_its_filter() -> None:
     ]
     net = Network.assemble(made).initialize(0).with_classes(["a", "b", "c"], name="new_conv")
     head = net.layers["new_conv"]
-    assert (head.kind, head.FilterSize, head.NumFilters, head.Stride, head.PaddingMode) == ("Convolution2DLayer", (3, 3), 3, (2, 2), "same")
+    assert (head.kind, head.FilterSize, head.NumFilters, head.Stride, head.PaddingMode) == (
+        "Convolution2DLayer",
+        (3, 3),
+        3,
+        (2, 2),
+        "same",
+    )
 
 
 def test_a_regression_becomes_a_classification_with_a_softmax() -> None:
@@ -349,7 +383,22 @@ def test_bad_assemblies_are_refused(made: Any, connections: Any, words: str) -> 
 # Any sequence of edits
 
 NAMES = st.sampled_from(
-    ["data", "conv1", "bn1", "relu1", "conv2", "add", "pool", "fc", "prob", "output", "new", "add/in2", "new2", "missing"]
+    [
+        "data",
+        "conv1",
+        "bn1",
+        "relu1",
+        "conv2",
+        "add",
+        "pool",
+        "fc",
+        "prob",
+        "output",
+        "new",
+        "add/in2",
+        "new2",
+        "missing",
+    ]
 )
 FRESH = st.sampled_from(
     [

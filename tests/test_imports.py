@@ -34,7 +34,19 @@ FACES = {"layers": "recipes"}  # a module that is another part's public face
 UPWARD = {  # methods of Network and Recipe that import when called
     ("network", "detection"), ("network", "modules"), ("network", "recipes"), ("network", "writers"), ("recipes", "networks"),
 }  # fmt: skip
-WITHOUT_TORCH = ("readers", "network", "sizes", "mapping", "arrays", "axes", "tensors", "contract", "errors", "pages", "writers.folder")
+WITHOUT_TORCH = (
+    "readers",
+    "network",
+    "sizes",
+    "mapping",
+    "arrays",
+    "axes",
+    "tensors",
+    "contract",
+    "errors",
+    "pages",
+    "writers.folder",
+)
 HEAVY = {"numpy", "torch", "onnx", "scipy", "h5py", "rich", "safetensors"}
 
 
@@ -60,7 +72,11 @@ def modules() -> dict[str, Path]:
 @cache
 def imports() -> tuple[Import, ...]:
     """Return every import of bridge/, but for those that only type checkers see."""
-    return tuple(each for name, path in modules().items() for each in visit(name, ast.parse(path.read_text(encoding="utf-8")), False))
+    return tuple(
+        each
+        for name, path in modules().items()
+        for each in visit(name, ast.parse(path.read_text(encoding="utf-8")), False)
+    )
 
 
 def visit(importer: str, node: ast.AST, when_called: bool) -> Iterator[Import]:
@@ -145,7 +161,9 @@ def path_to(wanted: str, start: str, graph: dict[str, set[str]]) -> list[str]:
 def loaded_after(code: str) -> set[str]:
     """Return the top-level modules that a fresh interpreter holds after running `code`."""
     report = "import sys; print('\\n' + ' '.join({name.partition('.')[0] for name in sys.modules}))"
-    run = subprocess.run([sys.executable, "-c", f"{code}\n{report}"], capture_output=True, encoding="utf-8", cwd=ROOT, check=False)
+    run = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{report}"], capture_output=True, encoding="utf-8", cwd=ROOT, check=False
+    )
     assert run.returncode == 0, run.stderr
     return set(run.stdout.splitlines()[-1].split())
 

@@ -42,10 +42,16 @@ def test_graph_table_and_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert rows.locator("td:nth-child(2)").all_inner_texts() == expected and layers.count() == len(expected)
     page.locator("form[data-table=layers] [type=search]").fill("")
     page.locator("form[data-table=layers] [data-flag=frozen]").check()
-    frozen = [layer.name for layer in network.layers if layer.learnables and all(each.frozen for each in layer.learnables.values())]
+    frozen = [
+        layer.name
+        for layer in network.layers
+        if layer.learnables and all(each.frozen for each in layer.learnables.values())
+    ]
     assert rows.locator("td:nth-child(2)").all_inner_texts() == frozen
     factors = page.locator("#learnables tbody tr", has_text="encoder1_conv1").first.locator("td").all_inner_texts()
-    assert factors[:2] == ["encoder1_conv1", "Weights"] and factors[2] == "×".join(map(str, network.layers["encoder1_conv1"].Weights.shape))
+    assert factors[:2] == ["encoder1_conv1", "Weights"] and factors[2] == "×".join(
+        map(str, network.layers["encoder1_conv1"].Weights.shape)
+    )
     assert page.locator("#connections tbody tr").count() == len(network.connections)
 
 
@@ -56,8 +62,12 @@ def test_numbers_sort_as_numbers(tmp_path: Path, look: Callable[..., Any]) -> No
     heading = page.locator("#layers th", has_text="Learnables").locator("button")
     for _ in range(2):
         heading.click()
-    counts = [int(text.replace(",", "") or 0) for text in page.locator("#layers tbody td:nth-child(5)").all_inner_texts()]
-    assert counts == sorted((sum(each.array.size for each in layer.learnables.values()) for layer in network.layers), reverse=True)
+    counts = [
+        int(text.replace(",", "") or 0) for text in page.locator("#layers tbody td:nth-child(5)").all_inner_texts()
+    ]
+    assert counts == sorted(
+        (sum(each.array.size for each in layer.learnables.values()) for layer in network.layers), reverse=True
+    )
     page.locator('.graph a[href="#layer-2"]').click()
     assert page.locator("tr:target td").nth(1).inner_text() == network.layers[1].name
 
@@ -85,6 +95,8 @@ def test_the_page_needs_neither_torch_nor_matplotlib_and_refers_to_nothing(file:
     assert not references((tmp_path / "net.html").read_text(encoding="utf-8"))
 
 
-def test_a_page_takes_the_place_of_no_other_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_page_takes_the_place_of_no_other_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert inspect(monkeypatch, FILES / "signs.mat", "--html", tmp_path / "net.onnx") == 2
     assert "only pages are written" in capsys.readouterr().err

@@ -37,8 +37,12 @@ def test_every_row_has_its_constructor(row: LayerRow) -> None:
     made = getattr(layers, layers.python_name(row))(*arguments(row), name="one")
     assert (made.name, made.kind, made.row) == ("one", row.name, row)
     assert all(made.learnables[name].array.size == 0 for name in row.learnables)
-    assert [each.learn_rate_factor for each in made.learnables.values()] == [each.defaults[0] for each in row.learnables.values()]
-    assert [each.l2_factor for each in made.learnables.values()] == [each.defaults[1] for each in row.learnables.values()]
+    assert [each.learn_rate_factor for each in made.learnables.values()] == [
+        each.defaults[0] for each in row.learnables.values()
+    ]
+    assert [each.l2_factor for each in made.learnables.values()] == [
+        each.defaults[1] for each in row.learnables.values()
+    ]
 
 
 def test_names_are_matlabs_in_snake_case() -> None:
@@ -52,9 +56,16 @@ def test_names_are_matlabs_in_snake_case() -> None:
 
 
 def test_properties_take_any_case_and_matlabs_order() -> None:
-    made = layers.fully_connected(5, name="fc_new", weightlearnratefactor=20, BIASLEARNRATEFACTOR=10, Weightl2Factor=0.5)
+    made = layers.fully_connected(
+        5, name="fc_new", weightlearnratefactor=20, BIASLEARNRATEFACTOR=10, Weightl2Factor=0.5
+    )
     assert (made.name, made.OutputSize) == ("fc_new", 5)
-    assert (made.WeightLearnRateFactor, made.BiasLearnRateFactor, made.WeightL2Factor, made.BiasL2Factor) == (20, 10, 0.5, 0)
+    assert (made.WeightLearnRateFactor, made.BiasLearnRateFactor, made.WeightL2Factor, made.BiasL2Factor) == (
+        20,
+        10,
+        0.5,
+        0,
+    )
     assert layers.fully_connected(OutputSize=5, Name="fc").name == "fc"
     grouped = layers.grouped_convolution2d(3, 8, 2)
     assert (grouped.FilterSize, grouped.NumFiltersPerGroup, grouped.NumGroups) == ((3, 3), 8, 2)

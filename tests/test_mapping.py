@@ -23,7 +23,13 @@ from tests.real import REAL, needs_real
 ROWS = tuple(layer_mappings())
 # Files whose networks are compared, in tests/test_real.py, with what MATLAB computed or exported itself: every .onnx
 # (by onnxruntime), the .mat of the same networks, and the one whose predictions MATLAB stored.
-COMPARED = ("object_recognition_R2019a", "traffic_light_R2020b", "segnet_R2020b", "recycling_R2024b", "fault_lstm_R2020a")
+COMPARED = (
+    "object_recognition_R2019a",
+    "traffic_light_R2020b",
+    "segnet_R2020b",
+    "recycling_R2024b",
+    "fault_lstm_R2020a",
+)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
@@ -45,7 +51,9 @@ def test_a_row_has_one_place_for_each_thing(row: LayerRow) -> None:
     assert not [name for name, count in tensors.items() if count > 1]
     factors = Counter(name for each in row.learnables.values() for name in (each.learn_rate, each.l2))
     assert not [name for name, count in factors.items() if count > 1]
-    assert all(each.learn_rate.endswith("LearnRateFactor") and each.l2.endswith("L2Factor") for each in row.learnables.values())
+    assert all(
+        each.learn_rate.endswith("LearnRateFactor") and each.l2.endswith("L2Factor") for each in row.learnables.values()
+    )
 
 
 def test_a_table_is_parsed_once() -> None:
@@ -62,7 +70,9 @@ def test_a_bias_does_not_decay() -> None:
 
 def test_a_class_or_constructor_means_one_row() -> None:
     assert not [name for name, count in Counter(name for row in ROWS for name in row.matlab).items() if count > 1]
-    assert not [name for name, count in Counter(row.constructor for row in ROWS if row.constructor).items() if count > 1]
+    assert not [
+        name for name, count in Counter(row.constructor for row in ROWS if row.constructor).items() if count > 1
+    ]
     for row in ROWS:
         assert all(layer_mappings().by_class(name) is row for name in (*row.matlab, row.name))
 
@@ -82,9 +92,16 @@ def test_proven_is_what_was_compared_with_matlab() -> None:
 def test_unseen_is_what_no_file_has_shown() -> None:
     """Oracle: the list that the makers of files keep; tanh was seen in an .onnx only, the other classes nowhere."""
     expected = {row.name for row in ROWS if set(row.matlab) & UNSEEN} - {"TanhLayer"}
-    nowhere = {"TverskyPixelClassificationLayer", "ChannelShuffleLayer", "XceptionPreprocessingLayer", "ZeroPadding2DLayer"}
+    nowhere = {
+        "TverskyPixelClassificationLayer",
+        "ChannelShuffleLayer",
+        "XceptionPreprocessingLayer",
+        "ZeroPadding2DLayer",
+    }
     found = {row.name for row in ROWS if row.evidence == "unseen"}
-    assert found == expected | nowhere, "a class without a file needs a maker in fixtures/layers.py, and a place in UNSEEN there"
+    assert found == expected | nowhere, (
+        "a class without a file needs a maker in fixtures/layers.py, and a place in UNSEEN there"
+    )
 
 
 MALFORMED: dict[str, dict[str, Any]] = {
@@ -96,9 +113,22 @@ MALFORMED: dict[str, dict[str, Any]] = {
     "factor that is no number": {
         "matlab": "my.Layer",
         "constructor": "mine",
-        "learnables": {"W": {"torch": "w", "matlab_axes": "a", "torch_axes": "a", "learn_rate": "x", "l2": "y", "defaults": {"l2": "none"}}},
+        "learnables": {
+            "W": {
+                "torch": "w",
+                "matlab_axes": "a",
+                "torch_axes": "a",
+                "learn_rate": "x",
+                "l2": "y",
+                "defaults": {"l2": "none"},
+            }
+        },
     },
-    "unknown entry of a property": {"matlab": "my.Layer", "constructor": "mine", "properties": {"Size": {"default": 1, "unit": "px"}}},
+    "unknown entry of a property": {
+        "matlab": "my.Layer",
+        "constructor": "mine",
+        "properties": {"Size": {"default": 1, "unit": "px"}},
+    },
     "property that is no table": {"matlab": "my.Layer", "constructor": "mine", "properties": {"Size": 3}},
     "state that is no table": {"matlab": "my.Layer", "constructor": "mine", "state": {"Mean": "mean"}},
 }

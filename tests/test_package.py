@@ -23,7 +23,9 @@ def run(*command: str | Path, cwd: Path, path: Path | None = None) -> str:
     """Run a command with `path` as its only PYTHONPATH and return its output."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment |= {"PYTHONIOENCODING": "utf-8"} | ({"PYTHONPATH": str(path)} if path else {})
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, encoding="utf-8", check=False)
+    done = subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, encoding="utf-8", check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -43,7 +45,20 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the wheel installed, and nothing else."""
     target = tmp_path_factory.mktemp("site")
-    run(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--no-index", "--target", target, wheel, cwd=target)
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-compile",
+        "--no-index",
+        "--target",
+        target,
+        wheel,
+        cwd=target,
+    )
     return target
 
 
@@ -83,11 +98,19 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
 
 def test_the_metadata_is_the_projects(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
-    texts = {name.partition("/")[2]: archive.read(name).decode() for name in archive.namelist() if ".dist-info/" in name}
+    texts = {
+        name.partition("/")[2]: archive.read(name).decode() for name in archive.namelist() if ".dist-info/" in name
+    }
     metadata = message_from_string(texts["METADATA"])
     assert (metadata["Name"], metadata["License-Expression"]) == ("bridge", "Apache-2.0")
-    assert metadata["Version"] == run(sys.executable, "-c", "import bridge; print(bridge.__version__)", cwd=ROOT).strip()
-    extras = {f'{each}; extra == "{name}"' for name, listed in PROJECT["project"]["optional-dependencies"].items() for each in listed}
+    assert (
+        metadata["Version"] == run(sys.executable, "-c", "import bridge; print(bridge.__version__)", cwd=ROOT).strip()
+    )
+    extras = {
+        f'{each}; extra == "{name}"'
+        for name, listed in PROJECT["project"]["optional-dependencies"].items()
+        for each in listed
+    }
     assert set(metadata.get_all("Requires-Dist", [])) == {*PROJECT["project"]["dependencies"], *extras}
     assert "bridge = bridge.commands:main" in texts["entry_points.txt"]
     assert texts["licenses/LICENSE"] == (ROOT / "LICENSE").read_text(encoding="utf-8")
@@ -100,11 +123,15 @@ def test_the_installed_package_works_anywhere(installed: Path, tmp_path: Path) -
     assert "Convolution2DLayer" in shown
     run(sys.executable, "-m", "bridge", "matlab", "functions", cwd=tmp_path, path=installed)
     written = {path.relative_to(tmp_path / "functions").as_posix() for path in tmp_path.rglob("*.m")}
-    assert written == {path.relative_to(ROOT / "bridge" / "matlab").as_posix() for path in (ROOT / "bridge" / "matlab").rglob("*.m")}
+    assert written == {
+        path.relative_to(ROOT / "bridge" / "matlab").as_posix() for path in (ROOT / "bridge" / "matlab").rglob("*.m")
+    }
 
 
 def test_pytest_finds_the_plugin_of_the_installed_package(installed: Path, tmp_path: Path) -> None:
-    assert "@pytest.mark.parity(reference" in run(sys.executable, "-m", "pytest", "--markers", cwd=tmp_path, path=installed)
+    assert "@pytest.mark.parity(reference" in run(
+        sys.executable, "-m", "pytest", "--markers", cwd=tmp_path, path=installed
+    )
 
 
 def test_a_checkout_works_without_an_installation(tmp_path: Path) -> None:

@@ -58,7 +58,9 @@ def network(made: Net | tuple[Any, ...] | Any, name: str = "net.mat") -> str:
 def output(name: str, values: Array) -> Array:
     """Return what the module of a network gives for one observation in torch's layout."""
     with torch.no_grad():
-        found: Array = bridge.load(name).to_torch()(torch.from_numpy(np.ascontiguousarray(values, np.float32))[None])[0].numpy()
+        found: Array = (
+            bridge.load(name).to_torch()(torch.from_numpy(np.ascontiguousarray(values, np.float32))[None])[0].numpy()
+        )
     return found
 
 
@@ -77,11 +79,20 @@ def test_the_best_classes_of_an_image(predict: Command) -> None:
     assert names is not None
     best = [(names[index], pytest.approx(float(scores[index]), abs=1e-6)) for index in np.argsort(-scores)]
     found = predict(SIGNS, "a.png", "--json").facts
-    assert found["schema"] == "bridge.predict/1" and found["task"] == "classification" and found["predictions"][0]["label"] == best[0][0]
+    assert (
+        found["schema"] == "bridge.predict/1"
+        and found["task"] == "classification"
+        and found["predictions"][0]["label"] == best[0][0]
+    )
     assert [(each["name"], each["score"]) for each in found["predictions"][0]["classes"]] == best
     assert any("imresize" in note for note in found["notes"])
     ran = predict(SIGNS, "a.png")
-    assert ran.out == "a.png: " + ", ".join(f"{each['name']} {each['score']:.4f}" for each in found["predictions"][0]["classes"]) + "\n"
+    assert (
+        ran.out
+        == "a.png: "
+        + ", ".join(f"{each['name']} {each['score']:.4f}" for each in found["predictions"][0]["classes"])
+        + "\n"
+    )
     assert ran.err.startswith("note: images are resized to 32×32")
 
 
@@ -93,7 +104,12 @@ def test_an_image_of_the_right_size_is_taken_as_it_is(predict: Command) -> None:
 def test_no_more_than_five_classes(predict: Command) -> None:
     rng = np.random.default_rng(0)
     classes = [f"c{index}" for index in range(9)]
-    made = (L.imageInputLayer((4, 4, 1), "in", "none"), L.fullyConnectedLayer(rng, "fc", (4, 4, 1), 9), L.softmaxLayer("s"), L.classificationLayer("out", classes))
+    made = (
+        L.imageInputLayer((4, 4, 1), "in", "none"),
+        L.fullyConnectedLayer(rng, "fc", (4, 4, 1), 9),
+        L.softmaxLayer("s"),
+        L.classificationLayer("out", classes),
+    )
     picture("a.png", 4, 4, 1)
     assert len(predict(network(made), "a.png", "--json").facts["predictions"][0]["classes"]) == 5
 
@@ -106,7 +122,9 @@ def test_a_folder_and_images_beside_it(predict: Command) -> None:
     assert [each["input"] for each in together] == [str(Path("many/10.png")), str(Path("many/2.png")), "b.png"]
     alone = predict(SIGNS, "b.png", "--json").facts["predictions"]
     assert together[2]["label"] == alone[0]["label"]
-    assert [each["score"] for each in together[2]["classes"]] == pytest.approx([each["score"] for each in alone[0]["classes"]], abs=1e-6)
+    assert [each["score"] for each in together[2]["classes"]] == pytest.approx(
+        [each["score"] for each in alone[0]["classes"]], abs=1e-6
+    )
 
 
 def test_images_that_cannot_be_read_are_all_named_and_skipped_when_asked(predict: Command) -> None:
@@ -136,11 +154,17 @@ def test_large_images_are_read_few_at_a_time(predict: Command, monkeypatch: pyte
     together = predict(SIGNS, "many", "--json").facts
     monkeypatch.setattr("bridge.prediction.predictor.MOST_BYTES", 40 * 60 * 3)  # one image, so that two exceed it
     passes = list[int]()
-    monkeypatch.setattr(Predictor, "_found", lambda self, inputs, names, found=Predictor._found: passes.append(len(inputs)) or found(self, inputs, names))
+    monkeypatch.setattr(
+        Predictor,
+        "_found",
+        lambda self, inputs, names, found=Predictor._found: passes.append(len(inputs)) or found(self, inputs, names),
+    )
     apart = predict(SIGNS, "many", "--json").facts
     assert passes == [2, 2, 1]
     for one, other in zip(together["predictions"], apart["predictions"], strict=True):
-        assert one["input"] == other["input"] and one["classes"][0]["score"] == pytest.approx(other["classes"][0]["score"], abs=1e-6)
+        assert one["input"] == other["input"] and one["classes"][0]["score"] == pytest.approx(
+            other["classes"][0]["score"], abs=1e-6
+        )
 
 
 def test_images_of_other_channels(predict: Command) -> None:
@@ -158,13 +182,19 @@ def test_images_of_other_channels(predict: Command) -> None:
 
 def test_a_colour_image_for_a_gray_network(predict: Command) -> None:
     rng = np.random.default_rng(0)
-    made = (L.imageInputLayer((4, 4, 1), "in", "none"), L.fullyConnectedLayer(rng, "fc", (4, 4, 1), 1), L.regressionLayer("out"))
+    made = (
+        L.imageInputLayer((4, 4, 1), "in", "none"),
+        L.fullyConnectedLayer(rng, "fc", (4, 4, 1), 1),
+        L.regressionLayer("out"),
+    )
     name, pixels = network(made), picture("a.png", 4, 4)
     refused(predict(name, "a.png"), r"a.png has 3 channels, the network takes 1[^§]*--color rgb2gray")
     found = predict(name, "a.png", "--color", "rgb2gray", "--json").facts
     gray = np.floor(pixels @ np.array([0.298936021293776, 0.587043074451121, 0.114020904255103]) + 0.5)
     assert found["task"] == "values"
-    assert np.ravel(next(iter(found["predictions"][0]["values"].values())))[0] == pytest.approx(output(name, gray[None]).item(), rel=1e-6)
+    assert np.ravel(next(iter(found["predictions"][0]["values"].values())))[0] == pytest.approx(
+        output(name, gray[None]).item(), rel=1e-6
+    )
 
 
 @pytest.mark.parametrize(("pixels", "said"), [
@@ -172,7 +202,11 @@ def test_a_colour_image_for_a_gray_network(predict: Command) -> None:
 ])  # fmt: skip
 def test_images_of_another_depth(predict: Command, pixels: Array, said: str) -> None:
     rng = np.random.default_rng(0)
-    made = (L.imageInputLayer((8, 8, 1), "in", "none"), L.fullyConnectedLayer(rng, "fc", (8, 8, 1), 1), L.regressionLayer("out"))
+    made = (
+        L.imageInputLayer((8, 8, 1), "in", "none"),
+        L.fullyConnectedLayer(rng, "fc", (8, 8, 1), 1),
+        L.regressionLayer("out"),
+    )
     Image.fromarray(pixels).save("deep.png")
     refused(predict(network(made), "deep.png"), said)
 
@@ -187,7 +221,9 @@ def test_a_network_trained_on_0_to_1(predict: Command) -> None:
     name, pixels = network(made), picture("a.png", 4, 4)
     refused(predict(name, "a.png"), r"values up to 255[^§]*--im2single")
     found = predict(name, "a.png", "--im2single", "--json").facts["predictions"][0]["values"]
-    assert np.ravel(next(iter(found.values())))[0] == pytest.approx(output(name, pixels.transpose(2, 0, 1) / np.float32(255)).item(), rel=1e-5)
+    assert np.ravel(next(iter(found.values())))[0] == pytest.approx(
+        output(name, pixels.transpose(2, 0, 1) / np.float32(255)).item(), rel=1e-5
+    )
     picture("b.png", 32, 32)
     refused(predict(SIGNS, "b.png", "--im2single"), "would have values up to 1")
 
@@ -216,7 +252,11 @@ def test_boxes_are_drawn(predict: Command) -> None:
     found = predict(DRONES, "a.png", "--threshold", "0.3", "-o", "boxes.png", "--json").facts
     wanted = bridge.load(DRONES).detect(pixels, threshold=0.3)
     objects = found["predictions"][0]["objects"]
-    assert [each["box"] for each in objects] == wanted.boxes.tolist() and [each["label"] for each in objects] == list(wanted.labels) and objects
+    assert (
+        [each["box"] for each in objects] == wanted.boxes.tolist()
+        and [each["label"] for each in objects] == list(wanted.labels)
+        and objects
+    )
     drawn = imread("boxes.png")
     assert drawn.shape == pixels.shape and np.array_equal(imread("a.png"), pixels)
     for x, y, width, height in wanted.boxes.tolist():
@@ -224,7 +264,10 @@ def test_boxes_are_drawn(predict: Command) -> None:
     changed = (drawn != pixels).any(2)
     assert not changed[:30].any() and changed.any()
     text = predict(DRONES, "a.png", "--threshold", "0.3").out.splitlines()
-    assert text[0] == f"a.png: {len(objects)} objects" and text[1] == f"  drone {objects[0]['score']:.4f} [{' '.join(map(str, objects[0]['box']))}]"
+    assert (
+        text[0] == f"a.png: {len(objects)} objects"
+        and text[1] == f"  drone {objects[0]['score']:.4f} [{' '.join(map(str, objects[0]['box']))}]"
+    )
 
 
 def test_nothing_found_is_said_and_the_picture_is_the_image(predict: Command) -> None:
@@ -234,7 +277,9 @@ def test_nothing_found_is_said_and_the_picture_is_the_image(predict: Command) ->
 
 
 def test_a_detector_with_its_anchors_in_a_file(predict: Command) -> None:
-    Path("anchors.toml").write_text('AnchorBoxes = [[12, 8], [6, 20]]\nClassNames = ["bird", "drone"]\n', encoding="utf-8")
+    Path("anchors.toml").write_text(
+        'AnchorBoxes = [[12, 8], [6, 20]]\nClassNames = ["bird", "drone"]\n', encoding="utf-8"
+    )
     picture("a.png", 60, 90)
     exported, options = str(FILES / "drones.onnx"), ("a.png", "--threshold", "0.3", "--json")
     found = predict(exported, *options, "--anchors", "anchors.toml").facts["predictions"]
@@ -277,7 +322,9 @@ def test_sequences_of_any_length(predict: Command) -> None:
     assert names is not None
     for each, (values,) in zip(found["predictions"], cells, strict=True):
         scores = output(name, values.T)
-        assert each["label"] == names[int(scores.argmax())] and each["classes"][0]["score"] == pytest.approx(float(scores.max()), abs=1e-6)
+        assert each["label"] == names[int(scores.argmax())] and each["classes"][0]["score"] == pytest.approx(
+            float(scores.max()), abs=1e-6
+        )
 
 
 def test_a_label_for_every_step(predict: Command) -> None:
@@ -292,10 +339,15 @@ def test_a_label_for_every_step(predict: Command) -> None:
     found = predict(name, "x.csv", "--json").facts
     scores = output(name, values.T)
     assert found["task"] == "sequence labels"
-    assert found["predictions"][0]["labels"] == [("rest", "walk")[index] for index in scores.argmax(1)] and len(set(found["predictions"][0]["labels"])) == 2
+    assert (
+        found["predictions"][0]["labels"] == [("rest", "walk")[index] for index in scores.argmax(1)]
+        and len(set(found["predictions"][0]["labels"])) == 2
+    )
     assert found["predictions"][0]["scores"] == pytest.approx(scores.max(1).tolist(), abs=1e-6)
     runs = re.findall(r"(\w+)(?: x (\d+))?(?:, |$)", predict(name, "x.csv").out.removeprefix("x.csv: ").strip())
-    assert [label for label, count in runs if label for _ in range(int(count or 1))] == found["predictions"][0]["labels"]
+    assert [label for label, count in runs if label for _ in range(int(count or 1))] == found["predictions"][0][
+        "labels"
+    ]
 
 
 def test_features_and_values(predict: Command) -> None:
@@ -311,11 +363,17 @@ def test_features_and_values(predict: Command) -> None:
 
 def test_an_order_that_is_not_clear_is_asked_for(predict: Command) -> None:
     rng = np.random.default_rng(1)
-    made = (L.sequenceInputLayer(3, "in"), L.fullyConnectedLayer(rng, "fc", 3, 1), L.regressionLayer("out", sequences=True))
+    made = (
+        L.sequenceInputLayer(3, "in"),
+        L.fullyConnectedLayer(rng, "fc", 3, 1),
+        L.regressionLayer("out", sequences=True),
+    )
     name = network(made)
     np.save("x.npy", rng.standard_normal((3, 3)))
     refused(predict(name, "x.npy"), r"fits the network's 3×T as CT or TC[^§]*--input-dims")
-    one, other = (predict(name, "x.npy", "--input-dims", order, "--json").facts["predictions"] for order in ("CT", "TC"))
+    one, other = (
+        predict(name, "x.npy", "--input-dims", order, "--json").facts["predictions"] for order in ("CT", "TC")
+    )
     assert one != other
 
 
@@ -338,7 +396,12 @@ def test_large_values_are_summed_up(predict: Command) -> None:
     made = (L.imageInputLayer((40, 40, 3), "in", "none"), L.reluLayer("relu"), L.regressionLayer("out"))
     pixels = picture("a.png", 40, 40)
     (values,) = predict(network(made), "a.png", "--json").facts["predictions"][0]["values"].values()
-    assert values == {"size": [3, 40, 40], "least": pixels.min(), "greatest": pixels.max(), "mean": pytest.approx(pixels.mean())}
+    assert values == {
+        "size": [3, 40, 40],
+        "least": pixels.min(),
+        "greatest": pixels.max(),
+        "mean": pytest.approx(pixels.mean()),
+    }
 
 
 def test_an_array_of_no_observations(predict: Command) -> None:
@@ -362,7 +425,9 @@ MAT = REAL / "mat"
 @needs_real
 def test_the_labels_that_matlab_predicted(predict: Command) -> None:
     """Oracle: the labels that MATLAB stored, 176 of 176."""
-    found = predict(str(MAT / "fault_lstm_R2020a.mat"), str(MAT / "fault_lstm_features.mat"), "--json").facts["predictions"]
+    found = predict(str(MAT / "fault_lstm_R2020a.mat"), str(MAT / "fault_lstm_features.mat"), "--json").facts[
+        "predictions"
+    ]
     wanted = texts(dict(variables(MAT / "fault_lstm_predictions.mat"))["validationResults"])
     assert [each["label"] for each in found] == wanted and len(found) == 176
 
@@ -376,7 +441,10 @@ def test_images_of_any_size_where_the_network_takes_them(predict: Command) -> No
     nodes = [helper.make_node("Conv", ["x", "w"], ["y"])]
     weights = numpy_helper.from_array(2 * np.eye(3, dtype=np.float32)[:, :, None, None], "w")
     ends = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, size)] for name in ("x", "y")]
-    onnx.save(helper.make_model(helper.make_graph(nodes, "g", *ends, [weights]), opset_imports=[helper.make_opsetid("", 13)]), "net.onnx")
+    onnx.save(
+        helper.make_model(helper.make_graph(nodes, "g", *ends, [weights]), opset_imports=[helper.make_opsetid("", 13)]),
+        "net.onnx",
+    )
     for index, (height, width) in enumerate(((4, 6), (5, 3))):
         pixels = picture(f"{index}.png", height, width, seed=index)
         (values,) = predict("net.onnx", f"{index}.png", "--json").facts["predictions"][0]["values"].values()
@@ -387,11 +455,17 @@ def test_images_of_any_size_where_the_network_takes_them(predict: Command) -> No
 
 def test_a_network_without_class_names(predict: Command) -> None:
     rng = np.random.default_rng(0)
-    made = (L.imageInputLayer((4, 4, 3), "in", "none"), L.fullyConnectedLayer(rng, "fc", (4, 4, 3), 3), L.softmaxLayer("s"))
+    made = (
+        L.imageInputLayer((4, 4, 3), "in", "none"),
+        L.fullyConnectedLayer(rng, "fc", (4, 4, 3), 3),
+        L.softmaxLayer("s"),
+    )
     mat.write(Path("net.mat"), {"net": Net("dlnetwork", made)})
     picture("a.png", 4, 4)
     found = predict("net.mat", "a.png", "--json").facts
-    assert {each["name"] for each in found["predictions"][0]["classes"]} == {"1", "2", "3"} and "--classes" in found["notes"][0]
+    assert {each["name"] for each in found["predictions"][0]["classes"]} == {"1", "2", "3"} and "--classes" in found[
+        "notes"
+    ][0]
     Path("names.txt").write_text("ant\nbee\ncat\n", encoding="utf-8")
     named = predict("net.mat", "a.png", "--classes", "names.txt", "--json").facts["predictions"][0]
     assert named["label"] == ("ant", "bee", "cat")[int(found["predictions"][0]["label"]) - 1]
@@ -439,7 +513,12 @@ def test_nothing_is_drawn_for_classes(predict: Command) -> None:
 
 def test_no_terminal_obeys_a_file(predict: Command) -> None:
     rng = np.random.default_rng(0)
-    made = (L.imageInputLayer((4, 4, 3), "in", "none"), L.fullyConnectedLayer(rng, "fc", (4, 4, 3), 2), L.softmaxLayer("s"), L.classificationLayer("out", ["\x1b[31m", "b"]))
+    made = (
+        L.imageInputLayer((4, 4, 3), "in", "none"),
+        L.fullyConnectedLayer(rng, "fc", (4, 4, 3), 2),
+        L.softmaxLayer("s"),
+        L.classificationLayer("out", ["\x1b[31m", "b"]),
+    )
     picture("a.png", 4, 4)
     assert "\x1b" not in predict(network(made), "a.png").out
 

@@ -112,7 +112,10 @@ def test_lstm_projected_has_the_error_of_its_validation_data() -> None:
     stored = values("lstm_projected_with_options_R2022b")["options"].properties["ValidationData"]
     model = bridge.load(mat("lstm_projected_with_options_R2022b")).to_torch()
     with torch.no_grad():
-        errors = [(model(torch.from_numpy(np.array(x.T, np.float32))[None])[0].numpy().T - y).reshape(-1) for x, y in zip(*stored, strict=True)]
+        errors = [
+            (model(torch.from_numpy(np.array(x.T, np.float32))[None])[0].numpy().T - y).reshape(-1)
+            for x, y in zip(*stored, strict=True)
+        ]
     assert float(np.sqrt(np.mean(np.concatenate(errors) ** 2))) == pytest.approx(0.0159, abs=5e-5)
 
 
@@ -125,7 +128,10 @@ def test_factors_are_the_ones_their_authors_set() -> None:
     biases = [layer.BiasLearnRateFactor for layer in segnet.layers if layer.kind == "Convolution2DLayer"]
     assert biases and set(biases) == {0.0}
     model = segnet.to_torch()
-    assert not model.get_parameter("encoder1_conv1.bias").requires_grad and model.get_parameter("encoder1_conv1.weight").requires_grad
+    assert (
+        not model.get_parameter("encoder1_conv1.bias").requires_grad
+        and model.get_parameter("encoder1_conv1.weight").requires_grad
+    )
 
 
 def test_options_and_log_come_with_their_network() -> None:

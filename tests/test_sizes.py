@@ -55,7 +55,9 @@ def test_same_padding_is_the_least_that_gives_the_size(length: int, kernel: int,
     """Oracle: brute force over all paddings: the least with which a window starts at every stride of the input."""
 
     def windows(total: int) -> int:
-        return len([start for start in range(0, length + total, stride) if start + (kernel - 1) * dilation < length + total])
+        return len(
+            [start for start in range(0, length + total, stride) if start + (kernel - 1) * dilation < length + total]
+        )
 
     least = next(total for total in range(200) if windows(total) >= math.ceil(length / stride))
     before, after = same_padding(length, kernel, stride, dilation)
@@ -70,17 +72,31 @@ def vectors(count: int, low: int, high: int) -> st.SearchStrategy[tuple[int, ...
 @given(st.integers(1, 3), st.data())
 def test_windows_put_out_what_the_rule_says(count: int, data: st.DataObject) -> None:
     at = Activation(FORMATS[count], (*data.draw(vectors(count, 1, 7)), 2))
-    kernel, stride, dilation = data.draw(vectors(count, 1, 4)), data.draw(vectors(count, 1, 3)), data.draw(vectors(count, 1, 2))
+    kernel, stride, dilation = (
+        data.draw(vectors(count, 1, 4)),
+        data.draw(vectors(count, 1, 3)),
+        data.draw(vectors(count, 1, 2)),
+    )
     mode, padding = data.draw(st.sampled_from(["manual", "same", "causal"])), data.draw(vectors(2 * count, 0, 2))
     window = {"Stride": stride, "PaddingMode": mode, "PaddingSize": padding}
     weights = {"Weights": (*kernel, 2, 3), "Bias": (3,)}
-    agree(layer(f"Convolution{count}DLayer", {"FilterSize": kernel, "NumFilters": 3, "DilationFactor": dilation, **window}, **weights), at)
+    agree(
+        layer(
+            f"Convolution{count}DLayer",
+            {"FilterSize": kernel, "NumFilters": 3, "DilationFactor": dilation, **window},
+            **weights,
+        ),
+        at,
+    )
     agree(layer(f"MaxPooling{count}DLayer", {"PoolSize": kernel, **window}), at)
     agree(layer(f"AveragePooling{count}DLayer", {"PoolSize": kernel, "PaddingValue": "mean", **window}), at)
 
 
 def test_a_volume_smaller_than_the_window_that_padding_makes_up_for() -> None:
-    agree(layer("AveragePooling3DLayer", {"PoolSize": (1, 1, 3), "PaddingMode": "same", "PaddingValue": "mean"}), Activation("SSSCB", (1, 1, 1, 2)))
+    agree(
+        layer("AveragePooling3DLayer", {"PoolSize": (1, 1, 3), "PaddingMode": "same", "PaddingValue": "mean"}),
+        Activation("SSSCB", (1, 1, 1, 2)),
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -88,9 +104,19 @@ def test_a_volume_smaller_than_the_window_that_padding_makes_up_for() -> None:
 def test_transposed_convolutions_put_out_what_the_rule_says(count: int, data: st.DataObject) -> None:
     at = Activation(FORMATS[count], (*data.draw(vectors(count, 1, 4)), 2))
     kernel, stride = data.draw(vectors(count, 1, 4)), data.draw(vectors(count, 1, 3))
-    crops = {"CroppingMode": data.draw(st.sampled_from(["manual", "same"])), "CroppingSize": data.draw(vectors(2 * count, 0, 2))}
-    made = layer(f"TransposedConvolution{count}DLayer", {"FilterSize": kernel, "NumFilters": 3, "Stride": stride, **crops}, Weights=(*kernel, 3, 2), Bias=(3,))
-    if crops["CroppingMode"] == "manual" or all(k >= s for k, s in zip(kernel, stride, strict=True)):  # else refused, whatever its size
+    crops = {
+        "CroppingMode": data.draw(st.sampled_from(["manual", "same"])),
+        "CroppingSize": data.draw(vectors(2 * count, 0, 2)),
+    }
+    made = layer(
+        f"TransposedConvolution{count}DLayer",
+        {"FilterSize": kernel, "NumFilters": 3, "Stride": stride, **crops},
+        Weights=(*kernel, 3, 2),
+        Bias=(3,),
+    )
+    if crops["CroppingMode"] == "manual" or all(
+        k >= s for k, s in zip(kernel, stride, strict=True)
+    ):  # else refused, whatever its size
         agree(made, at)
 
 
@@ -128,7 +154,11 @@ CASES: dict[str, tuple[Layer, Sequence[Activation], Sequence[Activation]]] = {
         [Activation("SSCB", (None, 6, 4))],
         [Activation("SSCB", (None, 4, 5))],
     ),
-    "flatten of unknown lengths": (layer("FlattenLayer", {}), [Activation("SSCB", (None, 6, 4))], [Activation("CB", (None,))]),
+    "flatten of unknown lengths": (
+        layer("FlattenLayer", {}),
+        [Activation("SSCB", (None, 6, 4))],
+        [Activation("CB", (None,))],
+    ),
     "ports of unpooling": (
         layer("MaxPooling2DLayer", {"PoolSize": (2, 2), "Stride": (2, 2), "HasUnpoolingOutputs": True}),
         [Activation("SSCB", (7, 5, 4))],

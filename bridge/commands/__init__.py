@@ -34,7 +34,9 @@ app.add_typer(recipe.app, name="recipe")
 app.command("train")(train.train)
 app.command("models")(models.models)
 
-MISUSE: type[Exception] = typer.BadParameter.__mro__[1]  # of every wrong call; which module has it depends on typer's version
+MISUSE: type[Exception] = typer.BadParameter.__mro__[
+    1
+]  # of every wrong call; which module has it depends on typer's version
 INTERRUPTED = 130  # what shells report after Ctrl-C
 
 
@@ -45,12 +47,18 @@ def _version(value: bool) -> None:
 
 
 @app.callback()
-def bridge(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version and exit.")) -> None:
+def bridge(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
+    ),
+) -> None:
     pass
 
 
 def main() -> None:
-    """Run the command line; a BridgeError, or a call that makes no sense, becomes its three parts on stderr and its exit code."""
+    """Run the command line; a BridgeError, or a call that makes no sense, becomes its three parts on stderr and its
+    exit code.
+    """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # terminals that cannot show "×" show "?"
@@ -66,7 +74,13 @@ def main() -> None:
     except MISUSE as error:
         _end(_misuse(error))
     except OSError as error:  # a name that the system refuses, a folder that may not be seen
-        _end(UsageError(f"{error.filename or 'a file'} cannot be used", error.strerror or str(error), "check the name and its permissions"))
+        _end(
+            UsageError(
+                f"{error.filename or 'a file'} cannot be used",
+                error.strerror or str(error),
+                "check the name and its permissions",
+            )
+        )
     except BridgeError as error:
         _end(error)
     sys.exit(code or 0)
@@ -80,7 +94,9 @@ def _misuse(error: Any) -> BridgeError:
         sys.exit(UsageError.exit_code)
     message = f"{message[0].lower()}{message[1:].rstrip('.')}"
     if context is None:
-        return UsageError(message, "the call ends there", "`bridge --help` lists the verbs, `bridge VERB --help` their options")
+        return UsageError(
+            message, "the call ends there", "`bridge --help` lists the verbs, `bridge VERB --help` their options"
+        )
     what, _, why = message.partition(": ") if isinstance(error, typer.BadParameter) else (message, "", "")
     usage = " ".join((context.command_path, *context.command.collect_usage_pieces(context)))
     return UsageError(what, why or f"it is called as {usage}", f"`{context.command_path} --help` lists what it takes")
@@ -92,7 +108,9 @@ def _end(error: BridgeError) -> NoReturn:
 
 
 class Results:
-    """stdout, whose reader may leave (the work goes on, and its exit code counts) or whose disk may be full (an error)."""
+    """stdout, whose reader may leave (the work goes on, and its exit code counts) or whose disk may be
+    full (an error).
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -118,5 +136,7 @@ class Results:
 
 
 def print_json(verb: str, facts: Mapping[str, Any]) -> None:
-    """Print one JSON document with its schema, in ASCII: whatever the terminal's encoding is, it reads back the same."""
+    """Print one JSON document with its schema, in ASCII: whatever the terminal's encoding is, it reads
+    back the same.
+    """
     print(json.dumps({"schema": f"bridge.{verb}/1", **facts}, indent=1))

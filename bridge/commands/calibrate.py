@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 def calibrate(
     probe: Path = typer.Argument(..., help="probe.mat, which bridgeProbe wrote in MATLAB."),
-    output: Path | None = typer.Option(None, "-o", "--output", help="The profile to write; nothing is written without it."),
+    output: Path | None = typer.Option(
+        None, "-o", "--output", help="The profile to write; nothing is written without it."
+    ),
     force: bool = typer.Option(False, "--force", help="Write over a file of that name."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
@@ -30,7 +32,10 @@ def calibrate(
         found.save(output, force=force)
     if as_json:
         settled = {trainer: found.overrides(trainer) for trainer in TRAINERS}
-        print_json("calibrate", plain({**asdict(found), "settled": settled, "open": found.open, "saved": str(output) if output else None}))
+        print_json(
+            "calibrate",
+            plain({**asdict(found), "settled": settled, "open": found.open, "saved": str(output) if output else None}),
+        )
         return
     show(found)
     print(f"saved to {output}" if output is not None else "nothing was written (-o profile.toml)")
@@ -48,7 +53,13 @@ def show(found: Calibration) -> None:
     for name in ("Switch", "Trainer", "Value", "Told by", "Numbers"):
         table.add_column(name, overflow="fold")
     for each in found.answers:
-        table.add_row(each.switch, " ".join(each.trainers), "?" if each.value is None else str(each.value), each.experiment, each.told)
+        table.add_row(
+            each.switch,
+            " ".join(each.trainers),
+            "?" if each.value is None else str(each.value),
+            each.experiment,
+            each.told,
+        )
     out.print(f"{found.name}, {len(found.answers)} experiments tell of switches", markup=False)
     out.print(table)
     for name, message in found.failed.items():

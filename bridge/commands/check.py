@@ -19,29 +19,45 @@ PRINTED = ("html", "annotate", "as_json")
 def check(
     context: typer.Context,
     file: Path = typer.Argument(..., help="The network: an .onnx or .mat file, or a saved folder."),
-    reference: Path | None = typer.Argument(None, help="reference.mat of bridgeReference, or a .mat, .npz or .csv with inputs and outputs."),
+    reference: Path | None = typer.Argument(
+        None, help="reference.mat of bridgeReference, or a .mat, .npz or .csv with inputs and outputs."
+    ),
     against: Path | None = typer.Option(None, help="Instead, another network: an .onnx is run by onnxruntime."),
     profile: str = typer.Option("matlab", help="How far they may differ: exact, float32, matlab or float16."),
-    tolerance: list[str] = typer.Option([], help="LAYER=1e-3, for single layers or a glob; relative to the layer's range. May be repeated."),
+    tolerance: list[str] = typer.Option(
+        [], help="LAYER=1e-3, for single layers or a glob; relative to the layer's range. May be repeated."
+    ),
     inputs: str = typer.Option("", help="Where the inputs are: X, data.mat:X, X.csv; commas between several."),
     outputs: str = typer.Option("", help="Where MATLAB's outputs are, or its labels: YPred, scores.csv."),
     targets: str = typer.Option("", help="Instead of outputs, what was to be predicted."),
     input_dims: str = typer.Option("", help="The inputs' dimensions in order, H W D C N T: HWCN."),
     output_dims: str = typer.Option("", help="The outputs' dimensions in order: NC."),
     resize: str = typer.Option("", help="Resize image inputs as imresize does: bilinear, bicubic, nearest."),
-    detections: str = typer.Option("", help="Of a detector, instead of outputs: its boxes, scores and labels, as bboxes,scores,labels."),
+    detections: str = typer.Option(
+        "", help="Of a detector, instead of outputs: its boxes, scores and labels, as bboxes,scores,labels."
+    ),
     threshold: float = typer.Option(0.5, help="Of MATLAB's detect, where --detections are named."),
     factors: Path | None = typer.Option(None, help="A .mat of the same network: its layer and class names."),
     variable: str | None = typer.Option(None, help="Which network of a .mat that holds several."),
     mappings: Path | None = typer.Option(None, help="A TOML file with rows for layer classes of your own."),
-    modules: Path | None = typer.Option(None, help="A Python file of yours (it is run) with MODULES = {'my.Layer': MyLayer}."),
+    modules: Path | None = typer.Option(
+        None, help="A Python file of yours (it is run) with MODULES = {'my.Layer': MyLayer}."
+    ),
     classes: Path | None = typer.Option(None, help="Class names: a text file with one a line, or a .mat."),
     seed: int = typer.Option(0, help="Of the random inputs on which two networks are compared."),
-    steps: Path | None = typer.Option(None, help="reference.steps.mat: training iterations, of a recipe (TOML) or a network."),
-    training_profile: Path | None = typer.Option(None, help="For --steps: a profile of bridge calibrate, the switches of a release of MATLAB."),
-    log: Path | None = typer.Option(None, help="MATLAB's training log, to be laid over that of a run: bridge check RUN --log info.mat."),
+    steps: Path | None = typer.Option(
+        None, help="reference.steps.mat: training iterations, of a recipe (TOML) or a network."
+    ),
+    training_profile: Path | None = typer.Option(
+        None, help="For --steps: a profile of bridge calibrate, the switches of a release of MATLAB."
+    ),
+    log: Path | None = typer.Option(
+        None, help="MATLAB's training log, to be laid over that of a run: bridge check RUN --log info.mat."
+    ),
     html: Path | None = typer.Option(None, help="Write a report as one HTML page: charts, graph, values, tables."),
-    annotate: bool = typer.Option(False, "--annotate", help="Print an annotation of GitHub where it differs; so by itself in GitHub Actions."),
+    annotate: bool = typer.Option(
+        False, "--annotate", help="Print an annotation of GitHub where it differs; so by itself in GitHub Actions."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """Compare layer by layer, and tell where two differ and why. Exit code 1 where they do."""
@@ -88,7 +104,11 @@ def _require_only(context: typer.Context, taken: Collection[str], what: str) -> 
     from bridge.errors import UsageError
 
     sources = {name: context.get_parameter_source(name) for name in context.params if name not in (*taken, *PRINTED)}
-    odd = [name.replace("_", "-") for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    odd = [
+        name.replace("_", "-")
+        for name, source in sources.items()
+        if source is not None and source.name == "COMMANDLINE"
+    ]
     if odd:
         listed = ", ".join(name if name == "reference" else f"--{name}" for name in odd)
         raise UsageError(f"{listed} and {what} at once", f"{what} takes no {listed}", "leave one of them out")
@@ -125,7 +145,9 @@ def _steps(file: Path, steps: Path, profile: str, training_profile: Path | None)
     if file.suffix.lower() != ".toml":
         return check_steps(load(file), steps, profile=profile, settled=settled)
     recipe = Recipe.load(file)
-    return check_steps(recipe.load_base(), steps, semantics=recipe.options.semantics.overrides(), profile=profile, settled=settled)
+    return check_steps(
+        recipe.load_base(), steps, semantics=recipe.options.semantics.overrides(), profile=profile, settled=settled
+    )
 
 
 def _tolerances(given: Sequence[str]) -> dict[str, float]:
@@ -139,7 +161,9 @@ def _tolerances(given: Sequence[str]) -> dict[str, float]:
         except ValueError:
             layer = ""
         if not layer:
-            raise UsageError(f"'{each}' is no tolerance", "it is a layer's name or a glob, and a number", "--tolerance 'pool*=1e-3'")
+            raise UsageError(
+                f"'{each}' is no tolerance", "it is a layer's name or a glob, and a number", "--tolerance 'pool*=1e-3'"
+            )
     return tolerances
 
 
@@ -152,20 +176,29 @@ def show(found: Check) -> None:
     from bridge.errors import printable
 
     out = console()
-    out.print(printable(f"{found.model} against {found.comparison.oracle}, profile {found.profile.name}"), soft_wrap=True, markup=False)
+    out.print(
+        printable(f"{found.model} against {found.comparison.oracle}, profile {found.profile.name}"),
+        soft_wrap=True,
+        markup=False,
+    )
     if found.layers:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         of_layers = found.comparison.unit == "layer"
         more = ("ULPs", "cosine", "outside", "classes") if of_layers else ()
         for name in (found.comparison.unit.capitalize(), "max |d|", "of range", "allowed", *more):
-            table.add_column(name, justify="right" if table.columns else "left", no_wrap=bool(table.columns), overflow="fold")
+            table.add_column(
+                name, justify="right" if table.columns else "left", no_wrap=bool(table.columns), overflow="fold"
+            )
         first = found.first_divergence
         worst = sorted(found.layers, key=lambda each: each.relative, reverse=True)[:WORST]
         for each in found.layers:  # in network order
             if each in worst or each is first:
                 told = f"{each.agreement[0]}/{each.agreement[1]}" if each.agreement else ""
                 small = (f"{number:.1e}" for number in (each.max_abs, each.relative, each.allowed))
-                numbers = (*small, *((f"{each.ulps:.3g}", f"{each.cosine:.7f}", f"{each.outside:.1%}", told) if of_layers else ()))
+                numbers = (
+                    *small,
+                    *((f"{each.ulps:.3g}", f"{each.cosine:.7f}", f"{each.outside:.1%}", told) if of_layers else ()),
+                )
                 table.add_row(escaped(each.layer), *((each.size,) if each.size else numbers))
         out.print(table)
     for note in found.notes:

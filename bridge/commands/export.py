@@ -1,4 +1,6 @@
-"""bridge export: write a network for MATLAB, or for whom the ending of the file names: .onnx, .pt2, .safetensors, .py."""
+"""bridge export: write a network for MATLAB, or for whom the ending of the file names: .onnx, .pt2,
+.safetensors, .py.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +17,32 @@ if TYPE_CHECKING:
 
 def export(
     file: Path = typer.Argument(..., help="A saved folder, the folder of a training, or an .onnx or .mat file."),
-    output: Path = typer.Option(..., "-o", "--output", help="What to write; its ending tells the form: .mat (for MATLAB), .onnx, .pt2, .safetensors or .py."),
+    output: Path = typer.Option(
+        ...,
+        "-o",
+        "--output",
+        help="What to write; its ending tells the form: .mat (for MATLAB), .onnx, .pt2, .safetensors or .py.",
+    ),
     force: bool = typer.Option(False, "--force", help="Replace a file that is there."),
     strict: bool = typer.Option(False, "--strict", help="Write nothing if the form cannot hold all of the network."),
-    test: bool | None = typer.Option(None, "--test/--no-test", help="For MATLAB: put in a test input and torch's output. Default: yes."),
+    test: bool | None = typer.Option(
+        None, "--test/--no-test", help="For MATLAB: put in a test input and torch's output. Default: yes."
+    ),
     opset: int | None = typer.Option(None, help="For .onnx: the opset of its operators. Default: 14."),
-    unpooling: str | None = typer.Option(None, help="For .onnx: max unpooling as 'onnx' or 'mathworks' has it. Default: onnx."),
-    steps: int | None = typer.Option(None, help="For .pt2: how long sequences are, where torch.export fixes that. Default: 7."),
-    factors: Path | None = typer.Option(None, help="A .mat of the same network: its factors, class names and layer classes."),
+    unpooling: str | None = typer.Option(
+        None, help="For .onnx: max unpooling as 'onnx' or 'mathworks' has it. Default: onnx."
+    ),
+    steps: int | None = typer.Option(
+        None, help="For .pt2: how long sequences are, where torch.export fixes that. Default: 7."
+    ),
+    factors: Path | None = typer.Option(
+        None, help="A .mat of the same network: its factors, class names and layer classes."
+    ),
     variable: str | None = typer.Option(None, help="Which network of a .mat that holds several."),
     mappings: Path | None = typer.Option(None, help="A TOML file with rows for layer classes of your own."),
-    modules: Path | None = typer.Option(None, help="A Python file of yours (it is run) with MODULES = {'my.Layer': MyLayer}."),
+    modules: Path | None = typer.Option(
+        None, help="A Python file of yours (it is run) with MODULES = {'my.Layer': MyLayer}."
+    ),
     classes: Path | None = typer.Option(None, help="Class names: a text file with one a line, or a .mat."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
@@ -46,7 +63,14 @@ def export(
     options = {name: value for name, value in given.items() if value is not None}
     written = write(network, output, force=force, strict=strict, tell=tell, **options)
     if as_json:
-        print_json("export", {"written": [str(path) for path in written.paths], "losses": list(written.losses), "notes": list(written.notes)})
+        print_json(
+            "export",
+            {
+                "written": [str(path) for path in written.paths],
+                "losses": list(written.losses),
+                "notes": list(written.notes),
+            },
+        )
     else:
         for path in written.paths:
             print(f"wrote {path}")

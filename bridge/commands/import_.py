@@ -9,12 +9,18 @@ import typer
 
 def import_(
     file: Path = typer.Argument(..., help="An .onnx or .mat file, or a saved folder."),
-    factors: Path | None = typer.Option(None, help="A .mat of the same network: its factors, class names and layer classes, proven by equal arrays."),
-    output: Path | None = typer.Option(None, "-o", "--output", help="The folder to save to; nothing is written without it."),
+    factors: Path | None = typer.Option(
+        None, help="A .mat of the same network: its factors, class names and layer classes, proven by equal arrays."
+    ),
+    output: Path | None = typer.Option(
+        None, "-o", "--output", help="The folder to save to; nothing is written without it."
+    ),
     check: bool = typer.Option(True, help="Prove the module against the file."),
     variable: str | None = typer.Option(None, help="Which network of a .mat that holds several."),
     mappings: Path | None = typer.Option(None, help="A TOML file with rows for layer classes of your own."),
-    modules: Path | None = typer.Option(None, help="A Python file of yours (it is run) with MODULES = {'my.Layer': MyLayer}."),
+    modules: Path | None = typer.Option(
+        None, help="A Python file of yours (it is run) with MODULES = {'my.Layer': MyLayer}."
+    ),
     classes: Path | None = typer.Option(None, help="Class names: a text file with one a line, or a .mat."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
@@ -26,7 +32,13 @@ def import_(
 
     network = load(file, factors=factors, mappings=mappings, variable=variable, classes=classes)
     model = network.to_torch(modules=modules_from(modules) if modules is not None else None)
-    network = network.with_notes(*(f"layer '{name}' is the submodule '{module}'" for module, name in model.meta["layers"].items() if module != name))
+    network = network.with_notes(
+        *(
+            f"layer '{name}' is the submodule '{module}'"
+            for module, name in model.meta["layers"].items()
+            if module != name
+        )
+    )
     if not as_json:
         tables.show(network)
     proof = prove(network, model, file) if check else None
@@ -34,7 +46,12 @@ def import_(
     if as_json:
         print_json(
             "import",
-            {**tables.facts(network), "proof": str(proof) if proof else None, "holds": proof.holds if proof else None, "saved": str(saved) if saved else None},
+            {
+                **tables.facts(network),
+                "proof": str(proof) if proof else None,
+                "holds": proof.holds if proof else None,
+                "saved": str(saved) if saved else None,
+            },
         )
     else:
         print(proof if proof is not None else "nothing was checked (--no-check)")

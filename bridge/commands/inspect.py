@@ -9,7 +9,9 @@ import typer
 
 def inspect(
     file: Path = typer.Argument(..., help="An .onnx or .mat file, or a saved folder."),
-    factors: Path | None = typer.Option(None, help="A .mat of the same network: its factors, class names and layer classes."),
+    factors: Path | None = typer.Option(
+        None, help="A .mat of the same network: its factors, class names and layer classes."
+    ),
     variable: str | None = typer.Option(None, help="Which network of a .mat that holds several."),
     mappings: Path | None = typer.Option(None, help="A TOML file with rows for layer classes of your own."),
     classes: Path | None = typer.Option(None, help="Class names: a text file with one a line, or a .mat."),

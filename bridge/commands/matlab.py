@@ -12,7 +12,9 @@ def matlab(
     force: bool = typer.Option(False, "--force", help="Write over files of the same names."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Write out the functions for MATLAB. They are bridgeExport, bridgeRebuild, bridgeReference, bridgeProbe and bridgeData."""
+    """Write out the functions for MATLAB. They are bridgeExport, bridgeRebuild, bridgeReference, bridgeProbe and
+    bridgeData.
+    """
     from bridge.commands import print_json
     from bridge.writers.matlab_functions import write_functions
 

@@ -18,14 +18,20 @@ SORTS = ("accuracy", "size", "learnables", "depth", "name")
 
 
 def models(
-    name: str = typer.Argument("", help="One network: its head, features, and what is nearest to it in torchvision and timm."),
-    category: str = typer.Option("", "--for", help="What it is chosen for: basic, accurate, edge, detection or segmentation."),
+    name: str = typer.Argument(
+        "", help="One network: its head, features, and what is nearest to it in torchvision and timm."
+    ),
+    category: str = typer.Option(
+        "", "--for", help="What it is chosen for: basic, accurate, edge, detection or segmentation."
+    ),
     max_mb: float = typer.Option(float("inf"), "--max-mb", help="The largest size of its weights, in MB."),
     sort: str = typer.Option("accuracy", help=f"What to sort by: {', '.join(SORTS)}."),
     plot: Path | None = typer.Option(None, help="Draw accuracy against size: models.svg, .png or .html."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """List MATLAB's pretrained networks, or tell about one. Size, accuracy, layers to replace, and how torchvision's and timm's differ."""
+    """List MATLAB's pretrained networks, or tell about one. Size, accuracy, layers to replace, and how torchvision's
+    and timm's differ.
+    """
     from bridge.commands import print_json
     from bridge.network import nearest
     from bridge.networks.catalogue import catalogue
@@ -58,11 +64,18 @@ def select(entries: Iterable[Entry], category: str, max_mb: float, sort: str) ->
     for value, values, what in ((category or CATEGORIES[0], (*CATEGORIES, *TASKS), "--for"), (sort, SORTS, "--sort")):
         if value not in values:
             raise UsageError(f"{what} {value} is unknown", nearest(value, values), f"it takes {', '.join(values)}")
-    chosen = [entry for entry in entries if category in ("", entry.category, *entry.serves) and entry.megabytes <= max_mb]
+    chosen = [
+        entry for entry in entries if category in ("", entry.category, *entry.serves) and entry.megabytes <= max_mb
+    ]
     if not chosen:
-        raise UsageError("no network is that small", f"none{f' for {category}' if category else ''} has at most {max_mb:g} MB", "raise --max-mb")
+        raise UsageError(
+            "no network is that small",
+            f"none{f' for {category}' if category else ''} has at most {max_mb:g} MB",
+            "raise --max-mb",
+        )
     keys: dict[str, Any] = {
-        "accuracy": lambda entry: -entry.top1, "size": lambda entry: entry.megabytes, "learnables": lambda entry: entry.learnables,
+        "accuracy": lambda entry: -entry.top1, "size": lambda entry: entry.megabytes,
+        "learnables": lambda entry: entry.learnables,
         "depth": lambda entry: entry.depth, "name": lambda entry: entry.name,
     }  # fmt: skip
     return sorted(chosen, key=keys[sort])
@@ -76,21 +89,43 @@ def _list(entries: Sequence[Entry]) -> None:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("Name", "For", "Input", "MB", "Top-1 %", "Learnables (M)", "Depth", "Replace"):
-        table.add_column(column, justify="left" if column in ("Name", "For", "Input", "Replace") else "right", overflow="fold")
+        table.add_column(
+            column, justify="left" if column in ("Name", "For", "Input", "Replace") else "right", overflow="fold"
+        )
     for each in entries:
         chosen_for, size = ", ".join((each.category, *each.serves)), "×".join(map(str, each.input_size[:2]))
-        table.add_row(each.name, chosen_for, size, f"{each.megabytes:g}", f"{each.top1:.2f}", f"{each.learnables:g}", str(each.depth or ""), each.head[0])
+        table.add_row(
+            each.name,
+            chosen_for,
+            size,
+            f"{each.megabytes:g}",
+            f"{each.top1:.2f}",
+            f"{each.learnables:g}",
+            str(each.depth or ""),
+            each.head[0],
+        )
     out = console()
     out.print(table)
-    out.print("top-1 as MathWorks states it, on ImageNet's validation images; `bridge models NAME` tells more", soft_wrap=True, markup=False)
+    out.print(
+        "top-1 as MathWorks states it, on ImageNet's validation images; `bridge models NAME` tells more",
+        soft_wrap=True,
+        markup=False,
+    )
 
 
 def _describe(each: Entry) -> None:
-    nearest = ", ".join(text for text in (each.torchvision and f"torchvision {each.torchvision}", each.timm and f"timm {each.timm}") if text)
+    nearest = ", ".join(
+        text
+        for text in (each.torchvision and f"torchvision {each.torchvision}", each.timm and f"timm {each.timm}")
+        if text
+    )
     facts = {
         "for": ", ".join((each.category, *each.serves)),
         "input": f"{'×'.join(map(str, each.input_size))}, {each.normalization}",
-        "size": f"{each.megabytes:g} MB, {each.learnables:g} million learnables, {each.layers} layers, {each.connections} connections",
+        "size": (
+            f"{each.megabytes:g} MB, {each.learnables:g} million learnables, {each.layers} layers, "
+            f"{each.connections} connections"
+        ),
         "depth": str(each.depth or "not stated"),
         "accuracy": f"{each.top1:.2f} % top-1 on ImageNet's validation images, as MathWorks states it",
         "weights from": each.origin or "not stated",

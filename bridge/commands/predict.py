@@ -18,21 +18,31 @@ if TYPE_CHECKING:
 
 def predict(
     file: Path = typer.Argument(..., help="The network: an .onnx or .mat file, or a saved folder."),
-    inputs: list[str] = typer.Argument(..., help="Images, folders of images, or arrays in .mat, .npy, .npz or .csv files (data.mat:X)."),
-    output: Path | None = typer.Option(None, "-o", "--output", help="Draw boxes or regions: a .png for one image, a folder for several."),
+    inputs: list[str] = typer.Argument(
+        ..., help="Images, folders of images, or arrays in .mat, .npy, .npz or .csv files (data.mat:X)."
+    ),
+    output: Path | None = typer.Option(
+        None, "-o", "--output", help="Draw boxes or regions: a .png for one image, a folder for several."
+    ),
     force: bool = typer.Option(False, "--force", help="Replace pictures that are there."),
     threshold: float = typer.Option(0.5, help="Of a detector: boxes with a smaller score are dropped."),
-    anchors: Path | None = typer.Option(None, help="A TOML file with the AnchorBoxes of a YOLO v2 detector whose network comes alone."),
+    anchors: Path | None = typer.Option(
+        None, help="A TOML file with the AnchorBoxes of a YOLO v2 detector whose network comes alone."
+    ),
     classes: Path | None = typer.Option(None, help="Class names: a text file with one a line, or a .mat."),
     color: str = typer.Option("", help="What to do with images of other channels: gray2rgb or rgb2gray."),
     resize: str = typer.Option("bilinear", help="How images are brought to the network's size: a method of imresize."),
-    im2single: bool = typer.Option(False, "--im2single", help="Divide images by 255, for a network trained on 0..1. A detector does so anyway."),
+    im2single: bool = typer.Option(
+        False, "--im2single", help="Divide images by 255, for a network trained on 0..1. A detector does so anyway."
+    ),
     skip_bad: bool = typer.Option(False, "--skip-bad", help="Leave out images that cannot be read, and name them."),
     input_dims: str = typer.Option("", help="The dimensions of arrays in order, H W D C N T: HWCN."),
     factors: Path | None = typer.Option(None, help="A .mat of the same network: its layer and class names."),
     variable: str | None = typer.Option(None, help="Which network of a .mat that holds several."),
     mappings: Path | None = typer.Option(None, help="A TOML file with rows for layer classes of your own."),
-    modules: Path | None = typer.Option(None, help="A Python file of yours (it is run) with MODULES = {'my.Layer': MyLayer}."),
+    modules: Path | None = typer.Option(
+        None, help="A Python file of yours (it is run) with MODULES = {'my.Layer': MyLayer}."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """Predict classes, sequence labels, values, regions or boxes."""
@@ -46,20 +56,29 @@ def predict(
     predictor = Predictor(network, options, modules=modules_from(modules) if modules is not None else None)
     files = predictor.files(inputs)
     if output is not None and not predictor.draws:
-        raise UsageError(f"nothing is drawn for {predictor.task}", "boxes and regions are drawn, on images", "leave -o out; --json prints all")
+        raise UsageError(
+            f"nothing is drawn for {predictor.task}",
+            "boxes and regions are drawn, on images",
+            "leave -o out; --json prints all",
+        )
     targets = _targets(output, files, force)
     found = []
     for prediction, target in _told(predictor.predict(files), targets):
         if target is not None:
             _draw(prediction, target, force)
         if as_json:
-            found.append({"input": prediction.input, **prediction.found.facts(), **({"picture": str(target)} if target else {})})
+            found.append(
+                {"input": prediction.input, **prediction.found.facts(), **({"picture": str(target)} if target else {})}
+            )
         else:
             print(printable_lines(f"{prediction.input}: {prediction.found.text()}"))
             if target is not None:
                 print(f"wrote {printable(str(target))}")
     if as_json:
-        print_json("predict", {"task": predictor.task, "predictions": found, "skipped": predictor.skipped, "notes": predictor.notes})
+        print_json(
+            "predict",
+            {"task": predictor.task, "predictions": found, "skipped": predictor.skipped, "notes": predictor.notes},
+        )
     else:
         for note in predictor.notes:
             print(f"note: {printable(note)}", file=sys.stderr)
@@ -70,7 +89,9 @@ def printable_lines(text: str) -> str:
     return "\n".join(printable(line) for line in text.split("\n"))
 
 
-def _told(predictions: Iterator[Prediction], targets: Sequence[Path] | None) -> Iterator[tuple[Prediction, Path | None]]:
+def _told(
+    predictions: Iterator[Prediction], targets: Sequence[Path] | None
+) -> Iterator[tuple[Prediction, Path | None]]:
     if targets is None:
         return ((each, None) for each in predictions)
     return zip(predictions, targets, strict=True)
@@ -82,13 +103,19 @@ def _targets(output: Path | None, files: Sequence[str], force: bool) -> list[Pat
         return None
     if output.suffix.lower() == ".png":
         if len(files) != 1:
-            raise UsageError(f"{output} is one picture for {len(files)} images", "each image has its own", "name a folder: -o pictures/")
+            raise UsageError(
+                f"{output} is one picture for {len(files)} images",
+                "each image has its own",
+                "name a folder: -o pictures/",
+            )
         targets = [output]
     else:
         targets = [output / f"{Path(file).stem}.png" for file in files]
     double = next((target for index, target in enumerate(targets) if target in targets[:index]), None)
     if double is not None:
-        raise UsageError(f"two images would be drawn to {double}", "they have the same name", "predict them one after the other")
+        raise UsageError(
+            f"two images would be drawn to {double}", "they have the same name", "predict them one after the other"
+        )
     there = next((target for target in targets if os.path.exists(target)), None)
     if there is not None and not force:
         raise UsageError(f"{there} exists", "existing files are kept", "choose another name, or pass --force")

@@ -30,13 +30,17 @@ def recipe() -> None:
 
 @app.command("show")
 def show(
-    recipe: str = typer.Argument(..., help="A recipe (TOML), or the name of one that ships: googlenet-transfer, alexnet-transfer, ..."),
+    recipe: str = typer.Argument(
+        ..., help="A recipe (TOML), or the name of one that ships: googlenet-transfer, alexnet-transfer, ..."
+    ),
     network: Path | None = typer.Option(None, help="The network to train, instead of the recipe's own file."),
     factors: Path | None = typer.Option(None, help="For an .onnx: a .mat of the same network, with its factors."),
     python: bool = typer.Option(False, "--python", help="Print Python source that does the same instead."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Show what a recipe will do, before anything runs. The effective rate and L2 of each learnable, the options, and what is not confirmed."""
+    """Show what a recipe will do, before anything runs. The effective rate and L2 of each learnable, the options, and
+    what is not confirmed.
+    """
     from bridge.commands import print_json
     from bridge.recipes.recipe import Recipe
 
@@ -53,14 +57,22 @@ def show(
 
 @app.command("read")
 def read(
-    script: Path = typer.Argument(..., help="A MATLAB script, .m. It is read, not run; only files in its own folder are opened."),
-    output: Path | None = typer.Option(None, "-o", "--output", help="The recipe to write (TOML); without it nothing is written."),
-    network: Path | None = typer.Option(None, help="The network that the script starts from: .onnx, .mat or a saved folder."),
+    script: Path = typer.Argument(
+        ..., help="A MATLAB script, .m. It is read, not run; only files in its own folder are opened."
+    ),
+    output: Path | None = typer.Option(
+        None, "-o", "--output", help="The recipe to write (TOML); without it nothing is written."
+    ),
+    network: Path | None = typer.Option(
+        None, help="The network that the script starts from: .onnx, .mat or a saved folder."
+    ),
     force: bool = typer.Option(False, "--force", help="Replace a recipe that is there."),
     python: bool = typer.Option(False, "--python", help="Print the recipe as Python source instead."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Read the recipe in a MATLAB script, without running it. Lines that were not understood are listed, with exit code 3."""
+    """Read the recipe in a MATLAB script, without running it. Lines that were not understood are listed, with exit code
+    3.
+    """
     from bridge.commands import print_json
     from bridge.recipes.script import read as read_script
 
@@ -82,12 +94,21 @@ def _print_reading(reading: Reading) -> None:
     from bridge.commands.tables import console
 
     table = _table("Line", "Read as", "Script")
-    groups = {"": reading.facts, "kept as text: ": reading.kept, "odd: ": reading.reports, "NOT UNDERSTOOD: ": reading.not_understood}
+    groups = {
+        "": reading.facts,
+        "kept as text: ": reading.kept,
+        "odd: ": reading.reports,
+        "NOT UNDERSTOOD: ": reading.not_understood,
+    }
     for kind, entries in groups.items():
         for entry in entries:
             table.add_row(str(entry.line), _escape(f"{kind}{entry.what}"), _escape(entry.text))
     console().print(table)
-    counts = [f"{len(reading.facts)} facts read", f"{len(reading.kept)} kept as text", f"{len(reading.not_understood)} not understood"]
+    counts = [
+        f"{len(reading.facts)} facts read",
+        f"{len(reading.kept)} kept as text",
+        f"{len(reading.not_understood)} not understood",
+    ]
     print(", ".join(counts))
 
 
@@ -99,12 +120,18 @@ def _edited(recipe: Recipe, file: Path | None, factors: Path | None) -> tuple[Ne
     from bridge.training.expected import lacking
 
     if file is None and not (recipe.base.file or recipe.base.name or recipe.is_new):
-        return None, ["no network was given (--network), so that factors are not known", *recipe.options.notes(lacking(None))]
+        return None, [
+            "no network was given (--network), so that factors are not known",
+            *recipe.options.notes(lacking(None)),
+        ]
     base = load(file, factors=factors) if file is not None else recipe.load_base()
     notes: list[str] = []
     classes = (base.classes or STAND_INS) if recipe.takes_classes else None
     if classes is not None:
-        notes.append(f"the classes come from the data; here they are {', '.join(classes[:5])}{', ...' if len(classes) > 5 else ''}")
+        notes.append(
+            "the classes come from the data; here they are "
+            f"{', '.join(classes[:5])}{', ...' if len(classes) > 5 else ''}"
+        )
     edited = recipe.network(base, classes=classes)
     return edited, [*recipe.options.notes(lacking(edited)), *notes, *frozen_notes(edited), *edited.notes]
 
@@ -118,7 +145,13 @@ def _facts(recipe: Recipe, network: Network | None, notes: list[str]) -> dict[st
     rows = [asdict(row) for row in effects(network, recipe.options)] if network is not None else None
     options = [asdict(row) for row in recipe.options.explain() if row.given]
     edits = [edit.source() for edit in recipe.edits]
-    return {"recipe": plain(recipe.to_mapping()), "edits": edits, "learnables": plain(rows), "options": plain(options), "notes": notes}
+    return {
+        "recipe": plain(recipe.to_mapping()),
+        "edits": edits,
+        "learnables": plain(rows),
+        "options": plain(options),
+        "notes": notes,
+    }
 
 
 def _print(recipe: Recipe, network: Network | None, notes: list[str]) -> None:
@@ -159,7 +192,9 @@ def _effect_table(rows: list[Effect]) -> Table:
         size = "×".join(map(str, row.size))
         factors = factor_text(row.learn_rate_factor, row.assumed), factor_text(row.l2_factor, row.assumed)
         effective = factor_text(row.learn_rate, False), factor_text(row.l2, False)
-        table.add_row(_escape(row.learnable), size, *factors, *effective, "frozen" if row.frozen else "", str(row.group or ""))
+        table.add_row(
+            _escape(row.learnable), size, *factors, *effective, "frozen" if row.frozen else "", str(row.group or "")
+        )
     return table
 
 
@@ -182,7 +217,9 @@ def _table(*columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         table.add_column(
-            column, overflow="fold", justify="right" if column in ("rate", "L2", "group", "Size") or column.endswith("Factor") else "left"
+            column,
+            overflow="fold",
+            justify="right" if column in ("rate", "L2", "group", "Size") or column.endswith("Factor") else "left",
         )
     return table
 

@@ -22,7 +22,9 @@ NARROWEST = 80  # columns in which the layer table can be folded; a narrower ter
 
 
 def console() -> Console:
-    """Return a console on stdout: as wide as the terminal, or as the content where there is none or it is too narrow."""
+    """Return a console on stdout: as wide as the terminal, or as the content where there is none or it is
+    too narrow.
+    """
     from rich.console import Console
 
     plain = Console(highlight=False, emoji=False, soft_wrap=False)
@@ -50,7 +52,9 @@ def show(network: Network) -> None:
 def about(network: Network) -> str:
     """What kind of network it is, and what wrote its file."""
     source = network.source
-    producer = ", ".join(part for part in (source.producer, source.release, f"opset {source.opset}" if source.opset else "") if part)
+    producer = ", ".join(
+        part for part in (source.producer, source.release, f"opset {source.opset}" if source.opset else "") if part
+    )
     form = ", ".join(dict.fromkeys((network.kind, source.format)))
     return f"{form} ({producer})" if producer else form
 
@@ -61,13 +65,25 @@ def layer_table(network: Network) -> Table:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name, justify in (("", "right"), ("Name", "left"), ("Type", "left"), ("Activations", "right"), ("Learnables", "left"),
-                          ("LearnRateFactor", "right"), ("L2Factor", "right"), ("", "left")):  # fmt: skip
-        table.add_column(name, justify=justify, no_wrap=name in ("", "Activations", "LearnRateFactor", "L2Factor"), overflow="fold")  # type: ignore[arg-type]
+    for name, justify in (
+        ("", "right"),
+        ("Name", "left"),
+        ("Type", "left"),
+        ("Activations", "right"),
+        ("Learnables", "left"),
+        ("LearnRateFactor", "right"),
+        ("L2Factor", "right"),
+        ("", "left"),
+    ):
+        table.add_column(
+            name, justify=justify, no_wrap=name in ("", "Activations", "LearnRateFactor", "L2Factor"), overflow="fold"
+        )  # type: ignore[arg-type]
     for index, layer in enumerate(network.layers, 1):
         rows: list[tuple[str, Learnable | None]] = list(layer.learnables.items()) or [("", None)]
         for position, (name, learnable) in enumerate(rows):
-            lead = (str(index), layer.name, layer.kind, size_text(network, layer)) if position == 0 else ("", "", "", "")
+            lead = (
+                (str(index), layer.name, layer.kind, size_text(network, layer)) if position == 0 else ("", "", "", "")
+            )
             table.add_row(*map(escaped, (*lead, *_learnable_cells(name, learnable), _mark(layer, learnable, position))))
     return table
 
@@ -76,7 +92,11 @@ def _learnable_cells(name: str, learnable: Learnable | None) -> tuple[str, str, 
     if learnable is None:
         return "", "", ""
     size = "×".join(map(str, learnable.shape)) if learnable.array.size else "not trained"
-    return f"{name} {size}", factor_text(learnable.learn_rate_factor, learnable.assumed), factor_text(learnable.l2_factor, learnable.assumed)
+    return (
+        f"{name} {size}",
+        factor_text(learnable.learn_rate_factor, learnable.assumed),
+        factor_text(learnable.l2_factor, learnable.assumed),
+    )
 
 
 def _mark(layer: Layer, learnable: Learnable | None, position: int) -> str:
@@ -87,7 +107,9 @@ def _mark(layer: Layer, learnable: Learnable | None, position: int) -> str:
 
 
 def escaped(text: str) -> str:
-    """Return a text from a file so that a table shows it: no markup, nothing that a terminal obeys, and not without end."""
+    """Return a text from a file so that a table shows it: no markup, nothing that a terminal obeys, and not without
+    end.
+    """
     from rich.markup import escape
 
     text = text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
@@ -105,7 +127,9 @@ def size_text(network: Network, layer: Layer) -> str:
 def is_chain(network: Network) -> bool:
     """Whether each layer is connected to the next, and nothing else is."""
     following = {(a.name, b.name) for a, b in zip(network.layers, network.layers[1:], strict=False)}
-    return {(c.source, c.destination) for c in network.connections} == following and len(network.connections) == len(following)
+    return {(c.source, c.destination) for c in network.connections} == following and len(network.connections) == len(
+        following
+    )
 
 
 def connection_table(network: Network) -> Table:
@@ -132,7 +156,10 @@ def connection_names(network: Network) -> Iterator[tuple[str, str]]:
 def totals(network: Network) -> str:
     """Count layers, connections, learnables and frozen ones."""
     learnables = [each for _, _, each in network.learnables()]
-    values, frozen = sum(each.array.size for each in learnables), sum(each.array.size for each in learnables if each.frozen)
+    values, frozen = (
+        sum(each.array.size for each in learnables),
+        sum(each.array.size for each in learnables if each.frozen),
+    )
     text = f"{len(network.layers)} layers, {len(network.connections)} connections, {len(learnables)} learnables"
     text += f" with {values:,} values" if values else ", none trained" if learnables else ""
     return f"{text}, {frozen:,} of them frozen" if frozen else text
@@ -164,17 +191,29 @@ def record_facts(held: Contents) -> dict[str, Any]:
     """What `show_records` prints, and the numbers of the logs, as JSON values."""
     from bridge.writers.folder import plain
 
-    return {"source": {"path": str(held.path), "format": held.format}, "training_options": plain(held.options), "training_info": plain(held.logs)}
+    return {
+        "source": {"path": str(held.path), "format": held.format},
+        "training_options": plain(held.options),
+        "training_info": plain(held.logs),
+    }
 
 
 def _object_text(facts: Mapping[str, Any]) -> str:
     """Name an object's class, and its properties that have a value."""
-    shown = (f"{name} {_short(value)}" for name, value in facts.items() if value not in (None, "", ()) and name not in ("class", "Version"))
+    shown = (
+        f"{name} {_short(value)}"
+        for name, value in facts.items()
+        if value not in (None, "", ()) and name not in ("class", "Version")
+    )
     return f"{str(facts.get('class', '')).rpartition('.')[2]}: {', '.join(shown)}"
 
 
 def _log_text(log: Mapping[str, Any]) -> str:
-    lengths = [math.prod(each.shape) if hasattr(each, "shape") else len(each) for each in log.values() if hasattr(each, "shape") or isinstance(each, list)]
+    lengths = [
+        math.prod(each.shape) if hasattr(each, "shape") else len(each)
+        for each in log.values()
+        if hasattr(each, "shape") or isinstance(each, list)
+    ]
     return f"of {max(lengths, default=0):,} iterations: {', '.join(log)}"
 
 
@@ -197,10 +236,14 @@ def notes(network: Network) -> list[str]:
     unseen = sorted({layer.kind for layer in network.layers if layer.row.evidence == "unseen"})
     listed = [*network.notes, *constant_shift(network)]
     if unseen:
-        listed.append(f"no file from MATLAB with these layers has been seen, they follow the documentation: {', '.join(unseen)}")
+        listed.append(
+            f"no file from MATLAB with these layers has been seen, they follow the documentation: {', '.join(unseen)}"
+        )
     if any(each.assumed for _, _, each in network.learnables()):
         listed.append("the file holds no factors; MATLAB's defaults are assumed (--factors net.mat gives them)")
-    if network.classes is None and any(network.layers.has(name) and network.layers[name].kind == "SoftmaxLayer" for name in network.outputs):
+    if network.classes is None and any(
+        network.layers.has(name) and network.layers[name].kind == "SoftmaxLayer" for name in network.outputs
+    ):
         listed.append("the file holds no class names (--classes names.txt or vars.mat gives them)")
     return listed
 

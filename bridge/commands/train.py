@@ -18,20 +18,41 @@ if TYPE_CHECKING:
     from bridge.training.history import TrainingInfo
 
 Sets = tuple[Any, Any]  # training data, validation data or None
-OF_IMAGES = ("split", "augmentation", "size", "OutputSizeMode", "ColorPreprocessing")  # entries of [data] for images in files alone
+OF_IMAGES = (
+    "split",
+    "augmentation",
+    "size",
+    "OutputSizeMode",
+    "ColorPreprocessing",
+)  # entries of [data] for images in files alone
 
 
 def train(
-    recipe: str = typer.Argument(..., help="A recipe (TOML), or the name of one that ships: googlenet-transfer, alexnet-transfer, ..."),
-    data: Path | None = typer.Option(None, help="A folder with a folder for each class, a .csv of bridgeData, or a .mat; instead of the recipe's own."),
+    recipe: str = typer.Argument(
+        ..., help="A recipe (TOML), or the name of one that ships: googlenet-transfer, alexnet-transfer, ..."
+    ),
+    data: Path | None = typer.Option(
+        None,
+        help="A folder with a folder for each class, a .csv of bridgeData, or a .mat; instead of the recipe's own.",
+    ),
     output: Path = typer.Option(..., "-o", "--output", help="The folder for the network, the log and the checkpoint."),
     network: Path | None = typer.Option(None, help="The network to train, instead of the recipe's own file."),
     factors: Path | None = typer.Option(None, help="For an .onnx: a .mat of the same network, with its factors."),
-    profile: Path | None = typer.Option(None, help="A profile of bridge calibrate: the switches of training of a release of MATLAB."),
-    resume: bool = typer.Option(False, "--resume", help="Go on from the checkpoint in the output folder, to the same bits."),
-    restart: bool = typer.Option(False, "--restart", help="Take the learnables of that checkpoint and begin anew, as MATLAB does."),
-    order: Path | None = typer.Option(None, help="A text file with the order of the observations, from 0: one line, or one for each epoch."),
-    cache_features: bool | None = typer.Option(None, help="Compute frozen layers once for each observation. Default: where it pays and changes no number."),
+    profile: Path | None = typer.Option(
+        None, help="A profile of bridge calibrate: the switches of training of a release of MATLAB."
+    ),
+    resume: bool = typer.Option(
+        False, "--resume", help="Go on from the checkpoint in the output folder, to the same bits."
+    ),
+    restart: bool = typer.Option(
+        False, "--restart", help="Take the learnables of that checkpoint and begin anew, as MATLAB does."
+    ),
+    order: Path | None = typer.Option(
+        None, help="A text file with the order of the observations, from 0: one line, or one for each epoch."
+    ),
+    cache_features: bool | None = typer.Option(
+        None, help="Compute frozen layers once for each observation. Default: where it pays and changes no number."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """Train a recipe as MATLAB would, or go on with it."""
@@ -43,7 +64,11 @@ def train(
     from bridge.training.train import train as train_network
 
     if resume and restart:
-        raise UsageError("--resume and --restart", "one goes on with the solver of the checkpoint, the other begins anew", "choose one")
+        raise UsageError(
+            "--resume and --restart",
+            "one goes on with the solver of the checkpoint, the other begins anew",
+            "choose one",
+        )
     read = Recipe.load(recipe)
     if profile is not None:
         read = replace(read, options=TrainingProfile.load(profile).apply(read.options))
@@ -81,15 +106,23 @@ def _network_and_data(recipe: Recipe, base: Network, data: Path | None) -> tuple
 
     path = data if data is not None else recipe.folder / recipe.data.path if recipe.data.path else None
     if path is None:
-        raise UsageError("the recipe names no data", "[data] has no path", "pass --data with a folder, a .csv or a .mat")
+        raise UsageError(
+            "the recipe names no data", "[data] has no path", "pass --data with a folder, a .csv or a .mat"
+        )
     if recipe.data.labels:
         network = recipe.network(base, classes=tuple(recipe.data.label_values))
         return network, _with_label_images(recipe, path, network)
     network = base if recipe.takes_classes else recipe.network(base)
     if is_detector(network):
-        objects = [read_ground_truth(each) for each in (path, *([recipe.folder / recipe.data.validation] if recipe.data.validation else []))]
+        objects = [
+            read_ground_truth(each)
+            for each in (path, *([recipe.folder / recipe.data.validation] if recipe.data.validation else []))
+        ]
         return network, _prepared(recipe.data, objects[0], objects[-1] if len(objects) > 1 else None, network)
-    by_class = recipe.takes_classes or objective(network, recipe.options, recipe.loss.name or None, ends_in_softmax=True).by_class
+    by_class = (
+        recipe.takes_classes
+        or objective(network, recipe.options, recipe.loss.name or None, ends_in_softmax=True).by_class
+    )
     expected = Expected.of(network, by_class)
     train, validation = read(path, expected)
     if recipe.data.validation:
@@ -110,7 +143,9 @@ def _refuse(data: Data, *names: str, why: str) -> None:
 
 def _classes(data: Any) -> tuple[str, ...]:
     """Return the class names of the data in MATLAB's order of categories."""
-    return tuple(data.classes) if hasattr(data, "classes") else tuple(sorted({str(name) for name in data.targets} - {""}))
+    return (
+        tuple(data.classes) if hasattr(data, "classes") else tuple(sorted({str(name) for name in data.targets} - {""}))
+    )
 
 
 def _prepared(data: Data, train: Any, validation: Any, network: Network) -> Sets:
@@ -123,7 +158,9 @@ def _prepared(data: Data, train: Any, validation: Any, network: Network) -> Sets
     if data.split and (validation is None or data.validation):  # a file that names its own parts is not split
         train, rest, *_ = train.splitEachLabel(*data.split, randomized=data.randomized, seed=data.seed)
         validation = validation or (rest if data.validates else None)
-    return _resized(data, train, network, augments=True), validation and _resized(data, validation, network, augments=False)
+    return _resized(data, train, network, augments=True), validation and _resized(
+        data, validation, network, augments=False
+    )
 
 
 def _resized(data: Data, images: ImageDatastore, network: Network, augments: bool) -> augmentedImageDatastore:
@@ -150,7 +187,11 @@ def _with_label_images(recipe: Recipe, path: Path, network: Network) -> Sets:
     data, size = recipe.data, recipe.data.size or tuple(n or 1 for n in Expected.of(network, True).image.spatial)
     _refuse(data, "OutputSizeMode", why="images and label images are always resized")
     if data.validation or len(data.split) > 1 or any(part >= 1 for part in data.split):
-        raise UsageError("validation images with label images are a part of the others", "[data] names them otherwise", "write split = [0.7], say")
+        raise UsageError(
+            "validation images with label images are a part of the others",
+            "[data] names them otherwise",
+            "write split = [0.7], say",
+        )
     images = imageDatastore(path, IncludeSubfolders=True)
     values = {name: _identifiers(value) for name, value in data.label_values.items()}
     ignored = data.ignored if isinstance(data.ignored, str) else _identifiers(data.ignored)
@@ -159,7 +200,11 @@ def _with_label_images(recipe: Recipe, path: Path, network: Network) -> Sets:
     parts = np.split(whole, [int(data.split[0] * len(images))])[: 1 + data.validates] if data.split else [whole]
     sets = [
         pixelLabelImageDatastore(
-            images.subset(part), labels.subset(part), size, ColorPreprocessing=data.ColorPreprocessing, DataAugmentation=augmenter
+            images.subset(part),
+            labels.subset(part),
+            size,
+            ColorPreprocessing=data.ColorPreprocessing,
+            DataAugmentation=augmenter,
         )
         for part, augmenter in zip(parts, (data.augmenter(), None), strict=False)
     ]
@@ -179,14 +224,23 @@ def _order(path: Path) -> Any:
     import numpy as np
 
     try:
-        return np.loadtxt(path, dtype=np.int64, ndmin=1, delimiter="," if "," in path.read_text(encoding="utf-8") else None)
+        return np.loadtxt(
+            path, dtype=np.int64, ndmin=1, delimiter="," if "," in path.read_text(encoding="utf-8") else None
+        )
     except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read the order in {path}", str(error), "it holds whole numbers from 0: one line, or one line for each epoch") from error
+        raise UsageError(
+            f"cannot read the order in {path}",
+            str(error),
+            "it holds whole numbers from 0: one line, or one line for each epoch",
+        ) from error
 
 
 def _summary(info: TrainingInfo) -> str:
     found = ", ".join(f"{name} {value:.6g}" for name, value in info.final.items())
-    return f"{info.StopReason} after {info.iterations} iterations; output network of iteration {info.OutputNetworkIteration}{f'; {found}' if found else ''}"
+    return (
+        f"{info.StopReason} after {info.iterations} iterations; output network of iteration "
+        f"{info.OutputNetworkIteration}{f'; {found}' if found else ''}"
+    )
 
 
 def _facts(info: TrainingInfo, output: Path) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from torch import Tensor
 
 
 def overlap_ratio(a: Tensor, b: Tensor) -> Tensor:
-    """Return intersection over union of each box with each other, as bboxOverlapRatio does: ... x M x 4, ... x K x 4 -> ... x M x K.
+    """Return intersection over union of each box with each other, as bboxOverlapRatio does: ... x M x 4, ... x K x 4 ->
+    ... x M x K.
 
     The area of [x y w h] is w * h, the intersection that of the continuous rectangles from (x, y) to (x + w, y + h).
     """
@@ -22,9 +23,10 @@ def overlap_ratio(a: Tensor, b: Tensor) -> Tensor:
 def select_strongest(boxes: Tensor, scores: Tensor, classes: Tensor, overlap: float = 0.5) -> Tensor:
     """Return which boxes stay, in their own order, as selectStrongestBboxMulticlass does ('Union', greedy).
 
-    From the strongest on, each box that stays removes the weaker ones of its class that overlap it by more than `overlap`; of two with
-    one score the first is the stronger. The greedy choice is the only solution of "a box stays unless a stronger one that stays removes
-    it", and is found by iterating that over all boxes at once: each round settles at least one more box.
+    From the strongest on, each box that stays removes the weaker ones of its class that overlap it by more than
+    `overlap`; of two with one score the first is the stronger. The greedy choice is the only solution of "a box stays
+    unless a stronger one that stays removes it", and is found by iterating that over all boxes at once: each round
+    settles at least one more box.
 
     Args:
         boxes: M x 4, [x y w h].

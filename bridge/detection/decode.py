@@ -28,7 +28,8 @@ class Decoded(NamedTuple):
 def predictions(output: Tensor, head: Head) -> Tensor:
     """Return N x (rows x columns x anchors) x (5 + classes) of N x channels x rows x columns.
 
-    Channels are grouped by quantity (iou, x, y, w, h, class 1, class 2, ...), anchors change fastest (read off a MATLAB detector).
+    Channels are grouped by quantity (iou, x, y, w, h, class 1, class 2, ...), anchors change fastest (read off a MATLAB
+    detector).
     """
     by_anchor = output.unflatten(1, (-1, len(head.anchors)))
     flat: Tensor = by_anchor.permute(0, 3, 4, 2, 1).flatten(1, 3)
@@ -51,7 +52,8 @@ def anchor_sizes(head: Head, like: Tensor) -> Tensor:
 def decode(output: Tensor, head: Head) -> Decoded:
     """Turn the output of yolov2TransformLayer, N x channels x rows x columns, into boxes.
 
-    The centre is (x + column, y + row) times the stride, the size that of the anchor times (w, h), which the layer has put through exp.
+    The centre is (x + column, y + row) times the stride, the size that of the anchor times (w, h), which the layer has
+    put through exp.
     """
     found = predictions(output, head)
     stride = torch.tensor(head.stride[::-1], device=output.device, dtype=output.dtype)
@@ -63,8 +65,8 @@ def decode(output: Tensor, head: Head) -> Decoded:
 def to_pixels(corners: Tensor, head: Head, size: Sequence[int]) -> Tensor:
     """Return boxes [x y w h] in whole pixels of an image, counted from 1.
 
-    Corners are scaled to the image, clipped to 1 and its size, and rounded down; the width is right - left + 1. That they are clipped
-    before they are rounded is unconfirmed; the two orders differ for no box inside the image.
+    Corners are scaled to the image, clipped to 1 and its size, and rounded down; the width is right - left + 1. That
+    they are clipped before they are rounded is unconfirmed; the two orders differ for no box inside the image.
 
     Args:
         corners: M x 4, in pixels of the network's input.

@@ -50,7 +50,12 @@ class Detector(nn.Module):
     """
 
     def __init__(
-        self, network: Network, *, anchor_order: str | None = None, resize: str = "bilinear", modules: Mapping[str, Callable[[Layer], nn.Module]] | None = None
+        self,
+        network: Network,
+        *,
+        anchor_order: str | None = None,
+        resize: str = "bilinear",
+        modules: Mapping[str, Callable[[Layer], nn.Module]] | None = None,
     ) -> None:
         """Make the detector of a network.
 
@@ -86,21 +91,31 @@ class Detector(nn.Module):
         return output
 
     @overload
-    def detect(self, images: Image, *, threshold: float = ..., overlap: float = ..., select_strongest: bool = ...) -> Detections: ...
-    @overload
-    def detect(self, images: Sequence[Image], *, threshold: float = ..., overlap: float = ..., select_strongest: bool = ...) -> list[Detections]: ...
     def detect(
-        self, images: Image | Sequence[Image], *, threshold: float = 0.5, overlap: float = 0.5, select_strongest: bool = True
+        self, images: Image, *, threshold: float = ..., overlap: float = ..., select_strongest: bool = ...
+    ) -> Detections: ...
+    @overload
+    def detect(
+        self, images: Sequence[Image], *, threshold: float = ..., overlap: float = ..., select_strongest: bool = ...
+    ) -> list[Detections]: ...
+    def detect(
+        self,
+        images: Image | Sequence[Image],
+        *,
+        threshold: float = 0.5,
+        overlap: float = 0.5,
+        select_strongest: bool = True,
     ) -> Detections | list[Detections]:
         """Find objects, as ``detect(detector, I)`` does.
 
-        An image is resized to the network's input, whatever its aspect, and scaled to 0..1; boxes whose score is at least the threshold
-        are scaled back to the image, clipped and rounded down; of boxes of one class that overlap the strongest stay. They come in the
-        order of the grid: row by row, in it column by column, in it anchor by anchor.
+        An image is resized to the network's input, whatever its aspect, and scaled to 0..1; boxes whose score is at
+        least the threshold are scaled back to the image, clipped and rounded down; of boxes of one class that overlap
+        the strongest stay. They come in the order of the grid: row by row, in it column by column, in it anchor by
+        anchor.
 
         Args:
-            images: one image, or a sequence of images of any sizes. An array is H x W or H x W x C, a tensor C x H x W (on any device):
-                uint8, uint16 or logical of their whole range, or floating point of 0..1.
+            images: one image, or a sequence of images of any sizes. An array is H x W or H x W x C, a tensor C x H x W
+                (on any device): uint8, uint16 or logical of their whole range, or floating point of 0..1.
             threshold: MATLAB's Threshold, of 0..1.
             overlap: the intersection over union above which the weaker box is removed.
             select_strongest: MATLAB's SelectStrongest; False leaves all boxes.
@@ -109,7 +124,8 @@ class Detector(nn.Module):
             The detections of the image, or a list with those of each. Nothing found is no error: it has no boxes.
 
         Raises:
-            UsageError: an image has other channels, another type, or values beyond 0..1; the threshold or overlap is beyond 0..1.
+            UsageError: an image has other channels, another type, or values beyond 0..1; the threshold or overlap is
+                beyond 0..1.
         """
         for name, value in (("threshold", threshold), ("overlap", overlap)):
             if not 0 <= value <= 1:
@@ -119,11 +135,15 @@ class Detector(nn.Module):
         found: list[Detections] = []
         for start in range(0, len(images), MINI_BATCH):
             part = images[start : start + MINI_BATCH]
-            found += self._detect(part, [_size(image) for image in part], threshold, overlap if select_strongest else 1.0)
+            found += self._detect(
+                part, [_size(image) for image in part], threshold, overlap if select_strongest else 1.0
+            )
         return found
 
     @torch.no_grad()
-    def _detect(self, images: Sequence[Image], sizes: Sequence[tuple[int, int]], threshold: float, overlap: float) -> list[Detections]:
+    def _detect(
+        self, images: Sequence[Image], sizes: Sequence[tuple[int, int]], threshold: float, overlap: float
+    ) -> list[Detections]:
         like = next(self.parameters())
         pixels = torch.stack([self.prepare(image).to(like) for image in images])
         decoded = decode(self(pixels), self.head)
@@ -156,14 +176,26 @@ class Detector(nn.Module):
         Raises:
             UsageError: the channels, the type or the range of values do not fit.
         """
-        channels, wanted = 1 if image.ndim == 2 else image.shape[0 if isinstance(image, Tensor) else 2], self.head.size[2]
+        channels, wanted = (
+            1 if image.ndim == 2 else image.shape[0 if isinstance(image, Tensor) else 2],
+            self.head.size[2],
+        )
         if image.ndim not in (2, 3):
-            raise UsageError(f"the image has {image.ndim} dimensions", "an array is H x W x C, a tensor C x H x W", "pass several images as a list")
+            raise UsageError(
+                f"the image has {image.ndim} dimensions",
+                "an array is H x W x C, a tensor C x H x W",
+                "pass several images as a list",
+            )
         if channels != wanted:
             cause = "it is a gray image" if channels == 1 else f"the network was trained on images of {wanted}"
             hint = "--color, and bridge.images.gray2rgb and rgb2gray, convert between gray and RGB"
-            raise UsageError(f"the image has {channels} channel{'' if channels == 1 else 's'}, the network takes {wanted}", cause, hint)
+            raise UsageError(
+                f"the image has {channels} channel{'' if channels == 1 else 's'}, the network takes {wanted}",
+                cause,
+                hint,
+            )
         _require_range(image)
+
 
 def _size(image: Image) -> tuple[int, int]:
     """Return (height, width)."""
@@ -176,9 +208,15 @@ def _require_range(image: Any) -> None:
     if image.dtype in (torch.uint8, torch.uint16, torch.bool, np.uint8, np.uint16, np.bool_):
         return
     if not is_float:
-        raise UsageError(f"the image is of type {image.dtype}", "an image is uint8, uint16, logical, or floating point of 0..1", "convert it first")
+        raise UsageError(
+            f"the image is of type {image.dtype}",
+            "an image is uint8, uint16, logical, or floating point of 0..1",
+            "convert it first",
+        )
     least, greatest = (float(image.min()), float(image.max())) if 0 not in image.shape else (0.0, 0.0)
     if not (least >= 0 and greatest <= 1):
         raise UsageError(
-            f"the image has values from {least:g} to {greatest:g}", "a floating-point image of 0..1 is wanted", "divide by 255, or pass it as uint8"
+            f"the image has values from {least:g} to {greatest:g}",
+            "a floating-point image of 0..1 is wanted",
+            "divide by 255, or pass it as uint8",
         )

@@ -1,8 +1,9 @@
 """Images and the objects in them: what detectors are trained on and measured against.
 
-A .csv has one line for each object and the header `path,x,y,width,height,label`; a line with a path alone is an image without objects.
-A .mat holds a table as MATLAB's Image Labeler exports it: the first column names the images, each further column is a class and holds for
-each image a matrix with rows [x y w h]. Boxes are [x y w h] in pixels from 1; paths are seen from the file's own folder.
+A .csv has one line for each object and the header `path,x,y,width,height,label`; a line with a path alone is an image
+without objects. A .mat holds a table as MATLAB's Image Labeler exports it: the first column names the images, each
+further column is a class and holds for each image a matrix with rows [x y w h]. Boxes are [x y w h] in pixels from 1;
+paths are seen from the file's own folder.
 """
 
 from __future__ import annotations
@@ -47,13 +48,19 @@ class GroundTruth:
     def __post_init__(self) -> None:
         for file, boxes, labels in zip(self.files, self.boxes, self.labels, strict=True):
             if boxes.shape != (len(labels), 4) or not np.isfinite(boxes).all() or (boxes[:, 2:] <= 0).any():
-                raise UnreadableError(f"a box of {file} is none", f"the boxes are {boxes.tolist()}", "each is [x y width height], the sizes above 0")
+                raise UnreadableError(
+                    f"a box of {file} is none",
+                    f"the boxes are {boxes.tolist()}",
+                    "each is [x y width height], the sizes above 0",
+                )
 
     def __len__(self) -> int:
         return len(self.files)
 
     def sizes(self, of_network: Sequence[int] | None = None) -> NDArray:
-        """Return (height, width) of every box; with the (height, width) of a network's input as the boxes are after resizing."""
+        """Return (height, width) of every box; with the (height, width) of a network's input as the boxes are after
+        resizing.
+        """
         return np.concatenate([self._sizes(index, of_network) for index in range(len(self))] or [np.empty((0, 2))])
 
     def _sizes(self, index: int, of_network: Sequence[int] | None) -> NDArray:
@@ -73,14 +80,22 @@ def read_ground_truth(path: Path) -> GroundTruth:
     readers = {".csv": _table, ".mat": _saved_table}
     if path.suffix.lower() not in readers or not path.is_file():
         what = "is of another kind" if path.exists() else "does not exist"
-        raise UsageError(f"{path} {what}", f"objects come as {' or '.join(readers)}", f"the header of a .csv is {','.join(HEADER)}")
+        raise UsageError(
+            f"{path} {what}", f"objects come as {' or '.join(readers)}", f"the header of a .csv is {','.join(HEADER)}"
+        )
     with reading(str(path)):
         found = readers[path.suffix.lower()](path)
     missing = [file for file in found.files if not Path(file).is_file()]
     if missing:
-        raise UnreadableError(f"{missing[0]} does not exist", f"{path} names it, and {len(missing) - 1} others that do not exist", "correct the paths")
+        raise UnreadableError(
+            f"{missing[0]} does not exist",
+            f"{path} names it, and {len(missing) - 1} others that do not exist",
+            "correct the paths",
+        )
     if not any(found.labels):
-        raise UsageError(f"{path} names no object", "there is nothing to learn from images alone", "label objects in it")
+        raise UsageError(
+            f"{path} names no object", "there is nothing to learn from images alone", "label objects in it"
+        )
     return found
 
 
@@ -89,7 +104,11 @@ def _table(path: Path) -> GroundTruth:
     with path.open(encoding="utf-8-sig", newline="") as stream:
         rows = csv.DictReader(stream)
         if rows.fieldnames != HEADER:
-            raise UnreadableError(f"{path} has the header {rows.fieldnames}", "the columns of a table of objects have names", f"write {','.join(HEADER)}")
+            raise UnreadableError(
+                f"{path} has the header {rows.fieldnames}",
+                "the columns of a table of objects have names",
+                f"write {','.join(HEADER)}",
+            )
         for line, row in enumerate(rows, 2):
             held = objects.setdefault(row["path"], [])
             given = [row[name] for name in HEADER[1:]]
@@ -97,7 +116,11 @@ def _table(path: Path) -> GroundTruth:
                 try:
                     held.append(([float(each) for each in given[:4]], _required(given[4])))
                 except (TypeError, ValueError) as error:
-                    raise UnreadableError(f"line {line} of {path} holds {given}", "x, y, width and height are numbers, label a name", "correct it") from error
+                    raise UnreadableError(
+                        f"line {line} of {path} holds {given}",
+                        "x, y, width and height are numbers, label a name",
+                        "correct it",
+                    ) from error
     return _joined({str(path.parent / name): held for name, held in objects.items()})
 
 
@@ -109,7 +132,9 @@ def _required(label: str) -> str:
 
 def _joined(objects: Mapping[str, Sequence[tuple[Sequence[float], str]]]) -> GroundTruth:
     boxes = (np.array([box for box, _ in held], np.float64).reshape(-1, 4) for held in objects.values())
-    return GroundTruth(tuple(objects), tuple(boxes), tuple(tuple(label for _, label in held) for held in objects.values()))
+    return GroundTruth(
+        tuple(objects), tuple(boxes), tuple(tuple(label for _, label in held) for held in objects.values())
+    )
 
 
 def _saved_table(path: Path) -> GroundTruth:
@@ -117,7 +142,9 @@ def _saved_table(path: Path) -> GroundTruth:
     tables = [value for value in saved.values() if isinstance(value, Object) and value.class_name == "table"]
     if len(tables) != 1:
         listed = ", ".join(f"{name} ({describe(value)})" for name, value in list(saved.items())[:12]) or "nothing"
-        raise UnreadableError(f"{path} holds {len(tables)} tables", f"it holds {listed}", "save the one table of images and boxes alone")
+        raise UnreadableError(
+            f"{path} holds {len(tables)} tables", f"it holds {listed}", "save the one table of images and boxes alone"
+        )
     properties = tables[0].properties
     files, *columns = properties["data"]
     names = [str(name) for name in properties["varnames"]][1:]
@@ -129,8 +156,14 @@ def _saved_table(path: Path) -> GroundTruth:
 
 
 def _rows(column: Any, index: int) -> Iterator[Sequence[float]]:
-    """Yield the boxes of an image: a cell's matrix, or the row of a matrix where each image has one object of the class."""
-    value = column[index] if isinstance(column, list) else np.atleast_2d(column.read() if isinstance(column, Array) else column)[index]
+    """Yield the boxes of an image: a cell's matrix, or the row of a matrix where each image has one object of the
+    class.
+    """
+    value = (
+        column[index]
+        if isinstance(column, list)
+        else np.atleast_2d(column.read() if isinstance(column, Array) else column)[index]
+    )
     boxes = np.asarray(value.read() if isinstance(value, Array) else value, np.float64)
     yield from boxes.reshape(-1, 4).tolist() if boxes.size else []
 
@@ -138,8 +171,9 @@ def _rows(column: Any, index: int) -> Iterator[Sequence[float]]:
 class BoxImages(Dataset[tuple[Tensor, Tensor]]):
     """Images in the size of a network, 0..1, with their objects: what a detector is trained on.
 
-    An item is C x H x W and M x 5: x, y, width and height in pixels of the network's input, and the class index. M is the same for all
-    images; rows that only fill up have the class -1. Boxes are scaled as `detect` scales them back: they keep counting from 1.
+    An item is C x H x W and M x 5: x, y, width and height in pixels of the network's input, and the class index. M is
+    the same for all images; rows that only fill up have the class -1. Boxes are scaled as `detect` scales them back:
+    they keep counting from 1.
     """
 
     def __init__(self, truth: GroundTruth, head: Head, resize: str = "bilinear") -> None:
@@ -151,7 +185,11 @@ class BoxImages(Dataset[tuple[Tensor, Tensor]]):
         present = {label for labels in truth.labels for label in labels}
         unknown = sorted(present - set(head.classes))
         if unknown:
-            raise UsageError(f"the label '{unknown[0]}' is no class of the network", nearest(unknown[0], head.classes), "build it with the classes of the data")
+            raise UsageError(
+                f"the label '{unknown[0]}' is no class of the network",
+                nearest(unknown[0], head.classes),
+                "build it with the classes of the data",
+            )
         self._truth, self._head, self._resize = truth, head, resize
         self._most = max(map(len, truth.labels))
 
@@ -162,10 +200,16 @@ class BoxImages(Dataset[tuple[Tensor, Tensor]]):
         file, (height, width, channels) = self._truth.files[index], self._head.size
         image = np.atleast_3d(imread(file))
         if image.shape[2] != channels or image.dtype != np.uint8:
-            raise UsageError(f"{file} is {image.dtype} with {image.shape[2]} channels", f"the network takes {channels} of 8 bits", "convert the images first")
+            raise UsageError(
+                f"{file} is {image.dtype} with {image.shape[2]} channels",
+                f"the network takes {channels} of 8 bits",
+                "convert the images first",
+            )
         pixels = np.moveaxis(imresize(image, (height, width), self._resize), 2, 0) / np.float32(255)
         boxes = self._truth.boxes[index] * np.tile([width / image.shape[1], height / image.shape[0]], 2)
         target = torch.full((self._most, 5), float(NO_CLASS))
         target[: len(boxes), :4] = torch.from_numpy(boxes)
-        target[: len(boxes), 4] = torch.tensor([float(self._head.classes.index(label)) for label in self._truth.labels[index]])
+        target[: len(boxes), 4] = torch.tensor(
+            [float(self._head.classes.index(label)) for label in self._truth.labels[index]]
+        )
         return torch.from_numpy(np.ascontiguousarray(pixels, np.float32)), target

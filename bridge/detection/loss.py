@@ -28,21 +28,24 @@ class Assigned(NamedTuple):
 class YOLOv2Loss:
     """Squared errors, weighted by the LossFactors [K1 K2 K3 K4] that a YOLOv2OutputLayer holds.
 
-    The prediction of an object is that of the cell its centre lies in and of the anchor whose shape has the largest intersection over
-    union with it. Summed up are, over the predictions of objects,
+    The prediction of an object is that of the cell its centre lies in and of the anchor whose shape has the largest
+    intersection over union with it. Summed up are, over the predictions of objects,
 
     - K1 ((x - X)^2 + (y - Y)^2 + (s(w) - s(W))^2 + (s(h) - s(H))^2), the position in its cell and the size in cells,
     - K2 (iou - T)^2,
     - K4 sum over the classes of (p - P)^2, P one for the class of the object and zero for the others,
 
-    and over all other predictions K3 iou^2. That the errors are squared and that the factors are [5 1 1 1] was read off a file; the rest is
-    unconfirmed, and set by the switches `yolov2_...` of `mappings/solvers.toml`. Of two objects with the same prediction the first counts.
+    and over all other predictions K3 iou^2. That the errors are squared and that the factors are [5 1 1 1] was read off
+    a file; the rest is unconfirmed, and set by the switches `yolov2_...` of `mappings/solvers.toml`. Of two objects
+    with the same prediction the first counts.
 
     Attributes:
         head: of the network; its loss_factors are K1 to K4.
-        iou_target: T: "iou", the overlap of the predicted box with the object, which is no path for gradients; or "one".
+        iou_target: T: "iou", the overlap of the predicted box with the object, which is no path for gradients; or
+            "one".
         box_sizes: s: "sqrt" or "linear".
-        divided_by: the sum is divided by the observations and, "anchors", by the number of anchors too, or by the "observations" alone.
+        divided_by: the sum is divided by the observations and, "anchors", by the number of anchors too, or by the
+            "observations" alone.
     """
 
     head: Head
@@ -56,7 +59,10 @@ class YOLOv2Loss:
             if getattr(self, name) not in choices:
                 raise UsageError(f"{name} is {getattr(self, name)!r}", f"it is {' or '.join(map(repr, choices))}")
         if len(self.head.loss_factors) != 4:
-            raise UsageError(f"LossFactors is {self.head.loss_factors}", "there are four: of boxes, of the IoU of objects and elsewhere, of classes")
+            raise UsageError(
+                f"LossFactors is {self.head.loss_factors}",
+                "there are four: of boxes, of the IoU of objects and elsewhere, of classes",
+            )
 
     @property
     def __name__(self) -> str:
@@ -66,14 +72,18 @@ class YOLOv2Loss:
     def notes(self) -> tuple[str, ...]:
         """What of the loss no run of MATLAB has confirmed, beside the switches."""
         factors = list(self.head.loss_factors)
-        return (f"the formula of the YOLO v2 loss is unconfirmed: squared errors with LossFactors {factors}, the first of two objects with one prediction",)
+        return (
+            f"the formula of the YOLO v2 loss is unconfirmed: squared errors with LossFactors {factors}, the first of "
+            "two objects with one prediction",
+        )
 
     def __call__(self, output: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of a mini-batch.
 
         Args:
             output: of yolov2TransformLayer, N x channels x rows x columns.
-            targets: N x M x 5: x, y, width, height in pixels of the network's input, class index; a row of class -1 is no object.
+            targets: N x M x 5: x, y, width, height in pixels of the network's input, class index; a row of class -1 is
+                no object.
         """
         found = predictions(output, self.head)
         at = assign(targets, self.head)
@@ -83,7 +93,9 @@ class YOLOv2Loss:
         size = own[:, 3:QUANTITIES] * anchor
         place = (truth[:, :2] + truth[:, 2:4] / 2) / stride - cell
         scaled = torch.sqrt if self.box_sizes == "sqrt" else torch.clone
-        boxes = (own[:, 1:3] - place).square().sum() + (scaled(size / stride) - scaled(truth[:, 2:4] / stride)).square().sum()
+        boxes = (own[:, 1:3] - place).square().sum() + (
+            scaled(size / stride) - scaled(truth[:, 2:4] / stride)
+        ).square().sum()
         ious = (own[:, 0] - self._iou(own, size, (own[:, 1:3] + cell) * stride, truth)).square().sum()
         is_free = torch.ones_like(found[..., 0], dtype=torch.bool)
         is_free[at.image, at.prediction] = False
@@ -112,7 +124,9 @@ def assign(targets: Tensor, head: Head) -> Assigned:
     column, row = ((targets[..., :2] + targets[..., 2:4] / 2) / stride).floor().long().unbind(-1)
     place = row.clamp(0, rows - 1) * columns + column.clamp(0, columns - 1)
     sizes, anchors = targets[..., 2:4], targets.new_tensor(head.anchors).flip(1)
-    shapes = overlap_ratio(torch.cat([torch.zeros_like(sizes), sizes], -1), torch.cat([torch.zeros_like(anchors), anchors], -1))
+    shapes = overlap_ratio(
+        torch.cat([torch.zeros_like(sizes), sizes], -1), torch.cat([torch.zeros_like(anchors), anchors], -1)
+    )
     prediction = place * len(head.anchors) + shapes.argmax(-1)
     is_object = targets[..., 4] >= 0
     same = (prediction[:, :, None] == prediction[:, None, :]) & is_object[:, None, :]

@@ -35,9 +35,10 @@ def evaluate_detection_precision(
 ) -> dict[str, Precision]:
     """Measure detections against objects, for each class.
 
-    In each image the detections of a class are taken from the strongest on; each finds the object of its class that it overlaps most, of
-    those that no stronger one has found, if the intersection over union is at least `overlap`. The area under the curve is the sum of
-    precision times gain of recall, without interpolation. Both follow the documentation's words and are unconfirmed against a number.
+    In each image the detections of a class are taken from the strongest on; each finds the object of its class that it
+    overlaps most, of those that no stronger one has found, if the intersection over union is at least `overlap`. The
+    area under the curve is the sum of precision times gain of recall, without interpolation. Both follow the
+    documentation's words and are unconfirmed against a number.
 
     Args:
         detections: one for each image.
@@ -49,7 +50,11 @@ def evaluate_detection_precision(
         UsageError: not one for each image.
     """
     if len(detections) != len(truth):
-        raise UsageError(f"{len(detections)} detections for {len(truth)} images", "each image has its own", "detect in all images of the ground truth")
+        raise UsageError(
+            f"{len(detections)} detections for {len(truth)} images",
+            "each image has its own",
+            "detect in all images of the ground truth",
+        )
     return {name: _of_class(detections, truth, name, overlap) for name in classes}
 
 

@@ -25,11 +25,13 @@ Range = tuple[float, float] | Callable[[], float]
 class imageDataAugmenter:
     """Random affine changes of an image; every option has MATLAB's name, meaning and default (no change).
 
-    A range is (smallest, largest), of which a value is drawn uniformly, or a function without arguments that returns a value.
+    A range is (smallest, largest), of which a value is drawn uniformly, or a function without arguments that returns a
+    value.
 
-    A point between pixels is interpolated bilinearly, as documented. Unconfirmed: the changes are made about the image's centre, in the
-    order of the options below; a positive rotation is clockwise; a point beyond the outermost pixel centres gets `FillValue`; integers
-    are rounded; where RandScale is given, RandXScale and RandYScale are ignored.
+    A point between pixels is interpolated bilinearly, as documented. Unconfirmed: the changes are made about the
+    image's centre, in the order of the options below; a positive rotation is clockwise; a point beyond the outermost
+    pixel centres gets `FillValue`; integers are rounded; where RandScale is given, RandXScale and RandYScale are
+    ignored.
 
     Attributes:
         FillValue: outside of the image: a number, or one for each channel.
@@ -65,7 +67,9 @@ class imageDataAugmenter:
         return _warp(image, *self._draw(rng), self.FillValue)
 
     def augment_with_labels(self, image: Array, labels: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Changes an image and its labels, H x W, alike; a label is that of the nearest pixel, 0 outside of the image."""
+        """Changes an image and its labels, H x W, alike; a label is that of the nearest pixel, 0 outside
+        of the image.
+        """
         matrix, shift = self._draw(rng)
         return _warp(image, matrix, shift, self.FillValue), _warp(labels, matrix, shift, 0, order=0)
 
@@ -75,7 +79,9 @@ class imageDataAugmenter:
         def draw(limits: Range) -> float:
             return float(limits() if callable(limits) else rng.uniform(*limits))
 
-        mirror_x, mirror_y = (-1 if allowed and rng.random() < 0.5 else 1 for allowed in (self.RandXReflection, self.RandYReflection))
+        mirror_x, mirror_y = (
+            -1 if allowed and rng.random() < 0.5 else 1 for allowed in (self.RandXReflection, self.RandYReflection)
+        )
         angle = draw(self.RandRotation)
         cos, sin = _of_degrees(math.cos, angle), _of_degrees(math.sin, angle)
         scale = draw(self.RandScale)
@@ -92,14 +98,22 @@ class imageDataAugmenter:
 def _check_range(name: str, limits: Range) -> None:
     if callable(limits):
         return
-    low, high = (-90, 90) if name.endswith("Shear") else (0, math.inf) if name.endswith("Scale") else (-math.inf, math.inf)
+    low, high = (
+        (-90, 90) if name.endswith("Shear") else (0, math.inf) if name.endswith("Scale") else (-math.inf, math.inf)
+    )
     if np.shape(limits) != (2,) or not low < limits[0] <= limits[1] < high:
         cause = "a range is (smallest, largest)" + (f", between {low} and {high}" if low > -math.inf else "")
-        raise UsageError(f"imageDataAugmenter: {name} is {limits!r}", cause, "a scale is for example (0.9, 1.1), the others (-10, 10)")
+        raise UsageError(
+            f"imageDataAugmenter: {name} is {limits!r}",
+            cause,
+            "a scale is for example (0.9, 1.1), the others (-10, 10)",
+        )
 
 
 def _of_degrees(function: Callable[[float], float], degrees: float) -> float:
-    """Exact where the value is 0 or 1, as cosd, sind and tand are: else an edge pixel could fall just outside of the image."""
+    """Exact where the value is 0 or 1, as cosd, sind and tand are: else an edge pixel could fall just outside of the
+    image.
+    """
     return round(function(math.radians(degrees)), 15)
 
 
@@ -122,28 +136,33 @@ def _fill_values(fill: float | Sequence[float], channels: int) -> Array:
     values = np.atleast_1d(fill)
     if len(values) not in (1, channels):
         cause = f"the image has {channels} channels"
-        raise UsageError(f"imageDataAugmenter: FillValue has {len(values)} values", cause, "pass one value, or one for each channel")
+        raise UsageError(
+            f"imageDataAugmenter: FillValue has {len(values)} values", cause, "pass one value, or one for each channel"
+        )
     return np.broadcast_to(values, channels)
 
 
 class augmentedImageDatastore:
-    """Images brought to one size, and changed at random where asked: a map-style dataset of (C x H x W float32, label index).
+    """Images brought to one size, and changed at random where asked: a map-style dataset of (C x H x W float32, label
+    index).
 
-    Pixels are not divided by 255: MATLAB trains on 0..255. The work is done in the type of the image (uint8 stays uint8, rounded) and in
-    the order colour, augmentation, size (the order is unconfirmed). Where the data has no labels an item is the image alone; numeric
-    responses come as they are.
+    Pixels are not divided by 255: MATLAB trains on 0..255. The work is done in the type of the image (uint8 stays
+    uint8, rounded) and in the order colour, augmentation, size (the order is unconfirmed). Where the data has no labels
+    an item is the image alone; numeric responses come as they are.
 
-    Which kernel MATLAB resizes with is unconfirmed: `resize_method` names it, by default "bilinear" (with antialiasing).
+    Which kernel MATLAB resizes with is unconfirmed: `resize_method` names it, by default "bilinear" (with
+    antialiasing).
 
-    Random numbers are drawn from `rng` as items are asked for; in a worker process of a torch DataLoader from the worker's own seed, which
-    torch draws anew for each epoch.
+    Random numbers are drawn from `rng` as items are asked for; in a worker process of a torch DataLoader from the
+    worker's own seed, which torch draws anew for each epoch.
 
     Args:
         output_size: (rows, columns) or (rows, columns, channels).
         data: an ImageDatastore, or an array H x W x C x N.
         responses: for an array: N class names, or N numeric responses.
         OutputSizeMode: "resize", "centercrop" or "randcrop".
-        ColorPreprocessing: "none", "gray2rgb" or "rgb2gray"; images that already have the colours asked for stay as they are.
+        ColorPreprocessing: "none", "gray2rgb" or "rgb2gray"; images that already have the colours asked for stay as
+            they are.
         DataAugmentation: an imageDataAugmenter, or None.
         resize_method: a method of `imresize`.
         rng: a generator, or the seed of one.
@@ -152,7 +171,8 @@ class augmentedImageDatastore:
         classes: the class names, in the order of the label indices.
 
     Raises:
-        UsageError: an unknown option; and from an item, an image smaller than a crop, or with other channels than the first.
+        UsageError: an unknown option; and from an item, an image smaller than a crop, or with other channels than the
+            first.
     """
 
     def __init__(
@@ -171,7 +191,9 @@ class augmentedImageDatastore:
         _check_option("ColorPreprocessing", ColorPreprocessing, ("none", "gray2rgb", "rgb2gray"))
         if len(output_size) not in (2, 3):
             error = f"augmentedImageDatastore: the output size is {tuple(output_size)}"
-            raise UsageError(error, "a size has two or three numbers", "pass (rows, columns) or (rows, columns, channels)")
+            raise UsageError(
+                error, "a size has two or three numbers", "pass (rows, columns) or (rows, columns, channels)"
+            )
         self.OutputSize = tuple(output_size)
         self.OutputSizeMode = OutputSizeMode
         self.ColorPreprocessing = ColorPreprocessing
@@ -228,11 +250,14 @@ class augmentedImageDatastore:
         spare = image.shape[0] - rows, image.shape[1] - columns
         if min(spare) < 0:
             raise UsageError(
-                f"{self._name(index)} is {image.shape[0]} x {image.shape[1]}, smaller than the crop of {rows} x {columns}",
+                f"{self._name(index)} is {image.shape[0]} x {image.shape[1]}, smaller than the crop of {rows} x "
+                f"{columns}",
                 f"OutputSizeMode is {self.OutputSizeMode!r}",
                 "use OutputSizeMode='resize', or a smaller output size",
             )
-        top, left = (n // 2 for n in spare) if self.OutputSizeMode == "centercrop" else rng.integers(0, spare, endpoint=True)
+        top, left = (
+            (n // 2 for n in spare) if self.OutputSizeMode == "centercrop" else rng.integers(0, spare, endpoint=True)
+        )
         return image[top : top + rows, left : left + columns]
 
     def _name(self, index: int) -> str:
@@ -245,7 +270,9 @@ def _check_option(name: str, value: str, allowed: tuple[str, ...]) -> None:
         raise UsageError(f"augmentedImageDatastore: {name} is {value!r}", "that is no value of this option", hint)
 
 
-def _classes_and_labels(data: ImageDatastore | Array, responses: ArrayLike | None) -> tuple[tuple[str, ...], list[Any] | None]:
+def _classes_and_labels(
+    data: ImageDatastore | Array, responses: ArrayLike | None
+) -> tuple[tuple[str, ...], list[Any] | None]:
     if isinstance(data, ImageDatastore):
         return data.classes, None if data.Labels is None else [data.classes.index(label) for label in data.Labels]
     if data.ndim != 4:

@@ -1,4 +1,6 @@
-"""MATLAB's ``imread``, ``rgb2gray``, ``im2single``, ``im2double`` and ``rescale`` on numpy arrays H x W or H x W x C."""
+"""MATLAB's ``imread``, ``rgb2gray``, ``im2single``, ``im2double`` and ``rescale`` on numpy arrays H x W or
+H x W x C.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from bridge.errors import UnreadableError, UnsupportedError, UsageError
 
 Array = NDArray[Any]
 
-_GRAY = np.array([0.298936021293776, 0.587043074451121, 0.114020904255103])  # rgb2gray's coefficients, not rounded to three digits
+_GRAY = np.array(
+    [0.298936021293776, 0.587043074451121, 0.114020904255103]
+)  # rgb2gray's coefficients, not rounded to three digits
 _LEVELS = np.arange(256) / 255
 _TO_LINEAR = np.floor(255 * _LEVELS**2.2 + 0.5).astype(np.uint32)
 _FROM_LINEAR = np.floor(255 * _LEVELS ** (1 / 2.2) + 0.5).astype(np.uint8)
@@ -23,9 +27,10 @@ _FROM_LINEAR = np.floor(255 * _LEVELS ** (1 / 2.2) + 0.5).astype(np.uint8)
 def imread(path: str | os.PathLike[str]) -> Array:
     """Reads an image file as the one-output form of MATLAB's ``imread`` does.
 
-    - A PNG with transparency is composited onto its background colour, black where it names none, in linear light with the 8-bit gamma
-      tables of libpng. On black this reproduces a mean image that MATLAB stored; a background colour in the file and transparency by a
-      colour key follow the documentation, unconfirmed. Other formats keep their alpha channel.
+    - A PNG with transparency is composited onto its background colour, black where it names none, in linear light with
+      the 8-bit gamma tables of libpng. On black this reproduces a mean image that MATLAB stored; a background colour in
+      the file and transparency by a colour key follow the documentation, unconfirmed. Other formats keep their alpha
+      channel.
     - An indexed image gives its indices, not its colours.
     - 16-bit gray stays uint16; 1-bit images are logical. The orientation that a camera noted is ignored.
 
@@ -46,11 +51,15 @@ def imread(path: str | os.PathLike[str]) -> Array:
             pixels = np.array(image.convert(image.mode + "A") if has_color_key else image)
             is_png = image.format == "PNG"
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as problem:
-        cause = "it is in no image format that is known" if isinstance(problem, UnidentifiedImageError) else str(problem)
+        cause = (
+            "it is in no image format that is known" if isinstance(problem, UnidentifiedImageError) else str(problem)
+        )
         raise UnreadableError(f"cannot read the image {path}", cause, "replace the file, or leave it out") from problem
     if ";16" in raw_modes and pixels.dtype == np.uint8:
         raise UnsupportedError(
-            f"{path} is a colour image of 16 bits a channel", "it would be read with 8 bits, unlike in MATLAB", "convert it to 8 bits"
+            f"{path} is a colour image of 16 bits a channel",
+            "it would be read with 8 bits, unlike in MATLAB",
+            "convert it to 8 bits",
         )
     if is_png and pixels.shape[2:] in {(2,), (4,)}:
         return _composite(pixels, _background(data, pixels.shape[2] - 1))
@@ -78,7 +87,9 @@ def gray2rgb(image: Array) -> Array:
     if image.ndim == 2:
         image = image[..., None]
     if image.ndim != 3 or image.shape[2] != 1:
-        raise UsageError(f"gray2rgb: the image has the shape {image.shape}", "a gray image is H x W or H x W x 1", "convert it first")
+        raise UsageError(
+            f"gray2rgb: the image has the shape {image.shape}", "a gray image is H x W or H x W x 1", "convert it first"
+        )
     return np.repeat(image, 3, axis=2)
 
 
@@ -115,15 +126,23 @@ def _im2float(image: Array, dtype: type[np.floating[Any]]) -> Array:
         return image.astype(dtype)
     if image.dtype in (np.uint8, np.uint16):
         return np.divide(image, np.iinfo(image.dtype).max, dtype=dtype)
-    raise UsageError(f"the image is of type {image.dtype}", "an image is uint8, uint16, float or logical", "convert it first")
+    raise UsageError(
+        f"the image is of type {image.dtype}", "an image is uint8, uint16, float or logical", "convert it first"
+    )
 
 
 def rescale(
-    values: ArrayLike, lower: float = 0, upper: float = 1, *, InputMin: ArrayLike | None = None, InputMax: ArrayLike | None = None
+    values: ArrayLike,
+    lower: float = 0,
+    upper: float = 1,
+    *,
+    InputMin: ArrayLike | None = None,
+    InputMax: ArrayLike | None = None,
 ) -> Array:
     """MATLAB's ``rescale``: ``lower + (values - InputMin) / (InputMax - InputMin) * (upper - lower)``.
 
-    Values outside of InputMin..InputMax (by default the smallest and largest value) are clamped first; a constant array gives `lower`.
+    Values outside of InputMin..InputMax (by default the smallest and largest value) are clamped first; a constant array
+    gives `lower`.
 
     Returns:
         single for single, else double.

@@ -20,7 +20,23 @@ from bridge.images.color import imread
 Location = str | os.PathLike[str]
 
 _EXTENSIONS = (  # of MATLAB's imformats, those that Pillow reads
-    *(".bmp", ".cur", ".fits", ".fts", ".gif", ".ico", ".j2c", ".j2k", ".jp2", ".jpeg", ".jpf", ".jpg", ".jpx", ".pbm", ".pcx"),
+    *(
+        ".bmp",
+        ".cur",
+        ".fits",
+        ".fts",
+        ".gif",
+        ".ico",
+        ".j2c",
+        ".j2k",
+        ".jp2",
+        ".jpeg",
+        ".jpf",
+        ".jpg",
+        ".jpx",
+        ".pbm",
+        ".pcx",
+    ),
     *(".pgm", ".png", ".pnm", ".ppm", ".ras", ".tif", ".tiff"),
 )
 _log = logging.getLogger(__name__)
@@ -28,12 +44,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ImageDatastore:
-    """Image files with their labels, as ``imageDatastore`` makes it; a map-style dataset of (H x W [x C] array, label index).
+    """Image files with their labels, as ``imageDatastore`` makes it; a map-style dataset of (H x W [x C] array, label
+    index).
 
     Attributes:
         Files: paths.
         Labels: the label of each file, or None where the files have none.
-        classes: all labels in MATLAB's order of categories (by character code). A subset keeps the classes of the whole.
+        classes: all labels in MATLAB's order of categories (by character code). A subset keeps the classes of the
+            whole.
     """
 
     Files: tuple[str, ...]
@@ -110,13 +128,17 @@ class ImageDatastore:
         listing = "\n".join(f"  {file}: {problem}" for file, problem in bad.items())
         if not skip_bad or len(bad) == len(self):
             hint = "replace these files, or leave them out with skip_bad=True"
-            raise UnreadableError(f"{len(bad)} of {len(self)} images cannot be read", f"they are damaged or unsupported\n{listing}", hint)
+            raise UnreadableError(
+                f"{len(bad)} of {len(self)} images cannot be read", f"they are damaged or unsupported\n{listing}", hint
+            )
         _log.warning("left out %d of %d images:\n%s", len(bad), len(self), listing)
         return self.subset(index for index, problem in enumerate(problems) if not problem)
 
     def _labels(self, asked_by: str) -> tuple[str, ...]:
         if self.Labels is None:
-            raise UsageError(f"{asked_by}: the files have no labels", "LabelSource is 'none'", "pass LabelSource='foldernames'")
+            raise UsageError(
+                f"{asked_by}: the files have no labels", "LabelSource is 'none'", "pass LabelSource='foldernames'"
+            )
         return self.Labels
 
     def _check_parts(self, parts: Sequence[float]) -> None:
@@ -155,15 +177,19 @@ def imageDatastore(
         location: a folder or a file, or several.
         IncludeSubfolders: search the folders below as well.
         LabelSource: "none", or "foldernames": the label of a file is the name of the folder that holds it.
-        FileExtensions: such as ".jpg", upper or lower case; default: image formats that MATLAB and Pillow know. Files named in
-            `location` are taken whatever their extension.
+        FileExtensions: such as ".jpg", upper or lower case; default: image formats that MATLAB and Pillow know. Files
+            named in `location` are taken whatever their extension.
 
     Raises:
         UsageError: an unknown LabelSource, or a location without images.
         UnreadableError: a location that does not exist.
     """
     if LabelSource not in ("none", "foldernames"):
-        raise UsageError(f"imageDatastore: LabelSource is {LabelSource!r}", "that is no source of labels", "choose 'none' or 'foldernames'")
+        raise UsageError(
+            f"imageDatastore: LabelSource is {LabelSource!r}",
+            "that is no source of labels",
+            "choose 'none' or 'foldernames'",
+        )
     locations = [location] if isinstance(location, (str, os.PathLike)) else location
     extensions = [FileExtensions] if isinstance(FileExtensions, str) else FileExtensions or _EXTENSIONS
     suffixes = {extension.lower() for extension in extensions}
@@ -171,7 +197,11 @@ def imageDatastore(
     if not files:
         places = ", ".join(map(str, locations))
         cause = f"no file ends in {', '.join(sorted(suffixes))}"
-        hint = "name other FileExtensions" if IncludeSubfolders else "pass IncludeSubfolders=True if the images are in folders below"
+        hint = (
+            "name other FileExtensions"
+            if IncludeSubfolders
+            else "pass IncludeSubfolders=True if the images are in folders below"
+        )
         raise UsageError(f"imageDatastore: no images in {places}", cause, hint)
     names = tuple(map(str, files))
     if LabelSource == "none":
@@ -185,7 +215,9 @@ def _files(place: Path, include_subfolders: bool, suffixes: set[str]) -> Iterato
         yield place
         return
     if not place.is_dir():
-        raise UnreadableError(f"imageDatastore: {place} does not exist", "it is neither a file nor a folder", "check the path")
+        raise UnreadableError(
+            f"imageDatastore: {place} does not exist", "it is neither a file nor a folder", "check the path"
+        )
     entries = sorted(place.iterdir(), key=lambda entry: entry.name)
     yield from (entry for entry in entries if entry.is_file() and entry.suffix.lower() in suffixes)
     if include_subfolders:

@@ -1,8 +1,9 @@
 """MATLAB's ``imresize``: the same kernels, weights, order of the axes and rounding.
 
-Every output pixel is a weighted sum of a few input pixels of its row or column (its *taps*). An image in host memory is resized by small
-matrix products, one for each block of neighbouring outputs: BLAS runs them several times faster than a gather of the taps, although most
-of each matrix is zero. A tensor elsewhere, or one that carries a gradient, is resized tap by tap.
+Every output pixel is a weighted sum of a few input pixels of its row or column (its *taps*). An image in host memory is
+resized by small matrix products, one for each block of neighbouring outputs: BLAS runs them several times faster than a
+gather of the taps, although most of each matrix is zero. A tensor elsewhere, or one that carries a gradient, is resized
+tap by tap.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ Size = float | Sequence[float | None]
 ImageT = TypeVar("ImageT", "NDArray[Any]", "torch.Tensor")
 
 _BLOCK = 12  # outputs in one matrix product: larger ones multiply more zeros, smaller ones cost more calls
-_CHUNK = 2048  # columns of one matrix product, at most: small enough for BLAS's kernels for small matrices, and for the cache
+# columns of one matrix product, at most: small enough for BLAS's kernels for small matrices, and for the cache
+_CHUNK = 2048
 _WORK = {"uint8": "float32", "uint16": "float64", "float32": "float32", "float64": "float64"}
 _TOP = {"uint8": 255, "uint16": 65535}
 
@@ -91,11 +93,15 @@ class _Band(NamedTuple):
 
 @lru_cache(maxsize=64)
 def _taps(axis: _Axis) -> _Taps:
-    """The input pixels of each output pixel and their weights, which sum to 1; beyond an edge pixels are mirrored, the edge pixel too."""
+    """The input pixels of each output pixel and their weights, which sum to 1; beyond an edge pixels are mirrored, the
+    edge pixel too.
+    """
     kernel = _KERNELS[axis.method]
     stretch = min(axis.scale, 1) if axis.antialiasing else 1
     width = kernel.width / stretch
-    centre = np.arange(1, axis.size + 1) / axis.scale + 0.5 * (1 - 1 / axis.scale)  # counted from 1, as MATLAB rounds it
+    centre = np.arange(1, axis.size + 1) / axis.scale + 0.5 * (
+        1 - 1 / axis.scale
+    )  # counted from 1, as MATLAB rounds it
     indices = np.floor(centre - width / 2) + np.arange(math.ceil(width) + 2)[:, None]
     weights = stretch * kernel.function(stretch * (centre - indices))
     weights /= weights.sum(axis=0)
@@ -126,7 +132,8 @@ def _sum_of_taps(x: Any, indices: Any, weights: Any) -> Any:
 def _round(y: Array, x: Array, taps: _Taps, top: int) -> Array:
     """Rounds half away from zero and clamps to 0..top.
 
-    A value that lies closer to a tie than the error of the matrix product (terms x eps x top) is summed anew in double precision.
+    A value that lies closer to a tie than the error of the matrix product (terms x eps x top) is summed anew in double
+    precision.
     """
     rounded = np.rint(y)
     y -= rounded
@@ -149,11 +156,15 @@ def _along(x: Array, axis: _Axis, top: int | None) -> Array:
             return _round(y, x, _taps(axis), top)
         if np.isfinite(y.sum()):
             return y
-        return np.asarray(_sum_of_taps(x, *_taps(axis)), dtype=x.dtype)  # a product would spread a NaN over its whole block
+        return np.asarray(
+            _sum_of_taps(x, *_taps(axis)), dtype=x.dtype
+        )  # a product would spread a NaN over its whole block
 
 
 def _resize_planes(planes: Array, axes: Sequence[_Axis]) -> Array:
-    """Resizes P x H x W, a cache-sized chunk of planes at a time; between the passes a chunk lies in memory as H x P x W."""
+    """Resizes P x H x W, a cache-sized chunk of planes at a time; between the passes a chunk lies in memory as H x P x
+    W.
+    """
     count, height, width = planes.shape
     work, top = _WORK[planes.dtype.name], _TOP.get(planes.dtype.name)
     result = np.empty((count, axes[0].size, axes[1].size), planes.dtype)
@@ -194,7 +205,9 @@ def _resize_tensor(image: torch.Tensor, axes: Sequence[_Axis]) -> torch.Tensor:
         return image[..., rows[:, None], columns]
     if image.dtype == torch.bool:
         return _resize_tensor(image.to(torch.uint8) * 255, axes) > 128
-    if image.device.type in ("cpu", "mps") and not image.requires_grad:  # mps has no double precision, which integer images need
+    if (
+        image.device.type in ("cpu", "mps") and not image.requires_grad
+    ):  # mps has no double precision, which integer images need
         planes = _resize_planes(image.reshape(-1, height, width).cpu().numpy(), axes)
         return torch.from_numpy(planes).reshape(*others, axes[0].size, axes[1].size).to(image.device)
     return _resize_on_device(image, axes)
@@ -232,7 +245,9 @@ def _axes(shape: tuple[int, int], size_or_scale: Size, method: str, antialiasing
     if isinstance(size_or_scale, (int, float, np.number)):
         scale = float(size_or_scale)
         if not 0 < scale < math.inf:
-            raise UsageError(f"imresize: the scale is {scale:g}", "a scale is a positive number", "0.5 halves an image, 2 doubles it")
+            raise UsageError(
+                f"imresize: the scale is {scale:g}", "a scale is a positive number", "0.5 halves an image, 2 doubles it"
+            )
         return [_Axis(length, math.ceil(scale * length), scale, method, antialiasing) for length in shape]
     sizes = zip(shape, _size(shape, size_or_scale), strict=True)
     return [_Axis(length, size, size / length, method, antialiasing) for length, size in sizes]
@@ -241,7 +256,11 @@ def _axes(shape: tuple[int, int], size_or_scale: Size, method: str, antialiasing
 def _size(shape: tuple[int, int], size: Sequence[float | None]) -> tuple[int, int]:
     """Rows and columns as whole numbers; the one that is None or NaN keeps the aspect ratio."""
     given = [None if value is None or math.isnan(value) else float(value) for value in size]
-    if len(given) != 2 or given == [None, None] or any(value is not None and not (value >= 1 and value.is_integer()) for value in given):
+    if (
+        len(given) != 2
+        or given == [None, None]
+        or any(value is not None and not (value >= 1 and value.is_integer()) for value in given)
+    ):
         cause = "a size is (rows, columns): whole numbers, one of which may be None"
         raise UsageError(f"imresize: the output size is {tuple(size)}", cause, "pass for example (227, 227)")
     (height, width), (rows, columns) = shape, (int(value or 0) for value in given)
@@ -251,18 +270,20 @@ def _size(shape: tuple[int, int], size: Sequence[float | None]) -> tuple[int, in
 def imresize(image: ImageT, size_or_scale: Size, method: str = "bicubic", antialiasing: bool = True) -> ImageT:
     """Resizes images as MATLAB's ``imresize`` does.
 
-    Bicubic is equal to outputs stored by MATLAB R2015b and R2019b: to 5e-13 in double precision, without a differing value in uint8. The
-    other kernels follow the same rules and were not compared with MATLAB. The rules: the axis with the smaller scale goes first; with
-    `antialiasing` a kernel is stretched by 1/scale where the scale is below 1; edges are mirrored; integer images are rounded half away
-    from zero and clamped after each of the two passes; float images are not clamped, and computed in their own precision.
+    Bicubic is equal to outputs stored by MATLAB R2015b and R2019b: to 5e-13 in double precision, without a differing
+    value in uint8. The other kernels follow the same rules and were not compared with MATLAB. The rules: the axis with
+    the smaller scale goes first; with `antialiasing` a kernel is stretched by 1/scale where the scale is below 1; edges
+    are mirrored; integer images are rounded half away from zero and clamped after each of the two passes; float images
+    are not clamped, and computed in their own precision.
 
     Unconfirmed: logical images are resized as 0 and 255 and are true above 128; a size that is None is rounded up.
 
     Args:
-        image: array H x W or H x W x C (more axes may follow), or tensor [..., H, W] on any device; uint8, uint16, single, double or
-            logical ("nearest" takes any type). A tensor in host memory goes through numpy; one that requires a gradient gets one.
-        size_or_scale: (rows, columns), of which one may be None or NaN to keep the aspect ratio; or one factor for both axes, whose
-            output size is ceil(factor x size).
+        image: array H x W or H x W x C (more axes may follow), or tensor [..., H, W] on any device; uint8, uint16,
+            single, double or logical ("nearest" takes any type). A tensor in host memory goes through numpy; one that
+            requires a gradient gets one.
+        size_or_scale: (rows, columns), of which one may be None or NaN to keep the aspect ratio; or one factor for both
+            axes, whose output size is ceil(factor x size).
         method: "bicubic", "bilinear", "nearest", "box", "lanczos2" or "lanczos3".
         antialiasing: as MATLAB's Antialiasing; "nearest" never uses it.
 
@@ -276,17 +297,27 @@ def imresize(image: ImageT, size_or_scale: Size, method: str = "bicubic", antial
     array([[6.]])
     """
     if method not in _KERNELS:
-        raise UsageError(f"imresize: the method is {method!r}", "it is none of imresize's methods", f"choose one of {', '.join(_KERNELS)}")
+        raise UsageError(
+            f"imresize: the method is {method!r}",
+            "it is none of imresize's methods",
+            f"choose one of {', '.join(_KERNELS)}",
+        )
     torch = sys.modules.get("torch")
     is_tensor = torch is not None and isinstance(image, torch.Tensor)
     if not is_tensor and not isinstance(image, np.ndarray):
-        raise UsageError(f"imresize: the image is a {type(image).__name__}", "that holds no pixels", "pass a numpy array or a torch tensor")
+        raise UsageError(
+            f"imresize: the image is a {type(image).__name__}",
+            "that holds no pixels",
+            "pass a numpy array or a torch tensor",
+        )
     if image.ndim < 2 or 0 in image.shape:
         error = f"imresize: the image has the shape {tuple(image.shape)}"
         raise UsageError(error, "it has no rows and columns of pixels", "pass H x W [x C], or a tensor [..., H, W]")
     if method != "nearest" and _dtype_name(image) not in {"bool", *_WORK}:
         raise UsageError(
-            f"imresize: the image is of type {_dtype_name(image)}", f"imresize works on bool, {', '.join(_WORK)}", "convert the image first"
+            f"imresize: the image is of type {_dtype_name(image)}",
+            f"imresize works on bool, {', '.join(_WORK)}",
+            "convert the image first",
         )
     height, width = image.shape[-2:] if is_tensor else image.shape[:2]
     axes = _axes((height, width), size_or_scale, method, antialiasing)

@@ -33,7 +33,9 @@ def jet(count: int) -> NDArray[np.float64]:
     return colors
 
 
-def labeloverlay(image: Array, labels: Array, colors: ArrayLike | None = None, transparency: float = 0.5) -> NDArray[np.uint8]:
+def labeloverlay(
+    image: Array, labels: Array, colors: ArrayLike | None = None, transparency: float = 0.5
+) -> NDArray[np.uint8]:
     """Paints each label in its colour over an image: ``transparency * image + (1 - transparency) * colour``, rounded.
 
     Unconfirmed: that MATLAB takes the colours of ``jet`` in the order of the labels where none are given.
@@ -48,7 +50,8 @@ def labeloverlay(image: Array, labels: Array, colors: ArrayLike | None = None, t
         H x W x 3 of uint8.
 
     Raises:
-        UsageError: the image or the labels have another type or size, a label has no colour, or the transparency is beyond 0 to 1.
+        UsageError: the image or the labels have another type or size, a label has no colour, or the transparency is
+            beyond 0 to 1.
     """
     picture = gray2rgb(image) if image.ndim == 2 or image.shape[2:] == (1,) else image
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
@@ -56,16 +59,28 @@ def labeloverlay(image: Array, labels: Array, colors: ArrayLike | None = None, t
         raise UsageError(error, "it paints on uint8 images, H x W or H x W x 3", "convert it first")
     if labels.shape != picture.shape[:2] or labels.dtype.kind not in "iu":
         error = f"labeloverlay: the labels are {labels.dtype} of shape {labels.shape}"
-        raise UsageError(error, f"they are whole numbers, one for each of the {picture.shape[0]} x {picture.shape[1]} pixels", "resize them with 'nearest'")
+        raise UsageError(
+            error,
+            f"they are whole numbers, one for each of the {picture.shape[0]} x {picture.shape[1]} pixels",
+            "resize them with 'nearest'",
+        )
     if not 0 <= transparency <= 1:
-        raise UsageError(f"labeloverlay: the transparency is {transparency:g}", "it lies between 0 and 1", "0.5 shows both")
+        raise UsageError(
+            f"labeloverlay: the transparency is {transparency:g}", "it lies between 0 and 1", "0.5 shows both"
+        )
     largest = int(labels.max(initial=0))
     palette = jet(largest) if colors is None else np.asarray(colors, np.float64)
     if labels.min(initial=0) < 0 or palette.ndim != 2 or palette.shape[1] != 3 or len(palette) < largest:
         error = f"labeloverlay: labels of {labels.min(initial=0)} to {largest}, colours of shape {palette.shape}"
-        raise UsageError(error, "classes are counted from 1, 0 is none, and each class has a colour of three numbers", "pass one row for each class")
+        raise UsageError(
+            error,
+            "classes are counted from 1, 0 is none, and each class has a colour of three numbers",
+            "pass one row for each class",
+        )
     result: NDArray[np.uint8] = picture.copy()
-    for row, numbers in zip(result, labels, strict=True):  # one by one: in double precision, a whole image is many times its size
+    for row, numbers in zip(
+        result, labels, strict=True
+    ):  # one by one: in double precision, a whole image is many times its size
         painted = numbers > 0
         mixed = transparency * row[painted] + (1 - transparency) * 255 * palette[numbers[painted].astype(np.intp) - 1]
         row[painted] = np.floor(mixed + 0.5)

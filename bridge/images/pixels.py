@@ -1,4 +1,6 @@
-"""MATLAB's ``pixelLabelDatastore`` and ``pixelLabelImageDatastore``: label images, what they hold, and class weights from them."""
+"""MATLAB's ``pixelLabelDatastore`` and ``pixelLabelImageDatastore``: label images, what they hold, and class weights
+from them.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,11 @@ class PixelLabelDatastore:
         is_color = isinstance(next(iter(self.identifiers)), tuple)
         if image.ndim != (3 if is_color else 2) or image.dtype.kind not in "bu" or image.shape[2:] not in ((), (3,)):
             kinds = "colours, three channels" if is_color else "one value for each pixel"
-            raise UsageError(f"{name} is {image.dtype} of shape {image.shape}", f"its classes are told by {kinds}", "check the identifiers of the classes")
+            raise UsageError(
+                f"{name} is {image.dtype} of shape {image.shape}",
+                f"its classes are told by {kinds}",
+                "check the identifiers of the classes",
+            )
         found = image.astype(np.int64) @ [1 << 16, 1 << 8, 1] if is_color else image.astype(np.int64)
         codes, numbers = self._codes
         place = codes.searchsorted(found).clip(max=len(codes) - 1)
@@ -76,7 +82,9 @@ class PixelLabelDatastore:
             strange = np.unique(found[~known])
             shown = ", ".join(_shown(code, is_color) for code in strange[:5])
             error = f"{name} has {len(strange)} values that are no class: {shown}{', ...' if len(strange) > 5 else ''}"
-            hint = "give them to a class, or to `ignored`; ignored='others' leaves all of them undefined, as MATLAB does"
+            hint = (
+                "give them to a class, or to `ignored`; ignored='others' leaves all of them undefined, as MATLAB does"
+            )
             raise UsageError(error, f"{(~known).sum()} of {known.size} pixels have them", hint)
         labels: NDArray[np.int64] = np.where(known, numbers[place], UNDEFINED)
         return labels
@@ -107,8 +115,8 @@ def pixelLabelDatastore(
 
     Args:
         location: a folder or a file, or several.
-        identifiers: the value of each class in gray, indexed or logical images, or its colour as a tuple (r, g, b); a list where a class
-            has several. MATLAB's classNames and pixelLabelIDs in one.
+        identifiers: the value of each class in gray, indexed or logical images, or its colour as a tuple (r, g, b); a
+            list where a class has several. MATLAB's classNames and pixelLabelIDs in one.
         ignored: values or colours that are undefined; "others": all that belong to no class, as in MATLAB.
         IncludeSubfolders: search the folders below as well.
 
@@ -120,12 +128,20 @@ def pixelLabelDatastore(
     kinds = {_kind(each) for given in (*lists, none) for each in given}
     if not lists or kinds not in ({int}, {tuple}) or (isinstance(ignored, str) and ignored != OTHERS):
         cause = "each class has a whole number or a colour (r, g, b), or a list of such; all are of one kind"
-        raise UsageError(f"the identifiers of the classes are {dict(identifiers)}, ignored is {ignored!r}", cause, 'pass {"sky": 1, "road": [2, 3]}, say')
+        raise UsageError(
+            f"the identifiers of the classes are {dict(identifiers)}, ignored is {ignored!r}",
+            cause,
+            'pass {"sky": 1, "road": [2, 3]}, say',
+        )
     found: dict[Identifier, int] = {}
     for number, given in [*enumerate(lists, 1), (UNDEFINED, none)]:
         for each in given:
             if each in found:
-                raise UsageError(f"the label {each} stands for two classes", "each value or colour belongs to one", "check the identifiers")
+                raise UsageError(
+                    f"the label {each} stands for two classes",
+                    "each value or colour belongs to one",
+                    "check the identifiers",
+                )
             found[each] = number
     images = imageDatastore(location, IncludeSubfolders=IncludeSubfolders)
     return PixelLabelDatastore(images.Files, tuple(identifiers), found, ignored == OTHERS)
@@ -178,14 +194,20 @@ def median_frequency(counts: Mapping[str, PixelCount]) -> dict[str, float]:
 def _require_pixels(counts: Mapping[str, PixelCount]) -> None:
     empty = [name for name, each in counts.items() if each.PixelCount == 0]
     if empty:
-        raise UsageError(f"class '{empty[0]}' has no pixels", "its weight would be infinite", "leave the class out, or add images that hold it")
+        raise UsageError(
+            f"class '{empty[0]}' has no pixels",
+            "its weight would be infinite",
+            "leave the class out, or add images that hold it",
+        )
 
 
 class pixelLabelImageDatastore:
-    """Images with label images of the same size: observations (C x H x W float32, H x W int64) to train a segmentation network on.
+    """Images with label images of the same size: observations (C x H x W float32, H x W int64) to train a segmentation
+    network on.
 
-    The target of a pixel is the index of its class from 0, and -1 where it is undefined. What changes an image at random changes its labels
-    the same way; these are brought to their size by "nearest", and are undefined where the image is filled.
+    The target of a pixel is the index of its class from 0, and -1 where it is undefined. What changes an image at
+    random changes its labels the same way; these are brought to their size by "nearest", and are undefined where the
+    image is filled.
 
     Args:
         images: an imageDatastore.
@@ -197,7 +219,8 @@ class pixelLabelImageDatastore:
         classes: the class names, in the order of the indices.
 
     Raises:
-        UsageError: there are other numbers of images and labels; and from an item, an image and its labels have other sizes.
+        UsageError: there are other numbers of images and labels; and from an item, an image and its labels have other
+            sizes.
     """
 
     def __init__(
@@ -215,7 +238,9 @@ class pixelLabelImageDatastore:
         self.images, self.pixel_labels, self.classes = images, labels, labels.classes
         self.OutputSize = None if output_size is None else (output_size[0], output_size[1])
         self.ColorPreprocessing, self.DataAugmentation = ColorPreprocessing, DataAugmentation
-        self._pictures = augmentedImageDatastore(self.OutputSize or (1, 1), replace(images, Labels=None), ColorPreprocessing=ColorPreprocessing)
+        self._pictures = augmentedImageDatastore(
+            self.OutputSize or (1, 1), replace(images, Labels=None), ColorPreprocessing=ColorPreprocessing
+        )
 
     def __len__(self) -> int:
         return len(self.images)
@@ -227,10 +252,19 @@ class pixelLabelImageDatastore:
         """Return an image and its labels, with the random changes that `rng` draws."""
         image, labels = self._pictures.colored(index), self.pixel_labels.readimage(index)
         if image.shape[:2] != labels.shape:
-            error = f"{self.pixel_labels.Files[index]} is {labels.shape[0]} x {labels.shape[1]}, its image {image.shape[0]} x {image.shape[1]}"
-            raise UsageError(error, f"the image is {self.images.Files[index]}", "label images have the size of their images, and their order")
+            error = (
+                f"{self.pixel_labels.Files[index]} is {labels.shape[0]} x {labels.shape[1]}, its image "
+                f"{image.shape[0]} x {image.shape[1]}"
+            )
+            raise UsageError(
+                error,
+                f"the image is {self.images.Files[index]}",
+                "label images have the size of their images, and their order",
+            )
         if self.DataAugmentation is not None:
             image, labels = self.DataAugmentation.augment_with_labels(image, labels, rng)
         if self.OutputSize is not None:
             image, labels = imresize(image, self.OutputSize, "bilinear"), imresize(labels, self.OutputSize, "nearest")
-        return np.ascontiguousarray(np.moveaxis(np.atleast_3d(image), 2, 0), dtype=np.float32), labels.astype(np.int64) - 1
+        return np.ascontiguousarray(np.moveaxis(np.atleast_3d(image), 2, 0), dtype=np.float32), labels.astype(
+            np.int64
+        ) - 1

@@ -20,8 +20,10 @@ class SegmentationMetrics:
 
     Attributes:
         ConfusionMatrix: pixels of class i (rows) predicted as class j (columns).
-        DataSetMetrics: GlobalAccuracy, MeanAccuracy, MeanIoU and WeightedIoU of all images. A class without pixels counts in no mean.
-        ClassMetrics: Accuracy and IoU of each class; NaN for a class without pixels (of IoU: that is predicted nowhere either).
+        DataSetMetrics: GlobalAccuracy, MeanAccuracy, MeanIoU and WeightedIoU of all images. A class without pixels
+            counts in no mean.
+        ClassMetrics: Accuracy and IoU of each class; NaN for a class without pixels (of IoU: that is predicted nowhere
+            either).
     """
 
     ConfusionMatrix: NDArray[np.int64]
@@ -29,11 +31,14 @@ class SegmentationMetrics:
     ClassMetrics: Mapping[str, Mapping[str, float]]
 
 
-def evaluateSemanticSegmentation(predicted: Iterable[Labels], truth: Iterable[Labels], classes: Sequence[str]) -> SegmentationMetrics:
+def evaluateSemanticSegmentation(
+    predicted: Iterable[Labels], truth: Iterable[Labels], classes: Sequence[str]
+) -> SegmentationMetrics:
     """Compares label images, all of a data set together.
 
-    Accuracy of a class is the share of its pixels that are predicted as it; IoU is TP / (TP + FP + FN); WeightedIoU weighs the classes by
-    their pixels. Pixels that the truth leaves undefined are left out; one whose prediction is undefined is missed (unconfirmed).
+    Accuracy of a class is the share of its pixels that are predicted as it; IoU is TP / (TP + FP + FN); WeightedIoU
+    weighs the classes by their pixels. Pixels that the truth leaves undefined are left out; one whose prediction is
+    undefined is missed (unconfirmed).
 
     Args:
         predicted: label images H x W: the number of the class from 1, 0 for undefined.
@@ -52,7 +57,9 @@ def evaluateSemanticSegmentation(predicted: Iterable[Labels], truth: Iterable[La
         if min(found.min(), true.min()) < 0 or max(found.max(), true.max()) > count:
             error = f"image {number} has labels beyond 0 to {count}"
             raise UsageError(error, f"the classes are {', '.join(classes)}", "labels count from 1, 0 is undefined")
-        matrix += np.bincount((true * (count + 1) + found).ravel().astype(np.intp), minlength=(count + 1) ** 2).reshape(count + 1, -1)
+        matrix += np.bincount((true * (count + 1) + found).ravel().astype(np.intp), minlength=(count + 1) ** 2).reshape(
+            count + 1, -1
+        )
     labelled = matrix[1:]
     pixels, hits, guessed = labelled.sum(1), labelled[:, 1:].diagonal(), labelled[:, 1:].sum(0)
     if not pixels.any():

@@ -59,8 +59,13 @@ def softmax(layer: Layer, given: Sequence[Activation]) -> nn.Module:
 def prelu(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     """One slope, or one for each channel. MATLAB expands any Alpha that fits; no other shape is known here."""
     at, alpha = given[0], layer.learnables["Alpha"].array
-    along_channels = all(n == 1 for axis, n in enumerate(alpha.shape) if axis != len(at.spatial)) or len(alpha.shape) == 1
+    along_channels = (
+        all(n == 1 for axis, n in enumerate(alpha.shape) if axis != len(at.spatial)) or len(alpha.shape) == 1
+    )
     if alpha.size != 1 and not (along_channels and alpha.size == at.channels):
         size = "×".join(map(str, alpha.shape))
-        raise UnsupportedError(f"layer '{layer.name}' has an Alpha of {size} for an input of {at}", "known are one slope, or one for each channel")
+        raise UnsupportedError(
+            f"layer '{layer.name}' has an Alpha of {size} for an input of {at}",
+            "known are one slope, or one for each channel",
+        )
     return (PReLUOverTime if at.over_time else nn.PReLU)(alpha.size)

@@ -56,7 +56,9 @@ class SelfAttention(nn.Module):
         q, k, v = (each.unflatten(-1, (self.heads, -1)).transpose(1, 2) for each in (q, k, v))
         dropout = self.dropout if self.training else 0.0
         y = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=self.causal)
-        return F.linear(y.transpose(1, 2).flatten(2), self.get_parameter("output_weight"), self.get_parameter("output_bias"))
+        return F.linear(
+            y.transpose(1, 2).flatten(2), self.get_parameter("output_weight"), self.get_parameter("output_bias")
+        )
 
     def extra_repr(self) -> str:
         return f"heads={self.heads}, causal={self.causal}, dropout={self.dropout}"
@@ -75,7 +77,9 @@ def word_embedding(layer: Layer, given: Sequence[Activation]) -> nn.Module:
 def position_embedding(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     along = layer.properties["PositionDimension"]
     if along not in ("auto", "temporal"):
-        raise UnsupportedError(f"layer '{layer.name}' embeds positions of dimension '{along}'", "known are positions in time")
+        raise UnsupportedError(
+            f"layer '{layer.name}' embeds positions of dimension '{along}'", "known are positions in time"
+        )
     dimension, positions = layer.learnables["Weights"].shape
     return PositionEmbedding(positions, dimension)
 
@@ -83,7 +87,9 @@ def position_embedding(layer: Layer, given: Sequence[Activation]) -> nn.Module:
 def self_attention(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     p = layer.properties
     if p["AttentionMask"] not in ("none", "causal"):
-        raise UnsupportedError(f"layer '{layer.name}' has the attention mask '{p['AttentionMask']}'", "known are none and causal")
+        raise UnsupportedError(
+            f"layer '{layer.name}' has the attention mask '{p['AttentionMask']}'", "known are none and causal"
+        )
     shapes: dict[str, tuple[int, ...]] = {}
     for name, learnable in layer.learnables.items():
         local = layer.row.learnables[name].torch[0]

@@ -33,7 +33,14 @@ if TYPE_CHECKING:
 
 Given = Sequence[Activation]
 Builder = Callable[["Layer", Given], nn.Module]
-FRESH = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, nn.modules.batchnorm._BatchNorm, shape.Addition)  # never hand on their input's memory
+FRESH = (
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.Conv3d,
+    nn.Linear,
+    nn.modules.batchnorm._BatchNorm,
+    shape.Addition,
+)  # never hand on their input's memory
 
 
 def to_torch(
@@ -75,15 +82,24 @@ def to_torch(
 
 
 def _require_single(network: Network) -> None:
-    """Refuse an ONNX graph in another precision: what its inputs are, the single-precision weights of a module do not take."""
+    """Refuse an ONNX graph in another precision: what its inputs are, the single-precision weights of a module do not
+    take.
+    """
     held = {str(each.array.dtype) for _, _, each in network.learnables()}
-    other = next((layer for layer in network.layers if layer.properties.get("Type") in held & {"float16", "float64"}), None)
+    other = next(
+        (layer for layer in network.layers if layer.properties.get("Type") in held & {"float16", "float64"}), None
+    )
     if other is not None:
-        cause, hint = "modules compute in single precision, as MATLAB does", "export it in single precision: model.float() in PyTorch"
+        cause, hint = (
+            "modules compute in single precision, as MATLAB does",
+            "export it in single precision: model.float() in PyTorch",
+        )
         raise UnsupportedError(f"the weights and the input '{other.name}' are {other.Type}", cause, hint)
 
 
-def build_modules(network: Network, modules: Mapping[str, Callable[[Layer], nn.Module]], include_normalization: bool = True) -> dict[str, nn.Module]:
+def build_modules(
+    network: Network, modules: Mapping[str, Callable[[Layer], nn.Module]], include_normalization: bool = True
+) -> dict[str, nn.Module]:
     """Build the module of every layer that has one, by layer name, in run order."""
     made: dict[str, nn.Module] = {}
     problems: list[UnsupportedError] = []
@@ -104,7 +120,9 @@ def build_modules(network: Network, modules: Mapping[str, Callable[[Layer], nn.M
 
 def joined(problems: Sequence[UnsupportedError], network: Network) -> UnsupportedError:
     """Return one error of those that single layers raised."""
-    texts = [error.error if error.cause == UnsupportedError.cause else f"{error.error} ({error.cause})" for error in problems]
+    texts = [
+        error.error if error.cause == UnsupportedError.cause else f"{error.error} ({error.cause})" for error in problems
+    ]
     hints = {error.hint for error in problems}
     hint = hints.pop() if len(hints) == 1 else UnsupportedError.hint
     return UnsupportedError("; ".join(texts), f"{len(problems)} of {len(network.layers)} layers cannot be built", hint)
@@ -112,9 +130,11 @@ def joined(problems: Sequence[UnsupportedError], network: Network) -> Unsupporte
 
 UNTRAINED = "`bridge inspect` shows an untrained network, network.initialize(seed) gives it values in Python"
 
-# Builders and modules that treat every image of a sequence alike, each by itself or, as batch normalisation, all at once.
+# Builders and modules that treat every image of a sequence alike, each by itself or, as batch normalisation, all at
+# once.
 PER_IMAGE = {
-    "average_pooling", "batch_normalization", "blocks", "convolution", "crop", "cross_channel_normalization", "global_pooling",
+    "average_pooling", "batch_normalization", "blocks", "convolution", "crop", "cross_channel_normalization",
+    "global_pooling",
     "max_pooling", "prelu", "resize", "softmax", "transposed_convolution", "ChannelShuffle", "YOLOv2Transform",
 }  # fmt: skip
 
@@ -125,10 +145,17 @@ def works_on_images(layer: Layer, given: Given) -> bool:
     A window with one dimension more than the images have slides over time too, and takes the sequence as it is.
     """
     per_image = not PER_IMAGE.isdisjoint((layer.row.build, layer.row.torch)) and len(layer.outputs) == 1
-    return per_image and given[0].over_time and bool(given[0].spatial) and window_dimensions(layer, len(given[0].spatial)) == len(given[0].spatial)
+    return (
+        per_image
+        and given[0].over_time
+        and bool(given[0].spatial)
+        and window_dimensions(layer, len(given[0].spatial)) == len(given[0].spatial)
+    )
 
 
-def build_layer(layer: Layer, given: Given, modules: Mapping[str, Callable[[Layer], nn.Module]], include_normalization: bool = True) -> nn.Module:
+def build_layer(
+    layer: Layer, given: Given, modules: Mapping[str, Callable[[Layer], nn.Module]], include_normalization: bool = True
+) -> nn.Module:
     """Build one layer's module with its weights."""
     made = _build(layer, given, modules, include_normalization)
     setattr(made, factors.LAYER_ATTRIBUTE, layer.name)
@@ -138,7 +165,9 @@ def build_layer(layer: Layer, given: Given, modules: Mapping[str, Callable[[Laye
 ADDS_PORTS = ("HasStateInputs", "HasStateOutputs", "HasPaddingMaskInput", "HasScoresOutput")
 
 
-def _build(layer: Layer, given: Given, modules: Mapping[str, Callable[[Layer], nn.Module]], include_normalization: bool) -> nn.Module:
+def _build(
+    layer: Layer, given: Given, modules: Mapping[str, Callable[[Layer], nn.Module]], include_normalization: bool
+) -> nn.Module:
     own = own_module(layer, modules)
     if own is not None:
         return _own_module(own, layer)
@@ -151,7 +180,9 @@ def _build(layer: Layer, given: Given, modules: Mapping[str, Callable[[Layer], n
     return module
 
 
-def own_module(layer: Layer, modules: Mapping[str, Callable[[Layer], nn.Module]]) -> Callable[[Layer], nn.Module] | None:
+def own_module(
+    layer: Layer, modules: Mapping[str, Callable[[Layer], nn.Module]]
+) -> Callable[[Layer], nn.Module] | None:
     """Return what the user passed for the class of a layer, or None."""
     return next((modules[name] for name in (*layer.row.matlab, layer.kind) if name in modules), None)
 
@@ -164,22 +195,36 @@ def unfilled(layer: Layer, given: Given) -> nn.Module:
     """
     more_ports = [name for name in ADDS_PORTS if layer.properties.get(name)]
     if more_ports:
-        raise UnsupportedError(f"layer '{layer.name}' ({layer.kind}) has {' and '.join(more_ports)}", "its module has no such inputs and outputs")
+        raise UnsupportedError(
+            f"layer '{layer.name}' ({layer.kind}) has {' and '.join(more_ports)}",
+            "its module has no such inputs and outputs",
+        )
     empty = [name for name, learnable in layer.learnables.items() if learnable.array.size == 0]
     if empty:
-        raise UnsupportedError(f"layer '{layer.name}' is not trained: its {', '.join(empty)} hold no values", hint=UNTRAINED)
+        raise UnsupportedError(
+            f"layer '{layer.name}' is not trained: its {', '.join(empty)} hold no values", hint=UNTRAINED
+        )
     if layer.row.build not in BUILDERS:
-        raise UnsupportedError(f"layer '{layer.name}' ({layer.kind}) names no builder: '{layer.row.build}'", f"there are {', '.join(BUILDERS)}")
+        raise UnsupportedError(
+            f"layer '{layer.name}' ({layer.kind}) names no builder: '{layer.row.build}'",
+            f"there are {', '.join(BUILDERS)}",
+        )
     with torch.device("meta"):
         return BUILDERS[layer.row.build](layer, given)
 
 
 def _require_numbers(layer: Layer) -> None:
-    """Raise TypeError where a property that is a number in the tables is none here: torch would notice in the first run only."""
+    """Raise TypeError where a property that is a number in the tables is none here: torch would notice in the first run
+    only.
+    """
     for name, known in layer.row.properties.items():
         value = layer.properties.get(name, known.default)
         single = value[0] if isinstance(value, tuple) and len(value) == 1 else value
-        if isinstance(known.default, (int, float)) and not isinstance(single, Real) and single not in known.values.values():
+        if (
+            isinstance(known.default, (int, float))
+            and not isinstance(single, Real)
+            and single not in known.values.values()
+        ):
             raise TypeError(f"its {name} is {str(value)[:40]!r}, no number")
 
 
@@ -188,9 +233,15 @@ def _own_module(make: Callable[[Layer], nn.Module], layer: Layer) -> nn.Module:
         made = make(layer)
     except Exception as error:  # whatever the user's own code raises
         cause = f"{type(error).__name__}: {error}"
-        raise UsageError(f"your module for layer '{layer.name}' ({layer.kind}) cannot be made", cause, "it is called with the layer") from error
+        raise UsageError(
+            f"your module for layer '{layer.name}' ({layer.kind}) cannot be made", cause, "it is called with the layer"
+        ) from error
     if not isinstance(made, nn.Module):
-        raise UsageError(f"your module for layer '{layer.name}' ({layer.kind}) is a {type(made).__name__}", "it is no module", "return a torch.nn.Module")
+        raise UsageError(
+            f"your module for layer '{layer.name}' ({layer.kind}) is a {type(made).__name__}",
+            "it is no module",
+            "return a torch.nn.Module",
+        )
     own = dict(made.named_parameters(recurse=False))
     for name in layer.learnables:
         row = layer.row.learnables.get(name)
@@ -220,7 +271,11 @@ def fill(module: nn.Module, layer: Layer, given: Given) -> None:
         if not each.learnable and each.local not in module._buffers:
             continue
         expected = getattr(module, each.local, None)
-        if expected is not None and tuple(expected.shape) != each.array.shape and layer.row.build != "input_normalization":
+        if (
+            expected is not None
+            and tuple(expected.shape) != each.array.shape
+            and layer.row.build != "input_normalization"
+        ):
             raise UnreadableError(
                 f"{each.name} of layer '{layer.name}' ({layer.kind}) has shape {each.array.shape} in torch's order",
                 f"the layer's other properties ask for {tuple(expected.shape)}",
@@ -256,7 +311,9 @@ def _zero_the_rest(module: nn.Module, layer: Layer) -> None:
     for local, buffer in list(module.named_buffers()):
         if buffer.is_meta:
             if not local.endswith(("_state", "num_batches_tracked")):
-                raise UnsupportedError(f"layer '{layer.name}' ({layer.kind}) holds no {local}", "its statistics were not computed yet")
+                raise UnsupportedError(
+                    f"layer '{layer.name}' ({layer.kind}) holds no {local}", "its statistics were not computed yet"
+                )
             module._buffers[local] = torch.zeros(buffer.shape, dtype=buffer.dtype)
 
 
@@ -272,7 +329,9 @@ def module_names(layers: Iterable[str]) -> dict[str, str]:
     """
     taken = set(dir(fx.GraphModule({}, fx.Graph())))
     names = {}
-    for layer in sorted(layers, key=lambda name: _writable(name) != name):  # a name that can stay keeps it, whatever another becomes
+    for layer in sorted(
+        layers, key=lambda name: _writable(name) != name
+    ):  # a name that can stay keeps it, whatever another becomes
         name = _writable(layer)
         while name in taken or keyword.iskeyword(name) or name.lower() == "self":  # torch.fx names a variable so
             name += "_"
@@ -334,7 +393,9 @@ def _call_on_images(graph: fx.Graph, target: str, arguments: tuple[fx.Node, ...]
 
 def _output_value(graph: fx.Graph, network: Network, output: str, values: Mapping[tuple[str, str], Any]) -> Any:
     """Return the node of a network output; images of 1 x 1 pixels come out as N,C, as MATLAB's predict gives them."""
-    name, port = (output, network.layers[output].outputs[0]) if network.layers.has(output) else output.rpartition("/")[::2]
+    name, port = (
+        (output, network.layers[output].outputs[0]) if network.layers.has(output) else output.rpartition("/")[::2]
+    )
     if (name, port) not in values:
         raise UnreadableError(f"the network's output '{output}' does not exist", "no layer has that name or port")
     size = network.sizes[name][network.layers[name].outputs.index(port)]
@@ -364,7 +425,11 @@ def module(layer: Layer, given: Given) -> nn.Module:
     made = next((getattr(family, name) for family in (shape, activation, nn) if hasattr(family, name)), None)
     if made is None:
         raise UnsupportedError(f"layer '{layer.name}' ({layer.kind}) becomes '{name}', which torch does not have")
-    arguments = {row.torch: layer.properties[name] for name, row in layer.row.properties.items() if row.torch and name in layer.properties}
+    arguments = {
+        row.torch: layer.properties[name]
+        for name, row in layer.row.properties.items()
+        if row.torch and name in layer.properties
+    }
     built: nn.Module = made(**arguments)
     return built
 
@@ -373,8 +438,14 @@ def unknown(layer: Layer, given: Given) -> nn.Module:
     class_name = layer.row.matlab[0]
     error = f"layer '{layer.name}' is a {class_name}"
     if normalization := preprocessing(class_name):
-        cause = f"files newer than R2019a have Normalization '{normalization}' in the input layer instead; this one holds {_shown(layer.properties)}"
-        hint = f"pass modules={{'{class_name}': MyLayer}} (--modules mine.py), a torch module that takes its numbers from layer.properties"
+        cause = (
+            f"files newer than R2019a have Normalization '{normalization}' in the input layer instead; this one "
+            f"holds {_shown(layer.properties)}"
+        )
+        hint = (
+            f"pass modules={{'{class_name}': MyLayer}} (--modules mine.py), a torch module that takes its numbers "
+            "from layer.properties"
+        )
         raise UnsupportedError(error, cause, hint)
     raise UnsupportedError(error, NO_ARITHMETIC.get(layer.kind, "no table knows this class"))
 
@@ -389,10 +460,14 @@ BUILDERS: Mapping[str, Builder] = {
     builder.__name__: builder
     for builder in (
         module, unknown, activation.prelu, activation.softmax, attention.position_embedding, attention.self_attention,
-        attention.word_embedding, foreign.foreign, normalization.batch_normalization, normalization.cross_channel_normalization,
-        normalization.group_normalization, normalization.input_normalization, normalization.layer_normalization, recurrent.bilstm,
-        recurrent.gru, recurrent.lstm, recurrent.projected_lstm, shape.blocks, shape.concatenation, shape.crop, shape.flatten,
-        shape.fully_connected, shape.resize, shape.spatial_dropout, shape.zero_padding, windows.average_pooling, windows.convolution,
+        attention.word_embedding, foreign.foreign, normalization.batch_normalization,
+        normalization.cross_channel_normalization,
+        normalization.group_normalization, normalization.input_normalization, normalization.layer_normalization,
+        recurrent.bilstm,
+        recurrent.gru, recurrent.lstm, recurrent.projected_lstm, shape.blocks, shape.concatenation, shape.crop,
+        shape.flatten,
+        shape.fully_connected, shape.resize, shape.spatial_dropout, shape.zero_padding, windows.average_pooling,
+        windows.convolution,
         windows.global_pooling, windows.max_pooling, windows.max_unpooling, windows.transposed_convolution,
     )
 }  # fmt: skip
@@ -407,7 +482,13 @@ def modules_from(path: Path) -> Mapping[str, Callable[[Layer], nn.Module]]:
     try:
         found = runpy.run_path(str(path)).get("MODULES")
     except (Exception, SystemExit) as error:  # whatever the user's own file raises
-        raise UsageError(f"cannot run {path}", f"{type(error).__name__}: {error}", "it is a Python file of yours") from error
+        raise UsageError(
+            f"cannot run {path}", f"{type(error).__name__}: {error}", "it is a Python file of yours"
+        ) from error
     if not isinstance(found, Mapping) or not all(callable(each) for each in found.values()):
-        raise UsageError(f"{path} defines no MODULES", "that is a dict of MATLAB class names and callables", "MODULES = {'my.Layer': MyLayer}")
+        raise UsageError(
+            f"{path} defines no MODULES",
+            "that is a dict of MATLAB class names and callables",
+            "MODULES = {'my.Layer': MyLayer}",
+        )
     return found

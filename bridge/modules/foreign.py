@@ -41,7 +41,12 @@ class Foreign(nn.Module):
     """
 
     def __init__(
-        self, operator: nn.Module, arguments: Iterable[str], outputs: int, shapes: Mapping[str, tuple[int, ...]], constants: Mapping[str, Tensor]
+        self,
+        operator: nn.Module,
+        arguments: Iterable[str],
+        outputs: int,
+        shapes: Mapping[str, tuple[int, ...]],
+        constants: Mapping[str, Tensor],
     ) -> None:
         super().__init__()
         self.operator, self.arguments, self.outputs, self.constants = operator, tuple(arguments), outputs, nn.Module()
@@ -80,13 +85,21 @@ def foreign(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     if name in MAKES_ITS_OWN and set(layer.learnables) == {name for name, _ in operator.named_parameters()}:
         made: nn.Module = operator
         return made
-    sources = {name: source for name, source in zip(input_names(layer), layer.properties["Layout"], strict=True) if name}
+    sources = {
+        name: source for name, source in zip(input_names(layer), layer.properties["Layout"], strict=True) if name
+    }
     arguments = [sources.get(name, "") for name in mapping.inputs]
     lost = sorted(set(layer.learnables).difference(arguments))
     if lost:
         raise UnsupportedError(what, f"its {', '.join(lost)} cannot be trained there", HINT)
     constants = {name: torch.from_numpy(array.read().copy()) for name, array in layer.state.items()}
-    return Foreign(operator, arguments, len(layer.outputs), {name: each.shape for name, each in layer.learnables.items()}, constants)
+    return Foreign(
+        operator,
+        arguments,
+        len(layer.outputs),
+        {name: each.shape for name, each in layer.learnables.items()},
+        constants,
+    )
 
 
 def input_names(layer: Layer) -> list[str]:
@@ -113,7 +126,9 @@ def one_node(layer: Layer, given: Sequence[Activation]) -> tuple[Any, Any]:
         if source in arrays:
             initializers.append(numpy_helper.from_array(arrays[source].read(), name))
         elif source:
-            inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, dims(next(sizes)) if source == "in" else None))
+            inputs.append(
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, dims(next(sizes)) if source == "in" else None)
+            )
     outputs = [f"output{index}" for index in range(len(layer.outputs))]
     node = helper.make_node(p["Operator"], names, outputs, name="node")
     node.attribute.extend(attributes(layer))
@@ -128,7 +143,10 @@ def attributes(layer: Layer) -> Iterable[Any]:
 
     kinds = defs.OpSchema.AttrType
     declared = {name: each.type for name, each in defs.get_schema(layer.properties["Operator"]).attributes.items()}
-    for key, value in {**OTHER_DEFAULTS.get(layer.properties["Operator"], {}), **layer.properties["Attributes"]}.items():
+    for key, value in {
+        **OTHER_DEFAULTS.get(layer.properties["Operator"], {}),
+        **layer.properties["Attributes"],
+    }.items():
         if value != ():
             yield helper.make_attribute(key, float(value) if declared.get(key) == kinds.FLOAT else value)
     for name, array in layer.state.items():
@@ -139,7 +157,9 @@ def attributes(layer: Layer) -> Iterable[Any]:
 
 def dims(at: Activation) -> list[int | None]:
     """Return the dims of an activation's tensor; the converters want to know how many there are."""
-    return [None, *at.size] if at.format == "?" else [None, *((None,) if at.over_time else ()), at.channels, *at.spatial]
+    return (
+        [None, *at.size] if at.format == "?" else [None, *((None,) if at.over_time else ()), at.channels, *at.spatial]
+    )
 
 
 def converter(node: Any, opset: int) -> Callable[[Any, Any], Any]:
@@ -158,7 +178,9 @@ def converter(node: Any, opset: int) -> Callable[[Any, Any], Any]:
     versions = [*sorted((v for v in known if v <= opset), reverse=True), *sorted(v for v in known if v > opset)]
     version = next((each for each in versions if means_the_same(node.proto, opset, each)), None)
     if version is None or is_misread(node, version):
-        raise NotImplementedError(f"onnx2torch has no converter for {operator}" + (f" as opset {opset} has it" if known else ""))
+        raise NotImplementedError(
+            f"onnx2torch has no converter for {operator}" + (f" as opset {opset} has it" if known else "")
+        )
     found: Callable[[Any, Any], Any] = known[version]
     return found
 
@@ -172,7 +194,9 @@ def is_misread(node: Any, version: int) -> bool:
         case "Flatten":
             return bool(said.get("axis", 1) == 0)
         case "Resize":
-            return version == 10 and said.get("mode") == "linear"  # ONNX samples from the corner, the module at pixel centres
+            return (
+                version == 10 and said.get("mode") == "linear"
+            )  # ONNX samples from the corner, the module at pixel centres
         case operator:
             return operator in ("IsInf", "NonZero")  # of both signs always, and transposed
 

@@ -117,10 +117,15 @@ class CrossChannelNormalization(nn.Module):
 def input_normalization(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     kind = layer.properties.get("Normalization", "none")
     if kind not in STATISTICS:
-        raise UnsupportedError(f"layer '{layer.name}' normalises by '{kind}'", "that is a function of the user or unknown")
+        raise UnsupportedError(
+            f"layer '{layer.name}' normalises by '{kind}'", "that is a function of the user or unknown"
+        )
     missing = [name for name in STATISTICS[kind] if name not in layer.state]
     if missing:
-        raise UnsupportedError(f"layer '{layer.name}' normalises by '{kind}' and holds no {', '.join(missing)}", "the network was not trained yet")
+        raise UnsupportedError(
+            f"layer '{layer.name}' normalises by '{kind}' and holds no {', '.join(missing)}",
+            "the network was not trained yet",
+        )
     made = InputNormalization(kind)
     for name in STATISTICS[kind]:
         made.register_buffer(layer.row.state[name].torch, torch.empty(0))
@@ -129,7 +134,11 @@ def input_normalization(layer: Layer, given: Sequence[Activation]) -> nn.Module:
 
 def batch_normalization(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     at, channels = given[0], given[0].channels or layer.learnables["Scale"].array.size
-    kind = BatchNormOverTime if at.over_time else (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)[len(at.spatial)]
+    kind = (
+        BatchNormOverTime
+        if at.over_time
+        else (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)[len(at.spatial)]
+    )
     made: nn.Module = kind(channels, eps=layer.properties["Epsilon"], momentum=layer.properties["MeanDecay"])
     return made
 
@@ -157,7 +166,9 @@ def layer_normalization(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     }
     if chosen not in axes:
         raise UnsupportedError(f"layer '{layer.name}' normalises over '{chosen}'", f"known are {', '.join(axes)}")
-    return LayerNormalization(given[0].channels or layer.learnables["Scale"].array.size, channel, axes[chosen], layer.properties["Epsilon"])
+    return LayerNormalization(
+        given[0].channels or layer.learnables["Scale"].array.size, channel, axes[chosen], layer.properties["Epsilon"]
+    )
 
 
 def cross_channel_normalization(layer: Layer, given: Sequence[Activation]) -> nn.Module:

@@ -41,7 +41,9 @@ class Recurrent(nn.Module):
     def initial_state(self, batch: int) -> State:
         """Return the layer's own initial state for a batch: tensors of (directions, N, hidden)."""
         names = [name for name in ("hidden_state", "cell_state") if hasattr(self, name)]
-        return tuple(getattr(self, name).view(self.directions, 1, -1).expand(-1, batch, -1).contiguous() for name in names)
+        return tuple(
+            getattr(self, name).view(self.directions, 1, -1).expand(-1, batch, -1).contiguous() for name in names
+        )
 
     def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Return the output of every step and the state after the last one."""
@@ -62,7 +64,9 @@ class LSTM(Recurrent, nn.LSTM):  # type: ignore[misc]
 
 
 class GRU(Recurrent, nn.GRU):  # type: ignore[misc]
-    """torch's GRU: MATLAB's 'after-multiplication' (second bias zero and frozen) and 'recurrent-bias-after-multiplication'."""
+    """torch's GRU: MATLAB's 'after-multiplication' (second bias zero and frozen) and
+    'recurrent-bias-after-multiplication'.
+    """
 
     def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         y, hidden = nn.GRU.forward(self, x, state[0])
@@ -165,7 +169,9 @@ class _Stateful(fx.Interpreter):
         return y
 
 
-def predict_and_update_state(model: fx.GraphModule, *inputs: Tensor, state: Mapping[str, State] | None = None) -> tuple[Any, dict[str, State]]:
+def predict_and_update_state(
+    model: fx.GraphModule, *inputs: Tensor, state: Mapping[str, State] | None = None
+) -> tuple[Any, dict[str, State]]:
     """Predict on a part of a sequence, as MATLAB's predictAndUpdateState.
 
     Args:
@@ -198,13 +204,19 @@ def _activations(layer: Layer) -> tuple[str, str]:
     pair = layer.properties["StateActivationFunction"], layer.properties["GateActivationFunction"]
     unknown = [name for name in pair if name not in ACTIVATIONS]
     if unknown:
-        raise UnsupportedError(f"layer '{layer.name}' uses the activation '{unknown[0]}'", "recurrent layers know " + ", ".join(ACTIVATIONS))
+        raise UnsupportedError(
+            f"layer '{layer.name}' uses the activation '{unknown[0]}'",
+            "recurrent layers know " + ", ".join(ACTIVATIONS),
+        )
     return pair
 
 
 def _require_standard(layer: Layer) -> None:
     if _activations(layer) != ("tanh", "sigmoid"):
-        raise UnsupportedError(f"layer '{layer.name}' ({layer.kind}) has other activations than tanh and sigmoid", "torch has no kernel for it")
+        raise UnsupportedError(
+            f"layer '{layer.name}' ({layer.kind}) has other activations than tanh and sigmoid",
+            "torch has no kernel for it",
+        )
 
 
 def lstm(layer: Layer, given: Sequence[Activation]) -> nn.Module:
@@ -216,14 +228,18 @@ def lstm(layer: Layer, given: Sequence[Activation]) -> nn.Module:
 
 def bilstm(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     _require_standard(layer)
-    return _with_state(LSTM(*_sizes(layer), batch_first=True, bidirectional=True), layer, ("hidden_state", "cell_state"), 2)
+    return _with_state(
+        LSTM(*_sizes(layer), batch_first=True, bidirectional=True), layer, ("hidden_state", "cell_state"), 2
+    )
 
 
 def gru(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     mode = layer.properties["ResetGateMode"]
     state, gate = _activations(layer)
     if mode not in RESET_GATE_MODES:
-        raise UnsupportedError(f"layer '{layer.name}' has the reset-gate mode '{mode}'", f"known are {', '.join(RESET_GATE_MODES)}")
+        raise UnsupportedError(
+            f"layer '{layer.name}' has the reset-gate mode '{mode}'", f"known are {', '.join(RESET_GATE_MODES)}"
+        )
     if mode != "before-multiplication" and (state, gate) == ("tanh", "sigmoid"):
         return _with_state(GRU(*_sizes(layer), batch_first=True), layer, ("hidden_state",))
     return _with_state(GRUCellLoop(_sizes(layer), state, gate, mode), layer, ("hidden_state",))

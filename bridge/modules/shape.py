@@ -171,7 +171,9 @@ class Crop(nn.Module):
 
     def forward(self, x: Tensor, reference: Tensor) -> Tensor:
         height, width = reference.shape[2:]
-        row, column = self.corner if self.corner is not None else ((x.shape[2] - height) // 2, (x.shape[3] - width) // 2)
+        row, column = (
+            self.corner if self.corner is not None else ((x.shape[2] - height) // 2, (x.shape[3] - width) // 2)
+        )
         return x[:, :, row : row + height, column : column + width]
 
 
@@ -184,7 +186,10 @@ def fully_connected(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     if not at.spatial:
         return nn.Linear(inputs, outputs, bias)
     if None in at.spatial:
-        raise UnsupportedError(f"layer '{layer.name}' follows images of unknown size", "the order of its Weights depends on their height and width")
+        raise UnsupportedError(
+            f"layer '{layer.name}' follows images of unknown size",
+            "the order of its Weights depends on their height and width",
+        )
     made = FullyConnected(inputs, outputs, bias)
     made.first = 2 if at.over_time else 1
     return made
@@ -220,11 +225,18 @@ def resize(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     linear = method in ("bilinear", "trilinear") and transform == "half-pixel"
     mode = method if linear else NEAREST.get((transform, rounding)) if method == "nearest" else None
     if mode is None:
-        raise UnsupportedError(f"layer '{layer.name}' resizes by '{method}', '{transform}', rounding '{rounding}'", "no module of torch samples so")
+        raise UnsupportedError(
+            f"layer '{layer.name}' resizes by '{method}', '{transform}', rounding '{rounding}'",
+            "no module of torch samples so",
+        )
     scale, size = p.get("Scale"), p.get("OutputSize")
     if isinstance(size, tuple) and any(math.isnan(n) for n in size):
-        raise UnsupportedError(f"layer '{layer.name}' keeps the aspect ratio", "how it rounds the other length is not known")
-    scales = None if scale is None else tuple(float(s) for s in (scale if isinstance(scale, tuple) else (scale,) * count))
+        raise UnsupportedError(
+            f"layer '{layer.name}' keeps the aspect ratio", "how it rounds the other length is not known"
+        )
+    scales = (
+        None if scale is None else tuple(float(s) for s in (scale if isinstance(scale, tuple) else (scale,) * count))
+    )
     return Resize(numbers(size, count) if size else None, scales, mode)
 
 

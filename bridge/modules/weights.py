@@ -29,18 +29,31 @@ def with_weights(network: Network, module: nn.Module) -> Network:
     found: dict[str, nn.Module] = {}
     for name, part in layer_modules(module):
         if not network.layers.has(name):
-            raise UsageError(f"the module has a layer '{name}', the network has not", nearest(name, (layer.name for layer in network.layers)))
+            raise UsageError(
+                f"the module has a layer '{name}', the network has not",
+                nearest(name, (layer.name for layer in network.layers)),
+            )
         if name in found and found[name] is not part:
-            raise UsageError(f"the module holds layer '{name}' twice", "it contains two copies of the network", "pass the one that was trained")
+            raise UsageError(
+                f"the module holds layer '{name}' twice",
+                "it contains two copies of the network",
+                "pass the one that was trained",
+            )
         found[name] = part
     missing = [layer.name for layer in network.layers if layer.learnables and layer.name not in found]
     if missing:
-        raise UsageError(f"the module has no layer '{missing[0]}'", f"{len(missing)} layer(s) with learnables are missing", "pass the module of net.to_torch()")
+        raise UsageError(
+            f"the module has no layer '{missing[0]}'",
+            f"{len(missing)} layer(s) with learnables are missing",
+            "pass the module of net.to_torch()",
+        )
     changed = {}
     for layer in network.layers:
         if layer.name in found:
             tensors = {**dict(found[layer.name].named_parameters()), **dict(found[layer.name].named_buffers())}
-            changed[layer.name] = with_tensors(layer, given_sizes(network, layer), {key: as_array(value) for key, value in tensors.items()})
+            changed[layer.name] = with_tensors(
+                layer, given_sizes(network, layer), {key: as_array(value) for key, value in tensors.items()}
+            )
     return replace(network.with_layers(changed), source=replace(network.source, values={}), notes=_notes(network))
 
 

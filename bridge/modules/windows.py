@@ -14,7 +14,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bridge.errors import UnsupportedError
-from bridge.sizes import Activation, Pairs, Window, filter_count, group_count, numbers, padding_pairs, same_padding, window, window_dimensions
+from bridge.sizes import (
+    Activation,
+    Pairs,
+    Window,
+    filter_count,
+    group_count,
+    numbers,
+    padding_pairs,
+    same_padding,
+    window,
+    window_dimensions,
+)
 
 if TYPE_CHECKING:
     from bridge.network import Layer
@@ -185,12 +196,20 @@ def transposed_convolution(layer: Layer, given: Sequence[Activation]) -> nn.Modu
     count, properties = window_dimensions(layer), layer.properties
     kernel, stride = numbers(properties["FilterSize"], count), numbers(properties.get("Stride", 1), count)
     inputs, outputs = given[0].channels or layer.learnables["Weights"].shape[count + 1], int(properties["NumFilters"])
-    crops = None if properties.get("CroppingMode") == "same" else padding_pairs(properties.get("CroppingSize", 0), count)
+    crops = (
+        None if properties.get("CroppingMode") == "same" else padding_pairs(properties.get("CroppingSize", 0), count)
+    )
     bias = "Bias" in layer.learnables
     if crops is None and any(k < s for k, s in zip(kernel, stride, strict=True)):
-        raise UnsupportedError(f"layer '{layer.name}' crops to 'same' with a stride above its filter size", "what fills the gap is not known")
+        raise UnsupportedError(
+            f"layer '{layer.name}' crops to 'same' with a stride above its filter size",
+            "what fills the gap is not known",
+        )
     if crops is not None and any(numbers(properties.get("OutputSizeOffset", 0), count)):
-        raise UnsupportedError(f"layer '{layer.name}' has an OutputSizeOffset of {properties['OutputSizeOffset']}", "only zeros have been seen")
+        raise UnsupportedError(
+            f"layer '{layer.name}' has an OutputSizeOffset of {properties['OutputSizeOffset']}",
+            "only zeros have been seen",
+        )
     if crops is not None and all(a == b for a, b in crops):
         plain: type[nn.Module] = getattr(nn, f"ConvTranspose{count}d")
         return plain(inputs, outputs, kernel, stride, tuple(a for a, _ in crops), bias=bias)
@@ -210,7 +229,10 @@ def max_pooling(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     pads = _pooling_pads(w, given[0])
     if len(layer.outputs) > 1:
         if pads is None:
-            raise UnsupportedError(f"layer '{layer.name}' puts out indices of asymmetrically padded images, or of sequences", "that has not been seen")
+            raise UnsupportedError(
+                f"layer '{layer.name}' puts out indices of asymmetrically padded images, or of sequences",
+                "that has not been seen",
+            )
         return PoolingWithIndices(w.kernel, w.stride, pads)
     if pads is None:
         return Pooling("max", w, True, given[0].over_time)

@@ -29,7 +29,8 @@ BUILDERS: Mapping[str, Callable[[Classes], Graph]] = MappingProxyType(
     {
         builder.__name__: builder
         for builder in (
-            alexnet, darknet19, darknet53, densenet201, googlenet, inceptionv3, mobilenetv2, nasnetmobile, resnet18, resnet50, shufflenet,
+            alexnet, darknet19, darknet53, densenet201, googlenet, inceptionv3, mobilenetv2, nasnetmobile, resnet18,
+            resnet50, shufflenet,
             squeezenet, vgg16, vgg19,
         )
     }
@@ -37,19 +38,22 @@ BUILDERS: Mapping[str, Callable[[Classes], Graph]] = MappingProxyType(
 IMAGENET = 1000  # classes that MATLAB's networks are trained for
 
 
-def build(name: str, *, classes: Classes | None = None, weights: str | Path | StateDict = "none", seed: int = 0) -> Network:
+def build(
+    name: str, *, classes: Classes | None = None, weights: str | Path | StateDict = "none", seed: int = 0
+) -> Network:
     """Return one of MATLAB's networks, with MATLAB's layer names, order, connections, sizes and factors.
 
     Args:
         name: "squeezenet", "googlenet", ...; `BUILDERS` has them all.
         classes: their number or their names; without, 1000, or as many as the weights are for.
-        weights: "none" for an untrained network (MATLAB's Weights="none"); a .mat, .onnx or saved folder of the same network;
-            or the state dict of the torchvision or timm model of the same structure (squeezenet1_1, vgg16, vgg19).
+        weights: "none" for an untrained network (MATLAB's Weights="none"); a .mat, .onnx or saved folder of the same
+            network; or the state dict of the torchvision or timm model of the same structure (squeezenet1_1, vgg16,
+            vgg19).
         seed: of the values of an untrained network, which MATLAB's initializers make.
 
     Returns:
-        The network. The statistics of an untrained input layer are neutral (a mean of 0, say) until training computes them,
-        as MATLAB's ResetInputNormalization does; a note says so.
+        The network. The statistics of an untrained input layer are neutral (a mean of 0, say) until training computes
+        them, as MATLAB's ResetInputNormalization does; a note says so.
 
     Raises:
         UsageError: there is no network of that name, or the weights do not fit; the first layer that differs is named.

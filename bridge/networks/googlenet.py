@@ -10,7 +10,8 @@ from bridge.networks.graph import Classes, Graph
 BIAS: dict[str, Any] = {"BiasLearnRateFactor": 2}
 CEIL: dict[str, Any] = {"Padding": [0, 1, 0, 1]}  # Caffe rounds the size of a pooling up
 
-# Module -> its branches in MATLAB's order, with the filters of each: the one that reduces, where there is one, and the last.
+# Module -> its branches in MATLAB's order, with the filters of each: the one that reduces, where there is one, and the
+# last.
 MODULES: dict[str, dict[str, tuple[int, ...]]] = {
     "3a": {"5x5": (16, 32), "1x1": (64,), "3x3": (96, 128), "pool": (32,)},
     "3b": {"3x3": (128, 192), "1x1": (128,), "pool": (64,), "5x5": (32, 96)},

@@ -14,7 +14,8 @@ from bridge.network import Layer, Network
 Classes: TypeAlias = int | Sequence[str]
 Size: TypeAlias = int | tuple[int, int]
 
-# The statistics of an input layer that was never trained: they change nothing, or bring pixels of 0 to 255 into the range.
+# The statistics of an input layer that was never trained: they change nothing, or bring pixels of 0 to 255 into the
+# range.
 NEUTRAL = {
     "zerocenter": {"Mean": 0},
     "zscore": {"Mean": 0, "StandardDeviation": 1},
@@ -68,7 +69,9 @@ class Graph:
         return self.add(layers.depth_concatenation(len(sources), name=name), *sources)
 
     def image_input(self, name: str, size: Sequence[int], normalization: str = "zerocenter") -> str:
-        """Append an imageInputLayer with neutral statistics for each channel; training computes them (ResetInputNormalization)."""
+        """Append an imageInputLayer with neutral statistics for each channel; training computes them
+        (ResetInputNormalization).
+        """
         neutral = NEUTRAL[normalization]
         statistics = {key: np.full((1, 1, size[-1]), value, np.float32) for key, value in neutral.items()}
         values = " and ".join(f"{key} {value:g}" for key, value in neutral.items())
@@ -89,9 +92,14 @@ class Graph:
         return self.add((make or layers.classification)(name=output, **named))
 
     def network(self) -> Network:
-        """Return the network, its learnables without values. MATLAB sorts connections by source, then by destination."""
+        """Return the network, its learnables without values. MATLAB sorts connections by source, then by
+        destination.
+        """
         position = {name: index for index, name in enumerate(self._layers)}
-        pairs = sorted(self._connections, key=lambda pair: [position[end if end in position else end.rpartition("/")[0]] for end in pair])
+        pairs = sorted(
+            self._connections,
+            key=lambda pair: [position[end if end in position else end.rpartition("/")[0]] for end in pair],
+        )
         made = tuple(self._layers.values())
         chain = pairs == [(a.name, b.name) for a, b in pairwise(made)]
         network = Network.assemble(made, None if chain else pairs)

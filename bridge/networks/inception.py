@@ -59,7 +59,9 @@ class _Numbered(Graph):
     def branch(self, branch: Branch, start: str, number: int, **last: Any) -> str:
         """Append the convolutions of a branch; the last one may have other properties."""
         for place, (size, filters) in enumerate(branch):
-            start = self.unit(size, filters, start, number=number + place, **(last if last and place == len(branch) - 1 else SAME))
+            start = self.unit(
+                size, filters, start, number=number + place, **(last if last and place == len(branch) - 1 else SAME)
+            )
         return start
 
     def numbered_max_pool(self, *source: str) -> str:

@@ -1,8 +1,8 @@
 """NASNet-Mobile: cells of separable convolutions, each fed by the two cells before it.
 
-Unconfirmed: MATLAB's list of this network was not seen. Names, numbers and connections are Keras's, in Keras's order of creation, as
-MATLAB's list of NASNet-Large has them (with the same builder); factors, paddings and epsilon are that network's. Large skips the cell
-before a reduction where Mobile does not.
+Unconfirmed: MATLAB's list of this network was not seen. Names, numbers and connections are Keras's, in Keras's order of
+creation, as MATLAB's list of NASNet-Large has them (with the same builder); factors, paddings and epsilon are that
+network's. Large skips the cell before a reduction where Mobile does not.
 """
 
 from __future__ import annotations
@@ -21,7 +21,16 @@ def nasnetmobile(classes: Classes) -> Graph:
     return nasnet(classes, 224, stem=32, filters=44, blocks=4)
 
 
-def nasnet(classes: Classes, size: int, *, stem: int, filters: int, blocks: int, skips_reduction: bool = False, instance: int = 1) -> Graph:
+def nasnet(
+    classes: Classes,
+    size: int,
+    *,
+    stem: int,
+    filters: int,
+    blocks: int,
+    skips_reduction: bool = False,
+    instance: int = 1,
+) -> Graph:
     """Return a NASNet-A.
 
     Args:
@@ -40,12 +49,18 @@ def nasnet(classes: Classes, size: int, *, stem: int, filters: int, blocks: int,
     before, start = start, graph.reduction("stem_1", start, None, filters // 4, stem=stem)
     before, start = start, graph.reduction("stem_2", start, before, filters // 2, halves=True)
     for stage in range(3):
-        width, halves = filters * 2**stage, True  # what the first cell behind a reduction takes is twice as high and wide as the cell
+        width, halves = (
+            filters * 2**stage,
+            True,
+        )  # what the first cell behind a reduction takes is twice as high and wide as the cell
         if stage:
             reduced = graph.reduction(f"reduce_{stage * blocks}", start, before, width)
             before, start = before if skips_reduction else start, reduced
         for block in range(blocks):
-            before, start = start, graph.normal(str(stage * blocks + block + (stage > 0)), start, before, width, halves=halves)
+            before, start = (
+                start,
+                graph.normal(str(stage * blocks + block + (stage > 0)), start, before, width, halves=halves),
+            )
             halves = False
     graph.activation(start)
     graph.add(layers.global_average_pooling2d(name=f"global_average_pooling2d_{instance}"))
@@ -73,7 +88,9 @@ class _Cells(Graph):
         for number, (width, step) in enumerate(((channels, stride), (filters, 1)), 1):
             source = self.activation(source)
             conv = f"separable_conv_{number}_{name}"
-            self.add(layers.grouped_convolution2d(size, 1, width, name=f"{conv}_channel-wise", Stride=step, **SAME, **FIXED))
+            self.add(
+                layers.grouped_convolution2d(size, 1, width, name=f"{conv}_channel-wise", Stride=step, **SAME, **FIXED)
+            )
             self.conv(f"{conv}_point-wise", 1, filters, **FIXED)
             source = self.normalized(f"separable_conv_{number}_bn_{name}")
         return source
@@ -124,7 +141,9 @@ class _Cells(Graph):
         ]
         return self.concat(f"normal_concat_{cell}", p, *sums)
 
-    def reduction(self, cell: str, start: str, before: str | None, filters: int, *, halves: bool = False, stem: int = 0) -> str:
+    def reduction(
+        self, cell: str, start: str, before: str | None, filters: int, *, halves: bool = False, stem: int = 0
+    ) -> str:
         """Append a cell that halves height and width; without an input before its own, that one serves as both."""
         p, channels = (start, stem) if before is None else (self.adjusted(cell, before, filters, halves), filters)
         h = self.squeezed(f"reduction_conv_1_{cell}", f"reduction_bn_1_{cell}", start, filters)
@@ -138,7 +157,9 @@ class _Cells(Graph):
         second = self.add_up(f"reduction_add_2_{cell}", maximum, separable("right2", p, 7, channels))
         average = self._pool(f"reduction_left3_{cell}", h, 3, 2, **SAME)
         third = self.add_up(f"reduction_add3_{cell}", average, separable("right3", p, 5, channels))
-        fourth = self.add_up(f"add_{self._reductions}", second, self._pool(f"reduction_left4_{cell}", first, 3, 1, **SAME))
+        fourth = self.add_up(
+            f"add_{self._reductions}", second, self._pool(f"reduction_left4_{cell}", first, 3, 1, **SAME)
+        )
         left = separable("left4", first, 3, stride=1)
         fifth = self.add_up(f"reduction_add4_{cell}", left, self.max_pool(f"reduction_right5_{cell}", 3, 2, h, **SAME))
         return self.concat(f"reduction_concat_{cell}", second, third, fourth, fifth)

@@ -19,9 +19,23 @@ if TYPE_CHECKING:
 
 PICTURES, PAGES = (".svg", ".png"), (".html", ".htm")
 # Colours that are told apart with any colour vision, each with a mark of its own.
-MARKS = dict(zip(CATEGORIES, (("#2b5fb8", "o"), ("#d9730d", "D"), ("#16795a", "s"), ("#8a4fb0", "^"), ("#5d6672", "v")), strict=False))
-PLACES = ((9, 0, "left", "center"), (-9, 0, "right", "center"), (0, 9, "center", "bottom"), (0, -9, "center", "top"),
-          (8, 7, "left", "bottom"), (8, -7, "left", "top"), (-8, 7, "right", "bottom"), (-8, -7, "right", "top"))  # fmt: skip
+MARKS = dict(
+    zip(
+        CATEGORIES,
+        (("#2b5fb8", "o"), ("#d9730d", "D"), ("#16795a", "s"), ("#8a4fb0", "^"), ("#5d6672", "v")),
+        strict=False,
+    )
+)
+PLACES = (
+    (9, 0, "left", "center"),
+    (-9, 0, "right", "center"),
+    (0, 9, "center", "bottom"),
+    (0, -9, "center", "top"),
+    (8, 7, "left", "bottom"),
+    (8, -7, "left", "top"),
+    (-8, 7, "right", "bottom"),
+    (-8, -7, "right", "top"),
+)
 TICKS = (5, 10, 20, 50, 100, 200, 500)  # MB
 SOURCE = "top-1 on ImageNet's validation images and sizes as MathWorks states them"
 
@@ -35,7 +49,11 @@ def write(entries: Sequence[Entry], path: Path) -> Path:
     """
     kind = path.suffix.lower()
     if kind not in (*PICTURES, *PAGES):
-        raise UsageError(f"{path} is no name of a picture", f"a plot is written as {', '.join((*PICTURES, '.html'))}", "--plot models.svg")
+        raise UsageError(
+            f"{path} is no name of a picture",
+            f"a plot is written as {', '.join((*PICTURES, '.html'))}",
+            "--plot models.svg",
+        )
     with figures.style("models"):
         if kind in PAGES:
             return pages.write(path, _page(entries, figures.embedded(_figure(entries, ""), "accuracy against size")))
@@ -73,7 +91,13 @@ def _name(axes: Axes, entries: Sequence[Entry]) -> None:
         others = [box for number, box in enumerate(boxes) if number != at]
         for dx, dy, horizontal, vertical in PLACES:
             text = axes.annotate(
-                each.name, (each.megabytes, each.top1), (dx, dy), textcoords="offset points", ha=horizontal, va=vertical, color=figures.INK
+                each.name,
+                (each.megabytes, each.top1),
+                (dx, dy),
+                textcoords="offset points",
+                ha=horizontal,
+                va=vertical,
+                color=figures.INK,
             )
             box = _extents(text)
             if not any(_overlap(box, other) for other in others) or (dx, dy) == PLACES[-1][:2]:
@@ -92,13 +116,25 @@ def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float,
 
 
 def _page(entries: Sequence[Entry], picture: str) -> str:
-    columns = {"Name": "", "For": "", "Input": "number", "MB": "number", "Top-1 %": "number", "Learnables (M)": "number", "Depth": "number"}
+    columns = {
+        "Name": "",
+        "For": "",
+        "Input": "number",
+        "MB": "number",
+        "Top-1 %": "number",
+        "Learnables (M)": "number",
+        "Depth": "number",
+    }
     rows = [
         Row([
-            each.name, each.category, "×".join(map(str, each.input_size)), Cell(f"{each.megabytes:g}", each.megabytes), Cell(f"{each.top1:.2f}", each.top1),
+            each.name, each.category, "×".join(map(str, each.input_size)), Cell(f"{each.megabytes:g}", each.megabytes),
+            Cell(f"{each.top1:.2f}", each.top1),
             Cell(f"{each.learnables:g}", each.learnables), Cell(str(each.depth or ""), each.depth),
         ])
         for each in entries
     ]  # fmt: skip
-    body = f"<header><h1>Pretrained networks</h1><p>{pages.escaped(SOURCE)}</p></header>\n{picture}\n<h2>Networks</h2>{pages.table('models', columns, rows)}"
+    body = (
+        f"<header><h1>Pretrained networks</h1><p>{pages.escaped(SOURCE)}</p></header>\n{picture}\n"
+        f"<h2>Networks</h2>{pages.table('models', columns, rows)}"
+    )
     return pages.page("Pretrained networks", body)

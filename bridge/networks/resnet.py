@@ -74,6 +74,8 @@ def _bottleneck(graph: Graph, number: int, block: str, filters: int) -> None:
     graph.relu(f"activation_{activation + 1}_relu")
 
 
-def _conv(graph: Graph, name: str, size: Size, filters: int, *source: str, epsilon: float = 1e-5, **properties: Any) -> str:
+def _conv(
+    graph: Graph, name: str, size: Size, filters: int, *source: str, epsilon: float = 1e-5, **properties: Any
+) -> str:
     graph.conv(f"res{name}", size, filters, *source, **FIXED, **properties)
     return graph.batch_norm(f"bn{name}", Epsilon=epsilon)

@@ -20,8 +20,8 @@ def segnet_layers(image_size: Sequence[int], classes: Classes, model: int | str 
         image_size: [height, width, channels].
         classes: the number of classes, or their names.
         model: an encoder depth, with 64 filters everywhere, or "vgg16" or "vgg19". Of these two forms the names of the
-            batch normalisations and ReLUs of the decoder, and the 3 x 3 convolution that ends it, are unconfirmed; their
-            weights are not VGG's.
+            batch normalisations and ReLUs of the decoder, and the 3 x 3 convolution that ends it, are unconfirmed;
+            their weights are not VGG's.
 
     Raises:
         UsageError: the model is neither.
@@ -33,22 +33,34 @@ def segnet_layers(image_size: Sequence[int], classes: Classes, model: int | str 
     elif model in FORMS:
         _vgg(graph, classes, FORMS[str(model)])
     else:
-        raise UsageError(f"the model of segnetLayers is {model!r}", "it is a depth from 1, 'vgg16' or 'vgg19'", "give 4, say")
+        raise UsageError(
+            f"the model of segnetLayers is {model!r}", "it is a depth from 1, 'vgg16' or 'vgg19'", "give 4, say"
+        )
     size = (image_size[0], image_size[1], count(classes))
-    graph.ending(classes, "softmax", "pixelLabels", lambda **named: layers.pixel_classification(OutputSize=size, **named))
+    graph.ending(
+        classes, "softmax", "pixelLabels", lambda **named: layers.pixel_classification(OutputSize=size, **named)
+    )
     return graph.network()
 
 
 def _stages(graph: Graph, classes: Classes, depth: int) -> None:
     for stage in range(1, depth + 1):
         for index in (1, 2):
-            _conv(graph, f"encoder{stage}_conv{index}", f"encoder{stage}_bn_{index}", f"encoder{stage}_relu_{index}", 64)
+            _conv(
+                graph, f"encoder{stage}_conv{index}", f"encoder{stage}_bn_{index}", f"encoder{stage}_relu_{index}", 64
+            )
         _pool(graph, f"encoder{stage}_maxpool")
     for stage in range(depth, 0, -1):
         _unpool(graph, f"decoder{stage}_unpool", f"encoder{stage}_maxpool", first=stage == depth)
         for index in (2, 1):
             filters = count(classes) if (stage, index) == (1, 1) else 64
-            _conv(graph, f"decoder{stage}_conv{index}", f"decoder{stage}_bn_{index}", f"decoder{stage}_relu_{index}", filters)
+            _conv(
+                graph,
+                f"decoder{stage}_conv{index}",
+                f"decoder{stage}_bn_{index}",
+                f"decoder{stage}_relu_{index}",
+                filters,
+            )
 
 
 def _vgg(graph: Graph, classes: Classes, depths: Sequence[int]) -> None:
@@ -60,7 +72,13 @@ def _vgg(graph: Graph, classes: Classes, depths: Sequence[int]) -> None:
         _unpool(graph, f"decoder{stage}_unpool", f"pool{stage}", first=stage == len(depths))
         for index in range(depth, 0, -1):
             filters = FILTERS[stage - 1] if index > 1 else FILTERS[stage - 2] if stage > 1 else count(classes)
-            _conv(graph, f"decoder{stage}_conv{index}", f"decoder{stage}_bn_{index}", f"decoder{stage}_relu_{index}", filters)
+            _conv(
+                graph,
+                f"decoder{stage}_conv{index}",
+                f"decoder{stage}_bn_{index}",
+                f"decoder{stage}_relu_{index}",
+                filters,
+            )
 
 
 def _conv(graph: Graph, conv: str, batch_norm: str, relu: str, filters: int) -> None:

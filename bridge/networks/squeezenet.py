@@ -5,7 +5,16 @@ from __future__ import annotations
 from bridge import layers
 from bridge.networks.graph import Classes, Graph, count
 
-FIRE = {2: 16, 3: 16, 4: 32, 5: 32, 6: 48, 7: 48, 8: 64, 9: 64}  # module -> filters that squeeze; each expansion has four times as many
+FIRE = {
+    2: 16,
+    3: 16,
+    4: 32,
+    5: 32,
+    6: 48,
+    7: 48,
+    8: 64,
+    9: 64,
+}  # module -> filters that squeeze; each expansion has four times as many
 
 
 def squeezenet(classes: Classes) -> Graph:

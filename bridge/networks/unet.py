@@ -10,7 +10,12 @@ from bridge.networks.graph import Classes, Graph, count
 
 
 def unet_layers(
-    image_size: Sequence[int], classes: Classes, *, EncoderDepth: int = 4, NumFirstEncoderFilters: int = 64, FilterSize: int = 3
+    image_size: Sequence[int],
+    classes: Classes,
+    *,
+    EncoderDepth: int = 4,
+    NumFirstEncoderFilters: int = 64,
+    FilterSize: int = 3,
 ) -> Network:
     """Return what MATLAB's unetLayers(imageSize, numClasses) does, its learnables without values.
 

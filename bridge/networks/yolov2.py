@@ -11,7 +11,11 @@ from bridge.networks.graph import Classes, count
 
 
 def yolov2_layers(
-    image_size: Sequence[int], classes: Classes, anchors: Sequence[tuple[float, float]], network: Network, feature_layer: str
+    image_size: Sequence[int],
+    classes: Classes,
+    anchors: Sequence[tuple[float, float]],
+    network: Network,
+    feature_layer: str,
 ) -> Network:
     """Return what MATLAB's yolov2Layers(imageSize, numClasses, anchorBoxes, network, featureLayer) does.
 
@@ -28,13 +32,19 @@ def yolov2_layers(
         UsageError: there is no such layer, it gives no features of an image, or there are no anchors.
     """
     if not anchors or not all(len(box) == 2 and min(box) > 0 for box in anchors):
-        raise UsageError(f"the anchor boxes are {anchors!r}", "each is (height, width) in pixels", "write [(64, 64), (128, 64)]")
+        raise UsageError(
+            f"the anchor boxes are {anchors!r}", "each is (height, width) in pixels", "write [(64, 64), (128, 64)]"
+        )
     kept = _up_to(network, feature_layer)
     behind = [layer for layer in network.layers if layer.name not in kept]
     base = (network.remove(behind) if behind else network).with_input_size(image_size)
     size = base.sizes[feature_layer][0]
     if len(size.spatial) != 2 or size.channels is None:
-        raise UsageError(f"layer '{feature_layer}' puts out {size}", "features are an image of several channels", "choose a layer before the pooling")
+        raise UsageError(
+            f"layer '{feature_layer}' puts out {size}",
+            "features are an image of several channels",
+            "choose a layer before the pooling",
+        )
     head = _head(size.channels, classes, anchors)
     return base.add(head).connect(feature_layer, head[0].name)
 
@@ -55,7 +65,9 @@ def _head(channels: int, classes: Classes, anchors: Sequence[tuple[float, float]
     made: list[Layer] = []
     for number in (1, 2):
         made += [
-            layers.convolution2d(3, channels, name=f"yolov2Conv{number}", Padding="same", WeightsInitializer="narrow-normal"),
+            layers.convolution2d(
+                3, channels, name=f"yolov2Conv{number}", Padding="same", WeightsInitializer="narrow-normal"
+            ),
             layers.batch_normalization(name=f"yolov2Batch{number}"),
             layers.relu(name=f"yolov2Relu{number}"),
         ]
@@ -66,5 +78,7 @@ def _head(channels: int, classes: Classes, anchors: Sequence[tuple[float, float]
         *made,
         layers.convolution2d(1, predicted, name="yolov2ClassConv", WeightsInitializer="narrow-normal"),
         layers.yolov2_transform(len(anchors), name="yolov2Transform"),
-        layers.yolov2_output(boxes, name="yolov2OutputLayer", LossFactors=(5, 1, 1, 1), NumClasses=count(classes), **named),
+        layers.yolov2_output(
+            boxes, name="yolov2OutputLayer", LossFactors=(5, 1, 1, 1), NumClasses=count(classes), **named
+        ),
     ]

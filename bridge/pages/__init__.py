@@ -1,7 +1,7 @@
 """Pages: one HTML file each, which needs nothing else and asks nothing of any network.
 
-What comes from files is untrusted: every text passes `escaped`, and a content security policy forbids whatever the page's own
-script and pictures do not need.
+What comes from files is untrusted: every text passes `escaped`, and a content security policy forbids whatever the
+page's own script and pictures do not need.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ def page(title: str, body: str, tone: str = "") -> str:
     """
     script, style = ((files(__package__) / name).read_text(encoding="utf-8") for name in ("page.js", "page.css"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    policy = (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri "
+        "'none'; form-action 'none'"
+    )
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -51,11 +54,21 @@ def page(title: str, body: str, tone: str = "") -> str:
 
 
 def require_html(path: Path) -> None:
-    """Raise UsageError for a target that is no page, as a slip would overwrite the network that was to be read, or that has no folder."""
+    """Raise UsageError for a target that is no page, as a slip would overwrite the network that was to be read, or that
+    has no folder.
+    """
     if path.suffix.lower() not in (".html", ".htm"):
-        raise UsageError(f"{path} is no name of a page", "what is there is replaced, so only pages are written", "name it something.html")
+        raise UsageError(
+            f"{path} is no name of a page",
+            "what is there is replaced, so only pages are written",
+            "name it something.html",
+        )
     if not os.path.isdir(path.parent) or os.path.isdir(path):
-        raise UsageError(f"cannot write {path}", "it is a folder" if os.path.isdir(path) else f"there is no folder {path.parent}", "choose another name")
+        raise UsageError(
+            f"cannot write {path}",
+            "it is a folder" if os.path.isdir(path) else f"there is no folder {path.parent}",
+            "choose another name",
+        )
 
 
 def write(path: Path, text: str) -> Path:
@@ -91,7 +104,9 @@ class Row:
     flags: Sequence[str] = ()
 
 
-def table(name: str, columns: Mapping[str, str], rows: Iterable[Row], flags: Mapping[str, str] | None = None, also: str = "") -> str:
+def table(
+    name: str, columns: Mapping[str, str], rows: Iterable[Row], flags: Mapping[str, str] | None = None, also: str = ""
+) -> str:
     """Return a table that can be sorted by its columns and filtered by a text and by flags.
 
     Args:
@@ -102,12 +117,17 @@ def table(name: str, columns: Mapping[str, str], rows: Iterable[Row], flags: Map
         also: a CSS selector of what is searched together with the rows.
     """
     rows = list(rows)
-    boxes = "".join(f'<label><input type="checkbox" data-flag="{flag}"> {escaped(text)}</label>' for flag, text in (flags or {}).items())
-    head = "".join(f'<th class="{kind}" aria-sort="none"><button>{escaped(each)}</button></th>' for each, kind in columns.items())
+    boxes = "".join(
+        f'<label><input type="checkbox" data-flag="{flag}"> {escaped(text)}</label>'
+        for flag, text in (flags or {}).items()
+    )
+    head = "".join(
+        f'<th class="{kind}" aria-sort="none"><button>{escaped(each)}</button></th>' for each, kind in columns.items()
+    )
     body = "\n".join(_row(row, list(columns.values())) for row in rows)
     return f"""<form class="tools" data-table="{name}" data-also="{also}">
-<input type="search" placeholder="Filter" aria-label="Filter" autocomplete="off">{boxes}<output>{len(rows)} of {len(rows)}</output></form>
-<div class="scroll"><table id="{name}"><thead><tr>{head}</tr></thead><tbody>
+<input type="search" placeholder="Filter" aria-label="Filter" autocomplete="off">{boxes}<output>{len(rows)} of
+{len(rows)}</output></form> <div class="scroll"><table id="{name}"><thead><tr>{head}</tr></thead><tbody>
 {body}
 </tbody></table></div>"""
 
@@ -123,7 +143,9 @@ def _row(row: Row, kinds: Sequence[str]) -> str:
 
 def facts(known: Mapping[str, object]) -> str:
     """Return a list of named facts; empty ones are left out."""
-    rows = "".join(f"<dt>{escaped(name)}</dt><dd>{escaped(value)}</dd>" for name, value in known.items() if value not in ("", None))
+    rows = "".join(
+        f"<dt>{escaped(name)}</dt><dd>{escaped(value)}</dd>" for name, value in known.items() if value not in ("", None)
+    )
     return f"<dl>{rows}</dl>"
 
 

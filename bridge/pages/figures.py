@@ -1,4 +1,6 @@
-"""Figures of matplotlib in the style of the pages, as files or as SVG that is part of a page and follows its colours."""
+"""Figures of matplotlib in the style of the pages, as files or as SVG that is part of a page and follows
+its colours.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +24,12 @@ SHADE = "#858e9a"
 VARIABLES = {INK: "--ink", MUTED: "--muted", LINE: "--line", ACCENT: "--accent", SHADE: "--s4"}
 STYLE: dict[str, Any] = {
     "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9.5, "figure.constrained_layout.use": True,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": LINE, "axes.labelcolor": MUTED, "axes.titlesize": 10,
-    "axes.titlelocation": "left", "axes.titlecolor": INK, "axes.titleweight": "normal", "text.color": INK, "xtick.color": LINE,
-    "ytick.color": LINE, "xtick.labelcolor": MUTED, "ytick.labelcolor": MUTED, "axes.axisbelow": True, "grid.color": LINE,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": LINE, "axes.labelcolor": MUTED,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left", "axes.titlecolor": INK, "axes.titleweight": "normal", "text.color": INK,
+    "xtick.color": LINE,
+    "ytick.color": LINE, "xtick.labelcolor": MUTED, "ytick.labelcolor": MUTED, "axes.axisbelow": True,
+    "grid.color": LINE,
     "grid.linewidth": 0.6, "legend.frameon": False, "legend.fontsize": 9.5, "axes.formatter.useoffset": False,
     "image.interpolation": "nearest", "lines.linewidth": 1.3, "text.parse_math": False,
 }  # fmt: skip

@@ -16,7 +16,8 @@ NAME, KIND, NOTE = 200, 138, 74  # widths of the columns
 LETTER = 6.6  # width of a letter of a name, at most
 LEVELS = 5  # shades below the tolerance
 
-FROST = '<svg class="graph" viewBox="0 0 14 14"><path class="frost" d="M1 7h12M4 1.5l6 11M4 12.5l6 -11"/></svg>'  # for a legend
+# for a legend
+FROST = '<svg class="graph" viewBox="0 0 14 14"><path class="frost" d="M1 7h12M4 1.5l6 11M4 12.5l6 -11"/></svg>'
 
 Edge = tuple[str, str]
 
@@ -63,8 +64,8 @@ def edges(network: Network) -> list[Edge]:
 def lanes(names: Sequence[str], edges: Iterable[Edge]) -> tuple[dict[str, int], dict[Edge, int]]:
     """Return the lane of each layer and of each connection, so that no connection passes through a layer.
 
-    A layer stands in the leftmost lane that leads to it. The first of its connections goes on in that lane, the others take the
-    leftmost free ones. A connection holds its lane until its destination.
+    A layer stands in the leftmost lane that leads to it. The first of its connections goes on in that lane, the others
+    take the leftmost free ones. A connection holds its lane until its destination.
 
     Args:
         names: the layers in an order in which they can run.
@@ -107,15 +108,21 @@ def draw(nodes: Sequence[Node], edges: Sequence[Edge], label: str) -> str:
     left = MARGIN + LANE * max((*place.values(), *way.values()), default=0) + MARGIN
     width, height = left + NAME + KIND + NOTE + MARGIN, ROW * len(nodes) + 4
     lines = "".join(_line(row, place, edge, lane) for edge, lane in way.items())
-    rows = "\n".join(_node(node, MARGIN + LANE * place[node.name], ROW * at + ROW // 2 + 2, left, width) for at, node in enumerate(nodes))
-    return f"""<svg class="graph" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img" aria-label="{escaped(label)}">
+    rows = "\n".join(
+        _node(node, MARGIN + LANE * place[node.name], ROW * at + ROW // 2 + 2, left, width)
+        for at, node in enumerate(nodes)
+    )
+    return f"""<svg class="graph" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img"
+    aria-label="{escaped(label)}">
 <path class="edges" d="{lines}"/>
 {rows}
 </svg>"""
 
 
 def _line(row: Mapping[str, int], place: Mapping[str, int], edge: Edge, lane: int) -> str:
-    """Return the path of a connection: over to its lane within a row, down, and over to its destination within a row."""
+    """Return the path of a connection: over to its lane within a row, down, and over to its destination
+    within a row.
+    """
     (x0, y0), (x1, y1) = ((MARGIN + LANE * place[name], ROW * row[name] + ROW // 2 + 2) for name in edge)
     x, half = MARGIN + LANE * lane, ROW // 2
     start = f"M{x0} {y0}" if x == x0 else f"M{x0} {y0}C{x0} {y0 + half} {x} {y0 + half} {x} {y0 + ROW}"
@@ -125,10 +132,14 @@ def _line(row: Mapping[str, int], place: Mapping[str, int], edge: Edge, lane: in
 
 def _node(node: Node, x: int, y: int, left: int, width: int) -> str:
     title = f"<title>{escaped(node.title)}</title>" if node.title else ""
-    frost = f'<path class="frost" d="M{x - 8} {y}h16M{x - 4} {y - 7}l8 14M{x - 4} {y + 7}l8 -14"/>' if node.frozen else ""
-    inner = f"""<rect x="0" y="{y - ROW // 2}" width="{width}" height="{ROW}"/>{title}{frost}<circle cx="{x}" cy="{y}" r="4.5"/>
-<text x="{left}" y="{y + 4}">{_short(node.name, NAME)}</text><text class="kind" x="{left + NAME}" y="{y + 4}">{_short(node.kind, KIND)}</text>
-<text class="note" x="{width - MARGIN}" y="{y + 4}">{escaped(node.note)}</text>"""
+    frost = (
+        f'<path class="frost" d="M{x - 8} {y}h16M{x - 4} {y - 7}l8 14M{x - 4} {y + 7}l8 -14"/>' if node.frozen else ""
+    )
+    inner = f"""<rect x="0" y="{y - ROW // 2}" width="{width}" height="{ROW}"/>{title}{frost}<circle cx="{x}" cy="{y}"
+    r="4.5"/>
+<text x="{left}" y="{y + 4}">{_short(node.name, NAME)}</text><text class="kind" x="{left + NAME}" y="{y + 4}">{
+        _short(node.kind, KIND)
+    }</text> <text class="note" x="{width - MARGIN}" y="{y + 4}">{escaped(node.note)}</text>"""
     inner = f'<a href="#{node.href}">{inner}</a>' if node.href else inner
     return f'<g class="layer {node.shade}{" frozen" if node.frozen else ""}">{inner}</g>'
 

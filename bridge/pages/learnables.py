@@ -26,8 +26,18 @@ def learnable_table(network: Network, differences: Differences | None = None) ->
         differences: (layer, name) -> how it differs from another's; None where it is held against nothing.
     """
     told = {} if differences is None else {"Difference": ""}
-    flags = {"frozen": "only frozen"} if differences is None else {"differs": "only what differs", "frozen": "only frozen"}
-    columns = {"Layer": "", "Learnable": "", "Size": "number", **told, "LearnRateFactor": "number", "L2Factor": "number", "Note": ""}
+    flags = (
+        {"frozen": "only frozen"} if differences is None else {"differs": "only what differs", "frozen": "only frozen"}
+    )
+    columns = {
+        "Layer": "",
+        "Learnable": "",
+        "Size": "number",
+        **told,
+        "LearnRateFactor": "number",
+        "L2Factor": "number",
+        "Note": "",
+    }
     rows = list(_rows(network, differences))
     return table("learnables", columns, rows, flags) if rows else ""
 
@@ -45,7 +55,14 @@ def _factor(factor: Factor, of: Learnable) -> Cell:
     return Cell(factor_text(factor, of.assumed), factor[0] if isinstance(factor, tuple) else factor)
 
 
-def _row(layer: str, name: str, shape: tuple[int, ...], differences: Differences | None, factors: tuple[Cell, Cell], note: str) -> Row:
+def _row(
+    layer: str,
+    name: str,
+    shape: tuple[int, ...],
+    differences: Differences | None,
+    factors: tuple[Cell, Cell],
+    note: str,
+) -> Row:
     found = (differences or {}).get((layer, name), "")
     told = () if differences is None else (found,)
     size = Cell("×".join(map(str, shape)), math.prod(shape))

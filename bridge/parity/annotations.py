@@ -16,7 +16,9 @@ def in_github_actions() -> bool:
 
 
 def annotation(title: str, message: str, file: Path, line: int = 1) -> str:
-    """Return the line that makes an error of a message, at a line of a file; the runner reads it on stdout and on stderr."""
+    """Return the line that makes an error of a message, at a line of a file; the runner reads it on stdout and on
+    stderr.
+    """
     root, path = Path(os.environ.get("GITHUB_WORKSPACE", ".")).resolve(), file.resolve()
     shown = (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
     return f"::error file={_property(shown)},line={line},title={_property(title)}::{_data(message)}"

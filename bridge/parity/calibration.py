@@ -1,4 +1,5 @@
-"""From the answers of bridgeProbe.m to the switches of training: what one release of MATLAB does, where its documentation leaves a choice.
+"""From the answers of bridgeProbe.m to the switches of training: what one release of MATLAB does, where its
+documentation leaves a choice.
 
 Each question is a small experiment whose outcome is computed here under every choice of a switch; the choice that gives
 MATLAB's number is the answer. A number that no choice gives is told, and the switch stays at its default.
@@ -71,21 +72,31 @@ class Calibration:
         """
         told = [each for each in self.answers if trainer in each.trainers]
         values = {each.switch: {other.value for other in told if other.switch == each.switch} for each in told}
-        settled = {switch: next(iter(found)) for switch, found in values.items() if len(found) == 1 and None not in found}
+        settled = {
+            switch: next(iter(found)) for switch, found in values.items() if len(found) == 1 and None not in found
+        }
         Semantics.of(trainer, settled)
         return settled
 
     @property
     def open(self) -> dict[str, tuple[str, ...]]:
         """The switches that stay at their defaults, with the trainers for which they do."""
-        found = {name: tuple(trainer for trainer in TRAINERS if name not in self.overrides(trainer)) for name in table("solvers")["semantics"]}
+        found = {
+            name: tuple(trainer for trainer in TRAINERS if name not in self.overrides(trainer))
+            for name in table("solvers")["semantics"]
+        }
         return {name: trainers for name, trainers in found.items() if trainers}
 
     def to_toml(self) -> str:
         """Return the profile: the settled switches of each trainer, with MATLAB's numbers as comments."""
-        lines = [f"{key} = {json.dumps(str(value))}" for key, value in {"schema": SCHEMA, "name": self.name, **self.facts}.items()]
+        lines = [
+            f"{key} = {json.dumps(str(value))}"
+            for key, value in {"schema": SCHEMA, "name": self.name, **self.facts}.items()
+        ]
         for trainer in TRAINERS:
-            told = {each.switch: each.told for each in self.answers if trainer in each.trainers and each.value is not None}
+            told = {
+                each.switch: each.told for each in self.answers if trainer in each.trainers and each.value is not None
+            }
             lines += ["", f"[{trainer}]"]
             lines += [f"{name} = {_toml(value)}  # {told[name]}" for name, value in self.overrides(trainer).items()]
         return "\n".join(lines) + "\n"
@@ -96,6 +107,7 @@ class Calibration:
         Raises:
             UsageError: the file exists, or cannot be written.
         """
+
         def write(target: Path) -> None:
             target.write_text(self.to_toml(), encoding="utf-8")
 
@@ -112,11 +124,20 @@ def calibrate(path: str | Path) -> Calibration:
     content = Variables.of(path)
     probe = content.of_format(FORMAT)
     if probe is None:
-        raise UnreadableError(f"{path} is no probe", f"it holds {content}", "bridgeProbe('probe.mat') writes one; bridge matlab DIR writes bridgeProbe")
+        raise UnreadableError(
+            f"{path} is no probe",
+            f"it holds {content}",
+            "bridgeProbe('probe.mat') writes one; bridge matlab DIR writes bridgeProbe",
+        )
     with reading(f"the probe {path}"):
         given = {name: answer["Values"] for name, answer in probe["Answers"].items() if not answer["Error"]}
         failed = {name: str(answer["Error"]) for name, answer in probe["Answers"].items() if answer["Error"]}
-        facts = {"release": probe["Release"], "toolbox": probe["Toolbox"], "environment": probe["Hardware"]["Environment"], "sha256": sha256(path)}
+        facts = {
+            "release": probe["Release"],
+            "toolbox": probe["Toolbox"],
+            "environment": probe["Hardware"]["Environment"],
+            "sha256": sha256(path),
+        }
         answers = tuple(each for ask in QUESTIONS for each in ask(given))
     return Calibration(f"R{probe['Release'] or '?'}", facts, answers, failed)
 
@@ -135,25 +156,39 @@ def _numbers(values: Values, name: str) -> list[float]:
     return [float(each) for each in _array(values[name]).reshape(-1, order="F")]
 
 
-def _decided(switch: str, trainers: Sequence[str], experiment: str, matlab: float, choices: Mapping[Any, float]) -> Answer:
+def _decided(
+    switch: str, trainers: Sequence[str], experiment: str, matlab: float, choices: Mapping[Any, float]
+) -> Answer:
     """Return the choice whose number is MATLAB's; None if that is none of them, or more than one."""
     fitting = [choice for choice, value in choices.items() if math.isclose(matlab, value, rel_tol=CLOSE, abs_tol=1e-7)]
     listed = ", ".join(f"{_toml(choice)} gives {value:.6g}" for choice, value in choices.items())
-    return Answer(switch, tuple(trainers), fitting[0] if len(fitting) == 1 else None, f"MATLAB {matlab:.6g}; {listed}", experiment)
+    return Answer(
+        switch, tuple(trainers), fitting[0] if len(fitting) == 1 else None, f"MATLAB {matlab:.6g}; {listed}", experiment
+    )
 
 
 def _adam(given: Given) -> Iterator[Answer]:
     """The parameter after one adamupdate: rate 0.001, b1 0.9, b2 0.999, epsilon 1e-8, MATLAB's defaults."""
     if "AdamUpdate" in given:
         values = given["AdamUpdate"]
-        (parameter,), gradient, updated = _numbers(values, "Parameter"), _numbers(values, "Gradients")[0], _numbers(values, "Updated")[0]
+        (parameter,), gradient, updated = (
+            _numbers(values, "Parameter"),
+            _numbers(values, "Gradients")[0],
+            _numbers(values, "Updated")[0],
+        )
         m, v = 0.1 * gradient, 0.001 * gradient**2
         steps = {
             "A": (m / 0.1) / (math.sqrt(v / 0.001) + 1e-8),
             "B": math.sqrt(0.001) / 0.1 * m / (math.sqrt(v) + 1e-8),
         }
         # the step, not the parameter: both are near 1, and the choices differ in its third figure
-        yield _decided("adam_epsilon", TRAINERS, "AdamUpdate", _rounded((parameter - updated) / 0.001), {name: _rounded(step) for name, step in steps.items()})
+        yield _decided(
+            "adam_epsilon",
+            TRAINERS,
+            "AdamUpdate",
+            _rounded((parameter - updated) / 0.001),
+            {name: _rounded(step) for name, step in steps.items()},
+        )
 
 
 def _rounded(step: float) -> float:
@@ -166,15 +201,29 @@ def _clipping(given: Given) -> Iterator[Answer]:
     if "DecayAndClipping" in given:
         values = given["DecayAndClipping"]
         weight, loss, decay, limit, learn = (
-            _numbers(values, name)[0] for name in ("Weight", "LossGradient", "L2Regularization", "GradientThreshold", "InitialLearnRate")
+            _numbers(values, name)[0]
+            for name in ("Weight", "LossGradient", "L2Regularization", "GradientThreshold", "InitialLearnRate")
         )
-        choices = {True: weight - learn * min(loss + decay * weight, limit), False: weight - learn * (min(loss, limit) + decay * weight)}
-        yield _decided("l2_before_clipping", ("trainNetwork",), "DecayAndClipping", _numbers(values, "Updated")[0], choices)
+        choices = {
+            True: weight - learn * min(loss + decay * weight, limit),
+            False: weight - learn * (min(loss, limit) + decay * weight),
+        }
+        yield _decided(
+            "l2_before_clipping", ("trainNetwork",), "DecayAndClipping", _numbers(values, "Updated")[0], choices
+        )
     if "FrozenInGlobalNorm" in given:
         values = given["FrozenInGlobalNorm"]
-        frozen, own, limit, learn = (_numbers(values, name)[0] for name in ("FrozenGradient", "Gradient", "GradientThreshold", "InitialLearnRate"))
-        choices = {counts: -learn * own * min(1.0, limit / math.hypot(own, frozen if counts else 0.0)) for counts in (True, False)}
-        yield _decided("frozen_in_global_norm", ("trainNetwork",), "FrozenInGlobalNorm", _numbers(values, "Bias")[0], choices)
+        frozen, own, limit, learn = (
+            _numbers(values, name)[0]
+            for name in ("FrozenGradient", "Gradient", "GradientThreshold", "InitialLearnRate")
+        )
+        choices = {
+            counts: -learn * own * min(1.0, limit / math.hypot(own, frozen if counts else 0.0))
+            for counts in (True, False)
+        }
+        yield _decided(
+            "frozen_in_global_norm", ("trainNetwork",), "FrozenInGlobalNorm", _numbers(values, "Bias")[0], choices
+        )
 
 
 def _losses(given: Given) -> Iterator[Answer]:
@@ -184,7 +233,13 @@ def _losses(given: Given) -> Iterator[Answer]:
         scores, targets = _array(values["Inputs"]), _array(values["Targets"])  # channels x observations x time steps
         total = -float((targets * np.log(scores)).sum())
         choices = {"observations": total / scores.shape[1], "elements": total / (scores.shape[1] * scores.shape[2])}
-        yield _decided("crossentropy_over", ("trainnet",), "TrainnetSequenceCrossentropy", _numbers(values["TrainingHistory"], "Loss")[0], choices)
+        yield _decided(
+            "crossentropy_over",
+            ("trainnet",),
+            "TrainnetSequenceCrossentropy",
+            _numbers(values["TrainingHistory"], "Loss")[0],
+            choices,
+        )
     history = given.get("TrainnetMse", {}).get("TrainingHistory", {})
     column = next((name for name in history if "rmse" in name.lower()), None)
     if column is not None:
@@ -208,7 +263,10 @@ def _statistics(given: Given) -> Iterator[Answer]:
         if name in given:
             values = given[name]
             stored, elements = _numbers(values, "Stored")[1], _numbers(values, "Elements")
-            choices = {kind: 0.9 * stored + 0.1 * float(np.var(elements, ddof=ddof)) for kind, ddof in (("biased", 0), ("unbiased", 1))}
+            choices = {
+                kind: 0.9 * stored + 0.1 * float(np.var(elements, ddof=ddof))
+                for kind, ddof in (("biased", 0), ("unbiased", 1))
+            }
             yield _decided("batchnorm_variance", (trainer,), name, _numbers(values, "TrainedVariance")[0], choices)
 
 
@@ -221,18 +279,31 @@ def _schedules(given: Given) -> Iterator[Answer]:
         try:
             rates = {counting: _rates(given[name], counting, len(matlab)) for counting in ("k", "k-1")}
         except BridgeError as error:
-            yield Answer("schedule_counting", ("trainnet",), None, f"its properties are not known here: {error.error}", name)
+            yield Answer(
+                "schedule_counting", ("trainnet",), None, f"its properties are not known here: {error.error}", name
+            )
             continue
         apart = [abs(a - b) for a, b in zip(rates["k"], rates["k-1"], strict=True)]
         at = apart.index(max(apart))
-        yield _decided("schedule_counting", ("trainnet",), name, matlab[at], {counting: each[at] for counting, each in rates.items()})
+        yield _decided(
+            "schedule_counting",
+            ("trainnet",),
+            name,
+            matlab[at],
+            {counting: each[at] for counting, each in rates.items()},
+        )
 
 
 def _rates(values: Values, counting: str, count: int) -> list[float]:
     given = values["Schedule"]
     item = given if isinstance(given, str) else schedule(given["Class"].rpartition(".")[2], **_known(given))
     options = training_options(
-        "sgdm", trainer="trainnet", InitialLearnRate=1.0, MaxEpochs=count, LearnRateSchedule=item, semantics={"schedule_counting": counting}
+        "sgdm",
+        trainer="trainnet",
+        InitialLearnRate=1.0,
+        MaxEpochs=count,
+        LearnRateSchedule=item,
+        semantics={"schedule_counting": counting},
     )
     return [rate(options, iteration, 1) for iteration in range(1, count + 1)]
 

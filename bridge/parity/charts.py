@@ -25,16 +25,34 @@ MOST_POWERS = 10  # of ten in a histogram; what is smaller stands at its foot
 MOST_ROWS = 128  # of an image of vectors
 WIDE = 1240
 DASHED = (0, (5, 3))
-WORDS = {"N": "observation", "C": "channel", "H": "height", "W": "width", "D": "plane", "S": "position", "T": "time step"}
-LOOKED_AT = (("H", "W"), ("C", "T"), ("C", "S"), ("N", "C"))  # axes that make a picture: the first that a layer has, the first of both downwards
+WORDS = {
+    "N": "observation",
+    "C": "channel",
+    "H": "height",
+    "W": "width",
+    "D": "plane",
+    "S": "position",
+    "T": "time step",
+}
+LOOKED_AT = (
+    ("H", "W"),
+    ("C", "T"),
+    ("C", "S"),
+    ("N", "C"),
+)  # axes that make a picture: the first that a layer has, the first of both downwards
 
 
 def errors(check: Check) -> str:
-    """The difference of every layer relative to its range, in the order they ran, on a logarithmic scale with the tolerance."""
+    """The difference of every layer relative to its range, in the order they ran, on a logarithmic scale with the
+    tolerance.
+    """
     layers = check.layers
     if not layers:
         return ""
-    relative, allowed = (np.array(values) for values in zip(*((each.relative, each.allowed / (each.scale or 1.0)) for each in layers), strict=True))
+    relative, allowed = (
+        np.array(values)
+        for values in zip(*((each.relative, each.allowed / (each.scale or 1.0)) for each in layers), strict=True)
+    )
     low, high = _powers(np.concatenate([relative, allowed]))
     with figures.style("errors"):
         made = figures.figure(720, 440)
@@ -46,7 +64,16 @@ def errors(check: Check) -> str:
         figures.grid(axes)
         figures.whole(axes.xaxis)
         if (relative == 0).any():
-            axes.annotate("0", (0, 0), (-6, 0), xycoords="axes fraction", textcoords="offset points", ha="right", va="center", color=MUTED)
+            axes.annotate(
+                "0",
+                (0, 0),
+                (-6, 0),
+                xycoords="axes fraction",
+                textcoords="offset points",
+                ha="right",
+                va="center",
+                color=MUTED,
+            )
         _tolerance(axes, np.clip(allowed, low, high))
         _points(axes, layers, np.clip(relative, low, high))
         if check.first_divergence is not None:
@@ -58,8 +85,23 @@ def errors(check: Check) -> str:
 
 def _tolerance(axes: Axes, allowed: NDArray) -> None:
     """A dashed line; it has steps where single layers have tolerances of their own."""
-    axes.step(np.arange(len(allowed) + 1) + 0.5, [allowed[0], *allowed], where="pre", color=ACCENT, linewidth=1, linestyle=DASHED)
-    axes.annotate("allowed", (1, allowed[-1]), (-2, 4), xycoords=("axes fraction", "data"), textcoords="offset points", ha="right", color=ACCENT)
+    axes.step(
+        np.arange(len(allowed) + 1) + 0.5,
+        [allowed[0], *allowed],
+        where="pre",
+        color=ACCENT,
+        linewidth=1,
+        linestyle=DASHED,
+    )
+    axes.annotate(
+        "allowed",
+        (1, allowed[-1]),
+        (-2, 4),
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        ha="right",
+        color=ACCENT,
+    )
 
 
 def _points(axes: Axes, layers: Sequence[LayerDifference], height: NDArray) -> None:
@@ -68,7 +110,15 @@ def _points(axes: Axes, layers: Sequence[LayerDifference], height: NDArray) -> N
     axes.plot(at, height, color=LINE, linewidth=1)
     for differs, colour in ((False, SHADE), (True, ACCENT)):
         chosen = [number for number, each in enumerate(layers) if each.differs is differs]
-        points = axes.scatter(at[chosen], height[chosen], s=26 if len(layers) < 120 else 14, color=colour, linewidths=0, zorder=3, clip_on=False)
+        points = axes.scatter(
+            at[chosen],
+            height[chosen],
+            s=26 if len(layers) < 120 else 14,
+            color=colour,
+            linewidths=0,
+            zorder=3,
+            clip_on=False,
+        )
         points.set_urls([f"#{row_id(number)}" for number in chosen])
 
 
@@ -76,7 +126,16 @@ def _mark(axes: Axes, number: int, count: int, name: str) -> None:
     """A line through the first divergence, with its name on the side that has room."""
     side, align = (-5, "right") if number > 0.6 * count else (5, "left")
     axes.axvline(number + 1, color=ACCENT, linewidth=0.8, alpha=0.5, zorder=1)
-    axes.annotate(name, (number + 1, 1), (side, -3), xycoords=("data", "axes fraction"), textcoords="offset points", ha=align, va="top", color=INK)
+    axes.annotate(
+        name,
+        (number + 1, 1),
+        (side, -3),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        ha=align,
+        va="top",
+        color=INK,
+    )
 
 
 def _powers(values: NDArray) -> tuple[float, float]:
@@ -122,21 +181,34 @@ class Plane:
 
 
 def plane(evidence: Evidence) -> Plane:
-    """Return the plane that holds the largest difference: a channel of an image, the channels over time, or all vectors."""
+    """Return the plane that holds the largest difference: a channel of an image, the channels over time, or all
+    vectors.
+    """
     assert evidence.ours is not None
     axes = evidence.axes
     at = np.unravel_index(_largest(evidence.ours, evidence.theirs), evidence.ours.shape)
     down, across = next(pair for pair in LOOKED_AT if set(pair) <= set(axes))
-    taken = [slice(MOST_ROWS if letter == "N" else None) if letter in (down, across) else int(number) for letter, number in zip(axes, at, strict=True)]
-    fixed = ", ".join(f"{WORDS[letter]} {number + 1}" for letter, number in zip(axes, taken, strict=True) if isinstance(number, int))
-    ours, theirs = (_taken(side, taken, axes.index(down) > axes.index(across)) for side in (evidence.ours, evidence.theirs))
+    taken = [
+        slice(MOST_ROWS if letter == "N" else None) if letter in (down, across) else int(number)
+        for letter, number in zip(axes, at, strict=True)
+    ]
+    fixed = ", ".join(
+        f"{WORDS[letter]} {number + 1}" for letter, number in zip(axes, taken, strict=True) if isinstance(number, int)
+    )
+    ours, theirs = (
+        _taken(side, taken, axes.index(down) > axes.index(across)) for side in (evidence.ours, evidence.theirs)
+    )
     assert ours is not None
     return Plane(ours, theirs, fixed, WORDS[down], WORDS[across])
 
 
 def _taken(side: NDArray | None, taken: Sequence[slice | int], turned: bool) -> NDArray | None:
     """Return the part of one side, None where it has no such part."""
-    if side is None or side.ndim != len(taken) or any(isinstance(n, int) and n >= length for n, length in zip(taken, side.shape, strict=True)):
+    if (
+        side is None
+        or side.ndim != len(taken)
+        or any(isinstance(n, int) and n >= length for n, length in zip(taken, side.shape, strict=True))
+    ):
         return None
     part = side[tuple(taken)]
     return part.T if turned else part
@@ -154,9 +226,13 @@ def images(evidence: Evidence, names: tuple[str, str]) -> str:
     if theirs is not None and np.isnan(theirs).all():
         theirs = None
     sides = [ours] if theirs is None else [ours, theirs]
-    least, greatest = (float(f([f(side[np.isfinite(side)], initial=start) for side in sides])) for f, start in ((np.min, np.inf), (np.max, -np.inf)))
+    least, greatest = (
+        float(f([f(side[np.isfinite(side)], initial=start) for side in sides]))
+        for f, start in ((np.min, np.inf), (np.max, -np.inf))
+    )
     panels: list[tuple[str, NDArray, dict[str, Any]]] = [
-        (shown(name), side, {"cmap": "viridis", "vmin": least, "vmax": greatest}) for name, side in zip(names, sides, strict=False)
+        (shown(name), side, {"cmap": "viridis", "vmin": least, "vmax": greatest})
+        for name, side in zip(names, sides, strict=False)
     ]
     if theirs is not None and theirs.shape == ours.shape:
         difference = ours - theirs
@@ -177,7 +253,9 @@ def images(evidence: Evidence, names: tuple[str, str]) -> str:
             axes.set_xlabel(chosen.across)
             axes.set_ylabel(chosen.down)
             axes.spines[:].set_visible(False)
-            bar = made.colorbar(drawn, cax=axes.inset_axes((1.03, 0.0, 0.035, 1.0)))  # as high as the image, whatever its shape
+            bar = made.colorbar(
+                drawn, cax=axes.inset_axes((1.03, 0.0, 0.035, 1.0))
+            )  # as high as the image, whatever its shape
             bar.outline.set_visible(False)
             bar.ax.tick_params(length=0)
         return figures.embedded(made, "values of the layer on both sides, and their difference")
@@ -196,7 +274,9 @@ def distributions(evidence: Evidence, names: tuple[str, str], allowed: float) ->
         against, sizes, channels = made.subplots(1, 3)
         _against(against, ours[known], theirs[known], names)
         _sizes(sizes, np.abs(ours[known] - theirs[known]), allowed)
-        _channels(channels, np.moveaxis(np.where(known, np.abs(ours - theirs), -1.0), evidence.axes.index("C"), 0), allowed)
+        _channels(
+            channels, np.moveaxis(np.where(known, np.abs(ours - theirs), -1.0), evidence.axes.index("C"), 0), allowed
+        )
         return figures.embedded(made, "distribution of the differences")
 
 
@@ -222,7 +302,11 @@ def _sizes(axes: Axes, distance: NDArray, allowed: float) -> None:
     figures.grid(axes)
     high = math.ceil(math.log10(apart.max()) + 1e-9)
     low = max(math.floor(math.log10(apart.min())), high - MOST_POWERS)
-    axes.hist(np.maximum(apart, 10.0**low), bins=np.logspace(low, max(high, low + 1), 6 * max(high - low, 1) + 1).tolist(), color=SHADE)
+    axes.hist(
+        np.maximum(apart, 10.0**low),
+        bins=np.logspace(low, max(high, low + 1), 6 * max(high - low, 1) + 1).tolist(),
+        color=SHADE,
+    )
     figures.logarithmic(axes, "x")
     figures.whole(axes.yaxis)
     if allowed > 0:
@@ -234,7 +318,9 @@ def _channels(axes: Axes, distance: NDArray, allowed: float) -> None:
     largest = distance.reshape(len(distance), -1).max(1)  # -1 where nothing is known
     at = np.arange(1, len(largest) + 1)
     figures.grid(axes)
-    axes.vlines(at[largest >= 0], 0, largest[largest >= 0], color=SHADE, linewidth=max(0.6, min(6.0, 180 / len(largest))))
+    axes.vlines(
+        at[largest >= 0], 0, largest[largest >= 0], color=SHADE, linewidth=max(0.6, min(6.0, 180 / len(largest)))
+    )
     if 0 < allowed < largest.max():
         axes.axhline(allowed, color=ACCENT, linewidth=1, linestyle=DASHED)
     axes.set_ylim(0, (float(largest.max()) or 1.0) * 1.05)
@@ -271,10 +357,20 @@ def _curve(axes: Axes, name: str, evidence: Evidence) -> None:
         label = shown(evidence.names[side].rpartition("/")[2] or evidence.names[side], 30)
         values = evidence.curves[name][side]
         step = max(1, len(values) // 1000)
-        axes.plot(np.arange(1, len(values) + 1)[::step], values[::step], color=colour, linewidth=1, alpha=0.85, label=label)
+        axes.plot(
+            np.arange(1, len(values) + 1)[::step], values[::step], color=colour, linewidth=1, alpha=0.85, label=label
+        )
         if validation is not None:
             held = np.flatnonzero(np.isfinite(validation[side]))
-            axes.plot(held + 1, validation[side][held], color=colour, marker="o", markersize=3.5, linewidth=0.8, linestyle=(0, (4, 2)))
+            axes.plot(
+                held + 1,
+                validation[side][held],
+                color=colour,
+                marker="o",
+                markersize=3.5,
+                linewidth=0.8,
+                linestyle=(0, (4, 2)),
+            )
     positive = [each[np.isfinite(each)] for each in evidence.curves[name]]
     if "Loss" in name and all(each.size and each.min() > 0 for each in positive):
         figures.logarithmic(axes, "y")

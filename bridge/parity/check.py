@@ -61,7 +61,9 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether every layer agrees within the tolerance; of targets, whether no known mistake makes the error large."""
+        """Whether every layer agrees within the tolerance; of targets, whether no known mistake makes the
+        error large.
+        """
         return self.comparison.first_above is None and (self.fit is None or self.fit.cause is None)
 
     @property
@@ -99,7 +101,9 @@ class Check:
             DifferenceError: it did not; the first diverging layer is named, and the cause where it is known.
         """
         if not self.passed:
-            raise DifferenceError(f"{self.verdict}, against {self.comparison.oracle}", self.explanation.removeprefix("cause: "))
+            raise DifferenceError(
+                f"{self.verdict}, against {self.comparison.oracle}", self.explanation.removeprefix("cause: ")
+            )
         return self
 
     def to_json(self) -> dict[str, Any]:
@@ -131,7 +135,8 @@ def check(
     seed: int = 0,
     evidence: bool = False,
 ) -> Check:
-    """Compare a model layer by layer with what MATLAB computed, or with another network, and say where they first differ.
+    """Compare a model layer by layer with what MATLAB computed, or with another network, and say where they first
+    differ.
 
     Args:
         model: a network, a module of `Network.to_torch`, or any torch module.
@@ -139,13 +144,15 @@ def check(
         against: instead, another network: an .onnx (run by onnxruntime), a .mat, a saved folder, a network or a module.
             With neither, a network that was read from an .onnx is held against onnxruntime.
         profile: the tolerance: "exact", "float32", "matlab" or "float16".
-        tolerances: others for single layers, by name or glob, relative to a layer's largest value; each must fit a layer.
+        tolerances: others for single layers, by name or glob, relative to a layer's largest value; each must fit a
+            layer.
         network: what a module was built from: sizes, class names and MATLAB's layouts.
         names: layer name -> submodule path, of the one of both modules that `bridge` has not built.
-        data: the variables and dimension orders of a file that bridgeReference has not written, or the inputs for `against`.
+        data: the variables and dimension orders of a file that bridgeReference has not written, or the inputs for
+            `against`.
         seed: of the random inputs that two networks are compared on, where `data` names none.
-        evidence: whether to keep what `bridge.parity.report.write` shows beyond numbers: of all activations those of the first
-            diverging layer in one batch.
+        evidence: whether to keep what `bridge.parity.report.write` shows beyond numbers: of all activations those of
+            the first diverging layer in one batch.
 
     Raises:
         UsageError: the call makes no sense, the reference is of another network, or fits it in more than one way.
@@ -156,7 +163,11 @@ def check(
     of_model = names if isinstance(model, nn.Module) and not isinstance(model, fx.GraphModule) else None
     subject, tolerance = Subject.of(model, network=network, names=of_model), Profile.of(profile, tolerances)
     if reference is not None and against is not None:
-        raise UsageError("a reference and another network at once", "a check is against one of them", "name the inputs for another network with --inputs")
+        raise UsageError(
+            "a reference and another network at once",
+            "a check is against one of them",
+            "name the inputs for another network with --inputs",
+        )
     if reference is None:
         return _against_network(subject, tolerance, against, data, seed, None if of_model else names, evidence)
     held = reference if isinstance(reference, Reference) else read(Path(reference), subject.network, data)
@@ -174,10 +185,18 @@ def _against_reference(subject: Subject, profile: Profile, held: Reference, file
 
 def _against_detections(model: nn.Module | Network, reference: object, profile: Profile, data: Names) -> Check:
     if not isinstance(reference, (str, Path)):
-        raise UsageError("there are no detections to check against", "they are in a file", "name a .mat with boxes, scores and labels")
+        raise UsageError(
+            "there are no detections to check against",
+            "they are in a file",
+            "name a .mat with boxes, scores and labels",
+        )
     detector = Detector(model) if isinstance(model, Network) else model
     if not isinstance(detector, Detector):
-        raise UsageError(f"{type(detector).__name__} finds no objects", "it is no Detector", "pass the Network, or network.to_detector()")
+        raise UsageError(
+            f"{type(detector).__name__} finds no objects",
+            "it is no Detector",
+            "pass the Network, or network.to_detector()",
+        )
     stored = read_detections(Path(reference), data, detector)
     profile.require([f"image {number}" for number in range(1, len(stored.images) + 1)])
     found = compare_detections(detector, stored, profile)
@@ -189,9 +208,13 @@ def _against_detections(model: nn.Module | Network, reference: object, profile: 
 def _against_targets(subject: Subject, profile: Profile, held: Reference, file: object, evidence: bool) -> Check:
     profile.require(())
     found = fit(subject, _batches(held.inputs, held.batch, subject.network), held)
-    note = "targets are not what MATLAB computed: they show whether something is wrong, not that all numbers are the same"
+    note = (
+        "targets are not what MATLAB computed: they show whether something is wrong, not that all numbers are the same"
+    )
     compared, kept = Comparison(f"the targets {held.name}", ()), Evidence(subject.network) if evidence else None
-    return Check(_name(subject), compared, profile, found.cause, found.tried, (note,), facts(file, _name(subject)), found, kept)
+    return Check(
+        _name(subject), compared, profile, found.cause, found.tried, (note,), facts(file, _name(subject)), found, kept
+    )
 
 
 def _against_network(
@@ -204,31 +227,51 @@ def _against_network(
     evidence: bool,
 ) -> Check:
     if data is not None and data != Names(data.inputs, input_dims=data.input_dims):
-        raise UsageError("a check against a network takes the inputs alone of what was named", "the outputs are the network's", "leave the others out")
+        raise UsageError(
+            "a check against a network takes the inputs alone of what was named",
+            "the outputs are the network's",
+            "leave the others out",
+        )
     other: Network | nn.Module | None = load(against) if isinstance(against, (str, Path)) else against
     if other is None:
         other = subject.network
         if other is None or other.source.format != "onnx":
-            raise UsageError("there is nothing to check against", "no reference is given", "name a reference, or another network with --against")
+            raise UsageError(
+                "there is nothing to check against",
+                "no reference is given",
+                "name a reference, or another network with --against",
+            )
     oracle = _oracle(other, subject, names)
     notes = _uncompared(subject, oracle)
     network = subject.network or oracle.network
     if network is None:
-        raise UsageError("neither of the two modules tells the size of its inputs", hint="pass network=, or check against a network")
-    fixed = next((each.source.batch for each in (oracle.network, network) if each is not None and each.source.batch), None)
-    inputs: Sequence[Values] = read_inputs(network, data) if data is not None and data.inputs else onnx_runtime.sample_inputs(network, seed, fixed)
+        raise UsageError(
+            "neither of the two modules tells the size of its inputs", hint="pass network=, or check against a network"
+        )
+    fixed = next(
+        (each.source.batch for each in (oracle.network, network) if each is not None and each.source.batch), None
+    )
+    inputs: Sequence[Values] = (
+        read_inputs(network, data)
+        if data is not None and data.inputs
+        else onnx_runtime.sample_inputs(network, seed, fixed)
+    )
     batches = _batches(inputs, fixed or MOST_OBSERVATIONS, network)
     try:
         return _checked(subject, batches, oracle, profile, notes, against, evidence)
     except UnsupportedError as error:
         if not isinstance(oracle, OnnxRuntime) or other is subject.network:
             raise
-        note = f"onnxruntime does not run the other network's file, so the module built from it is compared: {error.cause}"
+        note = (
+            f"onnxruntime does not run the other network's file, so the module built from it is compared: {error.cause}"
+        )
         return _checked(subject, batches, _lockstep(other, subject), profile, [*notes, note], against, evidence)
 
 
 def _oracle(other: Network | nn.Module, subject: Subject, names: Mapping[str, str] | None) -> Oracle:
-    """Return another network as an oracle: onnxruntime where there is an .onnx, which shares no code with what is checked."""
+    """Return another network as an oracle: onnxruntime where there is an .onnx, which shares no code with what is
+    checked.
+    """
     if isinstance(other, Network) and other.source.format == "onnx" and Path(other.source.path).is_file():
         return OnnxRuntime(other, subject)
     return _lockstep(other, subject, names)
@@ -241,13 +284,30 @@ def _lockstep(other: Network | nn.Module, subject: Subject, names: Mapping[str, 
 
 
 def _checked(
-    subject: Subject, batches: Sequence[Batch], oracle: Oracle, profile: Profile, notes: Sequence[str], file: object, evidence: bool
+    subject: Subject,
+    batches: Sequence[Batch],
+    oracle: Oracle,
+    profile: Profile,
+    notes: Sequence[str],
+    file: object,
+    evidence: bool,
 ) -> Check:
     profile.require(oracle.layers)
     found = compare(subject, batches, oracle, profile)
-    diagnosis = diagnose(subject, batches, oracle, profile, found) if found.first_above is not None else Diagnosis(None, 0)
+    diagnosis = (
+        diagnose(subject, batches, oracle, profile, found) if found.first_above is not None else Diagnosis(None, 0)
+    )
     kept = gather(subject, batches, oracle, found) if evidence else None
-    return Check(_name(subject), found, profile, diagnosis.cause, diagnosis.tried, tuple(notes), facts(file, _name(subject)), evidence=kept)
+    return Check(
+        _name(subject),
+        found,
+        profile,
+        diagnosis.cause,
+        diagnosis.tried,
+        tuple(notes),
+        facts(file, _name(subject)),
+        evidence=kept,
+    )
 
 
 def _name(subject: Subject) -> str:
@@ -259,9 +319,14 @@ def _batches(inputs: Sequence[Values], size: int, network: Network | None) -> li
     count, names = len(inputs[0]), network.inputs if network is not None else ()
     over_time = network is not None and any(network.sizes[name][0].over_time for name in names)
     size = 1 if isinstance(inputs[0], list) else count if over_time else size
-    kinds = [str(network.layers[name].properties.get("Type", "float32")) for name in names] if network is not None else ["float32"] * len(inputs)
+    kinds = (
+        [str(network.layers[name].properties.get("Type", "float32")) for name in names]
+        if network is not None
+        else ["float32"] * len(inputs)
+    )
     return [
-        Batch(tuple(_part(values, start, size, kind) for values, kind in zip(inputs, kinds, strict=True)), start) for start in range(0, count, size)
+        Batch(tuple(_part(values, start, size, kind) for values, kind in zip(inputs, kinds, strict=True)), start)
+        for start in range(0, count, size)
     ]
 
 
@@ -272,21 +337,37 @@ def _part(values: Values, start: int, size: int, kind: str) -> torch.Tensor:
 def _require_same_layers(reference: Reference, subject: Subject) -> list[str]:
     """Raise UsageError where a reference is of another network; return what the two do not share."""
     network, notes = subject.network, list[str]()
-    lost = [layer for layer in reference.records if layer.partition("/")[0] not in (*subject.layers, *reference.skipped)]
+    lost = [
+        layer for layer in reference.records if layer.partition("/")[0] not in (*subject.layers, *reference.skipped)
+    ]
     if lost and len(lost) < len(reference.records) and subject.named:
         notes.append(f"not compared, for names maps no submodule to them: {', '.join(lost)}")
     elif lost:
         cause = nearest(lost[0], subject.layers)
-        raise UsageError(f"the reference has the layer '{lost[0]}', the network has not ({len(lost)} such layer(s))", cause, "it is of another network")
-    missing = [layer for layer in subject.layers if layer not in (*reference.records, *reference.skipped, OUTPUT)] if reference.records else []
+        raise UsageError(
+            f"the reference has the layer '{lost[0]}', the network has not ({len(lost)} such layer(s))",
+            cause,
+            "it is of another network",
+        )
+    missing = (
+        [layer for layer in subject.layers if layer not in (*reference.records, *reference.skipped, OUTPUT)]
+        if reference.records
+        else []
+    )
     if missing:
         raise UsageError(
-            f"the reference lacks the layer '{missing[0]}' ({len(missing)} such layer(s))", "it is of another network, or was cut", "save it of this network"
+            f"the reference lacks the layer '{missing[0]}' ({len(missing)} such layer(s))",
+            "it is of another network, or was cut",
+            "save it of this network",
         )
     if network is not None and reference.classes and network.classes and set(reference.classes) != set(network.classes):
         strange = sorted(set(reference.classes) ^ set(network.classes))[0]
         side = "reference" if strange in reference.classes else "network"
-        raise UsageError(f"only the {side} has the class '{strange}'", f"the network's classes are {', '.join(network.classes)}", "check the class names")
+        raise UsageError(
+            f"only the {side} has the class '{strange}'",
+            f"the network's classes are {', '.join(network.classes)}",
+            "check the class names",
+        )
     if network is not None and network.classes is None and reference.classes:
         notes.append("the network has no class names, so its classes were not compared")
     return notes
@@ -306,10 +387,16 @@ def _uncompared(subject: Subject, oracle: Oracle) -> list[str]:
     """Return what two networks do not share; raise UsageError if that is every layer with learnables."""
     network = subject.network
     alone = [layer for layer in subject.layers if layer not in oracle.layers and layer != OUTPUT]
-    trained = [layer.name for layer in network.layers if layer.learnables and layer.name in subject.layers] if network is not None else []
+    trained = (
+        [layer.name for layer in network.layers if layer.learnables and layer.name in subject.layers]
+        if network is not None
+        else []
+    )
     if not oracle.layers or (trained and set(trained) <= set(alone)):
         raise UsageError(
-            f"no layer with learnables is in both networks: '{(trained or alone)[0]}', say", "they are different networks", "names= maps the layers of modules"
+            f"no layer with learnables is in both networks: '{(trained or alone)[0]}', say",
+            "they are different networks",
+            "names= maps the layers of modules",
         )
     return [f"not compared, for they are in one network only: {', '.join(alone)}"] if alone else []
 

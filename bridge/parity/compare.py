@@ -30,7 +30,9 @@ OUTPUT = "output"  # what the result of a module without layer names is called
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Observations that run together: one tensor for each input of the network, and the number of the first of them, from 0."""
+    """Observations that run together: one tensor for each input of the network, and the number of the first of them,
+    from 0.
+    """
 
     inputs: tuple[Tensor, ...]
     start: int = 0
@@ -112,7 +114,9 @@ class Subject:
     replaced: Mapping[str, nn.Module] = field(default_factory=dict)
 
     @staticmethod
-    def of(model: nn.Module | Network, *, network: Network | None = None, names: Mapping[str, str] | None = None) -> Subject:
+    def of(
+        model: nn.Module | Network, *, network: Network | None = None, names: Mapping[str, str] | None = None
+    ) -> Subject:
         """Return a network or module as a subject.
 
         Args:
@@ -136,7 +140,11 @@ class Subject:
         paths = {path for path, _ in model.named_modules()}
         lost = next((path for path in layers.values() if path not in paths), None)
         if lost is not None:
-            raise UsageError(f"the module has no submodule '{lost}'", f"it has {', '.join(sorted(paths)[1:9])} ...", "names maps layers to submodules")
+            raise UsageError(
+                f"the module has no submodule '{lost}'",
+                f"it has {', '.join(sorted(paths)[1:9])} ...",
+                "names maps layers to submodules",
+            )
         outputs = _output_layers(model, layers) if isinstance(model, fx.GraphModule) else ()
         if not outputs:
             outputs, layers = (OUTPUT,), {**layers, OUTPUT: ""}
@@ -168,7 +176,10 @@ class Subject:
         Whatever `look` returns, but for None, takes the place of the layer's output.
         """
         with self._as_replaced():
-            handles = [self.model.get_submodule(path).register_forward_hook(_hook(name, look)) for name, path in self.layers.items()]
+            handles = [
+                self.model.get_submodule(path).register_forward_hook(_hook(name, look))
+                for name, path in self.layers.items()
+            ]
             try:
                 yield lambda batch: self.model(*self.prepared(batch).inputs)
             finally:
@@ -206,7 +217,9 @@ def _output_layers(model: fx.GraphModule, layers: Mapping[str, str]) -> tuple[st
 
 @contextmanager
 def exactly(*models: nn.Module) -> Iterator[None]:
-    """Compute as exactly as the hardware can: eval mode, nothing in place, no TF32, no choice of kernels by timing, no gradients."""
+    """Compute as exactly as the hardware can: eval mode, nothing in place, no TF32, no choice of kernels by timing, no
+    gradients.
+    """
     training = [(part, part.training) for model in models for part in model.modules()]
     in_place: list[Any] = [part for model in models for part in model.modules() if getattr(part, "inplace", False)]
     for model in models:
@@ -227,8 +240,8 @@ def exactly(*models: nn.Module) -> Iterator[None]:
 def _in_single_precision() -> Iterator[None]:
     """Compute without TF32, bfloat16 and a choice of kernels by timing.
 
-    Since 2.9 torch has a switch of precision for each library and kind of operation, and raises where a program that has set
-    one of them asks for the old, common ones.
+    Since 2.9 torch has a switch of precision for each library and kind of operation, and raises where a program that
+    has set one of them asks for the old, common ones.
     """
     cudnn, mkldnn, matmul = torch.backends.cudnn, torch.backends.mkldnn, torch.backends.cuda.matmul
     parts = [getattr(library, kind, None) for library in (cudnn, mkldnn) for kind in ("matmul", "conv", "rnn")]
@@ -254,7 +267,9 @@ class Reached(Exception):
     """The layer up to which a model was to run has run."""
 
 
-def compare(subject: Subject, batches: Sequence[Batch], oracle: Oracle, profile: Profile, until: str = "") -> Comparison:
+def compare(
+    subject: Subject, batches: Sequence[Batch], oracle: Oracle, profile: Profile, until: str = ""
+) -> Comparison:
     """Run a model on each batch and compare every layer that the oracle knows.
 
     Args:
@@ -276,7 +291,11 @@ def compare(subject: Subject, batches: Sequence[Batch], oracle: Oracle, profile:
         if layer not in oracle.layers:
             return None
         if layer in seen:
-            raise UsageError(f"the submodule of layer '{layer}' runs twice", "then no one layer has its values", "map names to modules that run once")
+            raise UsageError(
+                f"the submodule of layer '{layer}' runs twice",
+                "then no one layer has its values",
+                "map names to modules that run once",
+            )
         seen.add(layer)
         tally = tallies.setdefault(layer, Tally(layer, profile))
         value = first(output)
@@ -300,7 +319,11 @@ def compare(subject: Subject, batches: Sequence[Batch], oracle: Oracle, profile:
                 run(batch)
     found = tuple(tally.result(oracle.beyond(layer)) for layer, tally in tallies.items() if tally.compared)
     if not found:
-        raise UsageError(f"no layer of the model ran that {oracle.name} knows", "they have no layer in common", "compare files of the same network")
+        raise UsageError(
+            f"no layer of the model ran that {oracle.name} knows",
+            "they have no layer in common",
+            "compare files of the same network",
+        )
     return Comparison(oracle.name, found)
 
 
@@ -348,8 +371,14 @@ def first(output: Any) -> Any:
 
 
 def places(expected: Expected, ours: Tensor) -> Tensor:
-    """Return where, among a layer's values, those stand that are compared, in their order: told by pairing positions in the place of values."""
-    return expected(torch.arange(ours.numel(), dtype=torch.float64, device=ours.device).view(ours.shape)).ours.reshape(-1).long()
+    """Return where, among a layer's values, those stand that are compared, in their order: told by pairing positions in
+    the place of values.
+    """
+    return (
+        expected(torch.arange(ours.numel(), dtype=torch.float64, device=ours.device).view(ours.shape))
+        .ours.reshape(-1)
+        .long()
+    )
 
 
 def with_indices(x: Tensor, output: tuple[Any, ...], chosen: Tensor) -> tuple[Tensor, Any]:
@@ -391,7 +420,9 @@ class Tally:
             return
         if not a.numel():
             return
-        dtype = torch.promote_types(b.dtype, torch.float32) if b.is_floating_point() else torch.float64  # which holds whole numbers up to 2**53
+        dtype = (
+            torch.promote_types(b.dtype, torch.float32) if b.is_floating_point() else torch.float64
+        )  # which holds whole numbers up to 2**53
         a, b = a.to(dtype), b.to(dtype)
         distance = (a - b).abs_()
         if not bool(distance.amax().isfinite()):
@@ -418,15 +449,22 @@ class Tally:
             if bool(bad.any()) and bool(other[bad].isfinite().all()):
                 kind = "NaN" if bool(mine[bad].isnan().any()) else "infinite"
                 raise UnreadableError(
-                    f"layer '{self.layer}' has {int(bad.sum()):,} {kind} values of {mine.numel():,} in {whose}, and none in the other",
+                    f"layer '{self.layer}' has {int(bad.sum()):,} {kind} values of {mine.numel():,} in {whose}, and "
+                    "none in the other",
                     "from there on nothing can be compared",
                     "look at the inputs, and at the learnables of this layer",
                 )
         kept = a.isfinite() & b.isfinite()
         if not bool((same | kept).all()):
-            raise UnreadableError(f"layer '{self.layer}' has NaN or infinite values on both sides, in different places", "they cannot be compared")
+            raise UnreadableError(
+                f"layer '{self.layer}' has NaN or infinite values on both sides, in different places",
+                "they cannot be compared",
+            )
         if not bool(kept.any()):
-            raise UnreadableError(f"layer '{self.layer}' has no finite value, neither in the model nor in the reference", "nothing can be compared")
+            raise UnreadableError(
+                f"layer '{self.layer}' has no finite value, neither in the model nor in the reference",
+                "nothing can be compared",
+            )
         a, b = torch.where(kept, a, 0), torch.where(kept, b, 0)
         return a, b, (a - b).abs_()
 
@@ -439,7 +477,17 @@ class Tally:
         # the scale grew from batch to batch: what was outside of an early one need not be outside of all
         outside = self._outside / self._elements if self._elements and max_abs > allowed else 0.0
         return LayerDifference(
-            self.layer, max_abs, self._scale, allowed, self._elements, self._ulps, cosine, outside, self._agreement, self._worst_batch, self._size
+            self.layer,
+            max_abs,
+            self._scale,
+            allowed,
+            self._elements,
+            self._ulps,
+            cosine,
+            outside,
+            self._agreement,
+            self._worst_batch,
+            self._size,
         )
 
 

@@ -43,7 +43,8 @@ def read_detections(path: Path, names: Names, detector: Detector) -> Stored:
 
     Args:
         path: the file.
-        names: `detections` names the three variables, `inputs` the images: one, a cell of them or, by `input_dims`, an array.
+        names: `detections` names the three variables, `inputs` the images: one, a cell of them or, by `input_dims`, an
+            array.
         detector: whose classes the labels should be.
 
     Raises:
@@ -54,26 +55,36 @@ def read_detections(path: Path, names: Names, detector: Detector) -> Stored:
     variables = [name.strip() for name in names.detections.split(",")]
     if len(variables) != 3:
         raise UsageError(
-            f"'{names.detections}' names {len(variables)} variables", "detections are boxes, scores and labels", f"--detections {NAMES}"
+            f"'{names.detections}' names {len(variables)} variables",
+            "detections are boxes, scores and labels",
+            f"--detections {NAMES}",
         )
     given = names.inputs or next((name for name in ("I", "images", *INPUT_NAMES) if name in content.values), "")
     with reading(f"the detections in {path}"):
         images = _images(Variables.find(given, content), names.input_dims or "HWCN")
         boxes, scores, labels = (_of_each(Variables.find(name, content), len(images), name) for name in variables)
-        found = tuple(_checked(number, *each, detector) for number, each in enumerate(zip(boxes, scores, labels, strict=True), 1))
+        found = tuple(
+            _checked(number, *each, detector) for number, each in enumerate(zip(boxes, scores, labels, strict=True), 1)
+        )
     return Stored(path.name, images, found, names.threshold)
 
 
 def _images(value: Any, dims: str) -> tuple[NDArray, ...]:
     """Return one image, a cell of them, or those of an array of four dimensions; gray ones have two."""
     if sorted(dims.replace("N", "")) != sorted("HWC"):
-        raise UsageError(f"images have no dimensions {dims}", "they are height, width and channels", "--input-dims HWCN")
+        raise UsageError(
+            f"images have no dimensions {dims}", "they are height, width and channels", "--input-dims HWCN"
+        )
     if isinstance(value, np.ndarray) and value.ndim == 4:
         return tuple(np.transpose(value, [dims.index(letter) for letter in "NHWC"]))
     images = value if isinstance(value, list) else [value]
     strange = next((each for each in images if not isinstance(each, np.ndarray) or each.ndim not in (2, 3)), None)
     if strange is not None:
-        raise UsageError("what should be an image is none", f"it is {describe(strange)}", "save images as arrays H x W x C, or a cell of them")
+        raise UsageError(
+            "what should be an image is none",
+            f"it is {describe(strange)}",
+            "save images as arrays H x W x C, or a cell of them",
+        )
     order = [dims.replace("N", "").index(letter) for letter in "HWC"]
     return tuple(each.transpose(order) if each.ndim == 3 else each for each in images)
 
@@ -85,25 +96,35 @@ def _of_each(value: Any, count: int, name: str) -> list[Any]:
     if not isinstance(value, list) or len(value) != count:
         held = f"{len(value)} cells" if isinstance(value, list) else "no cell"
         raise UsageError(
-            f"'{name}' holds {held}, and there are {count} images", "each image has its own", "save a cell for each of the three"
+            f"'{name}' holds {held}, and there are {count} images",
+            "each image has its own",
+            "save a cell for each of the three",
         )
     return value
 
 
 def _checked(number: int, boxes: Any, scores: Any, labels: Any, detector: Detector) -> Detections:
-    rows, strengths, named = np.asarray(boxes, np.float64), np.asarray(scores, np.float64).reshape(-1), tuple(texts(labels) or ())
+    rows, strengths, named = (
+        np.asarray(boxes, np.float64),
+        np.asarray(scores, np.float64).reshape(-1),
+        tuple(texts(labels) or ()),
+    )
     rows = rows.reshape(-1, 4) if rows.size % 4 == 0 else rows
     if not len(rows) == len(strengths) == len(named):
         raise UsageError(
-            f"image {number} has {len(rows)} boxes, {len(strengths)} scores and {len(named)} labels", "they are of different images, or turned boxes",
+            f"image {number} has {len(rows)} boxes, {len(strengths)} scores and {len(named)} "
+            "labels", "they are of different images, or turned boxes",
             "save what one detect returned",
         )  # fmt: skip
     if not (np.isfinite(rows).all() and np.isfinite(strengths).all()):
-        raise UnreadableError(f"a box or score of image {number} is NaN or infinite", "nothing can be compared with it", "save it again")
+        raise UnreadableError(
+            f"a box or score of image {number} is NaN or infinite", "nothing can be compared with it", "save it again"
+        )
     strange = next((name for name in named if name not in detector.classes), None)
     if strange is not None:
         raise UsageError(
-            f"image {number} has the label '{strange}', which the detector has not", f"its classes are {', '.join(detector.classes)}"
+            f"image {number} has the label '{strange}', which the detector has not",
+            f"its classes are {', '.join(detector.classes)}",
         )
     return Detections(torch.tensor(rows), torch.tensor(strengths), named)
 
@@ -112,30 +133,44 @@ def compare_detections(detector: Detector, stored: Stored, profile: Profile) -> 
     """Detect in each image and compare: the same objects, labels and boxes, and scores within the tolerance."""
     found = detector.detect(stored.images, threshold=stored.threshold)
     rows = (
-        _row(f"image {number}", *pair, stored.threshold, profile) for number, pair in enumerate(zip(found, stored.found, strict=True), 1)
+        _row(f"image {number}", *pair, stored.threshold, profile)
+        for number, pair in enumerate(zip(found, stored.found, strict=True), 1)
     )
     return Comparison(stored.name, tuple(rows), "image")
 
 
 def _row(image: str, ours: Detections, theirs: Detections, threshold: float, profile: Profile) -> LayerDifference:
     pairs, allowed = paired(ours, theirs), profile.allowed(image, 1.0)
-    lone = [*_lone(ours, {a for a, _ in pairs}, threshold + allowed), *_lone(theirs, {b for _, b in pairs}, threshold + allowed)]
+    lone = [
+        *_lone(ours, {a for a, _ in pairs}, threshold + allowed),
+        *_lone(theirs, {b for _, b in pairs}, threshold + allowed),
+    ]
     apart = [abs(float(ours.scores[a]) - float(theirs.scores[b])) for a, b in pairs]
     equal = sum(ours.labels[a] == theirs.labels[b] for a, b in pairs)
     agreement = equal, len(pairs) + len(lone)
     problem = next(_problems(ours, theirs, pairs, bool(lone)), "")
     return LayerDifference(
-        image, float("inf") if problem else max(apart, default=0.0), 1.0, allowed, len(pairs), agreement=agreement, size=problem
+        image,
+        float("inf") if problem else max(apart, default=0.0),
+        1.0,
+        allowed,
+        len(pairs),
+        agreement=agreement,
+        size=problem,
     )
 
 
 def _lone(found: Detections, with_partner: set[int], sure: float) -> Iterator[int]:
-    """Yield what has no partner; a score that is the threshold to rounding lies on one side of it here and on the other there."""
+    """Yield what has no partner; a score that is the threshold to rounding lies on one side of it here and on the other
+    there.
+    """
     return (at for at in range(len(found.labels)) if at not in with_partner and float(found.scores[at]) > sure)
 
 
 def paired(ours: Detections, theirs: Detections) -> list[tuple[int, int]]:
-    """Return which of ours is which of theirs: the pairs that overlap most in sum, each by at least a half; of equals, those of one label."""
+    """Return which of ours is which of theirs: the pairs that overlap most in sum, each by at least a half; of equals,
+    those of one label.
+    """
     from scipy.optimize import linear_sum_assignment
 
     ratios = overlap_ratio(ours.boxes.cpu().double(), theirs.boxes.double()).numpy()
@@ -169,7 +204,9 @@ def diagnose_detections(detector: Detector, stored: Stored, profile: Profile) ->
             detector.resize = kernel
             found = compare_detections(detector, held, profile)
             if found.first_above is None and found.worst is not None:
-                return Cause("resize kernel" if kernel != own else "input channels", "", text, found.worst.relative), tried
+                return Cause(
+                    "resize kernel" if kernel != own else "input channels", "", text, found.worst.relative
+                ), tried
     finally:
         detector.resize = own
     return None, tried

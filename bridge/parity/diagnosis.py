@@ -32,8 +32,8 @@ class Cause:
         name: the kind of mistake: "input scale", "epsilon", "gate order", "learnable", ...
         layer: the layer it lies in; "" for the input, or for every layer of a kind.
         text: with what the model agrees: "the input is divided by 255". A whole sentence where `agrees_to` is None.
-        agrees_to: the largest difference that is left then, relative to a layer's range, over all layers that agree; None
-            where the cause was seen and not run: of a learnable that is known by samples only, or of targets.
+        agrees_to: the largest difference that is left then, relative to a layer's range, over all layers that agree;
+            None where the cause was seen and not run: of a learnable that is known by samples only, or of targets.
         remaining: the verdict on what still differs then; "" where nothing does.
         alternatives: other texts with which it agrees as well.
     """
@@ -49,7 +49,9 @@ class Cause:
         if self.agrees_to is None:
             return self.text
         others = f" (as well as when {', or when '.join(self.alternatives)})" if self.alternatives else ""
-        return f"agrees to {self.agrees_to:.1e} when {self.text}{others}" + (f"; then {self.remaining}" if self.remaining else "")
+        return f"agrees to {self.agrees_to:.1e} when {self.text}{others}" + (
+            f"; then {self.remaining}" if self.remaining else ""
+        )
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,9 @@ class Tried:
     left: float
 
 
-def diagnose(subject: Subject, batches: Sequence[Batch], oracle: Oracle, profile: Profile, found: Comparison) -> Diagnosis:
+def diagnose(
+    subject: Subject, batches: Sequence[Batch], oracle: Oracle, profile: Profile, found: Comparison
+) -> Diagnosis:
     """Try the known causes of a difference.
 
     Args:
@@ -97,7 +101,17 @@ def _case(subject: Subject, batches: Sequence[Batch], oracle: Oracle, found: Com
     # As well as the layers before, or far better than allowed; and much better than without the change.
     tolerance = min(max(allowed / 20, 3 * before), max(allowed, before), at.relative / 4)
     suspects, from_input = _suspects(subject, oracle, at.layer)
-    case = Case(subject, batches, oracle, at, tolerance, suspects, from_input, {}, differing=of_learnables(subject, oracle, suspects))
+    case = Case(
+        subject,
+        batches,
+        oracle,
+        at,
+        tolerance,
+        suspects,
+        from_input,
+        {},
+        differing=of_learnables(subject, oracle, suspects),
+    )
     caught = capture(subject, batches[at.batch], oracle, at.layer, suspects)
     return replace(case, inputs=caught.inputs, expected=caught.expected, ours=caught.ours)
 
@@ -107,7 +121,11 @@ def _telling(case: Case) -> bool:
     if not isinstance(case.oracle, Recording) or case.oracle.reference.records:
         return True
     whole = case.oracle.reference.outputs[0]
-    bits = case.oracle.reference.observations * math.log2(max(case.ours.shape[1], 2)) if isinstance(case.ours, Tensor) else 0.0
+    bits = (
+        case.oracle.reference.observations * math.log2(max(case.ours.shape[1], 2))
+        if isinstance(case.ours, Tensor)
+        else 0.0
+    )
     if not isinstance(whole, Labels):
         values = np.concatenate([each.reshape(-1) for each in whole])
         within = (values > values.min() + case.at.allowed) & (values < values.max() - case.at.allowed)
@@ -116,7 +134,8 @@ def _telling(case: Case) -> bool:
 
 
 def _suspects(subject: Subject, oracle: Oracle, layer: str) -> tuple[list[str], bool]:
-    """Return the layers in which a difference that first shows in `layer` may arise, and whether the input may be at fault.
+    """Return the layers in which a difference that first shows in `layer` may arise, and whether the input may be at
+    fault.
 
     They are the layer itself and, back from it, all that were not compared.
     """
@@ -124,7 +143,11 @@ def _suspects(subject: Subject, oracle: Oracle, layer: str) -> tuple[list[str], 
     if not isinstance(model, fx.GraphModule):
         known = list(subject.layers)
         return [layer], not any(each in oracle.layers for each in known[: known.index(layer)])
-    nodes = {names[str(node.target)]: node for node in model.graph.nodes if node.op == "call_module" and str(node.target) in names}
+    nodes = {
+        names[str(node.target)]: node
+        for node in model.graph.nodes
+        if node.op == "call_module" and str(node.target) in names
+    }
     waiting = [nodes[layer]]
     seen, found, from_input = set(waiting), list[str](), False
     while waiting:
@@ -145,7 +168,11 @@ class _Trial:
     def __init__(self, case: Case, profile: Profile) -> None:
         self.case, self.profile, self.count = case, profile, 0
         layer = case.at.layer
-        self._alone = case.suspects == [layer] and layer in case.inputs and self._left_alone(case.subject.module(layer)) > case.tolerance
+        self._alone = (
+            case.suspects == [layer]
+            and layer in case.inputs
+            and self._left_alone(case.subject.module(layer)) > case.tolerance
+        )
         one = slice(case.at.batch, case.at.batch + 1)
         as_it_is = Hypothesis("", "", "", case.subject, case.batches)
         self._part = one if self._left_in(as_it_is, one) > case.tolerance else slice(None)
@@ -156,7 +183,9 @@ class _Trial:
         layer, replaced = self.case.at.layer, hypothesis.subject.replaced
         with suppress(*FAILURES):
             alone = self._alone and hypothesis.layer == layer and set(replaced) == {layer}
-            return Tried(hypothesis, self._left_alone(replaced[layer]) if alone else self._left_in(hypothesis, self._part))
+            return Tried(
+                hypothesis, self._left_alone(replaced[layer]) if alone else self._left_in(hypothesis, self._part)
+            )
         return None
 
     def _left_alone(self, module: nn.Module) -> float:
@@ -177,7 +206,8 @@ class _Trial:
 def _ranked(agreeing: Sequence[Tried]) -> Iterator[list[Tried]]:
     """Yield the hypotheses to name, the best first, each with those that agree as well and explain no less.
 
-    Where the oracle's learnables make a layer agree, they are what differs: then only what amounts to other learnables counts.
+    Where the oracle's learnables make a layer agree, they are what differs: then only what amounts to other learnables
+    counts.
     """
     if any(each.hypothesis.name == "learnable" for each in agreeing):
         agreeing = [each for each in agreeing if each.hypothesis.of_learnables]

@@ -22,8 +22,8 @@ class LayerDifference:
         ulps: the largest difference in units of the oracle's last place where it lies, in single precision.
         cosine: of the angle between both activations, taken as vectors.
         outside: share of the values that differ by more than is allowed.
-        agreement: how many observations (pixels, time steps) have the same class on both sides, of how many; None where no classes
-            are told apart.
+        agreement: how many observations (pixels, time steps) have the same class on both sides, of how many; None where
+            no classes are told apart.
         batch: which of the batches holds the largest difference, from 0.
         size: "10×10×8, expected 12×12×8" where the sizes differ, else "".
     """
@@ -57,7 +57,8 @@ class Comparison:
 
     Attributes:
         oracle: its name.
-        layers: the layers in the order they ran; of a training, its losses, rates and learnables, iteration by iteration.
+        layers: the layers in the order they ran; of a training, its losses, rates and learnables, iteration by
+            iteration.
         unit: what one of them is called.
     """
 
@@ -103,14 +104,31 @@ class Comparison:
         first, above, worst = self.first_divergence, self.first_above, self.worst
         if first is None or above is None:
             told = [each.agreement for each in self.layers if each.agreement]
-            equal, every = map(sum, zip(*told, strict=True)) if self.unit == "image" and told else told[-1] if told else (0, 0)
-            classes = f"; {equal} of {every} {'detections matched' if self.unit == 'image' else 'classes equal'}" if told else ""
-            return f"PASSED {self._counted(self.layers)}" + (f", worst {worst.relative:.1e} at {worst.layer}" if worst else "") + classes
+            equal, every = (
+                map(sum, zip(*told, strict=True)) if self.unit == "image" and told else told[-1] if told else (0, 0)
+            )
+            classes = (
+                f"; {equal} of {every} {'detections matched' if self.unit == 'image' else 'classes equal'}"
+                if told
+                else ""
+            )
+            return (
+                f"PASSED {self._counted(self.layers)}"
+                + (f", worst {worst.relative:.1e} at {worst.layer}" if worst else "")
+                + classes
+            )
         before = max((each.relative for each in self.agreeing), default=0.0)
         later = f", above it from {above.layer} on" if above is not first else ""
-        found = f"{'size ' if self.unit == 'layer' else ''}{first.size}" if first.size else f"max |d| {first.max_abs:.1e} (allowed {first.allowed:.0e}{later})"
+        found = (
+            f"{'size ' if self.unit == 'layer' else ''}{first.size}"
+            if first.size
+            else f"max |d| {first.max_abs:.1e} (allowed {first.allowed:.0e}{later})"
+        )
         many = len(self.agreeing) != 1
-        agree = f"the {self._counted(self.agreeing) if many else self.unit} before it agree{'' if many else 's'} to {before:.1e}"
+        agree = (
+            f"the {self._counted(self.agreeing) if many else self.unit} before it agree{'' if many else 's'} to "
+            f"{before:.1e}"
+        )
         agree = agree if self.agreeing else f"no {self.unit} before it was compared"
         return f"FIRST DIVERGENCE {first.layer}: {found}; {agree}"
 

@@ -1,4 +1,6 @@
-"""What a report shows beyond numbers: the network, one layer's values on both sides, its learnables, training curves."""
+"""What a report shows beyond numbers: the network, one layer's values on both sides, its learnables,
+training curves.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +27,10 @@ class Evidence:
     Attributes:
         network: what was checked, where it is a network.
         layer: the first diverging layer, or the worst one where all agree.
-        ours, theirs: that layer's values in the batch that differs most, observations first, in torch's layout. `theirs` is NaN
-            where a reference holds no sample. None where the values cannot be laid beside each other.
-        axes: what the axes of `ours` are, a letter each: N observation, C channel, H, W, D space, S its only dimension, T time.
+        ours, theirs: that layer's values in the batch that differs most, observations first, in torch's layout.
+            `theirs` is NaN where a reference holds no sample. None where the values cannot be laid beside each other.
+        axes: what the axes of `ours` are, a letter each: N observation, C channel, H, W, D space, S its only dimension,
+            T time.
         learnables: (layer, learnable or statistic) -> how it differs; of those that differ.
         curves: of two training logs, name -> (ours, theirs), one value for each iteration.
         names: what the two logs are called.
@@ -54,13 +57,17 @@ def gather(subject: Subject, batches: Sequence[Batch], oracle: Oracle, found: Co
     assert at is not None
     caught = capture(subject, batches[at.batch], oracle, at.layer)
     ours, theirs = _beside(caught.ours, caught.expected)
-    learnables = {(layer, each.name): str(each) for layer in subject.layers for each in differing(subject, oracle, layer)}
+    learnables = {
+        (layer, each.name): str(each) for layer in subject.layers for each in differing(subject, oracle, layer)
+    }
     axes = _axes(subject.network, at.layer, ours.ndim) if ours is not None else ""
     return Evidence(subject.network, at.layer, ours if axes else None, theirs if axes else None, axes, learnables)
 
 
 def _axes(network: Network | None, layer: str, dimensions: int) -> str:
-    """Return the letters of a layer's axes: by its format where that is known, else the usual ones; "" for other shapes."""
+    """Return the letters of a layer's axes: by its format where that is known, else the usual ones; "" for other
+    shapes.
+    """
     known = network.sizes[layer][0].format if network is not None and network.layers.has(layer) else ""
     told = LAYOUTS.get(known, "").replace(",", "")
     return told if len(told) == dimensions else LAYOUTS.get(USUAL.get(dimensions, ""), "").replace(",", "")
@@ -69,8 +76,8 @@ def _axes(network: Network | None, layer: str, dimensions: int) -> str:
 def _beside(ours: Tensor | None, expected: Expected | None) -> tuple[NDArray | None, NDArray | None]:
     """Return both sides as arrays in torch's layout.
 
-    A reference of samples pairs only some values, in MATLAB's order; what does not come out at its place (class labels, say)
-    cannot be shown.
+    A reference of samples pairs only some values, in MATLAB's order; what does not come out at its place (class labels,
+    say) cannot be shown.
     """
     if ours is None or expected is None:
         return None, None

@@ -1,7 +1,8 @@
-"""How well a model predicts targets, and whether a known mistake in its input or its layers makes that worse than it need be.
+"""How well a model predicts targets, and whether a known mistake in its input or its layers makes that worse than it
+need be.
 
-Targets are not what MATLAB computed: a network that was rightly brought over misses them by the error it was trained to.
-But a mistake on the way shows: undoing it makes the error much smaller.
+Targets are not what MATLAB computed: a network that was rightly brought over misses them by the error it was trained
+to. But a mistake on the way shows: undoing it makes the error much smaller.
 """
 
 from __future__ import annotations
@@ -51,12 +52,18 @@ class Fit:
         found = f"{self.measure} {self.error:.2e} over {self.observations:,} targets"
         if self.cause is not None:
             return f"FAILED {found}"
-        none = f"none of {self.tried} known mistakes, undone, lowers it by a third" if self.tried else "too few observations to tell a mistake by"
+        none = (
+            f"none of {self.tried} known mistakes, undone, lowers it by a third"
+            if self.tried
+            else "too few observations to tell a mistake by"
+        )
         return f"PASSED {found}; {none}"
 
 
 def fit(subject: Subject, batches: Sequence[Batch], reference: Reference) -> Fit:
-    """Predict the targets of a reference, and try the known mistakes where there are observations enough to tell one."""
+    """Predict the targets of a reference, and try the known mistakes where there are observations enough
+    to tell one.
+    """
     targets = reference.outputs[0]
     error, few = _error(subject, batches, targets), _few(batches)
     on_few = _error(subject, few, targets)
@@ -71,7 +78,9 @@ def fit(subject: Subject, batches: Sequence[Batch], reference: Reference) -> Fit
         by_chance = CHANCE * math.sqrt(error / reference.observations) if isinstance(targets, Labels) else 0.0
         if left < min(MUCH * error, error - by_chance):
             measure = _measure(targets)
-            cause = Cause(chosen.name, chosen.layer, f"the {measure} falls from {error:.2e} to {left:.2e} when {chosen.text}")
+            cause = Cause(
+                chosen.name, chosen.layer, f"the {measure} falls from {error:.2e} to {left:.2e} when {chosen.text}"
+            )
     return Fit(_measure(targets), error, reference.observations, reference.name, cause, len(tried))
 
 
@@ -96,7 +105,9 @@ def _hypotheses(subject: Subject, batches: Sequence[Batch]) -> Iterator[Hypothes
         run(batches[0])
     suspects = [layer for layer in subject.layers if layer != OUTPUT]
     yield from of_the_input(subject, batches)
-    yield from (each for each in of_layers(subject, batches, suspects, inputs) if each.rank == 0 and each.name != "activation")
+    yield from (
+        each for each in of_layers(subject, batches, suspects, inputs) if each.rank == 0 and each.name != "activation"
+    )
 
 
 def _error(subject: Subject, batches: Sequence[Batch], targets: Values | Labels) -> float:
@@ -110,6 +121,8 @@ def _error(subject: Subject, batches: Sequence[Batch], targets: Values | Labels)
                 count += len(ours)
                 continue
             theirs = np.concatenate(targets[part]) if isinstance(targets, list) else targets[part]
-            total += float((ours.cpu().double() - torch.tensor(theirs, dtype=torch.float64).reshape(ours.shape)).square().sum())
+            total += float(
+                (ours.cpu().double() - torch.tensor(theirs, dtype=torch.float64).reshape(ours.shape)).square().sum()
+            )
             count += ours.numel()
     return float(total / count if isinstance(targets, Labels) else np.sqrt(total / count))

@@ -1,4 +1,6 @@
-"""Possible causes of a difference: in the input, in one layer or every one of its kind, in learnables, in the precision."""
+"""Possible causes of a difference: in the input, in one layer or every one of its kind, in learnables, in the
+precision.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,8 @@ class Hypothesis:
         layer: where it lies; "" for the input, or for every layer of a kind.
         text: what would have to be so: "the input is divided by 255".
         subject, batches: what runs then.
-        rank: 0 names a mistake, 1 describes a change, 2 takes over the oracle's values or its layer; the lowest is named.
+        rank: 0 names a mistake, 1 describes a change, 2 takes over the oracle's values or its layer; the lowest is
+            named.
         of_learnables: whether it amounts to other learnables in the layer.
         spreads: whether layers further on may have the same mistake.
     """
@@ -64,7 +67,8 @@ class Case:
         suspects: the layers it may arise in.
         from_input: whether it may arise in the input.
         inputs: what the suspects were given, in the batch that differs most.
-        expected, ours: of the first diverging layer in that batch: what pairs its values with the oracle's, and its values.
+        expected, ours: of the first diverging layer in that batch: what pairs its values with the oracle's, and its
+            values.
         differing: the learnables that differ, by suspect.
     """
 
@@ -122,7 +126,11 @@ def input_changes(x: Tensor) -> Iterator[tuple[str, str, Callable[[Tensor], Tens
         yield "time order", "the sequences run backwards", lambda x: x.flip(1)
         if t == c:
             yield "input layout", "time and channels of the input are swapped", lambda x: x.transpose(1, 2)
-        yield "input layout", "the elements of the input are read in the other order", lambda x: x.reshape(len(x), x.shape[2], -1).transpose(1, 2)
+        yield (
+            "input layout",
+            "the elements of the input are read in the other order",
+            lambda x: x.reshape(len(x), x.shape[2], -1).transpose(1, 2),
+        )
 
 
 def _image_changes(x: Tensor) -> Iterator[tuple[str, str, Callable[[Tensor], Tensor]]]:
@@ -130,12 +138,20 @@ def _image_changes(x: Tensor) -> Iterator[tuple[str, str, Callable[[Tensor], Ten
     if 1 < c <= 3:
         for order in permutations(range(c)):
             if list(order) != sorted(order):
-                words = "BGR and not RGB" if order == (2, 1, 0) else f"in the order {' '.join(str(each + 1) for each in order)}"
+                words = (
+                    "BGR and not RGB"
+                    if order == (2, 1, 0)
+                    else f"in the order {' '.join(str(each + 1) for each in order)}"
+                )
                 yield "input channels", f"the channels of the input are {words}", _channels_in(order)
     if h == w:
         yield "height and width", "height and width of the input are swapped", lambda x: x.transpose(2, 3)
     else:
-        yield "height and width", "the pixels of the input are read row by row", lambda x: x.reshape(-1, c, w, h).transpose(2, 3)
+        yield (
+            "height and width",
+            "the pixels of the input are read row by row",
+            lambda x: x.reshape(-1, c, w, h).transpose(2, 3),
+        )
     yield "input layout", "the input is read as N,H,W,C", lambda x: x.reshape(-1, h, w, c).permute(0, 3, 1, 2)
     yield "input layout", "the input is read as H,W,C,N", lambda x: x.reshape(h, w, c, -1).permute(3, 2, 0, 1)
 
@@ -152,7 +168,10 @@ def _of_resizing(case: Case) -> Iterator[Hypothesis]:
     for method, antialiasing in product(("bilinear", "bicubic", "nearest"), (True, False)):
         if (method, antialiasing) not in ((reference.resize, True), ("nearest", False)):
             images = torch.tensor(resized(reference.images, network, method, antialiasing), dtype=torch.float32)
-            batches = [Batch((images[batch.start : batch.start + len(batch.inputs[0])],), batch.start) for batch in case.batches]
+            batches = [
+                Batch((images[batch.start : batch.start + len(batch.inputs[0])],), batch.start)
+                for batch in case.batches
+            ]
             words = f"'{method}'{'' if antialiasing else ' without antialiasing'}"
             yield Hypothesis("resize kernel", "", f"the images are resized by {words}", case.subject, batches)
 
@@ -176,18 +195,26 @@ def _of_observations(case: Case) -> Iterator[Hypothesis]:
         order = matching(torch.cat(ours[layer]), theirs[layer], case.tolerance)
         if order is not None:
             backwards = torch.equal(order.flip(0), torch.arange(len(order), device=order.device))
-            text = "the observations are taken in reverse" if backwards else "the observations are put in the reference's order"
+            text = (
+                "the observations are taken in reverse"
+                if backwards
+                else "the observations are put in the reference's order"
+            )
             yield Hypothesis("observation order", "", text, case.subject, _reordered(case.batches, order.cpu()))
             return
 
 
 def _reordered(batches: Sequence[Batch], order: Tensor) -> list[Batch]:
     inputs = [torch.cat(parts)[order] for parts in zip(*(batch.inputs for batch in batches), strict=True)]
-    return [Batch(tuple(x[batch.start : batch.start + len(batch.inputs[0])] for x in inputs), batch.start) for batch in batches]
+    return [
+        Batch(tuple(x[batch.start : batch.start + len(batch.inputs[0])] for x in inputs), batch.start)
+        for batch in batches
+    ]
 
 
 def matching(ours: Tensor, theirs: Tensor, tolerance: float) -> Tensor | None:
-    """Return the order of the rows of `ours` that makes it `theirs`, within a tolerance of the range; None if there is none.
+    """Return the order of the rows of `ours` that makes it `theirs`, within a tolerance of the range; None if there is
+    none.
 
     The order of the rows as they are is no answer, nor is one that is not the only one.
     """
@@ -203,7 +230,9 @@ def matching(ours: Tensor, theirs: Tensor, tolerance: float) -> Tensor | None:
 # Layers
 
 
-def of_layers(subject: Subject, batches: Sequence[Batch], suspects: Sequence[str], inputs: Mapping[str, tuple[Any, ...]]) -> Iterator[Hypothesis]:
+def of_layers(
+    subject: Subject, batches: Sequence[Batch], suspects: Sequence[str], inputs: Mapping[str, tuple[Any, ...]]
+) -> Iterator[Hypothesis]:
     """Yield the variants of all suspects: of each layer alone, and of every layer of a kind at once."""
     groups: dict[tuple[str, str], dict[str, Any]] = {}
     for layer in suspects:
@@ -214,20 +243,36 @@ def of_layers(subject: Subject, batches: Sequence[Batch], suspects: Sequence[str
         modules = {layer: variant.module for layer, variant in by_layer.items()}
         variant = next(iter(by_layer.values()))
         if len(modules) > 1 and not variant.general:
-            yield Hypothesis(cause, "", text.format(layer=EVERY), subject.with_modules(modules), batches, 0, variant.of_learnables)
+            yield Hypothesis(
+                cause, "", text.format(layer=EVERY), subject.with_modules(modules), batches, 0, variant.of_learnables
+            )
         if len(suspects) <= MOST_ALONE:
             for layer, module in modules.items():
                 changed = subject.with_modules({layer: module})
                 spreads = not variant.general and len(suspects) == 1
-                yield Hypothesis(cause, layer, text.format(layer=layer), changed, batches, int(variant.general), variant.of_learnables, spreads)
+                yield Hypothesis(
+                    cause,
+                    layer,
+                    text.format(layer=layer),
+                    changed,
+                    batches,
+                    int(variant.general),
+                    variant.of_learnables,
+                    spreads,
+                )
 
 
 def in_every_layer(case: Case, hypothesis: Hypothesis) -> Hypothesis:
-    """Return a hypothesis about one layer as one about every layer in which the same change, in the same words, fits."""
+    """Return a hypothesis about one layer as one about every layer in which the same change, in the same
+    words, fits.
+    """
     inputs: dict[str, tuple[Any, ...]] = {}
     if hypothesis.name == "learnable":
         return _every_learnable(case, hypothesis)
-    with case.subject.watched(lambda layer, _, given, __: inputs.__setitem__(layer, given)) as run, exactly(case.subject.model):
+    with (
+        case.subject.watched(lambda layer, _, given, __: inputs.__setitem__(layer, given)) as run,
+        exactly(case.subject.model),
+    ):
         run(case.batches[case.at.batch])
     modules = dict(hypothesis.subject.replaced)
     for layer, given in inputs.items():
@@ -240,7 +285,11 @@ def in_every_layer(case: Case, hypothesis: Hypothesis) -> Hypothesis:
 
 def _every_learnable(case: Case, hypothesis: Hypothesis) -> Hypothesis:
     differences = of_learnables(case.subject, case.oracle, [layer for layer in case.subject.layers if layer != OUTPUT])
-    modules = {layer: with_theirs(case.subject.module(layer), found) for layer, found in differences.items() if all(each.theirs for each in found)}
+    modules = {
+        layer: with_theirs(case.subject.module(layer), found)
+        for layer, found in differences.items()
+        if all(each.theirs for each in found)
+    }
     text = f"{hypothesis.text}, as are learnables of {len(differences)} layers in all"
     return replace(hypothesis, text=text, subject=case.subject.with_modules(modules))
 
@@ -267,7 +316,15 @@ def _of_channels(case: Case) -> Iterator[Hypothesis]:
     shown = " ".join(str(int(at) + 1) for at in order[:12]) + (" ..." if len(order) > 12 else "")
     text = f"the {'classes' if classes else 'channels'} that {layer} puts out are in the order {shown}"
     changed = Wrapped(case.subject.module(layer), after=lambda y: first(y).index_select(axis, order))
-    yield Hypothesis("class order" if classes else "channel order", layer, text, case.subject.with_modules({layer: changed}), case.batches, 0, True)
+    yield Hypothesis(
+        "class order" if classes else "channel order",
+        layer,
+        text,
+        case.subject.with_modules({layer: changed}),
+        case.batches,
+        0,
+        True,
+    )
 
 
 # Learnables, and whole layers
@@ -315,7 +372,9 @@ def _as_the_oracles_layer(case: Case) -> Iterator[Hypothesis]:
     if other is None or len(case.suspects) > 1:
         return
     theirs = case.oracle.layers.get(layer, "")
-    theirs = {value: name for name, value in other.source.values.items()}.get(theirs, theirs)  # an .onnx is known by its values
+    theirs = {value: name for name, value in other.source.values.items()}.get(
+        theirs, theirs
+    )  # an .onnx is known by its values
     if not other.layers.has(theirs):
         return
     ours = network.layers[layer] if network is not None and network.layers.has(layer) else None
@@ -334,7 +393,10 @@ def _contrast(ours: Layer | None, theirs: Layer) -> str:
         return f"the one of the other network{_normalization(theirs)}"
     if ours.kind != theirs.kind:
         return f"a {theirs.kind} and not a {ours.kind}"
-    pairs = {name: (ours.properties.get(name), theirs.properties.get(name)) for name in sorted({**ours.properties, **theirs.properties})}
+    pairs = {
+        name: (ours.properties.get(name), theirs.properties.get(name))
+        for name in sorted({**ours.properties, **theirs.properties})
+    }
     words = [f"{name} {its} and not {own}" for name, (own, its) in pairs.items() if own != its]
     return f"one with {', '.join(words)}" if words else "the one of the other network"
 
@@ -343,5 +405,3 @@ def _of_precision(case: Case) -> Iterator[Hypothesis]:
     model = copy.deepcopy(case.subject.model).double()
     changed = replace(case.subject, model=model, prepare=lambda x: case.subject.prepare(x).double())
     yield Hypothesis("precision", "", "it is computed in double precision", changed, case.batches)
-
-

@@ -54,15 +54,23 @@ def differing(subject: Subject, oracle: Oracle, layer: str) -> list[LearnableDif
     if network is None or not network.layers.has(layer):
         return []
     known = network.layers[layer]
-    held = {name: value for module in [subject.module(layer)] for name, value in (*module.named_parameters(), *module.named_buffers())}
+    held = {
+        name: value
+        for module in [subject.module(layer)]
+        for name, value in (*module.named_parameters(), *module.named_buffers())
+    }
     current = with_tensors(known, given_sizes(network, known), {name: as_array(value) for name, value in held.items()})
     if isinstance(oracle, Recording):
         return list(_against_records(current, oracle, network))
     return list(_against_network(held, oracle.network, layer)) if oracle.network is not None else []
 
 
-def _against_network(held: Mapping[str, torch.Tensor], other: Network | None, layer: str) -> Iterator[LearnableDifference]:
-    """Compare in torch's layout, where a fully connected layer and the convolution it is exported as have the same order."""
+def _against_network(
+    held: Mapping[str, torch.Tensor], other: Network | None, layer: str
+) -> Iterator[LearnableDifference]:
+    """Compare in torch's layout, where a fully connected layer and the convolution it is exported as have the same
+    order.
+    """
     assert other is not None
     theirs = next((each for each in other.layers if each.name == layer or mangled(each.name) == mangled(layer)), None)
     if theirs is None:
@@ -115,9 +123,16 @@ def _in_torch(layer: Layer, name: str, record: Record, network: Network) -> dict
 
 
 def normalizations(subject: Subject, oracle: Oracle, layer: str) -> Iterator[tuple[str, nn.Module]]:
-    """Yield (text, module) for each normalization that an input layer could do with the statistics the reference holds of it."""
+    """Yield (text, module) for each normalization that an input layer could do with the statistics the reference holds
+    of it.
+    """
     network = subject.network
-    if not isinstance(oracle, Recording) or network is None or not network.layers.has(layer) or network.layers[layer].row.build != "input_normalization":
+    if (
+        not isinstance(oracle, Recording)
+        or network is None
+        or not network.layers.has(layer)
+        or network.layers[layer].row.build != "input_normalization"
+    ):
         return
     known, records = network.layers[layer], oracle.reference.parameters
     for kind, names in STATISTICS.items():
@@ -127,11 +142,17 @@ def normalizations(subject: Subject, oracle: Oracle, layer: str) -> Iterator[tup
         for name in names:
             record = records[layer, name]
             array = Array.of(record.value.astype(np.float32).reshape(record.sizes[0], order="F"))
-            made.register_buffer(known.row.state[name].torch, torch.from_numpy(np.array(statistic(array, known, name).read())))
+            made.register_buffer(
+                known.row.state[name].torch, torch.from_numpy(np.array(statistic(array, known, name).read()))
+            )
         yield f"the input is normalised by '{kind}' with the reference's {' and '.join(names)}", made
 
 
 def with_theirs(module: nn.Module, differences: Sequence[LearnableDifference]) -> nn.Module:
     """Return a copy of a module with the oracle's values."""
-    values = {name: torch.from_numpy(np.array(array, np.float32)) for each in differences for name, array in each.theirs.items()}
+    values = {
+        name: torch.from_numpy(np.array(array, np.float32))
+        for each in differences
+        for name, array in each.theirs.items()
+    }
     return rewired(module, values) if isinstance(module, nn.RNNBase) else changed(module, **values)

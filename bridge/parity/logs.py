@@ -1,8 +1,8 @@
 """Whether a training ran as MATLAB's did: its log laid over ours.
 
 The number of iterations, the moments of validation and the learn rates are compared exactly. Losses are of other
-mini-batches in another order, so they are compared as samples: in stretches of the training, the difference of the means
-against what the spread of both allows.
+mini-batches in another order, so they are compared as samples: in stretches of the training, the difference of the
+means against what the spread of both allows.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from bridge.parity.variables import Variables
 from bridge.training.history import HISTORY, INFO
 
 STRETCHES = 10  # of the training, in which the means of the losses are compared
-DEVIATIONS = 5.0  # of the difference of two means: chance exceeds it once in two million stretches of independent losses
+DEVIATIONS = (
+    5.0  # of the difference of two means: chance exceeds it once in two million stretches of independent losses
+)
 SAME = 1e-6  # of a rate, which is logged in single precision at worst
 
 
@@ -59,7 +61,11 @@ def check_log(run: str | Path, info: str | Path) -> Check:
     ours, theirs = read_log(path), read_log(Path(info))
     notes = [f"only one log has {name}" for name in sorted(set(ours.columns) ^ set(theirs.columns))]
     found = Comparison(theirs.name, tuple(_rows(ours, theirs)), "part")
-    profile = Profile("statistical", SAME, f"rates to {SAME:.0e}; means of losses within {DEVIATIONS:g} standard deviations of their difference")
+    profile = Profile(
+        "statistical",
+        SAME,
+        f"rates to {SAME:.0e}; means of losses within {DEVIATIONS:g} standard deviations of their difference",
+    )
     curves = {name: (column, theirs.columns[name]) for name, column in ours.columns.items() if name in theirs.columns}
     evidence = Evidence(curves=curves, names=(str(run), str(info)))
     known = {**facts(path, info), **_training_profile(path.with_name(HISTORY))}
@@ -78,15 +84,30 @@ def _training_profile(history: Path) -> dict[str, str]:
 def read_log(path: Path) -> Log:
     """Read the training log in a .mat: the info of trainNetwork, or of trainnet with its tables as structs."""
     content = Variables.of(path)
-    held = next((value for value in content.values.values() if isinstance(value, dict) and {"TrainingLoss", "TrainingHistory"} & set(value)), None)
+    held = next(
+        (
+            value
+            for value in content.values.values()
+            if isinstance(value, dict) and {"TrainingLoss", "TrainingHistory"} & set(value)
+        ),
+        None,
+    )
     if held is None:
-        raise UnreadableError(f"{path} holds no training log", f"it holds {content}", "[net, info] = trainNetwork(...); save('info.mat', 'info')")
+        raise UnreadableError(
+            f"{path} holds no training log",
+            f"it holds {content}",
+            "[net, info] = trainNetwork(...); save('info.mat', 'info')",
+        )
     with reading(f"the log in {path}"):
         return Log(path.name, _of_trainnet(held) if "TrainingHistory" in held else _of_train_network(held))
 
 
 def _of_train_network(held: Mapping[str, Any]) -> dict[str, NDArray]:
-    rows = {name: number(value, array=True).reshape(-1).astype(float) for name, value in held.items() if name.startswith(("Training", "Validation", "Base"))}
+    rows = {
+        name: number(value, array=True).reshape(-1).astype(float)
+        for name, value in held.items()
+        if name.startswith(("Training", "Validation", "Base"))
+    }
     return {name: row for name, row in rows.items() if row.size > 1 or len(rows["TrainingLoss"]) == 1}
 
 
@@ -107,7 +128,9 @@ def _of_trainnet(held: Mapping[str, Any]) -> dict[str, NDArray]:
 
 def _rows(ours: Log, theirs: Log) -> Iterator[LayerDifference]:
     a, b = ours.iterations, theirs.iterations
-    yield LayerDifference("number of iterations", abs(a - b), b, 0.0, 1, size=f"{a} iterations, expected {b}" if a != b else "")
+    yield LayerDifference(
+        "number of iterations", abs(a - b), b, 0.0, 1, size=f"{a} iterations, expected {b}" if a != b else ""
+    )
     shared = min(a, b)
     both = [name for name in theirs.columns if name in ours.columns]
     for name in (each for each in both if each.startswith("Validation")):
@@ -121,7 +144,9 @@ def _rows(ours: Log, theirs: Log) -> Iterator[LayerDifference]:
         first = int(np.argmax(distance > SAME * np.abs(rates[1]))) + 1
         wrong = distance > SAME * np.abs(rates[1])
         label = f"learn rate from iteration {first} on" if wrong.any() else "learn rates"
-        yield LayerDifference(label, float((distance * wrong).max(initial=0.0)), scale, SAME * scale if not wrong.any() else 0.0, shared)
+        yield LayerDifference(
+            label, float((distance * wrong).max(initial=0.0)), scale, SAME * scale if not wrong.any() else 0.0, shared
+        )
     for name in (each for each in both if each in ("TrainingLoss", "TrainingAccuracy", "TrainingRMSE")):
         yield from _stretches(name, ours.columns[name][:shared], theirs.columns[name][:shared])
 
@@ -137,7 +162,9 @@ def _stretches(name: str, ours: NDArray, theirs: NDArray) -> Iterator[LayerDiffe
             continue
         spread = math.sqrt((_variance(a) + _variance(b)) / len(part))
         label = f"{name} of iterations {part[0] + 1} to {part[-1] + 1}"
-        yield LayerDifference(label, float(abs(a.mean() - b.mean())), float(abs(b.mean())) or 1.0, DEVIATIONS * spread + 1e-6, len(part))
+        yield LayerDifference(
+            label, float(abs(a.mean() - b.mean())), float(abs(b.mean())) or 1.0, DEVIATIONS * spread + 1e-6, len(part)
+        )
 
 
 def _variance(values: NDArray) -> float:

@@ -40,7 +40,9 @@ def sample_inputs(network: Network, seed: int = 0, batch: int | None = None) -> 
         shape = [lengths[-1], *lengths[:-1]]
         shape = [7, *shape] if size.over_time else shape
         shape = [n or 8 for n in p["Shape"][1:]] if "Shape" in p else shape  # of an input that is no MATLAB layer's
-        low, high = (contract.low, contract.high) if contract.low is not None and contract.high is not None else (0.0, 1.0)
+        low, high = (
+            (contract.low, contract.high) if contract.low is not None and contract.high is not None else (0.0, 1.0)
+        )
         count = batch or network.source.batch or (2 if size.over_time else 1)
         sample = rng.uniform(low, high, (count, *shape) if "Shape" not in p or p["Shape"] else ())
         kind = np.dtype(p.get("Type", "float32"))
@@ -51,7 +53,8 @@ def sample_inputs(network: Network, seed: int = 0, batch: int | None = None) -> 
 def run(path: Path, inputs: Sequence[NDArray], values: Sequence[str]) -> dict[str, NDArray]:
     """Run an .onnx file and return the named values.
 
-    Sequences stand T, N, C in the files that MATLAB, and bridge, write; here they go in and come out N, T, C, as in torch.
+    Sequences stand T, N, C in the files that MATLAB, and bridge, write; here they go in and come out N, T, C, as in
+    torch.
 
     Args:
         path: the file.
@@ -71,7 +74,9 @@ def run(path: Path, inputs: Sequence[NDArray], values: Sequence[str]) -> dict[st
     try:
         model = accepted(onnx.load(path))
     except Exception as error:  # protobuf's and onnx's errors share no base of their own
-        raise UnsupportedError(f"onnx does not read {path}", str(error), "pass --no-check to import it unproven") from error
+        raise UnsupportedError(
+            f"onnx does not read {path}", str(error), "pass --no-check to import it unproven"
+        ) from error
     time_first = model.producer_name.startswith(("MATLAB", "bridge"))
 
     def turned(value: NDArray) -> NDArray:
@@ -89,7 +94,11 @@ def run(path: Path, inputs: Sequence[NDArray], values: Sequence[str]) -> dict[st
         names = [each.name for each in session.get_inputs() if each.name not in weights]
         results = session.run(wanted, dict(zip(names, map(turned, inputs), strict=True)))
     except Exception as error:  # onnxruntime's errors share no base of their own
-        raise UnsupportedError("onnxruntime does not run this file", f"{type(error).__name__}: {error}", "pass --no-check to import it unproven") from error
+        raise UnsupportedError(
+            "onnxruntime does not run this file",
+            f"{type(error).__name__}: {error}",
+            "pass --no-check to import it unproven",
+        ) from error
     return {name: turned(np.asarray(result)) for name, result in zip(wanted, results, strict=True)}
 
 
@@ -121,7 +130,9 @@ def _repair_opset6(model: Any) -> None:
             flat = f"{node.input[0]}_two_dimensional"
             nodes.append(helper.make_node("Flatten", [node.input[0]], [flat], axis=1))
             node.input[0] = flat
-        if node.op_type == "Gemm" or (node.op_type in ("Relu", "Softmax", "Tanh", "Sigmoid") and node.input[0] in two_dimensional):
+        if node.op_type == "Gemm" or (
+            node.op_type in ("Relu", "Softmax", "Tanh", "Sigmoid") and node.input[0] in two_dimensional
+        ):
             two_dimensional.update(node.output)
         nodes.append(node)
     del model.graph.node[:]
@@ -134,7 +145,9 @@ def _repair_opset6(model: Any) -> None:
 
 
 def _spread_slopes(model: Any) -> None:
-    """Give the slopes of a PRelu, one for each channel, the ones behind it with which they reach the channels since opset 7."""
+    """Give the slopes of a PRelu, one for each channel, the ones behind it with which they reach the channels since
+    opset 7.
+    """
     from onnx import helper, shape_inference
 
     read = {node.input[0]: node for node in model.graph.node if node.op_type == "PRelu"}
@@ -142,7 +155,9 @@ def _spread_slopes(model: Any) -> None:
         spatial = len(value.type.tensor_type.shape.dim) - 2
         if value.name in read and spatial > 0:
             node = read[value.name]
-            unsqueeze = helper.make_node("Unsqueeze", [node.input[1]], [f"{node.input[1]}_spread"], axes=[*range(1, 1 + spatial)])
+            unsqueeze = helper.make_node(
+                "Unsqueeze", [node.input[1]], [f"{node.input[1]}_spread"], axes=[*range(1, 1 + spatial)]
+            )
             model.graph.node.insert(0, unsqueeze)
             node.input[1] = unsqueeze.output[0]
 
@@ -155,5 +170,7 @@ def _rename_unpooling(model: Any) -> None:
     for node in model.graph.node:
         if node.op_type == "MaxUnpool" and node.domain == "com.mathworks":
             node.domain = ""
-            window: Mapping[str, Any] = {each.name: helper.get_attribute_value(each) for each in pools[node.input[1]].attribute}
+            window: Mapping[str, Any] = {
+                each.name: helper.get_attribute_value(each) for each in pools[node.input[1]].attribute
+            }
             node.attribute.extend(helper.make_attribute(name, window[name]) for name in ("kernel_shape", "strides"))

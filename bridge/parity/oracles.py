@@ -107,11 +107,17 @@ class OnnxRuntime(_Whole):
         self.name, self.network, self._path = onnx_runtime.ORACLE, network, Path(network.source.path)
         values = network.source.values
         self.layers = {layer: values[other] for layer, other in matched(ours.layers, values).items()}
-        self._indices = {layer: values[f"{other}/indices"] for layer, other in matched(ours.layers, values).items() if f"{other}/indices" in values}
+        self._indices = {
+            layer: values[f"{other}/indices"]
+            for layer, other in matched(ours.layers, values).items()
+            if f"{other}/indices" in values
+        }
         self.outputs = class_layers(ours)
 
     def begin(self, batch: Batch) -> None:
-        self._results = onnx_runtime.run(self._path, [x.cpu().numpy() for x in batch.inputs], [*self.layers.values(), *self._indices.values()])
+        self._results = onnx_runtime.run(
+            self._path, [x.cpu().numpy() for x in batch.inputs], [*self.layers.values(), *self._indices.values()]
+        )
 
     def take(self, value: str) -> Any:
         return self._results.pop(value, None)
@@ -126,7 +132,11 @@ class Recorded(_Whole):
 
     def __init__(self, name: str, subject: Subject, ours: Subject) -> None:
         self.name, self.network, self._subject = name, subject.network, subject
-        self.layers, self.models, self.outputs = matched(ours.layers, subject.layers), (subject.model,), class_layers(ours)
+        self.layers, self.models, self.outputs = (
+            matched(ours.layers, subject.layers),
+            (subject.model,),
+            class_layers(ours),
+        )
 
     def begin(self, batch: Batch) -> None:
         self._held: dict[str, Any] = {}
@@ -141,7 +151,13 @@ class Recorded(_Whole):
 
 
 def _copied(output: Any) -> Any:
-    return tuple(map(_copied, output)) if isinstance(output, tuple) else output.clone() if isinstance(output, Tensor) else output
+    return (
+        tuple(map(_copied, output))
+        if isinstance(output, tuple)
+        else output.clone()
+        if isinstance(output, Tensor)
+        else output
+    )
 
 
 def class_layers(subject: Subject) -> frozenset[str]:
@@ -251,11 +267,15 @@ class Recording:
         expected = record.sizes[start] if cells else record.sizes[0]
         if _plain(expected) != _plain(size):
             return "×".join(map(str, size)) + ", expected " + "×".join(map(str, expected))
-        before = sum(math.prod(each) for each in record.sizes[:start]) if cells else ours.numel() // ours.shape[0] * start
+        before = (
+            sum(math.prod(each) for each in record.sizes[:start]) if cells else ours.numel() // ours.shape[0] * start
+        )
         return ours.permute(axes).reshape(-1), before
 
     def rows(self, layer: str) -> Tensor | None:
-        """Return the values of a layer as one row for each observation, in MATLAB's order; None where the reference holds only samples."""
+        """Return the values of a layer as one row for each observation, in MATLAB's order; None where the reference
+        holds only samples.
+        """
         whole, record = self._outputs.get(layer), self.reference.records.get(self.layers[layer])
         count = self.reference.observations
         if isinstance(whole, np.ndarray):
@@ -266,7 +286,11 @@ class Recording:
 
     def in_rows(self, layer: str, ours: Tensor) -> Tensor:
         """Return the model's values of a layer in the order of `rows`."""
-        return ours.flatten(1) if layer in self._outputs else ours.permute(SLOWEST_FIRST[self._format(layer, ours)]).reshape(len(ours), -1)
+        return (
+            ours.flatten(1)
+            if layer in self._outputs
+            else ours.permute(SLOWEST_FIRST[self._format(layer, ours)]).reshape(len(ours), -1)
+        )
 
     def _format(self, layer: str, ours: Tensor) -> str:
         network = self._subject.network

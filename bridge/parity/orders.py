@@ -55,9 +55,18 @@ def arrange(
         UsageError: no order fits, or more than one; or there are no values, or no real numbers.
     """
     orders = (SEQUENCES if size.over_time else IMAGES)["S" * len(size.spatial)]
-    strange = next((kind for each in (value if isinstance(value, (list, tuple)) else [value]) if (kind := np.asarray(each).dtype).kind not in "biuf"), None)
+    strange = next(
+        (
+            kind
+            for each in (value if isinstance(value, (list, tuple)) else [value])
+            if (kind := np.asarray(each).dtype).kind not in "biuf"
+        ),
+        None,
+    )
     if strange is not None:
-        raise UsageError(f"{what} holds no real numbers", f"it is of type {strange}", "name an array of numbers, or a cell of such")
+        raise UsageError(
+            f"{what} holds no real numbers", f"it is of type {strange}", "name an array of numbers, or a cell of such"
+        )
     if isinstance(value, (list, tuple)):
         single = tuple(dict.fromkeys(each.replace("N", "") for each in orders))
         chosen = _choose([np.shape(each) for each in value], size, order, single, what, None, matlab, option)
@@ -76,34 +85,63 @@ def by_format(value: NDArray, letters: str, size: Activation | None, what: str) 
     shape = (*value.shape, *(1,) * (len(order) - value.ndim))
     size = size or Activation(letters, tuple(n for letter, n in zip(letters, shape, strict=True) if letter in "SC"))
     if not _fits(shape, order, size, None):
-        raise UsageError(f"{what} is {_text(value.shape)} ({letters}), the network takes {size}", _swapped(shape, [order], size), "save it of this network")
+        raise UsageError(
+            f"{what} is {_text(value.shape)} ({letters}), the network takes {size}",
+            _swapped(shape, [order], size),
+            "save it of this network",
+        )
     return _turned(value, order, size)
 
 
 def _choose(
-    shapes: Sequence[tuple[int, ...]], size: Activation, order: str | None, orders: Sequence[str], what: str, count: int | None, matlab: bool, option: str
+    shapes: Sequence[tuple[int, ...]],
+    size: Activation,
+    order: str | None,
+    orders: Sequence[str],
+    what: str,
+    count: int | None,
+    matlab: bool,
+    option: str,
 ) -> str:
     def fits(candidate: str) -> bool:
         return all(_fits(shape, candidate, size, count) for shape in shapes)
 
     if not shapes or any(0 in shape for shape in shapes):
-        raise UsageError(f"{what} holds an observation without values, or none at all", "nothing can be computed from it", "save it again, with its values")
+        raise UsageError(
+            f"{what} holds an observation without values, or none at all",
+            "nothing can be computed from it",
+            "save it again, with its values",
+        )
     shown = " and ".join(sorted({_text(shape) for shape in shapes})[:3])
     wanted = f"{size} for each of {count} observations" if count is not None else str(size)
     if order is not None:
         if not fits(order):
-            cause = _swapped(shapes[0], [order], size) if len(order) == len(shapes[0]) else f"{order} names {len(order)} dimensions"
-            raise UsageError(f"{what} is {shown}, which is no {wanted} in the order {order}", cause, f"{option} names the dimensions in order: {orders[0]}")
+            cause = (
+                _swapped(shapes[0], [order], size)
+                if len(order) == len(shapes[0])
+                else f"{order} names {len(order)} dimensions"
+            )
+            raise UsageError(
+                f"{what} is {shown}, which is no {wanted} in the order {order}",
+                cause,
+                f"{option} names the dimensions in order: {orders[0]}",
+            )
         return order
     fitting = [candidate for candidate in orders if fits(candidate)]
-    fitting = [candidate for candidate in fitting if len(candidate) == len(shapes[0])] or fitting  # no dimension of one was dropped
+    fitting = [
+        candidate for candidate in fitting if len(candidate) == len(shapes[0])
+    ] or fitting  # no dimension of one was dropped
     if not fitting:
         raise UsageError(
-            f"{what} is {shown}, the network takes {wanted}", _swapped(shapes[0], orders, size), f"{option} names the dimensions in order: {orders[0]}"
+            f"{what} is {shown}, the network takes {wanted}",
+            _swapped(shapes[0], orders, size),
+            f"{option} names the dimensions in order: {orders[0]}",
         )
     if len({_meaning(shapes[0], candidate) for candidate in fitting}) > 1 and not matlab:
         raise UsageError(
-            f"{what} is {shown}, which fits the network's {size} as {' or '.join(fitting)}", "nothing tells which is meant", f"{option} {fitting[0]}"
+            f"{what} is {shown}, which fits the network's {size} as {' or '.join(fitting)}",
+            "nothing tells which is meant",
+            f"{option} {fitting[0]}",
         )
     return fitting[0]
 
@@ -140,7 +178,9 @@ def _turned(value: NDArray, order: str, size: Activation) -> NDArray:
     target = torch_order(size)
     if set(size.spatial) == {1} and "H" not in order:
         order += LETTERS[: len(size.spatial)]
-    value = value.reshape((*value.shape, *(1,) * (len(order) - value.ndim)) if value.ndim < len(order) else value.shape[: len(order)])
+    value = value.reshape(
+        (*value.shape, *(1,) * (len(order) - value.ndim)) if value.ndim < len(order) else value.shape[: len(order)]
+    )
     if "N" not in order:
         value, order = value[None], "N" + order
     return np.ascontiguousarray(value.transpose([order.index(letter) for letter in target]))
@@ -148,5 +188,3 @@ def _turned(value: NDArray, order: str, size: Activation) -> NDArray:
 
 def _text(shape: tuple[int, ...]) -> str:
     return "×".join(map(str, shape)) if shape else "1"
-
-

@@ -40,10 +40,16 @@ class Profile:
         if name not in profiles:
             raise UsageError(f"there is no tolerance profile '{name}'", f"there are {', '.join(profiles)}")
         if not isinstance(overrides or {}, Mapping):
-            raise UsageError(f"tolerances are {overrides}", "they are of single layers, by name or glob", "tolerances={'pool*': 1e-3}")
+            raise UsageError(
+                f"tolerances are {overrides}",
+                "they are of single layers, by name or glob",
+                "tolerances={'pool*': 1e-3}",
+            )
         for layer, tolerance in (overrides or {}).items():
             if not (isinstance(tolerance, Real) and 0 <= tolerance < math.inf):
-                raise UsageError(f"a tolerance of {tolerance} for '{layer}'", "a tolerance is a part of the layer's range: 1e-4, say")
+                raise UsageError(
+                    f"a tolerance of {tolerance} for '{layer}'", "a tolerance is a part of the layer's range: 1e-4, say"
+                )
         return Profile(name, profiles[name]["relative"], profiles[name]["reason"], tuple((overrides or {}).items()))
 
     def require(self, layers: Collection[str]) -> None:

@@ -103,7 +103,9 @@ def against_onnxruntime(network: Network, model: fx.GraphModule) -> Comparison:
 
 
 def count_equal_arrays(network: Network, model: fx.GraphModule) -> tuple[int, int]:
-    """Count the learnables and statistics whose file values, read again, equal the module's bit for bit: (equal, all)."""
+    """Count the learnables and statistics whose file values, read again, equal the module's bit for bit:
+    (equal, all).
+    """
     names = {layer: module for module, layer in model.meta["layers"].items()}
     equal = total = 0
     for layer in network.layers:

@@ -1,4 +1,5 @@
-"""Parity tests in anyone's repository: a mark that names MATLAB's numbers, and a fixture that holds a model against them.
+"""Parity tests in anyone's repository: a mark that names MATLAB's numbers, and a fixture that holds a model against
+them.
 
     @pytest.mark.parity("reference.mat")
     def test_same_network(matlab_reference):
@@ -29,14 +30,21 @@ if TYPE_CHECKING:
     from bridge.network import Network
     from bridge.parity.check import Check
 
-MARK = 'parity(reference, profile="matlab", tolerances=None, **names): what MATLAB computed, for the fixture matlab_reference; see bridge.check'
+MARK = (
+    'parity(reference, profile="matlab", tolerances=None, **names): what MATLAB computed, for the fixture '
+    "matlab_reference; see bridge.check"
+)
 FIXTURE = "matlab_reference"
-REFERENCE, VERDICT, CAUSE, REPORT = (f"parity_{name}" for name in ("reference", "verdict", "cause", "report"))  # properties of a test
+REFERENCE, VERDICT, CAUSE, REPORT = (
+    f"parity_{name}" for name in ("reference", "verdict", "cause", "report")
+)  # properties of a test
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("bridge", "parity with MATLAB")
-    group.addoption("--parity-report", metavar="DIR", help="write a report of every parity check into this folder, and an index")
+    group.addoption(
+        "--parity-report", metavar="DIR", help="write a report of every parity check into this folder, and an index"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -62,7 +70,9 @@ def _require_reports(folder: Path) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Fail a test that passed without a check: it takes the fixture, or has the mark as its own and not from its class or file."""
+    """Fail a test that passed without a check: it takes the fixture, or has the mark as its own and not from its class
+    or file.
+    """
     result = yield
     reference = getattr(item, "funcargs", {}).get(FIXTURE)
     meant = isinstance(reference, MatlabReference) or any(mark.name == "parity" for mark in item.own_markers)
@@ -73,7 +83,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 @pytest.fixture
 def matlab_reference(request: pytest.FixtureRequest) -> MatlabReference:
-    """What MATLAB computed, as `@pytest.mark.parity("reference.mat")` names it; `matlab_reference.check(model)` compares."""
+    """What MATLAB computed, as `@pytest.mark.parity("reference.mat")` names it; `matlab_reference.check(model)`
+    compares.
+    """
     mark = request.node.get_closest_marker("parity")
     if mark is None or len(mark.args) != 1:
         pytest.fail(f'{FIXTURE} needs @pytest.mark.parity("reference.mat")', pytrace=False)
@@ -82,7 +94,9 @@ def matlab_reference(request: pytest.FixtureRequest) -> MatlabReference:
 
 
 def _options(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of `bridge.check` that a mark holds: the tolerance, and where a file has its inputs and outputs."""
+    """Return the arguments of `bridge.check` that a mark holds: the tolerance, and where a file has its inputs and
+    outputs.
+    """
     from bridge.parity.references import Names
 
     tolerance = {name: given[name] for name in ("profile", "tolerances") if name in given}
@@ -90,7 +104,9 @@ def _options(given: Mapping[str, Any]) -> dict[str, Any]:
     known = [each.name for each in fields(Names)]
     strange = next((name for name in places if name not in known), None)
     if strange is not None:
-        pytest.fail(f"the mark parity has no '{strange}'; it has profile, tolerances, {', '.join(known)}", pytrace=False)
+        pytest.fail(
+            f"the mark parity has no '{strange}'; it has profile, tolerances, {', '.join(known)}", pytrace=False
+        )
     return {**tolerance, "data": Names(**places) if places else None}
 
 
@@ -108,7 +124,11 @@ class MatlabReference:
         self._test, self._options = test, options
 
     def check(
-        self, model: nn.Module | Network | str | Path, *, network: Network | None = None, names: Mapping[str, str] | None = None
+        self,
+        model: nn.Module | Network | str | Path,
+        *,
+        network: Network | None = None,
+        names: Mapping[str, str] | None = None,
     ) -> Check:
         """Compare a model with the reference layer by layer; the test fails with the first divergence and its cause.
 
@@ -132,7 +152,9 @@ class MatlabReference:
             pytest.fail("\n".join(filter(None, (found.verdict, found.explanation, against))), pytrace=False)
         return found
 
-    def _found(self, model: nn.Module | Network | str | Path, network: Network | None, names: Mapping[str, str] | None) -> Check:
+    def _found(
+        self, model: nn.Module | Network | str | Path, network: Network | None, names: Mapping[str, str] | None
+    ) -> Check:
         from bridge.parity.check import check
         from bridge.readers import load
 
@@ -154,11 +176,15 @@ class MatlabReference:
         self._test.user_properties.extend((name, value) for name, value in facts.items() if value)
         folder = self._test.config.getoption("--parity-report")
         if folder is not None:
-            self._test.user_properties.append((REPORT, write_report(Path(folder), self._test.nodeid, len(self.checks), found)))
+            self._test.user_properties.append(
+                (REPORT, write_report(Path(folder), self._test.nodeid, len(self.checks), found))
+            )
 
 
 def write_report(folder: Path, test: str, number: int, found: Check) -> str:
-    """Write the report of one check, the `number`th of a test, as a page and as JSON; return its name without a suffix."""
+    """Write the report of one check, the `number`th of a test, as a page and as JSON; return its name
+    without a suffix.
+    """
     from bridge.parity import report
     from bridge.parity.check import SCHEMA
 
@@ -184,7 +210,9 @@ class Summary:
         for report in self._tests if in_github_actions() else ():
             if report.failed:
                 file, line, name = report.location
-                terminalreporter.write_line(annotation(name, report.longreprtext, config.rootpath / file, (line or 0) + 1))
+                terminalreporter.write_line(
+                    annotation(name, report.longreprtext, config.rootpath / file, (line or 0) + 1)
+                )
         if self._folder is not None:
             rows = "".join(_row(report) for report in sorted(self._tests, key=lambda each: (each.passed, each.nodeid)))
             page = INDEX.format(count=len(self._tests), failed=sum(report.failed for report in self._tests), rows=rows)
@@ -193,8 +221,8 @@ class Summary:
 
 INDEX = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Parity with MATLAB</title>
-<style>body {{ font: 15px sans-serif; margin: 2em }} td, th {{ padding: .3em .8em; text-align: left; vertical-align: top }} .failed {{ color: #b00 }}</style>
-<h1>Parity with MATLAB: {count} tests, {failed} failed</h1>
+<style>body {{ font: 15px sans-serif; margin: 2em }} td, th {{ padding: .3em .8em; text-align: left; vertical-align: top
+}} .failed {{ color: #b00 }}</style> <h1>Parity with MATLAB: {count} tests, {failed} failed</h1>
 <table><tr><th>Test</th><th>Reference</th><th>Verdict</th><th>Reports</th></tr>
 {rows}</table></html>
 """
@@ -204,10 +232,16 @@ def _row(report: pytest.TestReport) -> str:
     told = dict(report.user_properties)
     verdict = "; ".join(str(told[name]) for name in (VERDICT, CAUSE) if name in told) or report.longreprtext
     links = " ".join(
-        f'<a href="{name}.html">page</a> <a href="{name}.json">JSON</a>' for key, name in report.user_properties if key == REPORT
+        f'<a href="{name}.html">page</a> <a href="{name}.json">JSON</a>'
+        for key, name in report.user_properties
+        if key == REPORT
     )
     cells = (report.nodeid, str(told[REFERENCE]), verdict)
-    return f'<tr class="{report.outcome}">' + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + f"<td>{links}</td></tr>\n"
+    return (
+        f'<tr class="{report.outcome}">'
+        + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
+        + f"<td>{links}</td></tr>\n"
+    )
 
 
 def _write(path: Path, text: str) -> Path:

@@ -112,7 +112,10 @@ class Reference:
     def __post_init__(self) -> None:
         counts = {len(values) for values in self.inputs}
         if len(counts) > 1:
-            raise UsageError(f"the inputs of {self.name} have {' and '.join(map(str, sorted(counts)))} observations", "each input needs the same")
+            raise UsageError(
+                f"the inputs of {self.name} have {' and '.join(map(str, sorted(counts)))} observations",
+                "each input needs the same",
+            )
         for output in self.outputs:
             count = len(output.classes if isinstance(output, Labels) else output)
             if count != self.observations:
@@ -125,7 +128,11 @@ class Reference:
             for array in arrays:
                 parts = [array.classes] if isinstance(array, Labels) else array if isinstance(array, list) else [array]
                 if not all(np.isfinite(part).all() for part in parts):
-                    raise UnreadableError(f"an {what} of {self.name} holds NaN or infinite values", "nothing can be compared from there on", "save it again")
+                    raise UnreadableError(
+                        f"an {what} of {self.name} holds NaN or infinite values",
+                        "nothing can be compared from there on",
+                        "save it again",
+                    )
 
 
 @dataclass(frozen=True)
@@ -133,11 +140,13 @@ class Names:
     """Where inputs and outputs are found, and in which order their dimensions stand; "" is to be found out.
 
     Attributes:
-        inputs, outputs: variables, comma-separated where there are several: "X", "data.mat:X", "scores.csv", "info.Y.2".
+        inputs, outputs: variables, comma-separated where there are several: "X", "data.mat:X", "scores.csv",
+            "info.Y.2".
         targets: instead of outputs, what a network was to predict.
         input_dims, output_dims: one letter for each dimension: H, W, D space, C channel, N observation, T time.
         resize: the method of imresize by which image inputs are brought to the network's size; "" where they have it.
-        detections: of a detector instead of outputs, the variables with the boxes, scores and labels of MATLAB's detect.
+        detections: of a detector instead of outputs, the variables with the boxes, scores and labels of MATLAB's
+            detect.
         threshold: of that detect.
     """
 
@@ -169,7 +178,9 @@ def read(path: Path, network: Network | None, names: Names | None = None) -> Ref
         with reading(f"the reference {path}"):
             return _reference(held, path, network)
     if network is None:
-        raise UsageError("the sizes of the module's inputs are not known", "arrays cannot be turned without them", NO_NETWORK)
+        raise UsageError(
+            "the sizes of the module's inputs are not known", "arrays cannot be turned without them", NO_NETWORK
+        )
     return _data(content, network, names or Names())
 
 
@@ -180,7 +191,10 @@ def _reference(held: Mapping[str, Any], path: Path, network: Network | None) -> 
     old, samples, seed = held["Kind"] != "dlnetwork", int(number(held["Samples"])), int(number(held["Seed"]))
     records = {}
     for each in held["Activations"]:
-        if each["Port"] not in ("indices", "size"):  # MATLAB counts positions in another order; what they do is seen behind the unpooling
+        if each["Port"] not in (
+            "indices",
+            "size",
+        ):  # MATLAB counts positions in another order; what they do is seen behind the unpooling
             key = _key(each["Layer"], each["Port"], network)
             records[key] = record_of(each, samples, seed, f"activation of '{key}'")
     parameters = {
@@ -191,19 +205,34 @@ def _reference(held: Mapping[str, Any], path: Path, network: Network | None) -> 
     names = tuple(each["Name"] for each in held["Outputs"])
     if network is not None and len(held["Inputs"]) != len(network.inputs):
         listed = ", ".join(each["Name"] for each in held["Inputs"])
-        raise UsageError(f"the reference has the inputs {listed}, the network {', '.join(network.inputs)}", "it is of another network")
-    input_sizes = [network.sizes[name][0] for name in network.inputs] if network is not None else [None] * len(held["Inputs"])
+        raise UsageError(
+            f"the reference has the inputs {listed}, the network {', '.join(network.inputs)}",
+            "it is of another network",
+        )
+    input_sizes = (
+        [network.sizes[name][0] for name in network.inputs] if network is not None else [None] * len(held["Inputs"])
+    )
     output_sizes = [size_of(network, name) for name in network.outputs] if network is not None else [None] * len(names)
     return Reference(
         path.name,
-        tuple(_whole(each, size, old, f"the input '{each['Name']}'") for each, size in zip(held["Inputs"], input_sizes, strict=True)),
-        tuple(_whole(each, size, old, f"the output '{each['Name']}'") for each, size in zip(held["Outputs"], output_sizes, strict=False)),
+        tuple(
+            _whole(each, size, old, f"the input '{each['Name']}'")
+            for each, size in zip(held["Inputs"], input_sizes, strict=True)
+        ),
+        tuple(
+            _whole(each, size, old, f"the output '{each['Name']}'")
+            for each, size in zip(held["Outputs"], output_sizes, strict=False)
+        ),
         records,
         parameters,
         tuple(texts(held["Classes"]) or ()) or None,
         min(int(number(held["MiniBatchSize"])), MOST_OBSERVATIONS),
         False,
-        {"release": held["Release"], "toolbox": held["Toolbox"], **{key: str(number(value)) for key, value in held["Hardware"].items()}},
+        {
+            "release": held["Release"],
+            "toolbox": held["Toolbox"],
+            **{key: str(number(value)) for key, value in held["Hardware"].items()},
+        },
         (*skipped, *names),
         (f"MATLAB gave no activation of {', '.join(skipped)}",) if skipped else (),
     )
@@ -229,9 +258,13 @@ def record_of(held: Mapping[str, Any], samples: int, seed: int, what: str) -> Re
         return Record(sizes, least, greatest, mean, deviation, np.arange(value.size), value)
     index, value = (number(held[name], array=True).reshape(-1) for name in ("Index", "Value"))
     index = index.astype(np.int64) - 1
-    if index.size != value.size or not np.array_equal(index, sample_indices(sum(math.prod(size) for size in sizes), samples, seed)):
+    if index.size != value.size or not np.array_equal(
+        index, sample_indices(sum(math.prod(size) for size in sizes), samples, seed)
+    ):
         raise UnreadableError(
-            f"the samples of the {what} are not those of seed {seed}", "the file was changed, or its Size is not the array's", "save the reference again"
+            f"the samples of the {what} are not those of seed {seed}",
+            "the file was changed, or its Size is not the array's",
+            "save the reference again",
         )
     return Record(sizes, least, greatest, mean, deviation, index, value)
 
@@ -244,12 +277,19 @@ def _whole(held: Mapping[str, Any], size: Activation | None, old: bool, what: st
     if format and not isinstance(arrays, list):
         return by_format(arrays, format, size, what)
     size = size or _told_by(arrays, what)
-    vectors = not isinstance(arrays, list) and arrays.ndim == 2 and not size.over_time and math.prod(n or 1 for n in size.spatial) == 1
+    vectors = (
+        not isinstance(arrays, list)
+        and arrays.ndim == 2
+        and not size.over_time
+        and math.prod(n or 1 for n in size.spatial) == 1
+    )
     return arrange(arrays, size, "NC" if old and vectors else None, what, matlab=True)
 
 
 def _told_by(arrays: NDArray | list[NDArray], what: str) -> Activation:
-    """Return the size of one observation as far as an array without a format tells it: H x W x C x N, N x C, cells of C x T."""
+    """Return the size of one observation as far as an array without a format tells it: H x W x C x N, N x C, cells of C
+    x T.
+    """
     if isinstance(arrays, list) and arrays[0].ndim in (2, 4):
         return Activation("CBT" if arrays[0].ndim == 2 else "SSCBT", arrays[0].shape[:-1])
     if isinstance(arrays, list) or arrays.ndim not in (2, 4) or (arrays.ndim == 2 and "input" in what):
@@ -292,7 +332,11 @@ def number(value: Any, array: bool = False) -> Any:
 
 def _data(content: Variables, network: Network, names: Names) -> Reference:
     if names.outputs and names.targets:
-        raise UsageError("outputs and targets at once", "outputs are what MATLAB computed, targets what it was to compute", "name one of them")
+        raise UsageError(
+            "outputs and targets at once",
+            "outputs are what MATLAB computed, targets what it was to compute",
+            "name one of them",
+        )
     images = _images(content, network, names) if names.resize else None
     inputs = read_inputs(network, names, content) if images is None else (resized(images, network, names.resize),)
     wanted = _named(names.targets or names.outputs, content, OUTPUT_NAMES, "output", network.outputs)
@@ -318,9 +362,17 @@ def _images(content: Variables, network: Network, names: Names) -> NDArray:
     """Read images of any size, N,C,H,W."""
     size = network.sizes[network.inputs[0]][0]
     if len(network.inputs) > 1 or size.format != "SSCB":
-        raise UsageError("the network does not take one image", f"its inputs are {', '.join(network.inputs)}", "leave --resize out")
+        raise UsageError(
+            "the network does not take one image", f"its inputs are {', '.join(network.inputs)}", "leave --resize out"
+        )
     ((label, value),) = _named(names.inputs, content, INPUT_NAMES, "input", network.inputs)
-    found = arrange(value, Activation("SSCB", (None, None, size.channels)), names.input_dims or "HWCN", f"'{label}'", option="--input-dims")
+    found = arrange(
+        value,
+        Activation("SSCB", (None, None, size.channels)),
+        names.input_dims or "HWCN",
+        f"'{label}'",
+        option="--input-dims",
+    )
     return np.stack(found) if isinstance(found, list) else found
 
 
@@ -329,14 +381,22 @@ def resized(images: NDArray, network: Network, method: str, antialiasing: bool =
     from bridge.images import imresize
 
     height, width = network.sizes[network.inputs[0]][0].spatial
-    turned = [imresize(np.ascontiguousarray(image.transpose(1, 2, 0)), (height, width), method, antialiasing=antialiasing) for image in images]
+    turned = [
+        imresize(np.ascontiguousarray(image.transpose(1, 2, 0)), (height, width), method, antialiasing=antialiasing)
+        for image in images
+    ]
     return np.stack(turned).transpose(0, 3, 1, 2)
 
 
-def _named(names: str, default: Variables | None, known: Iterable[str], what: str, expected: Sequence[str]) -> list[tuple[str, Any]]:
+def _named(
+    names: str, default: Variables | None, known: Iterable[str], what: str, expected: Sequence[str]
+) -> list[tuple[str, Any]]:
     found = [_found(each.strip(), default, known, f"{what}s") for each in names.split(",")]
     if len(found) != len(expected):
-        raise UsageError(f"{len(found)} {what}s are named, the network has {len(expected)}: {', '.join(expected)}", hint=f"--{what}s A,B names several")
+        raise UsageError(
+            f"{len(found)} {what}s are named, the network has {len(expected)}: {', '.join(expected)}",
+            hint=f"--{what}s A,B names several",
+        )
     return found
 
 
@@ -354,14 +414,26 @@ def _found(name: str, default: Variables | None, known: Iterable[str], what: str
 def _answers(label: str, value: Any, size: Activation, dims: str, count: int, network: Network) -> Values | Labels:
     labels = texts(value)
     channels = size.channels or 0
-    if labels is None and not isinstance(value, list) and channels > 1 and np.asarray(value).size == count and network.classes is not None:
+    if (
+        labels is None
+        and not isinstance(value, list)
+        and channels > 1
+        and np.asarray(value).size == count
+        and network.classes is not None
+    ):
         labels = [f"{each:g}" for each in np.asarray(value, np.float64).reshape(-1)]  # classes that are numbers
     if labels is None:
         return arrange(value, size, dims or None, f"'{label}'", count=count, option="--output-dims")
     if network.classes is None:
-        raise UsageError(f"'{label}' holds class names, and the network has none", hint="--classes names.txt, in the order of its outputs")
+        raise UsageError(
+            f"'{label}' holds class names, and the network has none",
+            hint="--classes names.txt, in the order of its outputs",
+        )
     strange = sorted(set(labels) - set(network.classes))
     if strange:
-        raise UsageError(f"'{label}' holds the class '{strange[0]}', which the network has not", f"its classes are {', '.join(network.classes)}")
+        raise UsageError(
+            f"'{label}' holds the class '{strange[0]}', which the network has not",
+            f"its classes are {', '.join(network.classes)}",
+        )
     position = {name: index for index, name in enumerate(network.classes)}
     return Labels(np.array([position[each] for each in labels]))

@@ -22,7 +22,9 @@ from bridge.parity import charts
 from bridge.parity.check import Check
 from bridge.parity.differences import LayerDifference
 
-SHADES = 1e-8  # the difference from which on layers are shaded, in as many steps as there are shades up to the tolerance
+SHADES = (
+    1e-8  # the difference from which on layers are shaded, in as many steps as there are shades up to the tolerance
+)
 FAR = 100  # times the tolerance
 
 
@@ -53,8 +55,17 @@ def require(path: Path) -> None:
 def report(check: Check) -> str:
     """Return the report as the text of an HTML page."""
     state, layer, rest = _verdict(check)
-    parts = (_head(check, state, layer, rest), _curves(check) or _overview(check), _values(check), _layers(check), _learnables(check), _provenance(check))
-    return pages.page(f"{state} {layer}".strip(), "\n".join(part for part in parts if part), "passed" if check.passed else "differs")
+    parts = (
+        _head(check, state, layer, rest),
+        _curves(check) or _overview(check),
+        _values(check),
+        _layers(check),
+        _learnables(check),
+        _provenance(check),
+    )
+    return pages.page(
+        f"{state} {layer}".strip(), "\n".join(part for part in parts if part), "passed" if check.passed else "differs"
+    )
 
 
 def _verdict(check: Check) -> tuple[str, str, str]:
@@ -71,9 +82,10 @@ def _head(check: Check, state: str, layer: str, rest: str) -> str:
     told = f'<p class="cause"><b>{escaped(kind.capitalize())}</b> {escaped(cause)}</p>' if cause else ""
     where = f": <em>{escaped(layer)}</em>" if layer else ""
     return f"""<header>
-<p class="eyebrow">{escaped(_name(check))} against {escaped(check.comparison.oracle or "another network")}, tolerance profile {escaped(check.profile.name)}</p>
-<h1 id="verdict">{f"<em>{escaped(state)}</em>" if check.passed else escaped(state)}{where}</h1>
-<p id="detail">{escaped(rest)}</p>
+<p class="eyebrow">{escaped(_name(check))} against {escaped(check.comparison.oracle or "another network")}, tolerance
+profile {escaped(check.profile.name)}</p> <h1 id="verdict">{
+        f"<em>{escaped(state)}</em>" if check.passed else escaped(state)
+    }{where}</h1> <p id="detail">{escaped(rest)}</p>
 {told}
 </header>"""
 
@@ -91,8 +103,13 @@ def _overview(check: Check) -> str:
         parts.append(f"<section><h2>Error by {unit}</h2><p>{caption}</p>{charts.errors(check)}</section>")
     network = check.evidence.network if check.evidence is not None else None
     if network is not None:
-        caption = f"{len(network.layers)} layers in the order they run{', coloured by error' if _by_layer(check) else ''}."
-        parts.append(f'<section><h2>Network</h2><p>{caption}</p><div class="box">{_graph(check, network)}</div>{_legend(check)}</section>')
+        caption = (
+            f"{len(network.layers)} layers in the order they run{', coloured by error' if _by_layer(check) else ''}."
+        )
+        parts.append(
+            f"<section><h2>Network</h2><p>{caption}</p><div "
+            f'class="box">{_graph(check, network)}</div>{_legend(check)}</section>'
+        )
     return f'<div class="side">{"".join(parts)}</div>' if len(parts) > 1 else "".join(parts)
 
 
@@ -113,7 +130,8 @@ def _graph(check: Check, network: Network) -> str:
                 "" if found is None else _small(found.relative),
                 "" if found is None else _shade(found, found is check.first_divergence),
                 graph.is_frozen(network, layer.name),
-                f"{layer.name} ({layer.kind}){'' if found is None else f': max |d| {_small(found.max_abs)}, allowed {_small(found.allowed)}'}",
+                f"{layer.name} ({layer.kind})"
+                + ("" if found is None else f": max |d| {_small(found.max_abs)}, allowed {_small(found.allowed)}"),
                 "" if number is None else charts.row_id(number),
             )
         )
@@ -137,13 +155,18 @@ def _legend(check: Check) -> str:
         return f'<p class="legend"><span>{graph.FROST}frozen</span></p>'
     shades = [("s1", f"up to {SHADES:.0e}"), ("s3", "between"), ("s5", "near the tolerance")]
     shades += [] if check.passed else [("above", "above it"), ("far", f"more than {FAR} times")]
-    items = "".join(f"<span>{graph.mark(shade)}{text}</span>" for shade, text in [*shades, ("", "not compared")]) + f"<span>{graph.FROST}frozen</span>"
+    items = (
+        "".join(f"<span>{graph.mark(shade)}{text}</span>" for shade, text in [*shades, ("", "not compared")])
+        + f"<span>{graph.FROST}frozen</span>"
+    )
     return f'<p class="legend">{items}</p>'
 
 
 def _curves(check: Check) -> str:
     drawn = charts.curves(check.evidence) if check.evidence is not None else ""
-    return f"<section><h2>Learning curves</h2><p>Ours in colour, MATLAB's in grey.</p>{drawn}</section>" if drawn else ""
+    return (
+        f"<section><h2>Learning curves</h2><p>Ours in colour, MATLAB's in grey.</p>{drawn}</section>" if drawn else ""
+    )
 
 
 def _values(check: Check) -> str:
@@ -180,13 +203,22 @@ def _layers(check: Check) -> str:
     if not check.layers:
         return ""
     whole = check.comparison.unit == "layer"
-    columns = {"": "number", check.comparison.unit.capitalize(): "", "Max |d|": "number", "Of its range": "number", "Allowed": "number"}
+    columns = {
+        "": "number",
+        check.comparison.unit.capitalize(): "",
+        "Max |d|": "number",
+        "Of its range": "number",
+        "Allowed": "number",
+    }
     if whole:
         columns |= {"ULPs": "number", "Cosine": "number", "Outside": "number", "Classes": "number"}
     rows = [_row(number, each, whole, each is check.first_divergence) for number, each in enumerate(check.layers)]
     listed = pages.table("layers", columns, rows, {"differs": "only what differs"}, ".side .graph .layer")
     hint = " The filter searches the graph too." if whole and check.evidence is not None else ""
-    return f"<section><h2>{check.comparison.unit.capitalize()}s</h2><p>In the order they ran; a heading sorts.{hint}</p>{listed}</section>"
+    return (
+        f"<section><h2>{check.comparison.unit.capitalize()}s</h2><p>In the order they ran; a heading "
+        f"sorts.{hint}</p>{listed}</section>"
+    )
 
 
 def _row(number: int, each: LayerDifference, whole: bool, is_first: bool) -> Row:
@@ -197,9 +229,20 @@ def _row(number: int, each: LayerDifference, whole: bool, is_first: bool) -> Row
         cells += [Cell(_small(each.max_abs), each.max_abs), Cell(_small(each.relative), each.relative)]
     cells.append(Cell(_small(each.allowed), each.allowed))
     if whole:
-        equal = Cell(f"{each.agreement[0]:,} of {each.agreement[1]:,}", each.agreement[0] / each.agreement[1]) if each.agreement else Cell("")
-        cells += [Cell(f"{each.ulps:,.0f}", each.ulps), Cell(f"{each.cosine:.7f}", each.cosine), Cell(f"{each.outside:.1%}", each.outside), equal]
-    return Row(cells, charts.row_id(number), (*(("differs",) if each.differs else ()), *(("first",) if is_first else ())))
+        equal = (
+            Cell(f"{each.agreement[0]:,} of {each.agreement[1]:,}", each.agreement[0] / each.agreement[1])
+            if each.agreement
+            else Cell("")
+        )
+        cells += [
+            Cell(f"{each.ulps:,.0f}", each.ulps),
+            Cell(f"{each.cosine:.7f}", each.cosine),
+            Cell(f"{each.outside:.1%}", each.outside),
+            equal,
+        ]
+    return Row(
+        cells, charts.row_id(number), (*(("differs",) if each.differs else ()), *(("first",) if is_first else ()))
+    )
 
 
 def _small(number: float) -> str:
@@ -211,7 +254,9 @@ def _learnables(check: Check) -> str:
     if kept is None or kept.network is None:
         return ""
     listed = learnable_table(kept.network, kept.learnables if _by_layer(check) else None)
-    told = " A difference is told where the other side holds the values, whole or in samples." if _by_layer(check) else ""
+    told = (
+        " A difference is told where the other side holds the values, whole or in samples." if _by_layer(check) else ""
+    )
     caption = f"Factors are MATLAB's.{told}"
     return f"<section><h2>Learnables and statistics</h2><p>{caption}</p>{listed}</section>" if listed else ""
 

@@ -1,7 +1,9 @@
-"""Whether training does what MATLAB does: losses, rates and learnables of its first iterations, and gradients before them.
+"""Whether training does what MATLAB does: losses, rates and learnables of its first iterations, and gradients before
+them.
 
 bridgeReference saves them beside reference.mat: every iteration is over all observations in their order, so nothing is
-left to chance. Learnables are compared by how far they have moved: a wrong rate shows long before it shows in the weights.
+left to chance. Learnables are compared by how far they have moved: a wrong rate shows long before it shows in the
+weights.
 """
 
 from __future__ import annotations
@@ -68,33 +70,55 @@ def check_steps(
     held = content.of_format(FORMAT)
     if held is None:
         raise UnreadableError(
-            f"{path} holds no training steps", f"it holds {content}", "bridgeReference(..., 'Steps', 5, 'Targets', T, 'TrainingOptions', {...})"
+            f"{path} holds no training steps",
+            f"it holds {content}",
+            "bridgeReference(..., 'Steps', 5, 'Targets', T, 'TrainingOptions', {...})",
         )
     beside = path.with_name(path.name.replace(".steps.mat", ".mat"))
     if beside == path or not beside.is_file():
-        raise UsageError(f"the inputs of {path.name} are missing", "they are in the reference that was saved with it", f"put {beside.name} beside it")
+        raise UsageError(
+            f"the inputs of {path.name} are missing",
+            "they are in the reference that was saved with it",
+            f"put {beside.name} beside it",
+        )
     reference, tolerance = read(beside, network), Profile.of(profile)
     training = _Training(network, held, reference, tolerance, f"the steps in {path}")
     switches = {**(settled.of(training.trainer) if settled else {}), **(semantics or {})}
     found = training.compared(switches)
     cause, tried = (None, None) if found.first_above is None else training.switched(switches)
     known = {**facts(network.source.path, path, beside), **reference.facts}
-    known |= {"training switches": ", ".join(f"{name} = {value!r}" for name, value in switches.items())} if switches else {}
+    known |= (
+        {"training switches": ", ".join(f"{name} = {value!r}" for name, value in switches.items())} if switches else {}
+    )
     known |= {"training profile": settled.name} if settled else {}
-    return Check(network.source.path, found, tolerance, cause, tried, tuple(training.notes), known, evidence=Evidence(network))
+    return Check(
+        network.source.path, found, tolerance, cause, tried, tuple(training.notes), known, evidence=Evidence(network)
+    )
 
 
 class _Training:
     """The training that a steps file tells of."""
 
-    def __init__(self, network: Network, held: Mapping[str, Any], reference: Reference, profile: Profile, what: str) -> None:
+    def __init__(
+        self, network: Network, held: Mapping[str, Any], reference: Reference, profile: Profile, what: str
+    ) -> None:
         self.network, self.reference, self.profile, self.notes = network, reference, profile, list[str]()
         with reading(what):
             self.trainer, self.loss = str(held["Trainer"]), str(held["Loss"])
             self.samples, self.seed = int(number(held["Samples"])), int(number(held["Seed"]))
-            self.steps, self.gradients = list(held["Steps"]), held["Gradients"] if isinstance(held["Gradients"], dict) else None
-            solver, *pairs = held["TrainingOptions"] if isinstance(held["TrainingOptions"], list) and held["TrainingOptions"] else ["sgdm"]
-            self.solver, self.options = str(solver), {str(name): _plain(value) for name, value in zip(pairs[::2], pairs[1::2], strict=True)}
+            self.steps, self.gradients = (
+                list(held["Steps"]),
+                held["Gradients"] if isinstance(held["Gradients"], dict) else None,
+            )
+            solver, *pairs = (
+                held["TrainingOptions"]
+                if isinstance(held["TrainingOptions"], list) and held["TrainingOptions"]
+                else ["sgdm"]
+            )
+            self.solver, self.options = (
+                str(solver),
+                {str(name): _plain(value) for name, value in zip(pairs[::2], pairs[1::2], strict=True)},
+            )
             self.targets = self._targets(held["Targets"])
         self.name = what.removeprefix("the steps in ").rpartition("/")[2]
 
@@ -126,29 +150,46 @@ class _Training:
                 with suppress(BridgeError):
                     found = self.compared({**switches, name: choice})
                     if found.first_above is None and found.worst is not None:
-                        return Cause("training switch", "", f"{name} is {choice!r}: {row['meaning']}", found.worst.relative), tried
+                        return Cause(
+                            "training switch", "", f"{name} is {choice!r}: {row['meaning']}", found.worst.relative
+                        ), tried
         return None, tried
 
     def _rows(self, switches: Mapping[str, Any]) -> Rows:
         if self.gradients is not None:
             yield from self._of_gradients(self.gradients)
-        before, loss = self.reference.parameters, self.loss if self.trainer == "trainnet" else None  # trainNetwork's is the output layer's
+        before, loss = (
+            self.reference.parameters,
+            self.loss if self.trainer == "trainnet" else None,
+        )  # trainNetwork's is the output layer's
         for step in self.steps:
             k = int(number(step["Iteration"]))
             info = train(self.network, self._data(), self._options(k, switches), loss=loss, layout="NCHW")
             assert info.network is not None
-            yield self._number(f"learn rate of iteration {k}", float(info.column("BaseLearnRate")[k - 1]), float(number(step["LearnRate"])))
-            yield self._number(f"loss of iteration {k}", float(info.column("TrainingLoss")[k - 1]), float(number(step["Loss"])))
+            yield self._number(
+                f"learn rate of iteration {k}",
+                float(info.column("BaseLearnRate")[k - 1]),
+                float(number(step["LearnRate"])),
+            )
+            yield self._number(
+                f"loss of iteration {k}", float(info.column("TrainingLoss")[k - 1]), float(number(step["Loss"]))
+            )
             arrays = {(layer.name, name): each.array for layer, name, each in info.network.learnables()}
-            arrays |= {(layer.name, name): array for layer in info.network.layers for name, array in layer.state.items()}
+            arrays |= {
+                (layer.name, name): array for layer in info.network.layers for name, array in layer.state.items()
+            }
             for record in [*step["Learnables"], *step["State"]]:
                 where = str(record["Layer"]), str(record["Parameter"])
                 label = f"{where[0]}/{where[1]} after iteration {k}"
-                yield self._record(label, arrays.get(where), record_of(record, self.samples, self.seed, label), before.get(where))
+                yield self._record(
+                    label, arrays.get(where), record_of(record, self.samples, self.seed, label), before.get(where)
+                )
 
     def _options(self, iterations: int, switches: Mapping[str, Any]) -> TrainingOptions:
         options = training_options(self.solver, trainer=self.trainer, semantics=switches, **self.options)
-        return options.replace(MaxEpochs=iterations, MiniBatchSize=self.reference.observations, Shuffle="never", Verbose=False)
+        return options.replace(
+            MaxEpochs=iterations, MiniBatchSize=self.reference.observations, Shuffle="never", Verbose=False
+        )
 
     def _data(self) -> tuple[Any, Any]:
         inputs = self.reference.inputs[0]
@@ -161,7 +202,11 @@ class _Training:
 
     def _of_gradients(self, held: Mapping[str, Any]) -> Rows:
         if self.loss not in OF_DLARRAYS:
-            raise UnsupportedError(f"the loss '{self.loss}' is MATLAB code", "gradients are repeated for mse and crossentropy", "save them for one of these")
+            raise UnsupportedError(
+                f"the loss '{self.loss}' is MATLAB code",
+                "gradients are repeated for mse and crossentropy",
+                "save them for one of these",
+            )
         if isinstance(self.reference.inputs[0], list):
             self.notes.append("gradients over sequences were not compared")
             return
@@ -181,7 +226,9 @@ class _Training:
         known = self.network.layers[layer]
         given = given_sizes(self.network, known)
         locals_ = [each.local for each in tensors(known, given) if each.learnable]
-        found = {local: as_array(value.grad) for local in locals_ if (value := module.get_parameter(local)).grad is not None}
+        found = {
+            local: as_array(value.grad) for local in locals_ if (value := module.get_parameter(local)).grad is not None
+        }
         turned = with_tensors(known, given, found)
         return turned.learnables[name].array if found and name in turned.learnables else None
 
@@ -189,7 +236,9 @@ class _Training:
         if not (isinstance(self.targets, list) and isinstance(self.targets[0], str)):
             return torch.tensor(np.asarray(self.targets), dtype=torch.float32).reshape(y.shape)
         classes = self.network.classes or self.reference.classes or tuple(sorted(set(self.targets)))
-        return torch.nn.functional.one_hot(torch.tensor([classes.index(each) for each in self.targets]), len(classes)).float()
+        return torch.nn.functional.one_hot(
+            torch.tensor([classes.index(each) for each in self.targets]), len(classes)
+        ).float()
 
     # Rows
 
@@ -198,15 +247,25 @@ class _Training:
 
     def _record(self, label: str, array: Array | None, record: Record, before: Record | None) -> LayerDifference:
         if array is None or array.size != record.elements:
-            return LayerDifference(label, float("inf"), record.scale, 0.0, size=f"{0 if array is None else array.size} values, expected {record.elements}")
+            return LayerDifference(
+                label,
+                float("inf"),
+                record.scale,
+                0.0,
+                size=f"{0 if array is None else array.size} values, expected {record.elements}",
+            )
         ours: NDArray = array.read().astype(np.float64).reshape(-1, order="F")
         distance = np.abs(ours[record.index] - record.value)
         moved = before is not None and len(before.value) == len(record.value)
         scale = float(np.abs(record.value - before.value).max()) if moved and before is not None else record.scale
         # what MATLAB did not move at all may not move here either
-        allowed = (0.0 if moved and not scale else self.profile.allowed(label, scale)) + (LAST_PLACES * record.scale if moved else 0.0)
+        allowed = (0.0 if moved and not scale else self.profile.allowed(label, scale)) + (
+            LAST_PLACES * record.scale if moved else 0.0
+        )
         largest = max(float(distance.max(initial=0.0)), abs(float(ours.mean()) - record.mean))
-        return LayerDifference(label, largest, scale, allowed, len(record.index), outside=float((distance > allowed).mean()))
+        return LayerDifference(
+            label, largest, scale, allowed, len(record.index), outside=float((distance > allowed).mean())
+        )
 
 
 def _plain(value: Any) -> Any:
@@ -219,7 +278,8 @@ def _plain(value: Any) -> Any:
     return int(found) if isinstance(found, float) and found.is_integer() else found
 
 
-# What dlarray functions of these names compute, documented: half the squared error, and the cross entropy, an observation.
+# What dlarray functions of these names compute, documented: half the squared error, and the cross entropy, an
+# observation.
 OF_DLARRAYS = {
     "mse": lambda y, t: (y - t).square().sum() / (2 * len(y)),
     "crossentropy": lambda y, t: -(t * y.log()).sum() / len(y),

@@ -40,10 +40,14 @@ class Variables:
         """
         if not os.path.isfile(path):  # of a name that cannot be, Path.is_file raises
             if os.path.isdir(path):
-                raise UsageError(f"{path} is a folder", f"values come in files: {', '.join(READERS)}", "name the file itself")
+                raise UsageError(
+                    f"{path} is a folder", f"values come in files: {', '.join(READERS)}", "name the file itself"
+                )
             raise UsageError(f"{path} does not exist", "there is no such file", "check the name")
         if path.suffix.lower() not in READERS:
-            raise UsageError(f"{path} is no file of values", f"values come as {', '.join(READERS)}", "--against takes networks")
+            raise UsageError(
+                f"{path} is no file of values", f"values come as {', '.join(READERS)}", "--against takes networks"
+            )
         with reading(str(path)):
             try:
                 return Variables(path, READERS[path.suffix.lower()](path))
@@ -51,8 +55,12 @@ class Variables:
                 raise ValueError(error) from error
 
     def of_format(self, name: str) -> dict[str, Any] | None:
-        """Return the struct that one of bridge's MATLAB functions wrote, by the name of its format; None where there is none."""
-        return next((value for value in self.values.values() if isinstance(value, dict) and value.get("Format") == name), None)
+        """Return the struct that one of bridge's MATLAB functions wrote, by the name of its format; None where there is
+        none.
+        """
+        return next(
+            (value for value in self.values.values() if isinstance(value, dict) and value.get("Format") == name), None
+        )
 
     @staticmethod
     def find(name: str, default: Variables | None) -> Any:
@@ -89,11 +97,18 @@ class Variables:
         if len(columns) == 1:
             return columns[0]
         if any(isinstance(column, list) for column in columns):
-            raise UsageError(f"'{pattern}' takes columns of text from {self.path}", f"they are {', '.join(chosen)}", "name one of them")
+            raise UsageError(
+                f"'{pattern}' takes columns of text from {self.path}",
+                f"they are {', '.join(chosen)}",
+                "name one of them",
+            )
         return np.stack(columns, 1) if columns[0].ndim == 1 else columns[0]
 
     def __str__(self) -> str:
-        return ", ".join(f"{name} ({networks.describe(value)})" for name, value in list(self.values.items())[:12]) or "nothing"
+        return (
+            ", ".join(f"{name} ({networks.describe(value)})" for name, value in list(self.values.items())[:12])
+            or "nothing"
+        )
 
 
 def plain(value: Any) -> Any:
@@ -114,9 +129,16 @@ def texts(value: Any) -> list[str] | None:
     if isinstance(value, str):
         return [value]
     if isinstance(value, Object) and value.class_name == "categorical":
-        names, codes = texts(value.properties["categoryNames"]) or [], plain(value.properties["codes"]).reshape(-1, order="F")
+        names, codes = (
+            texts(value.properties["categoryNames"]) or [],
+            plain(value.properties["codes"]).reshape(-1, order="F"),
+        )
         if (codes == 0).any():
-            raise UsageError(f"{int((codes == 0).sum())} of {codes.size} labels are undefined", "there is nothing to compare them with", "leave them out")
+            raise UsageError(
+                f"{int((codes == 0).sum())} of {codes.size} labels are undefined",
+                "there is nothing to compare them with",
+                "leave them out",
+            )
         return [names[int(code) - 1] for code in codes]
     if isinstance(value, np.ndarray) and value.dtype.kind == "U":
         return [str(each) for each in value.reshape(-1)]
@@ -131,8 +153,17 @@ def _inside(value: Any, steps: Sequence[str], name: str) -> Any:
         elif isinstance(fields, list) and step.isdigit() and 0 < int(step) <= len(fields):
             value = fields[int(step) - 1]
         else:
-            known = list(fields) if isinstance(fields, Mapping) else [f"1 to {len(fields)}"] if isinstance(fields, list) else []
-            raise UsageError(f"'{name}': there is no '{step}'", f"there are {', '.join(known[:12])}" if known else "there is nothing inside")
+            known = (
+                list(fields)
+                if isinstance(fields, Mapping)
+                else [f"1 to {len(fields)}"]
+                if isinstance(fields, list)
+                else []
+            )
+            raise UsageError(
+                f"'{name}': there is no '{step}'",
+                f"there are {', '.join(known[:12])}" if known else "there is nothing inside",
+            )
     return value
 
 
@@ -151,11 +182,16 @@ def _csv(path: Path) -> dict[str, Any]:
     width = len(names) if header else len(lines[0])
     ragged = next((number for number, line in enumerate(lines, 1 + header) if len(line) != width), None)
     if ragged is not None:
-        raise UnreadableError(f"line {ragged} of {path} has {len(lines[ragged - 1 - header])} columns, the first has {width}", "it was cut short or edited")
+        raise UnreadableError(
+            f"line {ragged} of {path} has {len(lines[ragged - 1 - header])} columns, the first has {width}",
+            "it was cut short or edited",
+        )
     if not header:
         return {WHOLE: np.array([[float(cell) for cell in line] for line in lines])}
     columns = {name: [line[at] for line in lines] for at, name in enumerate(names)}
-    return {name: np.array(column, float) if all(map(_is_number, column)) else column for name, column in columns.items()}
+    return {
+        name: np.array(column, float) if all(map(_is_number, column)) else column for name, column in columns.items()
+    }
 
 
 READERS: Mapping[str, Callable[[Path], Mapping[str, Any]]] = {

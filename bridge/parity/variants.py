@@ -19,7 +19,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bridge.modules.normalization import BatchNormOverTime, CrossChannelNormalization, InputNormalization, LayerNormalization
+from bridge.modules.normalization import (
+    BatchNormOverTime,
+    CrossChannelNormalization,
+    InputNormalization,
+    LayerNormalization,
+)
 from bridge.modules.recurrent import GRU, GRUCellLoop, LSTMCellLoop, ProjectedLSTM
 from bridge.modules.shape import Addition, Concatenation, FullyConnected, Resize
 from bridge.modules.windows import Pooling, PoolingWithIndices
@@ -51,7 +56,9 @@ class Variant:
 class Wrapped(nn.Module):
     """A module with a function in front of it and one behind it."""
 
-    def __init__(self, module: nn.Module, *, before: Callable[..., Any] | None = None, after: Callable[[Any], Any] | None = None) -> None:
+    def __init__(
+        self, module: nn.Module, *, before: Callable[..., Any] | None = None, after: Callable[[Any], Any] | None = None
+    ) -> None:
         super().__init__()
         self.module, self._before, self._after = module, before, after
 
@@ -93,7 +100,12 @@ def variants(module: nn.Module, x: Tensor, is_output: bool = False) -> Iterator[
         yield Variant("softmax", "a softmax follows {layer}", Wrapped(module, after=lambda y: y.softmax(_channels(y))))
     if not isinstance(module, (nn.Identity, PoolingWithIndices)):
         yield Variant("left out", "{layer} is left out", nn.Identity(), general=True)
-    yield Variant("transposed", "height and width of what {layer} puts out are swapped", Wrapped(module, after=_transposed), general=True)
+    yield Variant(
+        "transposed",
+        "height and width of what {layer} puts out are swapped",
+        Wrapped(module, after=_transposed),
+        general=True,
+    )
 
 
 def _channels(y: Tensor) -> int:
@@ -109,7 +121,11 @@ def _transposed(y: Tensor) -> Tensor:
 def changed(module: nn.Module, **attributes: Any) -> nn.Module:
     """Return a copy of a module with other attributes; parameters are shared where they are not among them."""
     made = copy.copy(module)
-    made._parameters, made._buffers, made._forward_hooks = dict(module._parameters), dict(module._buffers), OrderedDict()
+    made._parameters, made._buffers, made._forward_hooks = (
+        dict(module._parameters),
+        dict(module._buffers),
+        OrderedDict(),
+    )
     for name, value in attributes.items():
         if name in made._parameters:
             made._parameters[name] = nn.Parameter(value.contiguous(), requires_grad=False)
@@ -127,7 +143,9 @@ def _input(module: InputNormalization) -> Iterator[Variant]:
     if module.kind == "none":
         return
     yield Variant("normalization missing", "the input is not normalised by {layer}", nn.Identity())
-    yield Variant("normalization twice", "the input is normalised twice by {layer}", Wrapped(module, before=module.forward))
+    yield Variant(
+        "normalization twice", "the input is normalised twice by {layer}", Wrapped(module, before=module.forward)
+    )
     held = {name: value for name, value in module._buffers.items() if value is not None}
     if any(value.dim() == 3 and value.shape[-1] * value.shape[-2] > 1 for value in held.values()):
         averaged = {name: value.mean((-2, -1), keepdim=True) for name, value in held.items() if value.dim() == 3}
@@ -138,9 +156,15 @@ def _input(module: InputNormalization) -> Iterator[Variant]:
         yield Variant("input scale", f"what {{layer}} puts out is {text}", Wrapped(module, after=_times(factor)))
     if any(value.dim() and value.shape[0] > 1 for value in held.values()):
         flipped = {name: value.flip(0) for name, value in held.items() if value.dim()}
-        yield Variant("channel order", "the statistics of {layer} have their channels in reverse", changed(module, **flipped))
+        yield Variant(
+            "channel order", "the statistics of {layer} have their channels in reverse", changed(module, **flipped)
+        )
     if module.kind == "zscore":
-        yield Variant("standard deviation", "{layer} does not divide by the standard deviation", changed(module, kind="zerocenter"))
+        yield Variant(
+            "standard deviation",
+            "{layer} does not divide by the standard deviation",
+            changed(module, kind="zerocenter"),
+        )
     if module.kind.startswith("rescale"):
         other = "rescale-symmetric" if module.kind == "rescale-zero-one" else "rescale-zero-one"
         yield Variant("normalization", f"{{layer}} normalises by '{other}'", changed(module, kind=other))
@@ -162,7 +186,9 @@ def _batch_norm(module: nn.modules.batchnorm._BatchNorm) -> Iterator[Variant]:
         y = F.batch_norm(x, None, None, module.weight, module.bias, True, 0.0, module.eps)
         return y.movedim(1, channel)
 
-    yield Variant("training mode", "{layer} normalises by the batch's own statistics, as in training", Computed(by_batch))
+    yield Variant(
+        "training mode", "{layer} normalises by the batch's own statistics, as in training", Computed(by_batch)
+    )
 
 
 def _epsilons(module: Any) -> Iterator[Variant]:
@@ -215,7 +241,9 @@ def padding_of(window: Any, x: Tensor) -> list[tuple[int, int]]:
     if rule is not None:
         w = rule.window
         lengths = x.shape[-len(w.kernel) :]
-        return list(w.padding or (same_padding(*each) for each in zip(lengths, w.kernel, w.stride, w.dilation, strict=True)))
+        return list(
+            w.padding or (same_padding(*each) for each in zip(lengths, w.kernel, w.stride, w.dilation, strict=True))
+        )
     count = x.dim() - 2
     pads = window.padding if isinstance(window.padding, tuple) else (window.padding,) * count
     return [(int(n), int(n)) for n in pads]
@@ -238,14 +266,23 @@ def _windows(module: Any, x: Tensor) -> Iterator[Variant]:
 def _average(module: Any) -> Iterator[Variant]:
     counted = module.count_padding if isinstance(module, Pooling) else module.count_include_pad
     other = {"count_padding" if isinstance(module, Pooling) else "count_include_pad": not counted}
-    yield Variant("padding value", f"{{layer}} {'leaves padding out of' if counted else 'counts padding in'} its means", changed(module, **other))
+    yield Variant(
+        "padding value",
+        f"{{layer}} {'leaves padding out of' if counted else 'counts padding in'} its means",
+        changed(module, **other),
+    )
 
 
 def _pooling_kind(module: Any) -> Iterator[Variant]:
     if isinstance(module, PoolingWithIndices):
         return
     words, other = ("mean", nn.AvgPool2d) if isinstance(module, nn.MaxPool2d) else ("maximum", nn.MaxPool2d)
-    yield Variant("pooling", f"{{layer}} takes the {words}", other(module.kernel_size, module.stride, module.padding), general=True)
+    yield Variant(
+        "pooling",
+        f"{{layer}} takes the {words}",
+        other(module.kernel_size, module.stride, module.padding),
+        general=True,
+    )
 
 
 def _convolution(module: Any) -> Iterator[Variant]:
@@ -253,15 +290,30 @@ def _convolution(module: Any) -> Iterator[Variant]:
     if weight.dim() == 4 and weight.shape[2] == weight.shape[3] > 1:
         yield _weights(module, "height and width", weight.transpose(2, 3))
     if weight.dim() == 4 and weight.shape[2] * weight.shape[3] > 1:
-        yield Variant("weight axes", "the filters of {layer} are turned by 180 degrees", changed(module, weight=weight.flip(2, 3)), of_learnables=True)
+        yield Variant(
+            "weight axes",
+            "the filters of {layer} are turned by 180 degrees",
+            changed(module, weight=weight.flip(2, 3)),
+            of_learnables=True,
+        )
     if weight.shape[0] == weight.shape[1] > 1:
         yield _weights(module, "input and output channels", weight.transpose(0, 1))
     if weight.shape[1] > 1:
-        yield Variant("channel order", "{layer} takes its channels in reverse", changed(module, weight=weight.flip(1)), of_learnables=True)
+        yield Variant(
+            "channel order",
+            "{layer} takes its channels in reverse",
+            changed(module, weight=weight.flip(1)),
+            of_learnables=True,
+        )
 
 
 def _weights(module: nn.Module, axes: str, weight: Tensor) -> Variant:
-    return Variant("weight axes", f"{axes} of the Weights of {{layer}} are swapped", changed(module, weight=weight), of_learnables=True)
+    return Variant(
+        "weight axes",
+        f"{axes} of the Weights of {{layer}} are swapped",
+        changed(module, weight=weight),
+        of_learnables=True,
+    )
 
 
 def _transposed_convolution(module: Any) -> Iterator[Variant]:
@@ -273,7 +325,9 @@ def _transposed_convolution(module: Any) -> Iterator[Variant]:
         out, wanted = plain_type.forward(whole, x), module(x)
         for axis, step in enumerate(shift, 2):
             length = wanted.shape[axis]
-            before = (out.shape[axis] - length) // 2 if getattr(module, "crops", None) is None else module.crops[axis - 2][0]
+            before = (
+                (out.shape[axis] - length) // 2 if getattr(module, "crops", None) is None else module.crops[axis - 2][0]
+            )
             before += step
             if not 0 <= before <= out.shape[axis] - length:
                 raise ValueError("there is nothing to cut")
@@ -283,7 +337,9 @@ def _transposed_convolution(module: Any) -> Iterator[Variant]:
     for shift in product((-1, 0, 1), repeat=module.weight.dim() - 2):
         if any(shift):
             made = Computed(partial(cut, shift=shift))
-            yield Variant("padding", f"the cropping of {{layer}} is moved by {list(shift)} from the end to the front", made)
+            yield Variant(
+                "padding", f"the cropping of {{layer}} is moved by {list(shift)} from the end to the front", made
+            )
 
 
 # Fully connected layers
@@ -308,7 +364,12 @@ def _flattening(module: FullyConnected, x: Tensor) -> Iterator[Variant]:
             seen.add(tuple(order.tolist()))
             words = [",".join("CHW"[axis] for axis in axes) for axes in (saved, taken)]
             text = f"{{layer}} flattens its input in the order {words[0]} and not {words[1]}"
-            yield Variant("flatten order", text, changed(module, weight=module.weight[:, order.to(module.weight.device)]), of_learnables=True)
+            yield Variant(
+                "flatten order",
+                text,
+                changed(module, weight=module.weight[:, order.to(module.weight.device)]),
+                of_learnables=True,
+            )
 
 
 # Recurrent layers
@@ -318,7 +379,11 @@ def _recurrent(module: Any) -> Iterator[Variant]:
     gates = 3 if isinstance(module, (GRU, GRUCellLoop)) else 4
     letters = "rzc" if gates == 3 else "ifgo"
     hidden = module.hidden_state.numel() // module.directions
-    stacked = {name: value.detach() for name, value in module._parameters.items() if value is not None and value.shape[0] == gates * hidden}
+    stacked = {
+        name: value.detach()
+        for name, value in module._parameters.items()
+        if value is not None and value.shape[0] == gates * hidden
+    }
     for order in permutations(range(gates)):
         if list(order) != list(range(gates)):
             turned = {name: torch.cat([value.chunk(gates)[gate] for gate in order]) for name, value in stacked.items()}
@@ -330,7 +395,9 @@ def _recurrent(module: Any) -> Iterator[Variant]:
         yield Variant("doubled bias", f"the Bias of {{layer}} {text}", rewired(module, scaled), of_learnables=True)
     if module.directions == 2:
         swapped = {name: stacked[_other_direction(name)] for name in stacked if _other_direction(name) in stacked}
-        yield Variant("directions", "the directions of {layer} are swapped", rewired(module, swapped), of_learnables=True)
+        yield Variant(
+            "directions", "the directions of {layer} are swapped", rewired(module, swapped), of_learnables=True
+        )
     words = "the whole sequence" if module.last_only else "the last step"
     yield Variant("output mode", f"{{layer}} puts out {words}", changed(module, last_only=not module.last_only))
     if isinstance(module, (GRU, GRUCellLoop)) and module.directions == 1:
@@ -342,7 +409,9 @@ def _other_direction(name: str) -> str:
 
 
 def rewired(module: nn.Module, parameters: dict[str, Tensor]) -> nn.Module:
-    """Return a copy with other parameters. torch's recurrent layers keep a second list of them, so it is a deep copy."""
+    """Return a copy with other parameters. torch's recurrent layers keep a second list of them, so it is a
+    deep copy.
+    """
     made = copy.deepcopy(module)
     with torch.no_grad():
         for name, value in parameters.items():
@@ -365,11 +434,19 @@ def _reset_gate(module: Any, hidden: int) -> Iterator[Variant]:
 # Activations and the like
 
 ACTIVATIONS: tuple[tuple[str, nn.Module], ...] = (
-    ("a ReLU", nn.ReLU()), ("a leaky ReLU of scale 0.01", nn.LeakyReLU(0.01)), ("a leaky ReLU of scale 0.1", nn.LeakyReLU(0.1)),
-    ("a leaky ReLU of scale 0.2", nn.LeakyReLU(0.2)), ("a ReLU clipped at 6", nn.Hardtanh(0, 6)), ("a tanh", nn.Tanh()),
-    ("a sigmoid", nn.Sigmoid()), ("an ELU", nn.ELU()), ("a GELU", nn.GELU()), ("a GELU in its tanh form", nn.GELU("tanh")),
-    ("a swish", nn.SiLU()), ("a softplus", nn.Softplus()),
-)  # fmt: skip
+    ("a ReLU", nn.ReLU()),
+    ("a leaky ReLU of scale 0.01", nn.LeakyReLU(0.01)),
+    ("a leaky ReLU of scale 0.1", nn.LeakyReLU(0.1)),
+    ("a leaky ReLU of scale 0.2", nn.LeakyReLU(0.2)),
+    ("a ReLU clipped at 6", nn.Hardtanh(0, 6)),
+    ("a tanh", nn.Tanh()),
+    ("a sigmoid", nn.Sigmoid()),
+    ("an ELU", nn.ELU()),
+    ("a GELU", nn.GELU()),
+    ("a GELU in its tanh form", nn.GELU("tanh")),
+    ("a swish", nn.SiLU()),
+    ("a softplus", nn.Softplus()),
+)
 
 
 def _activation(module: nn.Module) -> Iterator[Variant]:
@@ -387,12 +464,20 @@ def _softmax(module: nn.Softmax) -> Iterator[Variant]:
 
 
 def _addition(module: nn.Module) -> Iterator[Variant]:
-    yield Variant("addition", "{layer} adds nothing to its first input", Computed(lambda first, *rest: first), general=True)
-    yield Variant("addition", "{layer} adds nothing to its second input", Computed(lambda first, *rest: rest[0]), general=True)
+    yield Variant(
+        "addition", "{layer} adds nothing to its first input", Computed(lambda first, *rest: first), general=True
+    )
+    yield Variant(
+        "addition", "{layer} adds nothing to its second input", Computed(lambda first, *rest: rest[0]), general=True
+    )
 
 
 def _concatenation(module: nn.Module) -> Iterator[Variant]:
-    yield Variant("concatenation order", "{layer} joins its inputs in reverse", Wrapped(module, before=lambda *inputs: inputs[::-1]))
+    yield Variant(
+        "concatenation order",
+        "{layer} joins its inputs in reverse",
+        Wrapped(module, before=lambda *inputs: inputs[::-1]),
+    )
 
 
 def _resize(module: nn.Module) -> Iterator[Variant]:

@@ -64,10 +64,18 @@ class Values:
     outputs: Mapping[str, NDArray]
 
     def facts(self) -> dict[str, Any]:
-        return {"values": {name: values.tolist() if values.size <= MOST_VALUES else _summary(values) for name, values in self.outputs.items()}}
+        return {
+            "values": {
+                name: values.tolist() if values.size <= MOST_VALUES else _summary(values)
+                for name, values in self.outputs.items()
+            }
+        }
 
     def text(self) -> str:
-        return "; ".join(f"{name}: {_shown(values)}" if len(self.outputs) > 1 else _shown(values) for name, values in self.outputs.items())
+        return "; ".join(
+            f"{name}: {_shown(values)}" if len(self.outputs) > 1 else _shown(values)
+            for name, values in self.outputs.items()
+        )
 
 
 @dataclass(frozen=True)
@@ -81,7 +89,9 @@ class Regions:
     def shares(self) -> dict[str, float]:
         """The part of the pixels that each class has, the largest first; classes without a pixel are left out."""
         counts = np.bincount(self.labels.ravel(), minlength=len(self.classes) + 1)[1:] / self.labels.size
-        return {self.classes[index]: float(counts[index]) for index in np.argsort(-counts, kind="stable") if counts[index]}
+        return {
+            self.classes[index]: float(counts[index]) for index in np.argsort(-counts, kind="stable") if counts[index]
+        }
 
     def facts(self) -> dict[str, Any]:
         return {"size": list(self.labels.shape), "shares": self.shares}
@@ -118,7 +128,11 @@ class Boxes:
         image = Image.fromarray(picture)
         draw = ImageDraw.Draw(image)
         for label, score, (x, y, width, height) in self._rows():
-            draw.rectangle((x - 1, y - 1, x + width - 2, y + height - 2), outline=YELLOW, width=max(1, min(picture.shape[:2]) // 200))
+            draw.rectangle(
+                (x - 1, y - 1, x + width - 2, y + height - 2),
+                outline=YELLOW,
+                width=max(1, min(picture.shape[:2]) // 200),
+            )
             text = f"{label} {score:.2f}".encode("latin-1", "replace").decode("latin-1")  # what Pillow's own font has
             left, top, right, bottom = draw.textbbox((x - 1, y - 1), text, anchor="lb" if y > 12 else "lt")
             draw.rectangle((left, top, right, bottom), fill=YELLOW)
@@ -147,12 +161,21 @@ class Prediction:
             UsageError: it is no image, or nothing that can be drawn.
         """
         if self.picture is None or not isinstance(self.found, (Regions, Boxes)):
-            raise UsageError(f"nothing can be drawn for {self.input}", "boxes and regions are drawn, on images", "leave -o out; --json prints all")
+            raise UsageError(
+                f"nothing can be drawn for {self.input}",
+                "boxes and regions are drawn, on images",
+                "leave -o out; --json prints all",
+            )
         return self.found.drawn_on(self.picture)
 
 
 def _summary(values: NDArray) -> dict[str, Any]:
-    return {"size": list(values.shape), "least": float(values.min()), "greatest": float(values.max()), "mean": float(values.mean(dtype=np.float64))}
+    return {
+        "size": list(values.shape),
+        "least": float(values.min()),
+        "greatest": float(values.max()),
+        "mean": float(values.mean(dtype=np.float64)),
+    }
 
 
 def _shown(values: NDArray) -> str:

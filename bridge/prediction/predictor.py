@@ -25,7 +25,13 @@ from bridge.parity.references import INPUT_NAMES, size_of
 from bridge.parity.variables import READERS, Variables
 from bridge.prediction.found import Boxes, Classes, Found, Prediction, Regions, Steps, Values
 
-BY_CLASS = ("ClassificationOutputLayer", "PixelClassificationLayer", "DicePixelClassificationLayer", "FocalLossLayer", "TverskyPixelClassificationLayer")
+BY_CLASS = (
+    "ClassificationOutputLayer",
+    "PixelClassificationLayer",
+    "DicePixelClassificationLayer",
+    "FocalLossLayer",
+    "TverskyPixelClassificationLayer",
+)
 MINI_BATCH = 32  # observations of one forward pass
 MOST_BYTES = 1 << 27  # of the images of one forward pass, as they are in their files
 BEST = 5  # classes that are told
@@ -53,7 +59,11 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.color not in ("", "gray2rgb", "rgb2gray"):
-            raise UsageError(f"the colour preprocessing is {self.color!r}", "it is gray2rgb or rgb2gray", "leave it out where the images fit")
+            raise UsageError(
+                f"the colour preprocessing is {self.color!r}",
+                "it is gray2rgb or rgb2gray",
+                "leave it out where the images fit",
+            )
 
 
 class Predictor:
@@ -66,7 +76,13 @@ class Predictor:
         skipped: images that cannot be read and were left out.
     """
 
-    def __init__(self, network: Network, options: Options | None = None, *, modules: Mapping[str, Callable[[Layer], nn.Module]] | None = None) -> None:
+    def __init__(
+        self,
+        network: Network,
+        options: Options | None = None,
+        *,
+        modules: Mapping[str, Callable[[Layer], nn.Module]] | None = None,
+    ) -> None:
         """Take a network.
 
         Raises:
@@ -76,12 +92,16 @@ class Predictor:
         self.network, self.options, self.task = network, options or Options(), _task(network)
         self.notes: list[str] = []
         self.skipped: list[str] = []
-        self._detector = network.to_detector(resize=self.options.resize, modules=modules) if self.task == "detection" else None
+        self._detector = (
+            network.to_detector(resize=self.options.resize, modules=modules) if self.task == "detection" else None
+        )
         if self._detector is not None:
             self.notes += self._detector.head.notes
         elif len(network.inputs) != 1:
             cause = f"its inputs are {', '.join(network.inputs)}, and a file holds one"
-            raise UsageError(f"the network takes {len(network.inputs)} inputs", cause, "run it in Python: net.to_torch()")
+            raise UsageError(
+                f"the network takes {len(network.inputs)} inputs", cause, "run it in Python: net.to_torch()"
+            )
         else:
             self._model = network.to_torch(modules=modules)
         self._size = network.sizes[network.inputs[0]][0]
@@ -101,14 +121,17 @@ class Predictor:
         if self.network.classes is not None:
             return self.network.classes
         self._note("the network names no classes; they are numbered from 1 (--classes names them)")
-        return tuple(str(number) for number in range(1, (size_of(self.network, self.network.outputs[0]).channels or 0) + 1))
+        return tuple(
+            str(number) for number in range(1, (size_of(self.network, self.network.outputs[0]).channels or 0) + 1)
+        )
 
     def _note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
 
     def files(self, inputs: Sequence[str]) -> list[str]:
-        """Return the files of inputs, those of folders among them, without images that cannot be read where these are to be skipped.
+        """Return the files of inputs, those of folders among them, without images that cannot be read where these are
+        to be skipped.
 
         Raises:
             UsageError: a folder without images, or a folder for a network that takes none.
@@ -120,13 +143,17 @@ class Predictor:
         images = [file for file in files if not _holds_arrays(file)]
         strange = next((file for file in images if os.path.exists(file) and not os.path.isfile(file)), None)
         if strange is not None:
-            raise UsageError(f"{strange} is neither a file nor a folder", "devices and pipes may have no end", "name an image")
+            raise UsageError(
+                f"{strange} is neither a file nor a folder", "devices and pipes may have no end", "name an image"
+            )
         if not images:
             return files
         try:
             kept = set(ImageDatastore(tuple(images)).verify(self.options.skip_bad).Files)
         except UnreadableError as error:
-            raise UnreadableError(error.error, error.cause, "replace these files, or leave them out with --skip-bad") from error
+            raise UnreadableError(
+                error.error, error.cause, "replace these files, or leave them out with --skip-bad"
+            ) from error
         self.skipped = [file for file in images if file not in kept]
         return [file for file in files if file not in self.skipped]
 
@@ -179,14 +206,30 @@ class Predictor:
         elif count != wanted and color == "rgb2gray" and count == 3:
             image = rgb2gray(image)[..., None]
         if wanted is not None and image.shape[2] != wanted:
-            hint = "--color gray2rgb repeats it" if (count, wanted) == (1, 3) else "--color rgb2gray converts it" if (count, wanted) == (3, 1) else ""
+            hint = (
+                "--color gray2rgb repeats it"
+                if (count, wanted) == (1, 3)
+                else "--color rgb2gray converts it"
+                if (count, wanted) == (3, 1)
+                else ""
+            )
             cause = "it is a gray image" if count == 1 else f"the network was trained on images of {wanted}"
             if _is_indexed(file):
-                cause, hint = "it is an indexed image: imread gives its indices, not its colours", "save it as an RGB image"
-            raise UsageError(f"{file} has {count} channel{'' if count == 1 else 's'}, the network takes {wanted}", cause, hint or "convert it first")
+                cause, hint = (
+                    "it is an indexed image: imread gives its indices, not its colours",
+                    "save it as an RGB image",
+                )
+            raise UsageError(
+                f"{file} has {count} channel{'' if count == 1 else 's'}, the network takes {wanted}",
+                cause,
+                hint or "convert it first",
+            )
         if self._fixed not in (None, image.shape[:2]):
             size = "×".join(map(str, self._fixed or ()))
-            self._note(f"images are resized to {size} by imresize, {self.options.resize}; which kernel MATLAB takes is unconfirmed")
+            self._note(
+                f"images are resized to {size} by imresize, {self.options.resize}; which kernel MATLAB takes is "
+                "unconfirmed"
+            )
         return image
 
     @property
@@ -206,11 +249,15 @@ class Predictor:
         greatest, divides = self._contract.high, self.options.im2single
         if image.dtype != np.uint8 and not (image.dtype == np.uint16 and greatest is not None and greatest > 255):
             kind = {"bool": "1 bit", "uint16": "16 bits"}.get(image.dtype.name, image.dtype.name)
-            raise UsageError(f"{file} has {kind} a channel", "the network was trained on images of 8 bits", "convert it to 8 bits")
+            raise UsageError(
+                f"{file} has {kind} a channel", "the network was trained on images of 8 bits", "convert it to 8 bits"
+            )
         if greatest is not None and (greatest > 1) == divides:
             cause = f"the statistics of the input layer come from values up to {greatest:g}"
             hint = "leave --im2single out" if divides else "--im2single divides by 255"
-            raise UsageError(f"{file} {'would have values up to 1' if divides else 'has values up to 255'}", cause, hint)
+            raise UsageError(
+                f"{file} {'would have values up to 1' if divides else 'has values up to 255'}", cause, hint
+            )
 
     # Arrays
 
@@ -231,14 +278,22 @@ class Predictor:
         """Return the array of a file in torch's layout, or one of one observation for each sequence."""
         name = file
         if not _holds_arrays(file):
-            what = f"the network takes {self._size}, in {', '.join(READERS)}" if os.path.exists(file) else "there is no such file"
+            what = (
+                f"the network takes {self._size}, in {', '.join(READERS)}"
+                if os.path.exists(file)
+                else "there is no such file"
+            )
             raise UsageError(f"{file} holds no array", what, "images are for networks that take one")
         if os.path.isfile(file):
             usual = [each for each in INPUT_NAMES if each in Variables.of(Path(file)).values]
             name = f"{file}:{usual[0]}" if usual else file
         value = Variables.find(name, None)
         if isinstance(value, str) or (isinstance(value, np.ndarray) and value.dtype.kind not in "biuf"):
-            raise UsageError(f"{file} holds no numbers", "the network takes an array, or a cell of arrays", "name a variable: data.mat:X")
+            raise UsageError(
+                f"{file} holds no numbers",
+                "the network takes an array, or a cell of arrays",
+                "name a variable: data.mat:X",
+            )
         return arrange(value, self._size, self.options.input_dims or None, f"'{file}'", option="--input-dims")
 
     # Outputs
@@ -259,10 +314,16 @@ class Predictor:
             wrong = (~output.isfinite()).flatten(1).any(1)
             if wrong.any():
                 where = names[int(wrong.nonzero()[0])]
-                raise UsageError(f"the network puts out NaN or infinite values for {where}", "its input or its weights hold some", "look for NaN in them")
+                raise UsageError(
+                    f"the network puts out NaN or infinite values for {where}",
+                    "its input or its weights hold some",
+                    "look for NaN in them",
+                )
         if self.task == "values":
             named = dict(zip(self.network.outputs, outputs, strict=True))
-            return [Values({name: values[index].numpy() for name, values in named.items()}) for index in range(len(inputs))]
+            return [
+                Values({name: values[index].numpy() for name, values in named.items()}) for index in range(len(inputs))
+            ]
         return [self._by_class(each) for each in outputs[0]]
 
     def _by_class(self, scores: Tensor) -> Found:
@@ -273,7 +334,12 @@ class Predictor:
             strongest, indices = scores.max(-1)
             return Steps(tuple(names[index] for index in indices.tolist()), tuple(strongest.tolist()))
         ordered, indices = scores.flatten().sort(descending=True, stable=True)
-        return Classes(tuple((names[index], score) for score, index in zip(ordered[:BEST].tolist(), indices[:BEST].tolist(), strict=True)))
+        return Classes(
+            tuple(
+                (names[index], score)
+                for score, index in zip(ordered[:BEST].tolist(), indices[:BEST].tolist(), strict=True)
+            )
+        )
 
 
 def _task(network: Network) -> str:
@@ -287,14 +353,20 @@ def _task(network: Network) -> str:
     if not says_classes or len(network.outputs) > 1:
         return "values"
     if network.classes is not None and not is_named:
-        raise UsageError(f"the network has {len(network.classes)} class names and puts out {size.channels} scores", "each score needs a name", "--classes")
+        raise UsageError(
+            f"the network has {len(network.classes)} class names and puts out {size.channels} scores",
+            "each score needs a name",
+            "--classes",
+        )
     if size.over_time:
         return "sequence labels"
     return "segmentation" if set(size.spatial) - {1} else "classification"
 
 
 def _holds_arrays(file: str) -> bool:
-    return Path(file).suffix.lower() in READERS or (not os.path.exists(file) and Path(file.rpartition(":")[0]).suffix.lower() in READERS)
+    return Path(file).suffix.lower() in READERS or (
+        not os.path.exists(file) and Path(file.rpartition(":")[0]).suffix.lower() in READERS
+    )
 
 
 def _is_indexed(file: str) -> bool:

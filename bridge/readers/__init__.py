@@ -12,9 +12,25 @@ from bridge.errors import UnreadableError, UsageError, reading
 from bridge.mapping import Mappings, layer_mappings
 from bridge.network import Network
 
-PROTOBUF_STARTS = (0x08, 0x12, 0x1A, 0x22, 0x2A, 0x32, 0x3A, 0x42, 0x72)  # first byte of an ONNX model: the key of one of its fields
+PROTOBUF_STARTS = (
+    0x08,
+    0x12,
+    0x1A,
+    0x22,
+    0x2A,
+    0x32,
+    0x3A,
+    0x42,
+    0x72,
+)  # first byte of an ONNX model: the key of one of its fields
 FORMS = "a network comes as .onnx, .mat or a saved folder"
-KNOWN = {b"\x89PNG": "a PNG image", b"\xff\xd8\xff": "a JPEG image", b"PK\x03\x04": "a zip archive", b"%PDF": "a PDF document", b"\x1f\x8b": "a gzip archive"}
+KNOWN = {
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"PK\x03\x04": "a zip archive",
+    b"%PDF": "a PDF document",
+    b"\x1f\x8b": "a gzip archive",
+}
 
 
 def load(
@@ -35,7 +51,8 @@ def load(
         mappings: a TOML file with rows for layer classes of your own.
         variable: which network of a .mat that holds several.
         classes: class names for a network that has none: a list, a text file with one a line, or a .mat.
-        anchors: a TOML file with the anchor boxes of a YOLO v2 detector whose network comes alone; see `bridge.readers.anchors`.
+        anchors: a TOML file with the anchor boxes of a YOLO v2 detector whose network comes alone; see
+            `bridge.readers.anchors`.
 
     Raises:
         UnreadableError: the file is damaged or holds no network.
@@ -85,7 +102,11 @@ def kind_of(path: Path) -> str:
         head = stream.read(520)
     if not head:
         raise UnreadableError(f"{path} is empty", "nothing was written to it", "export or copy it again")
-    if head.startswith(b"MATLAB 5.0") or head[126:128] in (b"IM", b"MI") or b"\x89HDF\r\n\x1a\n" in (head[:8], head[512:520]):
+    if (
+        head.startswith(b"MATLAB 5.0")
+        or head[126:128] in (b"IM", b"MI")
+        or b"\x89HDF\r\n\x1a\n" in (head[:8], head[512:520])
+    ):
         return "mat"
     for start, name in KNOWN.items():
         if head.startswith(start):
@@ -108,12 +129,21 @@ def _is_text(head: bytes) -> bool:
 
 
 def _is_version_4(head: bytes) -> bool:
-    """Whether a file starts with a version 4 array: type (its digits: byte order, 0, precision, kind), size, complexity, length of the name."""
+    """Whether a file starts with a version 4 array: type (its digits: byte order, 0, precision, kind), size,
+    complexity, length of the name.
+    """
     if len(head) < 20:
         return False
     for order, thousands in (("<", 0), (">", 1)):
         kind, rows, columns, is_complex, length = struct.unpack(order + "5i", head[:20])
-        if kind - 1000 * thousands in range(60) and kind % 10 < 3 and rows >= 0 and columns >= 0 and is_complex in (0, 1) and 0 < length <= 64:
+        if (
+            kind - 1000 * thousands in range(60)
+            and kind % 10 < 3
+            and rows >= 0
+            and columns >= 0
+            and is_complex in (0, 1)
+            and 0 < length <= 64
+        ):
             return True
     return False
 
@@ -153,7 +183,9 @@ def _classes(classes: str | Path | Iterable[str]) -> tuple[str, ...]:
 
 
 def _require_one_for_each_output(network: Network) -> None:
-    """Raise UsageError unless an output of the network has as many channels as there are class names; a detector's has more."""
+    """Raise UsageError unless an output of the network has as many channels as there are class names; a detector's has
+    more.
+    """
     names, channels = len(network.classes or ()), []
     for output in network.outputs:
         layer, port = (output, "") if network.layers.has(output) else output.rsplit("/", 1)
@@ -161,4 +193,6 @@ def _require_one_for_each_output(network: Network) -> None:
     if network.detector is None and None not in channels and names not in channels:
         counts = ", ".join(map(str, channels))
         hint = "list one name for each output, in MATLAB's order"
-        raise UsageError(f"{names} class names for {counts} outputs", "the network gives one number for each class", hint)
+        raise UsageError(
+            f"{names} class names for {counts} outputs", "the network gives one number for each class", hint
+        )

@@ -21,9 +21,10 @@ EXAMPLE = "AnchorBoxes = [[8, 8], [32, 48]] holds [height width] in pixels"
 def with_anchors(network: Network, path: Path, tables: Mappings) -> Network:
     """Return a network as that of a YOLO v2 detector with the anchors of a TOML file.
 
-    The file has AnchorBoxes, rows of [height, width] in pixels of the network's input; ClassNames where the network names none; and
-    `WH2HW = true` where the rows are [width, height]. A last layer of unknown class that the file names after yolov2TransformLayer, as
-    the Placeholder of an exporter that could not write it, is taken to be that layer, with a note.
+    The file has AnchorBoxes, rows of [height, width] in pixels of the network's input; ClassNames where the network
+    names none; and `WH2HW = true` where the rows are [width, height]. A last layer of unknown class that the file names
+    after yolov2TransformLayer, as the Placeholder of an exporter that could not write it, is taken to be that layer,
+    with a note.
 
     Raises:
         UsageError: there is no such file, or the network has a detector's facts already.
@@ -32,7 +33,9 @@ def with_anchors(network: Network, path: Path, tables: Mappings) -> Network:
     if not path.is_file():
         raise UsageError(f"{path} does not exist", "--anchors takes a TOML file", EXAMPLE)
     if network.detector is not None:
-        raise UsageError(f"{network.source.path} has anchor boxes already", "it holds a detector", "leave the anchors out")
+        raise UsageError(
+            f"{network.source.path} has anchor boxes already", "it holds a detector", "leave the anchors out"
+        )
     with reading(str(path)):
         facts = tomllib.loads(path.read_text(encoding="utf-8"))
     unknown = sorted(facts.keys() - set(KEYS))
@@ -40,7 +43,9 @@ def with_anchors(network: Network, path: Path, tables: Mappings) -> Network:
         raise UnreadableError(f"{path} has the key '{unknown[0]}'", nearest(unknown[0], KEYS), EXAMPLE)
     names = facts.get("ClassNames")
     if names is not None and not (isinstance(names, list) and names and all(isinstance(each, str) for each in names)):
-        raise UnreadableError(f"{path}: ClassNames is {names!r}", "it is a list of names", 'write ClassNames = ["car", "bus"]')
+        raise UnreadableError(
+            f"{path}: ClassNames is {names!r}", "it is a list of names", 'write ClassNames = ["car", "bus"]'
+        )
     if not isinstance(facts.get("WH2HW", False), bool):
         raise UnreadableError(f"{path}: WH2HW is {facts['WH2HW']!r}", "it is true or false", EXAMPLE)
     boxes = _boxes(path, facts)
@@ -55,7 +60,10 @@ def _with_transform(network: Network, anchors: int, tables: Mappings) -> Network
     if last.row.build != "unknown" or len(last.inputs) != 1 or "yolov2transform" not in words:
         return network
     layer = make_layer(tables.rows[TRANSFORM], last.name, {"NumAnchorBoxes": anchors})
-    note = f"'{last.name}' is a {last.row.name}, by its name read as yolov2TransformLayer of {anchors} anchor boxes (unconfirmed)"
+    note = (
+        f"'{last.name}' is a {last.row.name}, by its name read as yolov2TransformLayer of {anchors} anchor boxes "
+        "(unconfirmed)"
+    )
     return network.with_layers({last.name: layer}).with_notes(note)
 
 
@@ -67,4 +75,8 @@ def _boxes(path: Path, facts: Mapping[str, Any]) -> tuple[tuple[float, float], .
 
 
 def _is_pair(row: Any) -> bool:
-    return isinstance(row, list) and len(row) == 2 and all(type(side) in (int, float) and 0 < side < float("inf") for side in row)
+    return (
+        isinstance(row, list)
+        and len(row) == 2
+        and all(type(side) in (int, float) and 0 < side < float("inf") for side in row)
+    )

@@ -23,22 +23,42 @@ SCHEMA = "bridge.network/1"
 # The form of network.json: a type, [the form of each item], {str: the form of each value}, a mapping of exactly these
 # keys, or a tuple of alternatives. docs/network.schema.json says the same for other programs.
 FACTOR = (int, float, [(int, float)])
-LEARNABLE = {"size": [int], "learn_rate_factor": FACTOR, "l2_factor": FACTOR, "assumed": bool, "initializer": (str, NoneType)}
+LEARNABLE = {
+    "size": [int],
+    "learn_rate_factor": FACTOR,
+    "l2_factor": FACTOR,
+    "assumed": bool,
+    "initializer": (str, NoneType),
+}
 LAYER = {
-    "name": str, "kind": str, "class": str, "properties": {str: object}, "inputs": [str], "outputs": [str], "learnables": {str: LEARNABLE},
+    "name": str, "kind": str, "class": str, "properties": {str: object}, "inputs": [str], "outputs": [str],
+    "learnables": {str: LEARNABLE},
     "state": {str: [int]},
 }  # fmt: skip
 SOURCE = {
-    "path": str, "format": str, "producer": str, "release": str, "opset": (int, NoneType), "batch": (int, NoneType), "factors": str, "sha256": str,
+    "path": str, "format": str, "producer": str, "release": str, "opset": (int, NoneType), "batch": (int, NoneType),
+    "factors": str, "sha256": str,
     "values": {str: str},
 }  # fmt: skip
 NETWORK = {
-    "schema": str, "bridge": str, "kind": str, "source": SOURCE, "inputs": [str], "outputs": [str], "classes": ([str], NoneType), "notes": [str],
-    "layers": [LAYER], "connections": [[str]], "training_options": ({str: object}, NoneType), "training_info": ({str: object}, NoneType),
-    "detector": ({str: object}, NoneType), "tensors_sha256": str,
-}  # fmt: skip
+    "schema": str,
+    "bridge": str,
+    "kind": str,
+    "source": SOURCE,
+    "inputs": [str],
+    "outputs": [str],
+    "classes": ([str], NoneType),
+    "notes": [str],
+    "layers": [LAYER],
+    "connections": [[str]],
+    "training_options": ({str: object}, NoneType),
+    "training_info": ({str: object}, NoneType),
+    "detector": ({str: object}, NoneType),
+    "tensors_sha256": str,
+}
 DTYPES = {
-    "F32": "f4", "F64": "f8", "F16": "f2", "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1", "U64": "u8", "U32": "u4", "U16": "u2", "U8": "u1", "BOOL": "?",
+    "F32": "f4", "F64": "f8", "F16": "f2", "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1", "U64": "u8", "U32": "u4",
+    "U16": "u2", "U8": "u1", "BOOL": "?",
 }  # fmt: skip
 NUMBERS = {"inf": np.inf, "-inf": -np.inf, "nan": np.nan}  # what JSON cannot write as a number
 
@@ -52,7 +72,11 @@ def load(folder: Path, tables: Mappings) -> Network:
     with reading(f"{folder / 'network.json'}"):
         facts = json.loads((folder / "network.json").read_text(encoding="utf-8"))
         if isinstance(facts, dict) and facts.get("schema") != SCHEMA:
-            raise UnreadableError(f"{folder} has the schema {facts.get('schema')!r}", f"this version reads {SCHEMA}", "import the network again")
+            raise UnreadableError(
+                f"{folder} has the schema {facts.get('schema')!r}",
+                f"this version reads {SCHEMA}",
+                "import the network again",
+            )
         require(facts, NETWORK, f"{folder / 'network.json'}")
         network = network_from(facts, tables, folder)
     return _with_file(network, folder / "model.safetensors", facts["tensors_sha256"])
@@ -61,7 +85,14 @@ def load(folder: Path, tables: Mappings) -> Network:
 def require(value: Any, form: Any, where: str) -> None:
     """Raise UnreadableError, naming the place, unless a JSON value has the form."""
     alternatives = form if isinstance(form, tuple) else (form,)
-    form = next((each for each in alternatives if each is object or type(value) is (each if isinstance(each, type) else type(each))), None)
+    form = next(
+        (
+            each
+            for each in alternatives
+            if each is object or type(value) is (each if isinstance(each, type) else type(each))
+        ),
+        None,
+    )
     if form is None:
         raise _damaged(where, f"it is {str(value)[:40]!r}, a {type(value).__name__}")
     if isinstance(form, list):
@@ -104,12 +135,20 @@ def _layer(facts: Mapping[str, Any], tables: Mappings) -> Layer:
         raise _damaged(f"layer '{facts['name']}'", f"it is a {kind} and a {known.name}")
     row = known or _other_row(kind, facts)
     learnables = {
-        name: Learnable(_absent(each["size"]), _tuples(each["learn_rate_factor"]), _tuples(each["l2_factor"]), each["assumed"], each["initializer"])
+        name: Learnable(
+            _absent(each["size"]),
+            _tuples(each["learn_rate_factor"]),
+            _tuples(each["l2_factor"]),
+            each["assumed"],
+            each["initializer"],
+        )
         for name, each in facts["learnables"].items()
     }
     state = {name: _absent(size) for name, size in facts["state"].items()}
     properties = {key: _tuples(value) for key, value in facts["properties"].items()}
-    return Layer(facts["name"], kind, row, properties, learnables, state, tuple(facts["inputs"]), tuple(facts["outputs"]))
+    return Layer(
+        facts["name"], kind, row, properties, learnables, state, tuple(facts["inputs"]), tuple(facts["outputs"])
+    )
 
 
 def _other_row(kind: str, facts: Mapping[str, Any]) -> LayerRow:
@@ -117,7 +156,9 @@ def _other_row(kind: str, facts: Mapping[str, Any]) -> LayerRow:
         return LayerRow(kind, (), "", torch="Identity", size="from_file", evidence="documented", inputs=())
     if kind.startswith("onnx:"):
         operator = (kind.removeprefix("onnx:"),)
-        return LayerRow(kind, (), "", onnx=operator, torch="onnx2torch", build="foreign", size="from_file", evidence="documented")
+        return LayerRow(
+            kind, (), "", onnx=operator, torch="onnx2torch", build="foreign", size="from_file", evidence="documented"
+        )
     return unknown_row(facts["class"] or kind)
 
 
@@ -145,7 +186,11 @@ def _with_file(network: Network, path: Path, digest: str) -> Network:
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
-        raise UnreadableError(f"{path} is missing", "the weights of a saved network lie in it", "copy the whole folder, or import the network again")
+        raise UnreadableError(
+            f"{path} is missing",
+            "the weights of a saved network lie in it",
+            "copy the whole folder, or import the network again",
+        )
     unchanged = _requirement(path, digest)
     try:
         file, starts = safe_open(path, framework="numpy"), _starts(path)
@@ -156,7 +201,8 @@ def _with_file(network: Network, path: Path, digest: str) -> Network:
 
 
 def with_arrays(network: Network, held: dict[str, Array], path: Path) -> Network:
-    """Return a network with the arrays of a file, in torch's layout by state-dict key, in the places that `network_from` left for them.
+    """Return a network with the arrays of a file, in torch's layout by state-dict key, in the places that
+    `network_from` left for them.
 
     Raises:
         UnreadableError: one is missing, is of another shape, or has no place.
@@ -172,7 +218,9 @@ def with_arrays(network: Network, held: dict[str, Array], path: Path) -> Network
                 found = "is not there" if array is None else f"has shape {array.shape}"
                 if layer.row.build == "unknown":
                     raise UnreadableError(
-                        f"{path}: '{layer.name}.{local}' {found}", f"no table knows the class {layer.row.matlab[0]}", "pass the --mappings it was saved with"
+                        f"{path}: '{layer.name}.{local}' {found}",
+                        f"no table knows the class {layer.row.matlab[0]}",
+                        "pass the --mappings it was saved with",
                     )
                 raise _of_another(path, f"'{layer.name}.{local}' {found}, its shape should be {shape}")
             values[local] = array
@@ -183,7 +231,11 @@ def with_arrays(network: Network, held: dict[str, Array], path: Path) -> Network
 
 
 def _of_another(path: Path, difference: str) -> UnreadableError:
-    return UnreadableError(f"{path} is not the one saved with network.json", difference, "copy the whole folder, or import the network again")
+    return UnreadableError(
+        f"{path} is not the one saved with network.json",
+        difference,
+        "copy the whole folder, or import the network again",
+    )
 
 
 def sha256(path: Path) -> str:
@@ -219,10 +271,16 @@ def _starts(path: Path) -> dict[str, int]:
 
 
 def _stored(path: Path, part: Any, key: str, start: int, require: Callable[[], None]) -> Array:
-    """Return a tensor that is read from the file, not through safetensors' map of it, whose pages would stay in memory."""
+    """Return a tensor that is read from the file, not through safetensors' map of it, whose pages would
+    stay in memory.
+    """
     shape, name = tuple(part.get_shape()), part.get_dtype()
     if name not in DTYPES:
-        raise UnreadableError(f"tensor '{key}' has the type {name}", f"a network is saved in {', '.join(DTYPES)}", "import the network again")
+        raise UnreadableError(
+            f"tensor '{key}' has the type {name}",
+            f"a network is saved in {', '.join(DTYPES)}",
+            "import the network again",
+        )
     dtype = np.dtype(DTYPES[name]).newbyteorder("<")
 
     def load() -> NDArray:

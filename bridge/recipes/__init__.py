@@ -1,1 +1,3 @@
-"""What to train: edits to a network, and recipes that hold a network, edits, options, loss and data in one readable file."""
+"""What to train: edits to a network, and recipes that hold a network, edits, options, loss and data in one readable
+file.
+"""

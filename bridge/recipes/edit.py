@@ -1,7 +1,8 @@
-"""Surgery on a network: what replaceLayer, removeLayers, addLayers, connectLayers, disconnectLayers and assembleNetwork do.
+"""Surgery on a network: what replaceLayer, removeLayers, addLayers, connectLayers, disconnectLayers and assembleNetwork
+do.
 
-`Network` has each of these as a method. After every edit the layers fit each other wherever their inputs are connected, or
-the edit refuses and names both layers; unconnected inputs are allowed in between, as in MATLAB's layer graphs.
+`Network` has each of these as a method. After every edit the layers fit each other wherever their inputs are connected,
+or the edit refuses and names both layers; unconnected inputs are allowed in between, as in MATLAB's layer graphs.
 """
 
 from __future__ import annotations
@@ -36,9 +37,15 @@ def consistent(network: Network) -> dict[str, tuple[Activation, ...]]:
             _require_fitting(layer, given)
         except BridgeError as error:
             behind = " and ".join(f"'{c.source}'" for c in sources) or "nothing"
-            fresh = f"bridge.layers.fully_connected({_last(layer.OutputSize)})" if layer.kind == "FullyConnectedLayer" else "..."
+            fresh = (
+                f"bridge.layers.fully_connected({_last(layer.OutputSize)})"
+                if layer.kind == "FullyConnectedLayer"
+                else "..."
+            )
             hint = f"replace layer '{layer.name}' too: net.replace({layer.name!r}, {fresh})"
-            raise UsageError(f"layer '{layer.name}' does not fit behind {behind}", f"{error.error}; {error.cause}", hint) from error
+            raise UsageError(
+                f"layer '{layer.name}' does not fit behind {behind}", f"{error.error}; {error.cause}", hint
+            ) from error
     return sizes
 
 
@@ -55,8 +62,8 @@ def replace_layers(network: Network, what: str | Layer | Sequence[Layer], new: L
 
     Args:
         network: where.
-        what: one layer, by name, in whose place one layer or a chain of them comes; or several layers, each of which one
-            takes the place of (MATLAB's `layers(1:10) = ...`).
+        what: one layer, by name, in whose place one layer or a chain of them comes; or several layers, each of which
+            one takes the place of (MATLAB's `layers(1:10) = ...`).
         new: what takes their place. A single layer without a name takes over the old one's.
 
     Raises:
@@ -79,7 +86,10 @@ def replaced(network: Network, chains: Mapping[str, list[Layer]]) -> Network:
     inner = [c for made in chains.values() for c in chain(LayerList(made))]
     outer = []
     for c in network.connections:
-        first, last = chains.get(c.destination, [network.layers[c.destination]])[0], chains.get(c.source, [network.layers[c.source]])[-1]
+        first, last = (
+            chains.get(c.destination, [network.layers[c.destination]])[0],
+            chains.get(c.source, [network.layers[c.source]])[-1],
+        )
         into = _taken_over(network.layers[c.destination], first, c.destination_port, "inputs")
         out = _taken_over(network.layers[c.source], last, c.source_port, "outputs")
         outer.append(Connection(last.name, first.name, out, into))
@@ -90,7 +100,11 @@ def replaced(network: Network, chains: Mapping[str, list[Layer]]) -> Network:
 
 def _replacement(name: str, made: list[Layer]) -> str:
     names = ", ".join(layer.name for layer in made)
-    return f"layer '{name}' was replaced by a new {made[0].kind}" if names == name else f"layer '{name}' was replaced by {names}"
+    return (
+        f"layer '{name}' was replaced by a new {made[0].kind}"
+        if names == name
+        else f"layer '{name}' was replaced by {names}"
+    )
 
 
 def _taken_over(old: Layer, new: Layer, port: str, side: str) -> str:
@@ -124,7 +138,9 @@ def add(network: Network, new: Layer | Sequence[Layer]) -> Network:
     """
     made = _require_layers([new] if isinstance(new, Layer) else list(new))
     notes = [f"layers were added: {', '.join(layer.name for layer in made)}"]
-    return _rebuilt(network, LayerList([*network.layers, *made]), (*network.connections, *chain(LayerList(made))), {}, notes)
+    return _rebuilt(
+        network, LayerList([*network.layers, *made]), (*network.connections, *chain(LayerList(made))), {}, notes
+    )
 
 
 def connected(network: Network, source: str, destination: str) -> Network:
@@ -134,7 +150,9 @@ def connected(network: Network, source: str, destination: str) -> Network:
         UsageError: there is no such layer or port, the input is taken, or the layers do not fit.
     """
     made = _connection(network, source, destination)
-    return _rebuilt(network, network.layers, (*network.connections, made), {}, [f"'{source}' was connected to '{destination}'"])
+    return _rebuilt(
+        network, network.layers, (*network.connections, made), {}, [f"'{source}' was connected to '{destination}'"]
+    )
 
 
 def disconnected(network: Network, source: str, destination: str) -> Network:
@@ -146,7 +164,9 @@ def disconnected(network: Network, source: str, destination: str) -> Network:
     gone = _connection(network, source, destination)
     if gone not in network.connections:
         leaving = [f"'{c.destination}/{c.destination_port}'" for c in network.connections if c.source == gone.source]
-        raise UsageError(f"'{source}' is not connected to '{destination}'", f"it is connected to {', '.join(leaving) or 'nothing'}")
+        raise UsageError(
+            f"'{source}' is not connected to '{destination}'", f"it is connected to {', '.join(leaving) or 'nothing'}"
+        )
     kept = tuple(c for c in network.connections if c != gone)
     return _rebuilt(network, network.layers, kept, {}, [f"'{source}' was disconnected from '{destination}'"])
 
@@ -161,7 +181,9 @@ def _connection(network: Network, source: str, destination: str) -> Connection:
         if port not in ports:
             raise UsageError(f"layer '{name}' has no port '{port}'", f"its {side} are {', '.join(ports)}")
         if side == "inputs" and text == name and len(ports) > 1:
-            raise UsageError(f"layer '{name}' has several inputs", f"they are {', '.join(ports)}", f"name one: '{name}/{ports[0]}'")
+            raise UsageError(
+                f"layer '{name}' has several inputs", f"they are {', '.join(ports)}", f"name one: '{name}/{ports[0]}'"
+            )
         ends.append((name, port))
     (a, out), (b, into) = ends
     return Connection(a, b, out, into)
@@ -184,7 +206,11 @@ def with_input_size(network: Network, size: Sequence[int]) -> Network:
     entries = [network.layers[name] for name in network.inputs if "InputSize" in network.layers[name].properties]
     if len(entries) != 1:
         names = ", ".join(layer.name for layer in entries) or "none"
-        raise UsageError("the network has no single input layer with a size", f"input layers: {names}", "replace the input layer by name")
+        raise UsageError(
+            "the network has no single input layer with a size",
+            f"input layers: {names}",
+            "replace the input layer by name",
+        )
     fixed = next((layer for layer in network.layers if layer.row.size == "from_file"), None)
     if fixed is not None:
         found = f"the size behind layer '{fixed.name}' ({fixed.kind}) is the file's"
@@ -197,10 +223,17 @@ def with_input_size(network: Network, size: Sequence[int]) -> Network:
     notes = [f"the input size of '{layer.name}' was changed from {_by(old)} to {_by(new)}"]
     if per_pixel:
         notes.append(
-            f"{' and '.join(per_pixel)} of '{layer.name}' had a value for each pixel of {_by(old)}: dropped, training computes new ones"
+            f"{' and '.join(per_pixel)} of '{layer.name}' had a value for each pixel of {_by(old)}: dropped, training "
+            "computes new ones"
         )
     try:
-        return _rebuilt(network, LayerList(changed if each is layer else each for each in network.layers), network.connections, {}, notes)
+        return _rebuilt(
+            network,
+            LayerList(changed if each is layer else each for each in network.layers),
+            network.connections,
+            {},
+            notes,
+        )
     except UsageError as error:
         raise UsageError(f"an input of {_by(new)} is not possible: {error.error}", error.cause, error.hint) from error
 
@@ -209,7 +242,11 @@ def _input_size(size: Any, old: tuple[int, ...]) -> tuple[int, ...]:
     given = tuple(size) if isinstance(size, Iterable) and not isinstance(size, str) else (size,)
     whole = all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in given)
     if not whole or len(given) not in (len(old), max(len(old) - 1, 1)):
-        raise UsageError(f"{size!r} is no input size", f"the input is {_by(old)}", "give height and width, and channels if they change")
+        raise UsageError(
+            f"{size!r} is no input size",
+            f"the input is {_by(old)}",
+            "give height and width, and channels if they change",
+        )
     return given if len(given) == len(old) else (*given, old[-1])
 
 
@@ -219,7 +256,13 @@ def assemble(
     """Return a network of layers; see `Network.assemble`."""
     made = LayerList(_require_layers(list(layers)))
     joined = chain(made) if connections is None else connect(connections, made)
-    kind = "dlnetwork" if not any(layer.row.is_output for layer in made) else "SeriesNetwork" if connections is None else "DAGNetwork"
+    kind = (
+        "dlnetwork"
+        if not any(layer.row.is_output for layer in made)
+        else "SeriesNetwork"
+        if connections is None
+        else "DAGNetwork"
+    )
     named = require_classes(classes) if classes is not None else ()
     try:
         network = assembled(kind, made, joined, Source("", "layers"), classes=named)
@@ -248,7 +291,11 @@ def _require_layers(made: list[Any], name: str | None = None) -> list[Layer]:
 
 
 def _rebuilt(
-    network: Network, layers: LayerList, connections: tuple[Connection, ...], renamed: Mapping[str, str], notes: Sequence[str]
+    network: Network,
+    layers: LayerList,
+    connections: tuple[Connection, ...],
+    renamed: Mapping[str, str],
+    notes: Sequence[str],
 ) -> Network:
     """Return `network` with other layers and connections; inputs and outputs follow.
 
@@ -276,7 +323,11 @@ def _rebuilt(
 
 def _classes(layers: LayerList) -> tuple[str, ...] | None:
     """The class names of the one output layer that has some."""
-    named = [layer.properties["Classes"] for layer in layers if layer.row.is_output and isinstance(layer.properties.get("Classes"), tuple)]
+    named = [
+        layer.properties["Classes"]
+        for layer in layers
+        if layer.row.is_output and isinstance(layer.properties.get("Classes"), tuple)
+    ]
     return named[0] if len(named) == 1 else None
 
 
@@ -292,21 +343,33 @@ def _with_fitting_classes(network: Network, sizes: Mapping[str, tuple[Activation
     )
 
 
-def _inputs(network: Network, layers: LayerList, connections: tuple[Connection, ...], renamed: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the inputs of before, or what took their place, then new input layers. An input need not be an input layer."""
+def _inputs(
+    network: Network, layers: LayerList, connections: tuple[Connection, ...], renamed: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Return the inputs of before, or what took their place, then new input layers. An input need not be an input
+    layer.
+    """
     fed = {c.destination for c in connections}
     first = [layer.name for layer in layers if not layer.inputs and not layer.row.is_output]
-    kept = {name for name in network.inputs if layers.has(name) and layers[name] is network.layers[name] and name not in fed}
+    kept = {
+        name for name in network.inputs if layers.has(name) and layers[name] is network.layers[name] and name not in fed
+    }
     still = [renamed.get(name, name) for name in network.inputs]
     return tuple(dict.fromkeys([*(name for name in still if name in kept or name in first), *first]))
 
 
-def _outputs(network: Network, layers: LayerList, connections: tuple[Connection, ...], renamed: Mapping[str, str]) -> tuple[str, ...]:
+def _outputs(
+    network: Network, layers: LayerList, connections: tuple[Connection, ...], renamed: Mapping[str, str]
+) -> tuple[str, ...]:
     """Return what the network puts out: what it chose to before, and every end."""
     before, after = _ends(network.layers, network.connections), _ends(layers, connections)
     chosen = {_renamed(name, network.layers, renamed) for name in network.outputs if name not in before}
     still = [_renamed(name, network.layers, renamed) for name in network.outputs]
-    kept = [name for name in still if name in after or (name in chosen and layers.has(split_port(name, layers, "outputs")[0]))]
+    kept = [
+        name
+        for name in still
+        if name in after or (name in chosen and layers.has(split_port(name, layers, "outputs")[0]))
+    ]
     return tuple(dict.fromkeys([*kept, *after]))
 
 

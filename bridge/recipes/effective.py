@@ -43,7 +43,9 @@ def effects(network: Network, options: TrainingOptions) -> list[Effect]:
         group = None if frozen else groups.setdefault((rate, decay), len(groups) + 1)
         base = getattr(options, "InitialLearnRate", 0.0)  # lbfgs and lm have none
         effective = _times(base, rate), 0.0 if frozen else _times(options.L2Regularization, decay)
-        rows.append(Effect(f"{layer.name}/{name}", learnable.shape, rate, decay, learnable.assumed, *effective, frozen, group))
+        rows.append(
+            Effect(f"{layer.name}/{name}", learnable.shape, rate, decay, learnable.assumed, *effective, frozen, group)
+        )
     return rows
 
 
@@ -53,7 +55,9 @@ def frozen_notes(network: Network) -> list[str]:
     statistics = [layer.name for layer in network.layers if layer.name in frozen and "TrainedMean" in layer.row.state]
     named = f"{', '.join(statistics[:5])}{', ...' if len(statistics) > 5 else ''}"
     return (
-        [f"frozen batch normalisation still takes its statistics from the new data (inferred, unconfirmed): {named}"] if statistics else []
+        [f"frozen batch normalisation still takes its statistics from the new data (inferred, unconfirmed): {named}"]
+        if statistics
+        else []
     )
 
 

@@ -43,14 +43,18 @@ def head(network: Network) -> Head:
     output = ends[0] if len(ends) == 1 else None
     if len(ends) > 1 or (not ends and len(network.outputs) != 1):
         names = ", ".join(layer.name for layer in ends) or ", ".join(network.outputs) or "none"
-        raise UsageError("the network has no single head", f"its outputs are {names}", "replace the layers you mean by name")
+        raise UsageError(
+            "the network has no single head", f"its outputs are {names}", "replace the layers you mean by name"
+        )
     layer = output or network.layers[split_port(network.outputs[0], network.layers, "outputs")[0]]
     softmax = None
     while layer.kind not in KINDS:
         softmax = layer if layer.kind == "SoftmaxLayer" else softmax
         sources = network.incoming[layer.name]
         if len(sources) != 1:
-            cause = f"'{layer.name}' has {len(sources)} inputs, and no fully connected or convolution layer lies behind it"
+            cause = (
+                f"'{layer.name}' has {len(sources)} inputs, and no fully connected or convolution layer lies behind it"
+            )
             raise UsageError("the network has no single head", cause, "replace the layers you mean by name")
         layer = network.layers[sources[0].source]
     return Head(layer, softmax, output)
@@ -61,7 +65,9 @@ def with_classes(network: Network, classes: Sequence[str], name: str | None = No
     names = require_classes(classes)
     end = head(network)
     if end.output is not None and "AnchorBoxes" in end.output.row.properties:
-        raise UsageError(f"'{end.output.name}' is a detector's output", "its head counts boxes too", "replace its layers by name")
+        raise UsageError(
+            f"'{end.output.name}' is a detector's output", "its head counts boxes too", "replace its layers by name"
+        )
     chains = {end.layer.name: [_layer(end.layer, len(names), name, properties)]}
     if end.output is not None:
         softmax = [] if end.softmax else [constructors.softmax(name=_free("softmax", network))]
@@ -73,7 +79,9 @@ def _layer(old: Layer, count: int, name: str | None, properties: dict[str, Any])
     """Return a layer like the old one for another number of classes, with factors and initializers of its own."""
     size = "OutputSize" if "OutputSize" in old.row.properties else "NumFilters"
     named = constructors.spelled(old.row, properties)
-    return constructors.new_layer(old.row, name or old.name, {**_kept(old, old.row, TOLD_BY_INPUT), size: count, **named})
+    return constructors.new_layer(
+        old.row, name or old.name, {**_kept(old, old.row, TOLD_BY_INPUT), size: count, **named}
+    )
 
 
 def _output(old: Layer, classes: tuple[str, ...]) -> Layer:

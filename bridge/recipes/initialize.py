@@ -1,8 +1,9 @@
 """Values for new layers, as MATLAB makes them; which initializer a learnable has is data, in `mappings/layers`.
 
-Formulas are those of MATLAB's documentation of each layer (WeightsInitializer and its kin). MATLAB's random stream cannot be
-reproduced: values are a function of a seed and of the learnable's "layer/name" alone. Unconfirmed: that a grouped convolution
-counts the inputs and outputs of one group, and that the recurrent weights of all gates make one orthogonal matrix.
+Formulas are those of MATLAB's documentation of each layer (WeightsInitializer and its kin). MATLAB's random stream
+cannot be reproduced: values are a function of a seed and of the learnable's "layer/name" alone. Unconfirmed: that a
+grouped convolution counts the inputs and outputs of one group, and that the recurrent weights of all gates make one
+orthogonal matrix.
 """
 
 from __future__ import annotations
@@ -37,13 +38,17 @@ def initialize(network: Network, seed: int = 0) -> Network:
     changed = {}
     for layer in network.layers:
         values = [name for name, each in layer.learnables.items() if each.array.size == 0]
-        states = [name for name, row in layer.row.state.items() if row.initializer is not None and name not in layer.state]
+        states = [
+            name for name, row in layer.row.state.items() if row.initializer is not None and name not in layer.state
+        ]
         if values or states:
             changed[layer.name] = _initialized(layer, given_sizes(network, layer), values, states, seed)
     return network.with_layers(changed) if changed else network
 
 
-def _initialized(layer: Layer, given: Sequence[Activation], values: Sequence[str], states: Sequence[str], seed: int) -> Layer:
+def _initialized(
+    layer: Layer, given: Sequence[Activation], values: Sequence[str], states: Sequence[str], seed: int
+) -> Layer:
     learnables, state = dict(layer.learnables), dict(layer.state)
     for name in values:
         rng = np.random.default_rng([seed, crc32(f"{layer.name}/{name}".encode())])
@@ -52,16 +57,24 @@ def _initialized(layer: Layer, given: Sequence[Activation], values: Sequence[str
         learnables[name] = replace(learnables[name], array=_array(layer, name, given, how, rng))
     for name in states:
         state[name] = _array(layer, name, given, layer.row.state[name].initializer, np.random.default_rng(seed))
-    return replace(layer, learnables=learnables, state=state, properties={**layer.properties, **_told_by_input(layer, given)})
+    return replace(
+        layer, learnables=learnables, state=state, properties={**layer.properties, **_told_by_input(layer, given)}
+    )
 
 
-def _array(layer: Layer, name: str, given: Sequence[Activation], how: str | float | None, rng: np.random.Generator) -> Array:
+def _array(
+    layer: Layer, name: str, given: Sequence[Activation], how: str | float | None, rng: np.random.Generator
+) -> Array:
     shape = shape_of(layer, name, given)
     if isinstance(how, float):
         return Array.of(np.full(shape or (1, 1), how, np.float32))
     if how is None or shape is None:
         cause = "its size cannot be told" if how else "no initializer is known for it"
-        raise UsageError(f"{name} of layer '{layer.name}' ({layer.kind}) cannot be initialised", cause, f"give it values: {name}=array")
+        raise UsageError(
+            f"{name} of layer '{layer.name}' ({layer.kind}) cannot be initialised",
+            cause,
+            f"give it values: {name}=array",
+        )
     made = INITIALIZERS[initializer_name(how)](rng, shape, _fans(layer, name, shape, given), layer)
     return Array.of(np.ascontiguousarray(made, np.float32))
 
@@ -72,12 +85,22 @@ def _told_by_input(layer: Layer, given: Sequence[Activation]) -> dict[str, int]:
     if channels is None:
         return {}
     elements = given[0].elements if layer.kind == "FullyConnectedLayer" else channels
-    told = {"NumChannels": channels, "InputSize": elements, "NumChannelsPerGroup": channels // group_count(layer, channels)}
-    return {name: n for name, n in told.items() if n and name in layer.row.properties and layer.properties.get(name) in (None, "auto")}
+    told = {
+        "NumChannels": channels,
+        "InputSize": elements,
+        "NumChannelsPerGroup": channels // group_count(layer, channels),
+    }
+    return {
+        name: n
+        for name, n in told.items()
+        if n and name in layer.row.properties and layer.properties.get(name) in (None, "auto")
+    }
 
 
 def axis_lengths(layer: Layer, given: Sequence[Activation]) -> dict[str, int]:
-    """Return the lengths of the axes of a layer's learnables, by their names in the tables, as far as they are known."""
+    """Return the lengths of the axes of a layer's learnables, by their names in the tables, as far as they
+    are known.
+    """
     properties, at = layer.properties, given[0] if given else None
     found: dict[str, int | None] = {axis: _whole(properties.get(name)) for axis, name in SIZES.items()}
     if found["value"] is None:
@@ -85,7 +108,9 @@ def axis_lengths(layer: Layer, given: Sequence[Activation]) -> dict[str, int]:
     if "NumWords" in properties:
         found["words"] = int(properties["NumWords"]) + (properties.get("OOVMode") == "map-to-last")
     found["dimension"] = _whole(properties.get("Dimension", properties.get("OutputSize")))
-    found["out"] = _whole(properties.get("NumFilters", properties.get("NumFiltersPerGroup", properties.get("OutputSize"))))
+    found["out"] = _whole(
+        properties.get("NumFilters", properties.get("NumFiltersPerGroup", properties.get("OutputSize")))
+    )
     if found["hidden"]:
         found["gates"] = layer.row.gates * found["hidden"]
     if "FilterSize" in properties:
@@ -101,7 +126,9 @@ def axis_lengths(layer: Layer, given: Sequence[Activation]) -> dict[str, int]:
 
 
 def shape_of(layer: Layer, name: str, given: Sequence[Activation]) -> tuple[int, ...] | None:
-    """Return the size, in MATLAB's layout, that a learnable or statistic of a layer has behind `given`; None where it cannot be told."""
+    """Return the size, in MATLAB's layout, that a learnable or statistic of a layer has behind `given`; None where it
+    cannot be told.
+    """
     row = layer.row.learnables.get(name) or layer.row.state.get(name)
     if row is None:
         return None
@@ -152,7 +179,9 @@ def narrow_normal(rng: np.random.Generator, shape: tuple[int, ...], fans: Fans, 
 
 
 def orthogonal(rng: np.random.Generator, shape: tuple[int, ...], fans: Fans, layer: Layer) -> NDArray:
-    """The factor Q of the QR decomposition of a normal matrix, with the signs that make it unique (Saxe et al. 2013)."""
+    """The factor Q of the QR decomposition of a normal matrix, with the signs that make it unique (Saxe et
+    al. 2013).
+    """
     rows, columns = shape[0], math.prod(shape[1:])
     q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
     q = q * np.sign(np.diag(r))
@@ -191,5 +220,9 @@ def initializer_name(given: str) -> str:
     last = given.rpartition(".")[2]
     name = _SAVED.get(last, last).lower()
     if name not in INITIALIZERS:
-        raise UsageError(f"{given!r} is no initializer", nearest(name, INITIALIZERS), "functions are not read; give the values themselves")
+        raise UsageError(
+            f"{given!r} is no initializer",
+            nearest(name, INITIALIZERS),
+            "functions are not read; give the values themselves",
+        )
     return name

@@ -42,17 +42,23 @@ class Base:
 
     def require(self, network: Network) -> None:
         """Raise UsageError, naming the first difference, unless `network` is the one the recipe is for."""
-        for index, (expected, layer) in enumerate(zip(self.layers, [*network.layers, *[None] * len(self.layers)], strict=False), 1):
+        for index, (expected, layer) in enumerate(
+            zip(self.layers, [*network.layers, *[None] * len(self.layers)], strict=False), 1
+        ):
             if layer is None or layer.name != expected:
                 found = "missing" if layer is None else f"'{layer.name}'"
                 raise self._other(f"layer {index} is {found}", f"it should be '{expected}'")
         if self.head and network.head().layer.name != self.head:
-            raise self._other(f"its last layer with weights is '{network.head().layer.name}'", f"it should be '{self.head}'")
+            raise self._other(
+                f"its last layer with weights is '{network.head().layer.name}'", f"it should be '{self.head}'"
+            )
 
     def _other(self, found: str, expected: str) -> UsageError:
         title = f"the recipe is for another network{f', {self.name}' if self.name else ''}"
         return UsageError(
-            f"{title}: {found}", expected, "choose the network of the recipe; an .onnx gets MATLAB's names with factors='net.mat'"
+            f"{title}: {found}",
+            expected,
+            "choose the network of the recipe; an .onnx gets MATLAB's names with factors='net.mat'",
         )
 
 
@@ -71,7 +77,9 @@ class Loss:
     def __post_init__(self) -> None:
         expect_texts(self, "name")
         object.__setattr__(self, "class_weights", frozen(self.class_weights))
-        good = isinstance(self.class_weights, tuple) and all(_is_number(each) and 0 <= each < float("inf") for each in self.class_weights)
+        good = isinstance(self.class_weights, tuple) and all(
+            _is_number(each) and 0 <= each < float("inf") for each in self.class_weights
+        )
         expect(good, "class_weights", self.class_weights, "a list of numbers that are not negative, one for each class")
 
 
@@ -81,8 +89,8 @@ class Data:
 
     Attributes:
         path: a folder with a folder for each class, a .csv or a .mat, seen from the recipe's own folder.
-        split: what splitEachLabel takes, shares or numbers of files: the first part trains, the second (or the rest, where there is
-            one part) validates, what remains is for testing. () trains on everything.
+        split: what splitEachLabel takes, shares or numbers of files: the first part trains, the second (or the rest,
+            where there is one part) validates, what remains is for testing. () trains on everything.
         randomized, seed: whether the split is at random, and the seed of that.
         validation: a path of the same kind with the validation data, instead of the second part.
         size: (height, width) the images are brought to; () is the input layer's.
@@ -117,12 +125,24 @@ class Data:
         for name in ("validates", "randomized", "validate_each_epoch"):
             expect(isinstance(getattr(self, name), bool), name, getattr(self, name), "true or false")
         expect(is_seed(self.seed), "seed", self.seed, "a whole number from 0")
-        expect(self.OutputSizeMode in SIZE_MODES, "OutputSizeMode", self.OutputSizeMode, ", ".join(map(repr, SIZE_MODES)))
-        expect(self.ColorPreprocessing in COLORS, "ColorPreprocessing", self.ColorPreprocessing, ", ".join(map(repr, COLORS)))
+        expect(
+            self.OutputSizeMode in SIZE_MODES, "OutputSizeMode", self.OutputSizeMode, ", ".join(map(repr, SIZE_MODES))
+        )
+        expect(
+            self.ColorPreprocessing in COLORS,
+            "ColorPreprocessing",
+            self.ColorPreprocessing,
+            ", ".join(map(repr, COLORS)),
+        )
         two = isinstance(self.size, tuple) and len(self.size) in (0, 2) and all(is_seed(n) and n > 0 for n in self.size)
         expect(two, "size", self.size, "[height, width] in pixels")
         expect(_is_split(self.split), "split", self.split, "shares below 1 that sum to at most 1, or numbers of files")
-        expect(bool(self.labels) == bool(self.label_values), "label_values", self.label_values, "a value of each class, together with labels")
+        expect(
+            bool(self.labels) == bool(self.label_values),
+            "label_values",
+            self.label_values,
+            "a value of each class, together with labels",
+        )
         self.augmenter()
 
     def augmenter(self) -> imageDataAugmenter | None:
@@ -131,12 +151,16 @@ class Data:
         Raises:
             UsageError: an option is unknown or makes no sense.
         """
-        expect(isinstance(self.augmentation, Mapping), "augmentation", self.augmentation, "options of imageDataAugmenter")
+        expect(
+            isinstance(self.augmentation, Mapping), "augmentation", self.augmentation, "options of imageDataAugmenter"
+        )
         if not self.augmentation:
             return None
         from bridge.images.augment import imageDataAugmenter
 
-        refuse_unknown(self.augmentation, [each.name for each in fields(imageDataAugmenter)], "option of imageDataAugmenter")
+        refuse_unknown(
+            self.augmentation, [each.name for each in fields(imageDataAugmenter)], "option of imageDataAugmenter"
+        )
         for name, value in self.augmentation.items():
             if name.endswith("Reflection"):
                 expect(isinstance(value, bool), name, value, "true or false")
@@ -188,7 +212,9 @@ def expect_names(part: Any, *names: str) -> None:
     for name in names:
         value = frozen(getattr(part, name))
         object.__setattr__(part, name, value)
-        distinct = isinstance(value, tuple) and all(isinstance(each, str) for each in value) and len(set(value)) == len(value)
+        distinct = (
+            isinstance(value, tuple) and all(isinstance(each, str) for each in value) and len(set(value)) == len(value)
+        )
         expect(distinct, name, value, "a list of names, each once")
 
 
@@ -203,4 +229,6 @@ def is_seed(value: Any) -> bool:
 def _is_split(split: Any) -> bool:
     if not isinstance(split, tuple) or not all(_is_number(part) and part > 0 for part in split):
         return False
-    return (all(part < 1 for part in split) and sum(split) <= 1) or all(part >= 1 and part == int(part) for part in split)
+    return (all(part < 1 for part in split) and sum(split) <= 1) or all(
+        part >= 1 and part == int(part) for part in split
+    )

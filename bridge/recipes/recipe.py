@@ -1,4 +1,5 @@
-"""A recipe: the network it starts from, edits, trainingOptions, loss, data and seed, as one frozen object and one TOML file.
+"""A recipe: the network it starts from, edits, trainingOptions, loss, data and seed, as one frozen object and one TOML
+file.
 
     schema = "bridge.recipe/1"
     trainer = "trainNetwork"
@@ -30,7 +31,18 @@ from bridge.errors import UnreadableError, UsageError
 from bridge.mapping import table_files
 from bridge.network import Network, nearest
 from bridge.recipes import toml
-from bridge.recipes.parts import Base, Data, Loss, changed, expect, expect_table, expect_texts, is_seed, located, refuse_unknown
+from bridge.recipes.parts import (
+    Base,
+    Data,
+    Loss,
+    changed,
+    expect,
+    expect_table,
+    expect_texts,
+    is_seed,
+    located,
+    refuse_unknown,
+)
 from bridge.recipes.verbs import Edit
 from bridge.training.options import TRAINERS, TrainingOptions
 from bridge.writers.atomic import write_file
@@ -118,14 +130,23 @@ class Recipe:
         refuse_unknown(document, known, "entry of a recipe")
         if document.get("schema") != SCHEMA:
             raise UsageError(
-                f"the schema is {document.get('schema')!r}", f"this version reads {SCHEMA!r}", f'begin with schema = "{SCHEMA}"'
+                f"the schema is {document.get('schema')!r}",
+                f"this version reads {SCHEMA!r}",
+                f'begin with schema = "{SCHEMA}"',
             )
         trainer = document.get("trainer", TRAINERS[0])
         options = expect_table(document, "options")
         if "trainer" in options:
-            raise UsageError("[options] holds 'trainer'", "the trainer belongs to the whole recipe", "move it above the first table")
+            raise UsageError(
+                "[options] holds 'trainer'", "the trainer belongs to the whole recipe", "move it above the first table"
+            )
         edits = document.get("edits", [])
-        expect(isinstance(edits, Sequence) and not isinstance(edits, str), "edits", edits, "tables that begin with [[edits]]")
+        expect(
+            isinstance(edits, Sequence) and not isinstance(edits, str),
+            "edits",
+            edits,
+            "tables that begin with [[edits]]",
+        )
         return cls(
             _part(Base, document, "network"),
             _options(trainer, options),
@@ -143,10 +164,15 @@ class Recipe:
         head = {"description": self.description, "trainer": options.pop("trainer"), "seed": self.seed}
         parts = {"network": changed(self.base), "edits": [edit.to_mapping() for edit in self.edits]}
         parts |= {"options": options, "loss": changed(self.loss), "data": changed(self.data)}
-        return {"schema": SCHEMA, **{key: value for key, value in {**head, **parts}.items() if value or key in ("seed", "options")}}
+        return {
+            "schema": SCHEMA,
+            **{key: value for key, value in {**head, **parts}.items() if value or key in ("seed", "options")},
+        }
 
     def to_toml(self, comments: Mapping[toml.Place, str] | None = None) -> str:
-        """Return the recipe as TOML; reading that and writing it again gives the same text, but for comments beside the entries."""
+        """Return the recipe as TOML; reading that and writing it again gives the same text, but for comments beside the
+        entries.
+        """
         return toml.dumps(self.to_mapping(), comments)
 
     def save(self, path: str | Path, *, force: bool = False, comments: Mapping[toml.Place, str] | None = None) -> Path:
@@ -180,7 +206,9 @@ class Recipe:
         return network.initialize(self.seed)
 
     def options_for(self, observations: int) -> TrainingOptions:
-        """Return the options for a training set of `observations`: `validate_each_epoch` becomes ValidationFrequency."""
+        """Return the options for a training set of `observations`: `validate_each_epoch` becomes
+        ValidationFrequency.
+        """
         if not self.data.validate_each_epoch:
             return self.options
         return self.options.replace(ValidationFrequency=max(1, observations // self.options.MiniBatchSize))
@@ -192,13 +220,16 @@ class Recipe:
         return python(self)
 
     def load_base(self) -> Network:
-        """Return the network of the recipe's own file, or an untrained one that MATLAB calls what the recipe does; for `assemble`, what it makes.
+        """Return the network of the recipe's own file, or an untrained one that MATLAB calls what the recipe does; for
+        `assemble`, what it makes.
 
         Raises:
             UsageError: the recipe names neither.
         """
         if self.is_new:
-            return self.edits[0].apply(Network.assemble([layers.feature_input(1, name="input")]), self.base.classes or STAND_INS)
+            return self.edits[0].apply(
+                Network.assemble([layers.feature_input(1, name="input")]), self.base.classes or STAND_INS
+            )
         if self.base.file:
             from bridge.readers import load
 
@@ -222,7 +253,11 @@ def _find(path: str | Path) -> tuple[Path | Traversable, Path]:
         return Path(path), Path(path).parent
     known = shipped()
     if str(path) not in known:
-        raise UsageError(f"there is no recipe {path}", "it is neither a file nor the name of one that ships", nearest(str(path), known))
+        raise UsageError(
+            f"there is no recipe {path}",
+            "it is neither a file nor the name of one that ships",
+            nearest(str(path), known),
+        )
     return known[str(path)], Path()
 
 

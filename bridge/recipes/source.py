@@ -24,7 +24,9 @@ def python(recipe: Recipe) -> str:
     if any(CONSTRUCTOR.search(line) for line in edits):
         lines.append("from bridge import layers")
     if given:
-        lines.append(f"from bridge.recipes.parts import {', '.join(sorted(type(parts[name]).__name__ for name in given))}")
+        lines.append(
+            f"from bridge.recipes.parts import {', '.join(sorted(type(parts[name]).__name__ for name in given))}"
+        )
     if recipe.options.schedules and any(isinstance(item, Schedule) for item in recipe.options.schedules):
         lines.append("from bridge.training.options import schedule")
     lines += ["", *_network(recipe), *edits, f"net = net.initialize({recipe.seed})", ""]

@@ -16,7 +16,8 @@ def dumps(document: Mapping[str, Any], comments: Mapping[Place, str] | None = No
 
     Args:
         document: plain values.
-        comments: what stands behind a value ("options", "MaxEpochs"), or behind the head of a table in a list ("edits", 0).
+        comments: what stands behind a value ("options", "MaxEpochs"), or behind the head of a table in a list ("edits",
+            0).
     """
     known = comments or {}
     tables = {key: value for key, value in document.items() if isinstance(value, Mapping) or _are_tables(value)}
@@ -25,7 +26,10 @@ def dumps(document: Mapping[str, Any], comments: Mapping[Place, str] | None = No
         if isinstance(value, Mapping):
             blocks += _blocks(_key(key), value, known)
         else:
-            blocks += ["\n".join([f"[[{_key(key)}]]{_comment(known, key, at)}", *_lines(entry)]) for at, entry in enumerate(value)]
+            blocks += [
+                "\n".join([f"[[{_key(key)}]]{_comment(known, key, at)}", *_lines(entry)])
+                for at, entry in enumerate(value)
+            ]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
@@ -41,7 +45,9 @@ def _are_tables(value: Any) -> bool:
 def _blocks(name: str, table: Mapping[str, Any], comments: Mapping[Place, str]) -> Iterator[str]:
     inner = {key: value for key, value in table.items() if isinstance(value, Mapping)}
     own = {key: value for key, value in table.items() if key not in inner}
-    yield "\n".join([f"[{name}]", *(f"{line}{_comment(comments, name, key)}" for key, line in zip(own, _lines(own), strict=True))])
+    yield "\n".join(
+        [f"[{name}]", *(f"{line}{_comment(comments, name, key)}" for key, line in zip(own, _lines(own), strict=True))]
+    )
     for key, value in inner.items():
         yield from _blocks(f"{name}.{_key(key)}", value, comments)
 

@@ -11,8 +11,8 @@
     replace = "fc1000"
     layers = { layer = "fullyConnectedLayer", OutputSize = "data", Name = "fc" }
 
-OutputSize and NumFilters may be "data": as many as the data has classes. `assemble` makes a network from nothing: `layers` in a row,
-or with `connections` as pairs of names.
+OutputSize and NumFilters may be "data": as many as the data has classes. `assemble` makes a network from nothing:
+`layers` in a row, or with `connections` as pairs of names.
 Layers are named as `Network.select` takes them, or by MATLAB's positions: "1:10", "5:end", "1:end-3".
 """
 
@@ -88,7 +88,9 @@ class Edit:
         known = {**verb.needs, **verb.takes}
         for name in self.arguments:
             if name not in known:
-                raise UsageError(f"'{name}' is no entry of {self.verb}", nearest(name, known) if known else "it takes no other entry")
+                raise UsageError(
+                    f"'{name}' is no entry of {self.verb}", nearest(name, known) if known else "it takes no other entry"
+                )
         for name in verb.needs:
             if name not in self.arguments:
                 raise UsageError(f"{self.verb} needs '{name}'", "it is missing")
@@ -107,7 +109,9 @@ class Edit:
             raise UsageError(f"{entry!r} is no edit", "an edit is a table that begins with [[edits]]")
         verbs = [key for key in entry if key in VERBS]
         if len(verbs) > 1:
-            raise UsageError(f"{' and '.join(verbs)} are two edits", "each has a table of its own", "begin each with [[edits]]")
+            raise UsageError(
+                f"{' and '.join(verbs)} are two edits", "each has a table of its own", "begin each with [[edits]]"
+            )
         verb = verbs[0] if verbs else next(iter(entry), "")
         return cls(verb, entry.get(verb), {key: value for key, value in entry.items() if key != verb})
 
@@ -118,8 +122,14 @@ class Edit:
     @property
     def takes_classes(self) -> bool:
         """Whether its class names, or their number, come from the data."""
-        entries = [each for value in (self.target, self.arguments.get("layers")) for each in (value if isinstance(value, tuple) else (value,))]
-        counted = any(isinstance(each, Mapping) and FROM_DATA in (each.get(size) for size in COUNTS) for each in entries)
+        entries = [
+            each
+            for value in (self.target, self.arguments.get("layers"))
+            for each in (value if isinstance(value, tuple) else (value,))
+        ]
+        counted = any(
+            isinstance(each, Mapping) and FROM_DATA in (each.get(size) for size in COUNTS) for each in entries
+        )
         return counted or (self.verb == "with_classes" and bool(self.target == FROM_DATA))
 
     def apply(self, network: Network, classes: Sequence[str] | None = None) -> Network:
@@ -131,7 +141,11 @@ class Edit:
         verb = VERBS[self.verb]
         target = verb.target.value(self.target, network, classes)
         needed = [kind.value(self.arguments[name], network, classes) for name, kind in verb.needs.items()]
-        named = {name: kind.value(self.arguments[name], network, classes) for name, kind in verb.takes.items() if name in self.arguments}
+        named = {
+            name: kind.value(self.arguments[name], network, classes)
+            for name, kind in verb.takes.items()
+            if name in self.arguments
+        }
         edited: Network = getattr(network, self.verb)(*(target if verb.spread else [target]), *needed, **named)
         return edited
 
@@ -140,7 +154,9 @@ class Edit:
         verb = VERBS[self.verb]
         targets = [repr(each) for each in self.target] if verb.spread else [verb.target.source(self.target)]
         needed = [kind.source(self.arguments[name]) for name, kind in verb.needs.items()]
-        named = [f"{name}={kind.source(self.arguments[name])}" for name, kind in verb.takes.items() if name in self.arguments]
+        named = [
+            f"{name}={kind.source(self.arguments[name])}" for name, kind in verb.takes.items() if name in self.arguments
+        ]
         owner = "bridge.Network" if self.verb == "assemble" else "net"
         return f"net = {owner}.{self.verb}({', '.join([*targets, *needed, *named])})"
 
@@ -214,7 +230,9 @@ def _range_source(match: re.Match[str]) -> str:
 
 
 def _check_layers(value: Any) -> None:
-    _refusing(lambda v: isinstance(v, (tuple, Mapping)) and bool(v), 'layers: [{ layer = "reluLayer", Name = "relu" }]')(value)
+    _refusing(
+        lambda v: isinstance(v, (tuple, Mapping)) and bool(v), 'layers: [{ layer = "reluLayer", Name = "relu" }]'
+    )(value)
     _made(value, None, None)
 
 
@@ -250,7 +268,9 @@ def _classes(value: Any, network: Network, classes: Sequence[str] | None) -> Seq
     if value != FROM_DATA:
         return value  # type: ignore[no-any-return]
     if classes is None:
-        raise UsageError("the recipe takes its classes from the data", "no data was given", "pass classes=[...], or --data")
+        raise UsageError(
+            "the recipe takes its classes from the data", "no data was given", "pass classes=[...], or --data"
+        )
     return classes
 
 
@@ -277,10 +297,15 @@ PAIRS = Kind(
     )
 )
 NUMBERS = Kind(
-    _refusing(lambda value: isinstance(value, tuple) and all(isinstance(n, int) for n in value), "[height, width] in whole numbers")
+    _refusing(
+        lambda value: isinstance(value, tuple) and all(isinstance(n, int) for n in value),
+        "[height, width] in whole numbers",
+    )
 )
 SELECTION = Kind(
-    _refusing(lambda value: _is_text(value) or _are_texts(value), 'layers by name, pattern, class or "1:10"'), _selection, _selection_source
+    _refusing(lambda value: _is_text(value) or _are_texts(value), 'layers by name, pattern, class or "1:10"'),
+    _selection,
+    _selection_source,
 )
 LAYERS = Kind(_check_layers, _made, _layers_source)
 CLASSES = Kind(

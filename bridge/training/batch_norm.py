@@ -1,6 +1,7 @@
 """The statistics of batch normalisation, as MATLAB keeps them during training and finalises them after it.
 
-A batch-norm layer normalises with the mini-batch's own statistics whenever it trains, also where its learn-rate factors are 0.
+A batch-norm layer normalises with the mini-batch's own statistics whenever it trains, also where its learn-rate factors
+are 0.
 """
 
 from __future__ import annotations
@@ -27,14 +28,15 @@ def batch_norms(model: nn.Module) -> list[_BatchNorm]:
 def finalize_batch_norm(model: nn.Module, batches: Iterable[Tensor | tuple[Tensor, ...]]) -> None:
     """Set the statistics of every batch-norm layer to those of a whole data set ('population').
 
-    In one pass over the data every such layer normalises with the current mini-batch's own statistics, while the mean and the
-    biased variance over all N*H*W elements are collected: what MATLAB does after training (proven on files: the first layer to
-    4e-6 sigma). The other layers work as in prediction; dropout is off (unconfirmed). The model is in eval mode afterwards.
+    In one pass over the data every such layer normalises with the current mini-batch's own statistics, while the mean
+    and the biased variance over all N*H*W elements are collected: what MATLAB does after training (proven on files: the
+    first layer to 4e-6 sigma). The other layers work as in prediction; dropout is off (unconfirmed). The model is in
+    eval mode afterwards.
 
     Args:
         model: any module.
-        batches: its inputs, all mini-batches of the training data, the partial one included: a tensor, or a tuple of tensors for
-            several inputs.
+        batches: its inputs, all mini-batches of the training data, the partial one included: a tensor, or a tuple of
+            tensors for several inputs.
     """
     found = batch_norms(model)
     model.eval()
@@ -123,7 +125,9 @@ def _unbias(before: dict[str, Tensor], decay: float) -> Callable[[nn.Module, tup
         if module.training:
             kept = before["variance"] * (1 - decay)
             count = output.numel() / kept.numel()
-            unwatched = module.get_buffer("running_var").data  # autograd keeps the buffer, but its values play no part in training
+            unwatched = module.get_buffer(
+                "running_var"
+            ).data  # autograd keeps the buffer, but its values play no part in training
             unwatched.sub_(kept).mul_((count - 1) / count).add_(kept)
 
     return hook

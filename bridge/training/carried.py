@@ -1,4 +1,6 @@
-"""The state of recurrent layers, handed on from one piece of split sequences to the next (SequenceLength as a number)."""
+"""The state of recurrent layers, handed on from one piece of split sequences to the next (SequenceLength
+as a number).
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,10 @@ class CarriedState:
         """Let layers that train begin with the state that they ended with; validation begins with their own."""
         hooks = []
         for name, module in self._layers.items():
-            hooks += [module.register_forward_pre_hook(self._begin(name), with_kwargs=True), module.register_forward_hook(self._end(name))]
+            hooks += [
+                module.register_forward_pre_hook(self._begin(name), with_kwargs=True),
+                module.register_forward_hook(self._end(name)),
+            ]
         try:
             yield
         finally:
@@ -39,7 +44,9 @@ class CarriedState:
                 hook.remove()
 
     def _begin(self, name: str) -> Any:
-        def hook(module: Recurrent, arguments: tuple[Tensor], named: dict[str, Any]) -> tuple[tuple[Tensor], dict[str, Any]] | None:
+        def hook(
+            module: Recurrent, arguments: tuple[Tensor], named: dict[str, Any]
+        ) -> tuple[tuple[Tensor], dict[str, Any]] | None:
             if not module.training:
                 return None
             return arguments, {**named, "state": self._held.get(name) or module.initial_state(len(arguments[0]))}

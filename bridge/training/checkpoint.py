@@ -1,4 +1,6 @@
-"""Checkpoints: everything a training needs to go on to the same bits, in one safetensors file that is whole or not there."""
+"""Checkpoints: everything a training needs to go on to the same bits, in one safetensors file that is whole or not
+there.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,20 @@ NAME = "checkpoint.safetensors"
 SCHEMA = "bridge.checkpoint/1"
 KEY = "bridge"  # of the JSON in the file's header
 FACTS = ("schema", "identity", "computed with", "elapsed", "iteration", "rows", "best", "best_iteration", "misses")
-DISPLAY = ("Verbose", "VerboseFrequency", "Plots", "OutputFcn", "CheckpointPath", "CheckpointFrequency", "CheckpointFrequencyUnit", "ExecutionEnvironment",
-           "WorkerLoad", "DispatchInBackground", "PreprocessingEnvironment", "Acceleration")  # fmt: skip
+DISPLAY = (
+    "Verbose",
+    "VerboseFrequency",
+    "Plots",
+    "OutputFcn",
+    "CheckpointPath",
+    "CheckpointFrequency",
+    "CheckpointFrequencyUnit",
+    "ExecutionEnvironment",
+    "WorkerLoad",
+    "DispatchInBackground",
+    "PreprocessingEnvironment",
+    "Acceleration",
+)
 DISPLAY_TEXT = "options that change no number may differ"
 
 
@@ -42,7 +56,9 @@ class Checkpoint:
 
     def group(self, name: str) -> dict[str, Tensor]:
         """Return the tensors below a name."""
-        return {key.removeprefix(f"{name}/"): value for key, value in self.tensors.items() if key.startswith(f"{name}/")}
+        return {
+            key.removeprefix(f"{name}/"): value for key, value in self.tensors.items() if key.startswith(f"{name}/")
+        }
 
     def save(self, folder: Path) -> Path:
         """Write the checkpoint over the one before.
@@ -55,7 +71,11 @@ class Checkpoint:
 
         def write(path: Path) -> None:
             try:
-                save_file({name: value.contiguous() for name, value in self.tensors.items()}, path, {KEY: json.dumps(self.facts)})
+                save_file(
+                    {name: value.contiguous() for name, value in self.tensors.items()},
+                    path,
+                    {KEY: json.dumps(self.facts)},
+                )
             except SafetensorError as error:
                 raise OSError(str(error)) from error
 
@@ -75,11 +95,15 @@ def load(path: Path) -> Checkpoint:
         with safe_open(file, framework="pt") as stream:
             facts = json.loads((stream.metadata() or {})[KEY])
             if facts["schema"] != SCHEMA:
-                raise UnreadableError(f"{file} has the schema {facts['schema']!r}", f"this version reads {SCHEMA}", "train again")
+                raise UnreadableError(
+                    f"{file} has the schema {facts['schema']!r}", f"this version reads {SCHEMA}", "train again"
+                )
             tensors = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118 (it is no mapping)
             return Checkpoint(tensors, {name: facts[name] for name in FACTS})
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise UnreadableError(f"{file} is no checkpoint", f"{type(error).__name__}: {error}", "train again without --resume") from error
+        raise UnreadableError(
+            f"{file} is no checkpoint", f"{type(error).__name__}: {error}", "train again without --resume"
+        ) from error
 
 
 def remove_remains(folder: Path) -> None:
@@ -89,9 +113,16 @@ def remove_remains(folder: Path) -> None:
 
 
 def identity(model: nn.Module, options: TrainingOptions, **more: Any) -> dict[str, Any]:
-    """Return what must be the same for a checkpoint to be continued: layers, factors, frozen values, options and `more`."""
+    """Return what must be the same for a checkpoint to be continued: layers, factors, frozen values, options and
+    `more`.
+    """
     given = {name: value for name, value in options.to_mapping().items() if name not in DISPLAY}
-    facts = {"options": given, "network": _structure(model), "frozen values": checksum(frozen_tensors(model).values()), **more}
+    facts = {
+        "options": given,
+        "network": _structure(model),
+        "frozen values": checksum(frozen_tensors(model).values()),
+        **more,
+    }
     plain: dict[str, Any] = json.loads(json.dumps(facts))
     return plain
 

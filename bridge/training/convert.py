@@ -24,9 +24,15 @@ def tensor(values: Any) -> Tensor:
         return values
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
-        raise UsageError(f"an array of {array.dtype} is no data of a network", "it holds numbers", "pass an array of numbers")
-    signed = array.astype(np.int64) if array.dtype.kind == "u" and array.itemsize > 1 else array  # torch computes with no uint16 and above
-    return torch.from_numpy(np.require(signed.astype(signed.dtype.newbyteorder("="), copy=False), requirements=("C", "W")))
+        raise UsageError(
+            f"an array of {array.dtype} is no data of a network", "it holds numbers", "pass an array of numbers"
+        )
+    signed = (
+        array.astype(np.int64) if array.dtype.kind == "u" and array.itemsize > 1 else array
+    )  # torch computes with no uint16 and above
+    return torch.from_numpy(
+        np.require(signed.astype(signed.dtype.newbyteorder("="), copy=False), requirements=("C", "W"))
+    )
 
 
 def images(values: Any, at: Activation, layout: str | None, what: str = "input") -> Tensor:
@@ -47,14 +53,25 @@ def images(values: Any, at: Activation, layout: str | None, what: str = "input")
     turned = {TORCH: x, MATLAB: x.movedim((-1, -2), (0, 1)) if x.dim() > 2 else x}
     fitting = [name for name in ((layout,) if layout else (MATLAB, TORCH)) if _fits(turned[name].shape[1:], wanted)]
     if len(fitting) != 1:
-        cause = "both orders fit the network" if fitting else f"one image is {at}" + (f", told to lie in {layout}" if layout else "")
+        cause = (
+            "both orders fit the network"
+            if fitting
+            else f"one image is {at}" + (f", told to lie in {layout}" if layout else "")
+        )
         hint = f"pass layout={MATLAB!r} or {TORCH!r}" if fitting else f"pass an array in the order {MATLAB} or {TORCH}"
-        raise UsageError(f"{what} of shape {tuple(x.shape)} {'could be either of two orders' if fitting else 'does not fit the network'}", cause, hint)
+        raise UsageError(
+            f"{what} of shape {tuple(x.shape)} "
+            f"{'could be either of two orders' if fitting else 'does not fit the network'}",
+            cause,
+            hint,
+        )
     return turned[fitting[0]]
 
 
 def _fits(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
-    return len(shape) == len(wanted) and all(length is None or n == length for n, length in zip(shape, wanted, strict=True))
+    return len(shape) == len(wanted) and all(
+        length is None or n == length for n, length in zip(shape, wanted, strict=True)
+    )
 
 
 def vectors(values: Any, channels: int | None, what: str = "input") -> Tensor:
@@ -70,12 +87,16 @@ def vectors(values: Any, channels: int | None, what: str = "input") -> Tensor:
         x = x.reshape(-1, 1)
     if x.dim() != 2 or channels not in (None, x.shape[1]):
         raise UsageError(
-            f"{what} of shape {tuple(x.shape)} does not fit the network", f"it should be N x {channels}", "observations lie along the first dimension"
+            f"{what} of shape {tuple(x.shape)} does not fit the network",
+            f"it should be N x {channels}",
+            "observations lie along the first dimension",
         )
     return x
 
 
-def sequences(values: Sequence[Any], channels: int | None, channels_first: bool, what: str = "sequences") -> list[Tensor]:
+def sequences(
+    values: Sequence[Any], channels: int | None, channels_first: bool, what: str = "sequences"
+) -> list[Tensor]:
     """Return sequences as T x C.
 
     Args:
@@ -88,7 +109,10 @@ def sequences(values: Sequence[Any], channels: int | None, channels_first: bool,
         UsageError: a sequence has another number of channels.
     """
     given = [tensor(each) for each in values]
-    given = [each.reshape(1, -1) if each.dim() == 1 and channels_first else each.reshape(-1, 1) if each.dim() == 1 else each for each in given]
+    given = [
+        each.reshape(1, -1) if each.dim() == 1 and channels_first else each.reshape(-1, 1) if each.dim() == 1 else each
+        for each in given
+    ]
     turned = [each.T if channels_first else each for each in given]
     for index, each in enumerate(turned):
         if each.dim() != 2 or channels not in (None, each.shape[1]):
@@ -111,7 +135,9 @@ def texts(values: Any) -> NDArray | None:
     return array.astype(object) if is_text else None
 
 
-def class_indices(names: NDArray, classes: Sequence[str] | None, what: str, *, every_class: bool = False) -> tuple[Tensor, tuple[str, ...]]:
+def class_indices(
+    names: NDArray, classes: Sequence[str] | None, what: str, *, every_class: bool = False
+) -> tuple[Tensor, tuple[str, ...]]:
     """Join labels and classes by name.
 
     Args:
@@ -131,8 +157,14 @@ def class_indices(names: NDArray, classes: Sequence[str] | None, what: str, *, e
     unknown, absent = sorted(present - set(known)), [name for name in known if name not in present]
     hint = "give the network the classes of the data: net = net.with_classes([...])"
     if unknown:
-        raise UsageError(f"{what} have the label '{unknown[0]}', the network has no such class", nearest(unknown[0], known), hint)
+        raise UsageError(
+            f"{what} have the label '{unknown[0]}', the network has no such class", nearest(unknown[0], known), hint
+        )
     if every_class and absent:
-        raise UsageError(f"{what} have no observation of class '{absent[0]}'", f"{len(absent)} of the {len(known)} classes of the network do not occur", hint)
+        raise UsageError(
+            f"{what} have no observation of class '{absent[0]}'",
+            f"{len(absent)} of the {len(known)} classes of the network do not occur",
+            hint,
+        )
     index = {"": UNDEFINED, **{name: position for position, name in enumerate(known)}}
     return torch.tensor([index[str(name)] for name in names.flat], dtype=torch.long).view(names.shape), known

@@ -1,13 +1,14 @@
 """What a user gives as data, as sources of observations, checked against the network before training starts.
 
-- (inputs, targets): arrays or tensors. Images are H,W,C,N or N,C,H,W; features and responses N,C; sequences a list with a matrix for each,
-  C x T for trainNetwork, T x C for trainnet; several inputs a tuple. Targets are class names, class indices from 0, or numbers.
-- an imageDatastore or augmentedImageDatastore of `bridge.images`; the former's images are brought to the input layer's size. A
-  pixelLabelImageDatastore, for a segmentation network.
-- a torch Dataset of (input, target), or a DataLoader, of which dataset, collate_fn and workers are taken: mini-batches and order are
-  MATLAB's.
-- a path: a folder with a folder of images for each class; a .csv of bridgeData; a .mat with one variable for the inputs and one for the
-  targets, and as many for validation, told by "val" in their names.
+- (inputs, targets): arrays or tensors. Images are H,W,C,N or N,C,H,W; features and responses N,C; sequences a list with
+  a matrix for each, C x T for trainNetwork, T x C for trainnet; several inputs a tuple. Targets are class names, class
+  indices from 0, or numbers.
+- an imageDatastore or augmentedImageDatastore of `bridge.images`; the former's images are brought to the input layer's
+  size. A pixelLabelImageDatastore, for a segmentation network.
+- a torch Dataset of (input, target), or a DataLoader, of which dataset, collate_fn and workers are taken: mini-batches
+  and order are MATLAB's.
+- a path: a folder with a folder of images for each class; a .csv of bridgeData; a .mat with one variable for the inputs
+  and one for the targets, and as many for validation, told by "val" in their names.
 
 Labels and classes are joined by name. Without a Network (a module alone) tensors are taken as they are.
 """
@@ -51,7 +52,9 @@ class Sources:
     notes: tuple[str, ...] = ()
 
 
-def sources(data: Any, validation: Any, expected: Expected, options: TrainingOptions, layout: str | None = None, seed: int = 0) -> Sources:
+def sources(
+    data: Any, validation: Any, expected: Expected, options: TrainingOptions, layout: str | None = None, seed: int = 0
+) -> Sources:
     """Return the data of a training.
 
     Args:
@@ -109,7 +112,11 @@ def read(path: Path, expected: Expected) -> tuple[ImageDatastore | Arrays, Image
         UnreadableError: it is damaged.
     """
     if not expected.inputs:
-        raise UsageError(f"{path} cannot be read for a module alone", "what its input should be is known with its Network", "pass the Network, or a Dataset")
+        raise UsageError(
+            f"{path} cannot be read for a module alone",
+            "what its input should be is known with its Network",
+            "pass the Network, or a Dataset",
+        )
     if path.is_dir():
         return files.folder(path), None
     if not path.is_file():
@@ -125,7 +132,9 @@ def _saved_validation(options: TrainingOptions, expected: Expected, layout: str 
     saved: Any = options.ValidationData
     if mat_data.is_cell(saved):
         return Arrays(*mat_data.pair(saved, expected), convert.TORCH) if len(saved) == 2 else None
-    return None if isinstance(saved, (list, tuple, np.ndarray)) and len(saved) == 0 else _parts(saved, expected, layout)[0]
+    return (
+        None if isinstance(saved, (list, tuple, np.ndarray)) and len(saved) == 0 else _parts(saved, expected, layout)[0]
+    )
 
 
 @dataclass(frozen=True)
@@ -154,7 +163,11 @@ class _Maker:
 
 def _indexed(dataset: Dataset[Any]) -> Dataset[Any]:
     if isinstance(dataset, IterableDataset):
-        raise UsageError("the dataset cannot be indexed", "mini-batches in MATLAB's order need its observations by number", "pass a map-style Dataset")
+        raise UsageError(
+            "the dataset cannot be indexed",
+            "mini-batches in MATLAB's order need its observations by number",
+            "pass a map-style Dataset",
+        )
     return dataset
 
 
@@ -168,7 +181,9 @@ def _in_background(options: TrainingOptions) -> bool | None:
 def _labels(images: Images, expected: Expected, what: str) -> tuple[tuple[str, ...], Tensor]:
     """Return class names and the targets of images, after looking at the images themselves."""
     if images.labels is None:
-        raise UsageError(f"{what} have no labels", "LabelSource is 'none'", "pass LabelSource='foldernames', or responses")
+        raise UsageError(
+            f"{what} have no labels", "LabelSource is 'none'", "pass LabelSource='foldernames', or responses"
+        )
     if expected.inputs:
         _require_images(images, expected, what)
     if not images.classes:
@@ -183,7 +198,11 @@ def _labels(images: Images, expected: Expected, what: str) -> tuple[tuple[str, .
 def _require_images(images: Images, expected: Expected, what: str) -> None:
     at = expected.image
     if tuple(images.OutputSize[:2]) != at.spatial:
-        raise UsageError(f"{what} are resized to {images.OutputSize}", f"the input of the network is {at}", "give the datastore that size")
+        raise UsageError(
+            f"{what} are resized to {images.OutputSize}",
+            f"the input of the network is {at}",
+            "give the datastore that size",
+        )
     if images.files is not None:
         files.require_alike(images.files, at.channels, images.ColorPreprocessing)
         expected.require_range(BRIGHTEST, what)
@@ -193,16 +212,30 @@ def _numbers(labels: Any, expected: Expected, what: str) -> Tensor:
     try:
         numbers = torch.tensor([float(label) for label in labels])
     except (TypeError, ValueError) as error:
-        raise UsageError(f"{what} have labels like '{labels[0]}'", "the network is trained to predict numbers", "end it with a classification layer") from error
-    return numbers.long() if expected.by_class else convert.vectors(numbers, expected.output.channels if expected.output else None, "target")
+        raise UsageError(
+            f"{what} have labels like '{labels[0]}'",
+            "the network is trained to predict numbers",
+            "end it with a classification layer",
+        ) from error
+    return (
+        numbers.long()
+        if expected.by_class
+        else convert.vectors(numbers, expected.output.channels if expected.output else None, "target")
+    )
 
 
 def _notes(train: Source, given: Any, options: TrainingOptions) -> list[str]:
     notes = []
     if len(train) < options.MiniBatchSize:
-        notes.append(f"MiniBatchSize {options.MiniBatchSize} is above the {len(train)} observations: each epoch is one mini-batch of {len(train)}")
+        notes.append(
+            f"MiniBatchSize {options.MiniBatchSize} is above the {len(train)} observations: each epoch is one "
+            f"mini-batch of {len(train)}"
+        )
     if isinstance(train, SequenceSource) and train.pads_targets:
-        notes.append("padded steps of targets: undefined where they are classes, the padding value where they are numbers (unconfirmed)")
+        notes.append(
+            "padded steps of targets: undefined where they are classes, the padding value where they are numbers "
+            "(unconfirmed)"
+        )
     if isinstance(given, ImageDatastore) or getattr(given, "OutputSizeMode", "") == "resize":
         notes.append("images are resized as augmentedImageDatastore does; which kernel MATLAB takes is unconfirmed")
     return notes

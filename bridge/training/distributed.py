@@ -1,4 +1,6 @@
-"""Several processes that share each mini-batch, started by torchrun. Without it there is one, and nothing here does anything."""
+"""Several processes that share each mini-batch, started by torchrun. Without it there is one, and nothing here does
+anything.
+"""
 
 from __future__ import annotations
 

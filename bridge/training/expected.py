@@ -53,24 +53,43 @@ class Expected:
         Raises:
             UsageError: the network has another input.
         """
-        if len(self.inputs) == 1 and len(self.inputs[0].spatial) == 2 and not self.inputs[0].over_time and None not in self.inputs[0].size:
+        if (
+            len(self.inputs) == 1
+            and len(self.inputs[0].spatial) == 2
+            and not self.inputs[0].over_time
+            and None not in self.inputs[0].size
+        ):
             return self.inputs[0]
         shown = ", ".join(map(str, self.inputs)) or "not known without the Network"
         raise UsageError(
-            "images in files need a network with one image input of a known size", f"its inputs are {shown}", "pass a Dataset of (inputs..., target)"
+            "images in files need a network with one image input of a known size",
+            f"its inputs are {shown}",
+            "pass a Dataset of (inputs..., target)",
         )
 
     def require_classes(self, what: str) -> None:
         """Raise UsageError where the network predicts numbers."""
         if self.by_class is False:
-            raise UsageError(f"{what} have names as targets", "the network is trained to predict numbers", "end it with a softmax and a classification layer")
+            raise UsageError(
+                f"{what} have names as targets",
+                "the network is trained to predict numbers",
+                "end it with a softmax and a classification layer",
+            )
 
     def require_range(self, greatest: float, what: str) -> None:
         """Raise UsageError where images of 0..1 meet a network trained on 0..255, or the other way round."""
         trained = self.greatest
         if trained is not None and ((0 < greatest <= 1 < 2 <= trained) or (trained <= 1 and greatest >= 2)):
-            hint = "MATLAB trained it on 0..255: do not divide by 255" if trained > 1 else "divide by 255, as im2single does"
-            raise UsageError(f"{what} have values up to {greatest:g}", f"the statistics of the input layer come from values up to {trained:g}", hint)
+            hint = (
+                "MATLAB trained it on 0..255: do not divide by 255"
+                if trained > 1
+                else "divide by 255, as im2single does"
+            )
+            raise UsageError(
+                f"{what} have values up to {greatest:g}",
+                f"the statistics of the input layer come from values up to {trained:g}",
+                hint,
+            )
 
     def require_count(self, classes: tuple[str, ...], what: str) -> None:
         """Raise UsageError unless the network predicts as many classes as the data have."""
@@ -92,10 +111,16 @@ def output_size(network: Network) -> Activation:
 
 
 def lacking(network: Network | None) -> frozenset[str]:
-    """Return what a training of a network does not have, of what a switch in `mappings/solvers.toml` may need; of a module alone little is known."""
+    """Return what a training of a network does not have, of what a switch in `mappings/solvers.toml` may need; of a
+    module alone little is known.
+    """
     if network is None:
         return frozenset(("yolov2",))
     normalizes = any("TrainedMean" in layer.row.state for layer in network.layers)
     detects = any(layer.kind == "YOLOv2TransformLayer" for layer in network.layers)
-    has = {"batch normalization": normalizes, "elements": not detects and Expected.of(network, True).by_element, "yolov2": detects}
+    has = {
+        "batch normalization": normalizes,
+        "elements": not detects and Expected.of(network, True).by_element,
+        "yolov2": detects,
+    }
     return frozenset(name for name, present in has.items() if not present)

@@ -1,7 +1,8 @@
 """The part of a network that training does not change: found, split off, and computed once for each observation.
 
-Layers before the first learnable that trains need no gradient; torch's autograd records nothing for them, since neither their inputs nor
-their learnables require one. Of these, the layers that give the same output whenever they get the same input can be computed once.
+Layers before the first learnable that trains need no gradient; torch's autograd records nothing for them, since neither
+their inputs nor their learnables require one. Of these, the layers that give the same output whenever they get the same
+input can be computed once.
 """
 
 from __future__ import annotations
@@ -22,13 +23,20 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from bridge.errors import UsageError
 from bridge.training.sources import Batch, DatasetSource, Source
 
-REPEATABLE = (operator.getitem, torch.flatten, "size", "unflatten")  # what the graphs of Network.to_torch() do beside calling layers
+REPEATABLE = (
+    operator.getitem,
+    torch.flatten,
+    "size",
+    "unflatten",
+)  # what the graphs of Network.to_torch() do beside calling layers
 MEMORY_SHARE = 0.25  # of the memory that is free, for features
 DISK_SHARE = 0.5  # of the free space of the folder for temporary files, where memory is too small
 
 
 def without_softmax(model: fx.GraphModule) -> fx.GraphModule | None:
-    """Return a module over the same layers that ends before the softmax that `model` ends in; None where it ends in none."""
+    """Return a module over the same layers that ends before the softmax that `model` ends in; None where it ends in
+    none.
+    """
     graph = fx.Graph()
     graph.output(graph.graph_copy(model.graph, {}))
     node = _result(graph)
@@ -65,7 +73,9 @@ class Split:
 
 
 def split(model: nn.Module) -> Split:
-    """Split a module where its output begins to depend on chance, on the rest of the mini-batch or on a learnable that trains."""
+    """Split a module where its output begins to depend on chance, on the rest of the mini-batch or on a learnable that
+    trains.
+    """
     if not isinstance(model, fx.GraphModule):
         return Split(None, model, "the model is no module of Network.to_torch()")
     fixed: dict[fx.Node, bool] = {}
@@ -173,7 +183,8 @@ class FeatureCache:
         if size > disk:
             raise UsageError(
                 f"the features of {self._count} observations need {size / 2**30:.1f} GB",
-                f"they may take {memory / 2**30:.1f} GB of the free memory, or {disk / 2**30:.1f} GB of the free disk space",
+                f"they may take {memory / 2**30:.1f} GB of the free memory, or {disk / 2**30:.1f} GB of the free disk "
+                "space",
                 "train without cache_features, or set TMPDIR to a larger disk",
             )
         self._folder = tempfile.TemporaryDirectory(prefix="bridge-features-")
@@ -221,7 +232,10 @@ def why_not(parts: Split, source: Source, inputs: tuple[Tensor, ...], varies: bo
     if sum(room_needed(each, count) for each in features) > MEMORY_SHARE * free_memory():
         return "the features do not fit into memory"
     if varies and _depends_on_place(parts.fixed, inputs, features):
-        return "on this machine the last bits of an observation's features depend on its place in the mini-batch, and Shuffle changes that"
+        return (
+            "on this machine the last bits of an observation's features depend on its place in the mini-batch, and "
+            "Shuffle changes that"
+        )
     return ""
 
 

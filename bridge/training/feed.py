@@ -1,4 +1,6 @@
-"""Mini-batches of a source as what the part of the network that trains takes: inputs, or features of the part before it."""
+"""Mini-batches of a source as what the part of the network that trains takes: inputs, or features of the part before
+it.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ class Feed:
         cache: keeps what `fixed` computes, or None.
     """
 
-    def __init__(self, source: Source, like: nn.Module, fixed: nn.Module | None = None, cache: FeatureCache | None = None) -> None:
+    def __init__(
+        self, source: Source, like: nn.Module, fixed: nn.Module | None = None, cache: FeatureCache | None = None
+    ) -> None:
         self._source, self._fixed, self._cache = source, fixed, cache
         first = next(like.parameters())
         self._device, self._dtype = first.device, first.dtype
@@ -43,12 +47,19 @@ class Feed:
     def pieces(self, indices: NDArray) -> Sequence[int | None]:
         """Return the pieces that the sequences of a mini-batch are split into; (None,) where they stay whole."""
         source = self._source
-        return range(source.pieces(indices)) if isinstance(source, SequenceSource) and isinstance(source.length, int) else (None,)
+        return (
+            range(source.pieces(indices))
+            if isinstance(source, SequenceSource) and isinstance(source.length, int)
+            else (None,)
+        )
 
     def load(self, requests: Sequence[Request]) -> Iterator[Batch]:
         """Yield what is asked for."""
         known = [self._cache is not None and self._cache.holds(each.wanted) for each in requests]
-        loaded = map(self._placed, load(self._source, [each for each, is_known in zip(requests, known, strict=True) if not is_known]))
+        loaded = map(
+            self._placed,
+            load(self._source, [each for each, is_known in zip(requests, known, strict=True) if not is_known]),
+        )
         for request, is_known in zip(requests, known, strict=True):
             if is_known and self._cache is not None:
                 yield self._placed(self._cache.get(request.wanted))

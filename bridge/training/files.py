@@ -11,7 +11,16 @@ from bridge.errors import UnreadableError, UnsupportedError, UsageError
 from bridge.images import ImageDatastore, imageDatastore
 
 HEADER = ["path", "label", "split", "position"]
-CHANNELS = {"1": 1, "L": 1, "P": 1, "RGB": 3, "YCbCr": 3, "RGBA": 4, "LA": 2, "CMYK": 4}  # of Pillow's modes; imread blends a PNG's alpha
+CHANNELS = {
+    "1": 1,
+    "L": 1,
+    "P": 1,
+    "RGB": 3,
+    "YCbCr": 3,
+    "RGBA": 4,
+    "LA": 2,
+    "CMYK": 4,
+}  # of Pillow's modes; imread blends a PNG's alpha
 
 
 def folder(path: Path) -> ImageDatastore:
@@ -22,11 +31,19 @@ def folder(path: Path) -> ImageDatastore:
     """
     images = imageDatastore(path, IncludeSubfolders=True, LabelSource="foldernames")
     if images.classes == (path.absolute().name,):
-        raise UsageError(f"the images in {path} have no labels", "they lie in the folder itself", "make a folder for each class")
+        raise UsageError(
+            f"the images in {path} have no labels", "they lie in the folder itself", "make a folder for each class"
+        )
     filled = {Path(file).relative_to(path).parts[0] for file in images.Files}
-    empty = sorted(each.name for each in path.iterdir() if each.is_dir() and not each.name.startswith(".") and each.name not in filled)
+    empty = sorted(
+        each.name
+        for each in path.iterdir()
+        if each.is_dir() and not each.name.startswith(".") and each.name not in filled
+    )
     if empty:
-        raise UsageError(f"the folder '{empty[0]}' in {path} holds no images", "a class needs images", "fill it, or remove it")
+        raise UsageError(
+            f"the folder '{empty[0]}' in {path} holds no images", "a class needs images", "fill it, or remove it"
+        )
     alone = [name for name, count in images.countEachLabel().items() if count == 1]
     if alone:
         raise UsageError(
@@ -50,14 +67,30 @@ def table(path: Path) -> tuple[ImageDatastore, ImageDatastore | None]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             rows = list(csv.DictReader(stream))
-        wrong = next((row for row in rows if list(row) != HEADER or row["split"] not in ("train", "validation") or not row["position"].isdigit()), None)
+        wrong = next(
+            (
+                row
+                for row in rows
+                if list(row) != HEADER or row["split"] not in ("train", "validation") or not row["position"].isdigit()
+            ),
+            None,
+        )
     except (OSError, UnicodeDecodeError, csv.Error, AttributeError) as error:
         raise UnreadableError(f"cannot read {path}", str(error), "write it with bridgeData in MATLAB") from error
     if wrong is not None:
-        raise UnreadableError(f"{path} is no file of bridgeData", f"a line holds {wrong}", f"its header is {','.join(HEADER)}, split is train or validation")
-    train, validation = (sorted((row for row in rows if row["split"] == split), key=lambda row: int(row["position"])) for split in ("train", "validation"))
+        raise UnreadableError(
+            f"{path} is no file of bridgeData",
+            f"a line holds {wrong}",
+            f"its header is {','.join(HEADER)}, split is train or validation",
+        )
+    train, validation = (
+        sorted((row for row in rows if row["split"] == split), key=lambda row: int(row["position"]))
+        for split in ("train", "validation")
+    )
     if not train:
-        raise UsageError(f"{path} has no training images", "no line has split 'train'", "write it with bridgeData in MATLAB")
+        raise UsageError(
+            f"{path} has no training images", "no line has split 'train'", "write it with bridgeData in MATLAB"
+        )
     classes = tuple(sorted({row["label"] for row in rows}))
     return _store(path, train, classes), _store(path, validation, classes) if validation else None
 
@@ -67,7 +100,9 @@ def _store(path: Path, rows: Sequence[dict[str, str]], classes: tuple[str, ...])
     missing = [str(file) for file in files if not file.is_file()]
     if missing:
         raise UnreadableError(
-            f"{missing[0]} does not exist", f"{path} names it, and {len(missing) - 1} others that do not exist", "correct the paths in the file"
+            f"{missing[0]} does not exist",
+            f"{path} names it, and {len(missing) - 1} others that do not exist",
+            "correct the paths in the file",
         )
     return ImageDatastore(tuple(map(str, files)), tuple(row["label"] for row in rows), classes)
 
@@ -84,10 +119,18 @@ def require_alike(images: ImageDatastore, channels: int | None, color: str) -> N
         found = dict(zip(images.Files, pool.map(_channels, images.Files), strict=True))
     unread = [file for file, count in found.items() if count is None]
     if unread:
-        raise UnreadableError(f"{len(unread)} of {len(found)} images cannot be read", f"the first is {unread[0]}", "replace these files, or leave them out")
+        raise UnreadableError(
+            f"{len(unread)} of {len(found)} images cannot be read",
+            f"the first is {unread[0]}",
+            "replace these files, or leave them out",
+        )
     deep = [file for file, count in found.items() if count == 0]
     if deep:
-        raise UnsupportedError(f"{deep[0]} has 16 bits or more a channel", "its values are beyond those of the other images", "convert it to 8 bits")
+        raise UnsupportedError(
+            f"{deep[0]} has 16 bits or more a channel",
+            "its values are beyond those of the other images",
+            "convert it to 8 bits",
+        )
     wanted = {"gray2rgb": (1, 3), "rgb2gray": (1, 3)}.get(color, (channels,))
     other = [file for file, count in found.items() if channels is not None and count not in wanted]
     if other:

@@ -20,11 +20,12 @@ def param_groups(model: nn.Module, options: TrainingOptions) -> list[Group]:
     """Return groups that carry MATLAB's factors into any torch optimizer.
 
     One group for each pair of factors, with "params", "param_names", "lr" = InitialLearnRate x factor, "weight_decay" =
-    L2Regularization x L2 factor, and "without_factors": the names of parameters that no factor is known of; they count 1.
-    A learnable with factor 0 gets requires_grad False and no group; parameters that need no gradient get none either.
+    L2Regularization x L2 factor, and "without_factors": the names of parameters that no factor is known of; they count
+    1. A learnable with factor 0 gets requires_grad False and no group; parameters that need no gradient get none
+       either.
 
-    The optimizer should add weight_decay to the gradient, as torch's SGD, Adam and RMSprop do (AdamW does not), and its own
-    arithmetic stays: see `options_optimizer` for MATLAB's.
+    The optimizer should add weight_decay to the gradient, as torch's SGD, Adam and RMSprop do (AdamW does not), and its
+    own arithmetic stays: see `options_optimizer` for MATLAB's.
 
     Raises:
         UsageError: a learnable has one factor for each gate, or none is left to train.
@@ -51,7 +52,8 @@ def param_groups(model: nn.Module, options: TrainingOptions) -> list[Group]:
 def options_optimizer(model: nn.Module, options: TrainingOptions, *, foreach: bool | None = None) -> Solver:
     """Return the solver that `options` name, over the learnables of `model`.
 
-    A learnable with factor 0 gets requires_grad False, unless the options let frozen learnables count in the global norm.
+    A learnable with factor 0 gets requires_grad False, unless the options let frozen learnables count in the global
+    norm.
 
     Raises:
         UsageError: nothing is left to train, or a factor for each gate does not fit its tensor.
@@ -82,9 +84,13 @@ def options_optimizer(model: nn.Module, options: TrainingOptions, *, foreach: bo
 def _require_trainable(model: nn.Module, options: TrainingOptions) -> None:
     refused = table("solvers")["solvers"][options.solver].get("refused")
     if refused:
-        raise UnsupportedError(f"the solver {options.solver!r} is not implemented", refused, "use 'sgdm', 'adam' or 'rmsprop'")
+        raise UnsupportedError(
+            f"the solver {options.solver!r} is not implemented", refused, "use 'sgdm', 'adam' or 'rmsprop'"
+        )
     if not isinstance(model, nn.Module):
-        raise UsageError(f"the model is a {type(model).__name__}", "torch trains the parameters of a module", "pass net.to_torch()")
+        raise UsageError(
+            f"the model is a {type(model).__name__}", "torch trains the parameters of a module", "pass net.to_torch()"
+        )
 
 
 def _trained(model: nn.Module, freeze: bool = True) -> list[LearnableTensor]:
@@ -96,7 +102,9 @@ def _trained(model: nn.Module, freeze: bool = True) -> list[LearnableTensor]:
     trained = [item for item in found if item.parameter.requires_grad]
     if not trained:
         raise UsageError(
-            "the model has nothing to train", "every learnable is frozen, or has learn-rate factor 0", "give a layer a factor above 0"
+            "the model has nothing to train",
+            "every learnable is frozen, or has learn-rate factor 0",
+            "give a layer a factor above 0",
         )
     return trained
 
@@ -132,7 +140,12 @@ def _scalar(factor: Factor, item: LearnableTensor) -> float:
 
 
 def _solver(options: TrainingOptions, groups: list[Group], clipping: Clipping, foreach: bool | None) -> Solver:
-    shared: dict[str, Any] = {"lr": options.InitialLearnRate, "l2": options.L2Regularization, "clipping": clipping, "foreach": foreach}
+    shared: dict[str, Any] = {
+        "lr": options.InitialLearnRate,
+        "l2": options.L2Regularization,
+        "clipping": clipping,
+        "foreach": foreach,
+    }
     if options.solver == "sgdm":
         return SGDM(groups, momentum=options.Momentum, **shared)
     if options.solver == "rmsprop":

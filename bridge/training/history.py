@@ -25,14 +25,15 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class TrainingInfo:
-    """What a training did. The columns of its log are attributes in MATLAB's spelling: `info.TrainingLoss`, `info.ValidationRMSE`.
+    """What a training did. The columns of its log are attributes in MATLAB's spelling: `info.TrainingLoss`,
+    `info.ValidationRMSE`.
 
     Attributes:
         trainer: "trainNetwork" or "trainnet".
         metrics: the metrics that were logged: ("Accuracy",), ("RMSE",) or none.
-        rows: one for each iteration: Iteration, Epoch, TimeElapsed (seconds), BaseLearnRate, TrainingLoss, Training<metric> and, where it
-            was validated, ValidationLoss, Validation<metric>. The loss of an iteration is that before its update. trainnet's first
-            row is iteration 0, with a validation alone.
+        rows: one for each iteration: Iteration, Epoch, TimeElapsed (seconds), BaseLearnRate, TrainingLoss,
+            Training<metric> and, where it was validated, ValidationLoss, Validation<metric>. The loss of an iteration
+            is that before its update. trainnet's first row is iteration 0, with a validation alone.
         final: FinalValidationLoss and FinalValidation<metric>: those of the output network, its statistics finalised.
         OutputNetworkIteration: the iteration that the output network is from.
         StopReason: why the training ended.
@@ -72,11 +73,15 @@ class TrainingInfo:
         return np.array([row.get(name, np.nan) for row in self.rows if row["Iteration"] > 0], dtype=np.float64)
 
     def to_matlab(self) -> dict[str, Any]:
-        """Return the fields of `info` (trainNetwork), or of the TrainingInfo object with its tables as structs (trainnet)."""
+        """Return the fields of `info` (trainNetwork), or of the TrainingInfo object with its tables as structs
+        (trainnet).
+        """
         return _info(self) if self.trainer == "trainNetwork" else _training_info(self)
 
     def save(self, folder: Path) -> None:
-        """Write the network (folder `network`), history.json and info.mat (variable `info`), each whole or not at all."""
+        """Write the network (folder `network`), history.json and info.mat (variable `info`), each whole or
+        not at all.
+        """
         if self.network is not None:
             self.network.save(folder / NETWORK)
         write_json(folder / HISTORY, self.facts())
@@ -132,9 +137,17 @@ def _info(info: TrainingInfo) -> dict[str, Any]:
 def _training_info(info: TrainingInfo) -> dict[str, Any]:
     trained = [row for row in info.rows if "TrainingLoss" in row]
     validated = [row for row in info.rows if "ValidationLoss" in row]
-    names = {"Iteration": "Iteration", "Epoch": "Epoch", "LearnRate": "BaseLearnRate", **{n: f"Training{n}" for n in ("Loss", *info.metrics)}}
+    names = {
+        "Iteration": "Iteration",
+        "Epoch": "Epoch",
+        "LearnRate": "BaseLearnRate",
+        **{n: f"Training{n}" for n in ("Loss", *info.metrics)},
+    }
     history = {field: _tall(trained, name) for field, name in names.items()}
-    validation = {"Iteration": _tall(validated, "Iteration"), **{n: _tall(validated, f"Validation{n}") for n in ("Loss", *info.metrics)}}
+    validation = {
+        "Iteration": _tall(validated, "Iteration"),
+        **{n: _tall(validated, f"Validation{n}") for n in ("Loss", *info.metrics)},
+    }
     return {
         "TrainingHistory": history,
         "ValidationHistory": validation,

@@ -17,7 +17,9 @@ from bridge.training.options import TrainingOptions
 from bridge.training.sources import ArraySource, SequenceSource, Source
 
 
-def array_source(inputs: Any, targets: Any, expected: Expected, options: TrainingOptions, layout: str | None, what: str) -> Source:
+def array_source(
+    inputs: Any, targets: Any, expected: Expected, options: TrainingOptions, layout: str | None, what: str
+) -> Source:
     """Return observations in memory.
 
     Args:
@@ -35,9 +37,20 @@ def array_source(inputs: Any, targets: Any, expected: Expected, options: Trainin
         return _sequence_source(inputs, targets, expected, options, what, _channels_first(options, "InputDataFormats"))
     several = inputs if isinstance(inputs, tuple) else (inputs,)
     if expected.inputs and len(several) != len(expected.inputs):
-        raise UsageError(f"{what} have {len(several)} inputs", f"the network has {len(expected.inputs)}", "pass ((first, second, ...), targets)")
-    found = tuple(_input(each, at, layout) for each, at in zip(several, expected.inputs or [None] * len(several), strict=True))
-    if isinstance(options.SequenceLength, int) and expected.inputs and expected.inputs[0].over_time and found[0].dim() == 3:
+        raise UsageError(
+            f"{what} have {len(several)} inputs",
+            f"the network has {len(expected.inputs)}",
+            "pass ((first, second, ...), targets)",
+        )
+    found = tuple(
+        _input(each, at, layout) for each, at in zip(several, expected.inputs or [None] * len(several), strict=True)
+    )
+    if (
+        isinstance(options.SequenceLength, int)
+        and expected.inputs
+        and expected.inputs[0].over_time
+        and found[0].dim() == 3
+    ):
         return _sequence_source(list(found[0]), targets, expected, options, what, channels_first=False)
     expected.require_range(float(found[0].max()) if found[0].numel() else 0.0, what)
     target, classes = _targets(targets, expected, layout, what)
@@ -54,7 +67,11 @@ def _input(values: Any, at: Activation | None, layout: str | None) -> Tensor:
         return convert.vectors(values, at.channels)
     x = convert.tensor(values)
     if x.dim() < 3 or at.channels not in (None, x.shape[2]):
-        raise UsageError(f"an array of shape {tuple(x.shape)} holds no sequences of {at}", "an array is N x T x C", "pass a list with one matrix a sequence")
+        raise UsageError(
+            f"an array of shape {tuple(x.shape)} holds no sequences of {at}",
+            "an array is N x T x C",
+            "pass a list with one matrix a sequence",
+        )
     return x
 
 
@@ -72,7 +89,9 @@ def _targets(values: Any, expected: Expected, layout: str | None, what: str) -> 
         return _responses(numbers if numbers.is_floating_point() else numbers.float(), expected.output, layout), ()
     if numbers.is_floating_point() and numbers.dim() < 2:
         raise UsageError(
-            f"{what} have targets of {numbers.dtype}", "class indices are integers from 0", "pass integers, class names, or one number for each class"
+            f"{what} have targets of {numbers.dtype}",
+            "class indices are integers from 0",
+            "pass integers, class names, or one number for each class",
         )
     if numbers.is_floating_point():
         return numbers, ()
@@ -83,7 +102,11 @@ def _targets(values: Any, expected: Expected, layout: str | None, what: str) -> 
 def _responses(values: Tensor, at: Activation | None, layout: str | None) -> Tensor:
     if at is None or at.over_time:
         return values
-    return convert.images(values, at, layout, "target") if at.spatial and set(at.spatial) != {1} else convert.vectors(values, at.channels, "target")
+    return (
+        convert.images(values, at, layout, "target")
+        if at.spatial and set(at.spatial) != {1}
+        else convert.vectors(values, at.channels, "target")
+    )
 
 
 def _require_indices(indices: Tensor, expected: Expected, what: str) -> None:
@@ -98,15 +121,25 @@ def _require_indices(indices: Tensor, expected: Expected, what: str) -> None:
         raise UsageError(f"{what} have the class index {greatest}, the network has {count} classes", cause, hint)
     if classes and all(name.isdecimal() for name in classes) and list(classes) != [str(n) for n in range(len(classes))]:
         shown = ", ".join(classes[:4])
-        raise UsageError(f"{what} have numbers as labels, and classes are {shown}", "they could be names or indices", "pass names: [str(y) for y in labels]")
+        raise UsageError(
+            f"{what} have numbers as labels, and classes are {shown}",
+            "they could be names or indices",
+            "pass names: [str(y) for y in labels]",
+        )
 
 
 def _require_count(inputs: int, targets: int, what: str) -> None:
     if inputs != targets:
-        raise UsageError(f"{what} have {inputs} inputs and {targets} targets", "each observation has one of both", "check the order of the axes")
+        raise UsageError(
+            f"{what} have {inputs} inputs and {targets} targets",
+            "each observation has one of both",
+            "check the order of the axes",
+        )
 
 
-def _sequence_source(inputs: Sequence[Any], targets: Any, expected: Expected, options: TrainingOptions, what: str, channels_first: bool) -> Source:
+def _sequence_source(
+    inputs: Sequence[Any], targets: Any, expected: Expected, options: TrainingOptions, what: str, channels_first: bool
+) -> Source:
     found = convert.sequences(inputs, expected.inputs[0].channels if expected.inputs else None, channels_first, what)
     padding: dict[str, Any] = {
         "length": options.SequenceLength,
@@ -122,11 +155,16 @@ def _sequence_source(inputs: Sequence[Any], targets: Any, expected: Expected, op
     steps, classes = _steps(targets, expected, _channels_first(options, "TargetDataFormats", channels_first), what)
     for index, (sequence, target) in enumerate(zip(found, steps, strict=True)):
         if len(sequence) != len(target):
-            raise UsageError(f"sequence {index} of {what} has {len(sequence)} steps, its target {len(target)}", "the network predicts every step")
+            raise UsageError(
+                f"sequence {index} of {what} has {len(sequence)} steps, its target {len(target)}",
+                "the network predicts every step",
+            )
     return SequenceSource(found, steps, classes=classes, **padding)
 
 
-def _steps(targets: Sequence[Any], expected: Expected, channels_first: bool, what: str) -> tuple[list[Tensor], tuple[str, ...]]:
+def _steps(
+    targets: Sequence[Any], expected: Expected, channels_first: bool, what: str
+) -> tuple[list[Tensor], tuple[str, ...]]:
     """Return a target for every step of every sequence: T class indices, or T x R responses."""
     rows = [_row(each) for each in targets]
     if expected.by_class is False or (expected.by_class is None and rows[0].dtype.kind == "f"):
@@ -142,7 +180,9 @@ def _row(labels: Any) -> NDArray:
 
 
 def _channels_first(options: TrainingOptions, name: str, otherwise: bool | None = None) -> bool:
-    """Return whether a format option puts channels before time; where it says neither, `otherwise`, or what the trainer does."""
+    """Return whether a format option puts channels before time; where it says neither, `otherwise`, or what the trainer
+    does.
+    """
     given = getattr(options, name)
     formats = given if isinstance(given, str) else "".join(given[:1])
     if "C" in formats and "T" in formats:

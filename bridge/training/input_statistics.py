@@ -19,12 +19,17 @@ from bridge.training.moments import Moments, axes_over
 def with_places(network: Network) -> Network:
     """Return the network with zeros and ones for the statistics that input layers which were never trained lack.
 
-    They have one value a channel: what NormalizationDimension 'auto' means when the statistics are computed in training (documented).
+    They have one value a channel: what NormalizationDimension 'auto' means when the statistics are computed in training
+    (documented).
     """
     changed = {}
     for name in network.inputs:
         layer = network.layers[name]
-        missing = [each for each in STATISTICS.get(str(layer.properties.get("Normalization", "none")), ()) if each not in layer.state]
+        missing = [
+            each
+            for each in STATISTICS.get(str(layer.properties.get("Normalization", "none")), ())
+            if each not in layer.state
+        ]
         if missing:
             state = {each: Array.of(_place(layer, each)) for each in missing}
             changed[name] = replace(layer, state={**layer.state, **state})
@@ -34,14 +39,21 @@ def with_places(network: Network) -> Network:
 def _place(layer: Layer, statistic: str) -> NDArray:
     size = numbers(layer.properties["InputSize"], 1)
     dimension = layer.properties.get("NormalizationDimension", "auto")
-    shape = size if dimension == "element" else (1,) * len(size) if dimension == "all" else (*(1,) * (len(size) - 1), size[-1])
+    shape = (
+        size
+        if dimension == "element"
+        else (1,) * len(size)
+        if dimension == "all"
+        else (*(1,) * (len(size) - 1), size[-1])
+    )
     return np.full(shape, 1 if statistic in ("StandardDeviation", "Max") else 0, np.float32)
 
 
 def reset_input_normalization(model: fx.GraphModule, batches: Iterable[tuple[Tensor, ...]]) -> None:
     """Compute the statistics of every input layer over all data.
 
-    One value for each channel or for each element, as the layer has them. The standard deviation is the biased one (unconfirmed).
+    One value for each channel or for each element, as the layer has them. The standard deviation is the biased one
+    (unconfirmed).
 
     Args:
         model: a module of `Network.to_torch()`.

@@ -1,11 +1,12 @@
 """The loop of a training: MATLAB's order of events, for trainNetwork and trainnet.
 
 1. trainnet validates the network as it is: iteration 0.
-2. Each epoch: the order of the observations, mini-batches without the partial one. Each iteration: the base rate; the forward pass, with
-   batch norms on the mini-batch's own statistics and live dropout, in frozen layers too (the latter unconfirmed); the loss is logged; the
-   backward pass and the update; validation, by trainNetwork after iteration 1, by both at every ValidationFrequency and after the last.
-3. The output network is that of the last iteration or of the best validation; its batch-norm statistics are computed over all training
-   data ('population'), and it is validated once more.
+2. Each epoch: the order of the observations, mini-batches without the partial one. Each iteration: the base rate; the
+   forward pass, with batch norms on the mini-batch's own statistics and live dropout, in frozen layers too (the latter
+   unconfirmed); the loss is logged; the backward pass and the update; validation, by trainNetwork after iteration 1, by
+   both at every ValidationFrequency and after the last.
+3. The output network is that of the last iteration or of the best validation; its batch-norm statistics are computed
+   over all training data ('population'), and it is validated once more.
 """
 
 from __future__ import annotations
@@ -88,8 +89,8 @@ class Loop:
 
     Attributes:
         model: the whole module.
-        part: what is run and trained of it: all, or what follows the features that are cached; without the last softmax where the loss
-            takes logits.
+        part: what is run and trained of it: all, or what follows the features that are cached; without the last softmax
+            where the loss takes logits.
         objective: what is minimised and logged.
         options: MATLAB's.
         train, validation: the data.
@@ -119,7 +120,9 @@ class Loop:
         self.iterations = options.MaxEpochs * self._per_epoch
         self._patience = options.ValidationPatience
         self._goal, self._keeps_best = _goal(options, self.objective), _keeps_best(options, self.validation is not None)
-        self._checkpoints_every = options.CheckpointFrequency * (self._per_epoch if options.CheckpointFrequencyUnit == "epoch" else 1)
+        self._checkpoints_every = options.CheckpointFrequency * (
+            self._per_epoch if options.CheckpointFrequencyUnit == "epoch" else 1
+        )
         self._functions = output_functions(options)
         self._device = next(self.model.parameters()).device
         self._carried = CarriedState(self.part)
@@ -133,10 +136,21 @@ class Loop:
         if not self._splits:
             return iterations_per_epoch(len(self.train), self._size)
         epochs = range(1, self.options.MaxEpochs + 1) if self.order.varies else (1,)
-        counts = {sum(len(self.train.pieces(each)) for each in mini_batches(self.order.epoch(epoch), self._size)) for epoch in epochs}
+        counts = {
+            sum(len(self.train.pieces(each)) for each in mini_batches(self.order.epoch(epoch), self._size))
+            for epoch in epochs
+        }
         if len(counts) > 1 or distributed.count() > 1:
-            what = "the epochs would have different numbers of iterations" if len(counts) > 1 else "several processes share each mini-batch"
-            raise UsageError(f"SequenceLength {self.options.SequenceLength} splits sequences", what, "choose Shuffle 'once', and one process")
+            what = (
+                "the epochs would have different numbers of iterations"
+                if len(counts) > 1
+                else "several processes share each mini-batch"
+            )
+            raise UsageError(
+                f"SequenceLength {self.options.SequenceLength} splits sequences",
+                what,
+                "choose Shuffle 'once', and one process",
+            )
         return counts.pop()
 
     @property
@@ -180,7 +194,11 @@ class Loop:
         for epoch in range(self.state.iteration // self._per_epoch + 1, self.options.MaxEpochs + 1):
             done = self.state.iteration - (epoch - 1) * self._per_epoch
             divided = mini_batches(self.order.epoch(epoch), self._size)
-            requests = [Request(epoch, indices, distributed.part(), piece) for indices in divided for piece in self.train.pieces(indices)][done:]
+            requests = [
+                Request(epoch, indices, distributed.part(), piece)
+                for indices in divided
+                for piece in self.train.pieces(indices)
+            ][done:]
             for request, batch in zip(requests, self.train.load(requests), strict=True):
                 if request.piece == 0:
                     self._carried.clear()
@@ -231,7 +249,9 @@ class Loop:
             state.best, state.best_iteration = value, state.iteration
             state.misses = 0 if self.options.semantics.patience_resets else state.misses
             if self._keeps_best:
-                state.best_tensors = {name: tensor.clone() for name, tensor in checkpoint.changing_tensors(self.model).items()}
+                state.best_tensors = {
+                    name: tensor.clone() for name, tensor in checkpoint.changing_tensors(self.model).items()
+                }
         else:
             state.misses += 1
         return found
@@ -261,12 +281,18 @@ class Loop:
             divided = all_batches(self.order.epoch(epoch), self._size)
             finalize_batch_norm(self.part, (batch.inputs for batch in self.train.batches(epoch, divided)))
         self.model.eval()
-        final = {f"Final{name}": value for name, value in self._evaluate().items()} if self.validation is not None else {}
+        final = (
+            {f"Final{name}": value for name, value in self._evaluate().items()} if self.validation is not None else {}
+        )
         return Outcome(reason, final, iteration)
 
     def _not_finite(self, row: Row, batch: Batch) -> UsageError:
         name = _first_not_finite(self.part, batch.inputs)
-        cause = f"layer '{name}' is the first that puts out a value that is not finite" if name else "every layer puts out finite values, but the loss is not"
+        cause = (
+            f"layer '{name}' is the first that puts out a value that is not finite"
+            if name
+            else "every layer puts out finite values, but the loss is not"
+        )
         if not all(bool(each.isfinite().all()) for each in batch.inputs):
             cause = f"what comes to layer '{name}' is not finite already: the data, or a frozen layer before it"
         return UsageError(
@@ -295,7 +321,9 @@ class Loop:
         tensors = {f"{group}/{name}": value for group, held in groups.items() for name, value in held.items()}
         plain = {name: getattr(state, name) for name in ("iteration", "rows", "best", "best_iteration", "misses")}
         facts = {"schema": checkpoint.SCHEMA, "identity": self.identity, "computed with": checkpoint.computed_with()}
-        return Checkpoint({**tensors, "random": random}, {**facts, "elapsed": time.perf_counter() - self._started, **plain})
+        return Checkpoint(
+            {**tensors, "random": random}, {**facts, "elapsed": time.perf_counter() - self._started, **plain}
+        )
 
     def restore(self, saved: Checkpoint) -> None:
         """Go back to where a checkpoint was written."""
@@ -304,14 +332,20 @@ class Loop:
         checkpoint.restore_solver(self.optimizer, saved.group("solver"), facts["iteration"])
         self._carried.restore(saved.group("carried"))
         self.state = State(
-            facts["iteration"], facts["elapsed"], facts["rows"], facts["best"], facts["best_iteration"], saved.group("best"), facts["misses"]
+            facts["iteration"],
+            facts["elapsed"],
+            facts["rows"],
+            facts["best"],
+            facts["best_iteration"],
+            saved.group("best"),
+            facts["misses"],
         )
         checkpoint.restore_random_state(saved.tensors["random"][distributed.rank()], self._device)
 
 
 def validates_at(iteration: int, last: int, options: TrainingOptions) -> bool:
-    """Whether the network is validated after an iteration: by trainNetwork after the first, by trainnet before it (iteration 0), by both
-    at every multiple of ValidationFrequency and after the last (proven: logs)."""
+    """Whether the network is validated after an iteration: by trainNetwork after the first, by trainnet before it
+    (iteration 0), by both at every multiple of ValidationFrequency and after the last (proven: logs)."""
     first = 0 if options.trainer == "trainnet" else 1
     return iteration in (first, last) or (iteration > 0 and iteration % options.ValidationFrequency == 0)
 
@@ -323,7 +357,9 @@ def finalizes(options: TrainingOptions) -> bool:
 
 
 def output_functions(options: TrainingOptions) -> tuple[Callable[[Row], Any], ...]:
-    """Return what is called with each row and may stop the training; functions of MATLAB's in a saved object are no callables."""
+    """Return what is called with each row and may stop the training; functions of MATLAB's in a saved object are no
+    callables.
+    """
     given = options.OutputFcn
     return tuple(each for each in (given if isinstance(given, (list, tuple)) else (given,)) if callable(each))
 
@@ -331,15 +367,26 @@ def output_functions(options: TrainingOptions) -> tuple[Callable[[Row], Any], ..
 def _goal(options: TrainingOptions, objective: Objective) -> str:
     """Return what patience and the best validation go by: "Loss", or the metric of ObjectiveMetricName."""
     asked = "loss" if options.OutputNetwork == "best-validation-loss" else str(options.ObjectiveMetricName).lower()
-    names = {"loss": "Loss", **{word: name for word, name in METRICS.items() if name in [each.name for each in objective.metrics]}}
+    names = {
+        "loss": "Loss",
+        **{word: name for word, name in METRICS.items() if name in [each.name for each in objective.metrics]},
+    }
     if asked not in names:
-        raise UsageError(f"ObjectiveMetricName is {options.ObjectiveMetricName!r}", f"the training logs {', '.join(names)}", "add it to Metrics")
+        raise UsageError(
+            f"ObjectiveMetricName is {options.ObjectiveMetricName!r}",
+            f"the training logs {', '.join(names)}",
+            "add it to Metrics",
+        )
     return names[asked]
 
 
 def _keeps_best(options: TrainingOptions, validates: bool) -> bool:
     if options.OutputNetwork.startswith("best") and not validates:
-        raise UsageError(f"OutputNetwork is {options.OutputNetwork!r}, and there are no validation data", "the best is told by validating", "pass validation=")
+        raise UsageError(
+            f"OutputNetwork is {options.OutputNetwork!r}, and there are no validation data",
+            "the best is told by validating",
+            "pass validation=",
+        )
     return validates and options.OutputNetwork != "last-iteration"
 
 
@@ -354,7 +401,11 @@ def _first_not_finite(part: nn.Module, inputs: tuple[Tensor, ...]) -> str:
 
         return hook
 
-    hooks = [module.register_forward_hook(look(name)) for name, module in part.named_modules() if name and not list(module.children())]
+    hooks = [
+        module.register_forward_hook(look(name))
+        for name, module in part.named_modules()
+        if name and not list(module.children())
+    ]
     try:
         with torch.no_grad():
             part(*inputs)

@@ -1,11 +1,11 @@
 """Losses and logged metrics with MATLAB's normalisation.
 
-Tensors have torch's layout: N,C, N,C,H,W, N,C,D,H,W and, for sequences, N,T,C. `dim` is the axis of the channels (classes):
-1, and -1 for sequences. Targets of a classification are class indices (integers, `scores` without `dim`; negative is
-undefined) or have the shape of the scores (one-hot, or probabilities; all zero is undefined).
+Tensors have torch's layout: N,C, N,C,H,W, N,C,D,H,W and, for sequences, N,T,C. `dim` is the axis of the channels
+(classes): 1, and -1 for sequences. Targets of a classification are class indices (integers, `scores` without `dim`;
+negative is undefined) or have the shape of the scores (one-hot, or probabilities; all zero is undefined).
 
-MATLAB's networks end in a softmax, so predictions are probabilities. Small ones are not clamped (nor are MATLAB's, down to
-about e^-87): where they may underflow, train on logits with `cross_entropy(..., logits=True)`, which agrees.
+MATLAB's networks end in a softmax, so predictions are probabilities. Small ones are not clamped (nor are MATLAB's, down
+to about e^-87): where they may underflow, train on logits with `cross_entropy(..., logits=True)`, which agrees.
 
 Evidence for each formula is in its docstring and, for what is unconfirmed, in the switches of `Semantics`.
 """
@@ -25,14 +25,22 @@ from bridge.training.options import Semantics
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
-def loss(name: str, semantics: Semantics, *, sequence: bool = False, class_weights: Tensor | None = None, logits: bool = False) -> Loss:
+def loss(
+    name: str,
+    semantics: Semantics,
+    *,
+    sequence: bool = False,
+    class_weights: Tensor | None = None,
+    logits: bool = False,
+) -> Loss:
     """Return the loss that a trainer means by a name: a function of predictions and targets.
 
     Args:
         name: for trainNetwork the output layer's class ("ClassificationOutputLayer", "PixelClassificationLayer",
-            "RegressionOutputLayer", "DicePixelClassificationLayer", "FocalLossLayer"); for trainnet the word given to it
-            ("crossentropy", "index-crossentropy", "binary-crossentropy", "mse", "mae", "huber" and their other names).
-            trainnet's "mse" is the mean over all elements, without half (proven); "mae" and "huber" follow it (unconfirmed).
+            "RegressionOutputLayer", "DicePixelClassificationLayer", "FocalLossLayer"); for trainnet the word given to
+            it ("crossentropy", "index-crossentropy", "binary-crossentropy", "mse", "mae", "huber" and their other
+            names). trainnet's "mse" is the mean over all elements, without half (proven); "mae" and "huber" follow it
+            (unconfirmed).
         semantics: the rules of the trainer.
         sequence: predictions are N,T,C.
         class_weights: one for each class, for the cross entropies.
@@ -42,7 +50,13 @@ def loss(name: str, semantics: Semantics, *, sequence: bool = False, class_weigh
         UsageError: the trainer has no such loss, or it takes no class weights or logits.
     """
     dim = -1 if sequence else 1
-    entropy = partial(cross_entropy, class_weights=class_weights, dim=dim, logits=logits, counts_undefined=semantics.undefined_labels_count)
+    entropy = partial(
+        cross_entropy,
+        class_weights=class_weights,
+        dim=dim,
+        logits=logits,
+        counts_undefined=semantics.undefined_labels_count,
+    )
     over = semantics.crossentropy_over
     losses: dict[str, Loss]
     if semantics.trainer == "trainNetwork":
@@ -80,9 +94,9 @@ def cross_entropy(
 ) -> Tensor:
     """Return -1/M sum w_i T_i log Y_i.
 
-    M is the number of observations (classificationLayer; dlarray crossentropy; documented), or of elements, that is pixels and
-    time steps (pixelClassificationLayer; trainnet, likely). Class weights do not change M (a printed value was recomputed),
-    where torch's `weight=` divides by the sum of the targets' weights.
+    M is the number of observations (classificationLayer; dlarray crossentropy; documented), or of elements, that is
+    pixels and time steps (pixelClassificationLayer; trainnet, likely). Class weights do not change M (a printed value
+    was recomputed), where torch's `weight=` divides by the sum of the targets' weights.
 
     Args:
         scores: probabilities, or what a softmax would turn into them.
@@ -104,7 +118,9 @@ def cross_entropy(
 
 
 def focal(scores: Tensor, targets: Tensor, *, alpha: float = 0.25, gamma: float = 2.0, dim: int = 1) -> Tensor:
-    """Return -1/N sum alpha (1 - Y)^gamma T log Y over N observations (focalLossLayer, focalCrossEntropy; recalled, unconfirmed)."""
+    """Return -1/N sum alpha (1 - Y)^gamma T log Y over N observations (focalLossLayer, focalCrossEntropy; recalled,
+    unconfirmed).
+    """
     terms, _ = _chosen(scores, targets, dim, 1.0, lambda chosen: (1 - chosen) ** gamma * chosen.log(), None)
     return -alpha * terms.sum() / len(scores)
 
@@ -125,7 +141,8 @@ def half_mse(predictions: Tensor, targets: Tensor, *, sequence: bool = False) ->
     """Return 1/(2N) sum (Y - T)^2 over N observations, not divided by the number of responses.
 
     regressionLayer for vectors, images and volumes, and one prediction for a sequence; with `sequence` divided by the
-    number of time steps too (proven: losses in logs). Also `mse` of dlarray (documented). `l2loss` of dlarray is twice this.
+    number of time steps too (proven: losses in logs). Also `mse` of dlarray (documented). `l2loss` of dlarray is twice
+    this.
     """
     steps = predictions.shape[1] if sequence else 1
     return _squares(predictions, targets).sum() / (2 * steps * len(predictions))
@@ -140,8 +157,8 @@ def generalized_dice(probabilities: Tensor, targets: Tensor, *, dim: int = 1) ->
     """Return the generalised Dice loss, the mean over the images.
 
     1 - 2 sum_k w_k sum_m Y T / sum_k w_k sum_m (Y^2 + T^2), w_k = 1/(sum_m T)^2 for class k and pixel m
-    (dicePixelClassificationLayer, documented). Undefined pixels are left out (documented). A class that an image does not have
-    would have an infinite weight and is left out of it (unconfirmed).
+    (dicePixelClassificationLayer, documented). Undefined pixels are left out (documented). A class that an image does
+    not have would have an infinite weight and is left out of it (unconfirmed).
     """
     chances, truth = _by_pixel(probabilities, targets, dim)
     area = truth.sum(2)
@@ -163,7 +180,9 @@ def tversky(probabilities: Tensor, targets: Tensor, *, alpha: float, beta: float
 
 
 def accuracy(scores: Tensor, targets: Tensor, *, dim: int = 1) -> float:
-    """Return the percentage of elements whose best class is the target, as logs have it; undefined ones do not count."""
+    """Return the percentage of elements whose best class is the target, as logs have it; undefined ones do
+    not count.
+    """
     classes, defined = _classes(scores, targets, dim)
     hits = (scores.argmax(dim) == classes) & defined
     return 100 * float(hits.sum().double() / defined.sum())
@@ -172,8 +191,8 @@ def accuracy(scores: Tensor, targets: Tensor, *, dim: int = 1) -> float:
 def rmse(predictions: Tensor, targets: Tensor, *, over: str = "observations", sequence: bool = False) -> float:
     """Return the RMSE of a log.
 
-    Over observations it is sqrt(2 * `half_mse`) (trainNetwork, proven), over elements the square root of the mean of all
-    squared errors (trainnet, unconfirmed).
+    Over observations it is sqrt(2 * `half_mse`) (trainNetwork, proven), over elements the square root of the mean of
+    all squared errors (trainnet, unconfirmed).
     """
     if over == "observations":
         return float((2 * half_mse(predictions, targets, sequence=sequence)).sqrt())
@@ -185,7 +204,10 @@ def _same_shapes(elementwise: Loss) -> Loss:
 
     def checked(predictions: Tensor, targets: Tensor) -> Tensor:
         if predictions.shape != targets.shape:
-            raise UsageError(f"predictions are {tuple(predictions.shape)}, targets {tuple(targets.shape)}", "the shapes must be the same")
+            raise UsageError(
+                f"predictions are {tuple(predictions.shape)}, targets {tuple(targets.shape)}",
+                "the shapes must be the same",
+            )
         return elementwise(predictions, targets)
 
     return checked
@@ -208,7 +230,12 @@ def _is_index(scores: Tensor, targets: Tensor, dim: int) -> bool:
 
 
 def _chosen(
-    scores: Tensor, targets: Tensor, dim: int, neutral: float, log: Callable[[Tensor], Tensor], class_weights: Tensor | None
+    scores: Tensor,
+    targets: Tensor,
+    dim: int,
+    neutral: float,
+    log: Callable[[Tensor], Tensor],
+    class_weights: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """Return the terms T*log(score), weighted, and which elements have a label.
 

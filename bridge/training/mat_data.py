@@ -1,4 +1,6 @@
-"""Inputs and targets in .mat files, brought into Python's conventions: images N,C,H,W, labels as names, sequences as lists of matrices."""
+"""Inputs and targets in .mat files, brought into Python's conventions: images N,C,H,W, labels as names, sequences as
+lists of matrices.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ Pair = tuple[Any, Any]
 
 @dataclass(frozen=True)
 class _Variable:
-    """A variable that could be data: an array of numbers, an array of texts (labels) or a list of such arrays (a cell)."""
+    """A variable that could be data: an array of numbers, an array of texts (labels) or a list of such
+    arrays (a cell).
+    """
 
     name: str
     value: Any
@@ -49,7 +53,9 @@ def load(path: Path, expected: Expected) -> tuple[Pair, Pair | None]:
         UsageError: it is not clear which variables are meant; they are listed.
         UnreadableError: the file is damaged.
     """
-    found = [_Variable(name, data, describe(value)) for name, value in variables(path) if (data := _data(value)) is not None]
+    found = [
+        _Variable(name, data, describe(value)) for name, value in variables(path) if (data := _data(value)) is not None
+    ]
     kept = [each for each in found if "test" not in each.name.lower()]
     validation = [each for each in kept if "val" in each.name.lower()]
     training = [each for each in kept if each not in validation]
@@ -72,7 +78,11 @@ def pair(saved: Cell, expected: Expected) -> Pair:
     inputs, targets = (_data(each) for each in saved)
     if inputs is None or targets is None:
         shown = " and ".join(describe(each) for each in saved)
-        raise UsageError("ValidationData of the saved options cannot be used", f"it holds {shown}", "pass validation=, or options.replace(ValidationData=[])")
+        raise UsageError(
+            "ValidationData of the saved options cannot be used",
+            f"it holds {shown}",
+            "pass validation=, or options.replace(ValidationData=[])",
+        )
     return _in_python(inputs, targets, expected)
 
 
@@ -94,7 +104,12 @@ def _choose(held: Sequence[_Variable], path: Path, expected: Expected) -> Pair:
 def _could_be_input(value: Any, expected: Expected) -> bool:
     at = expected.inputs[0]
     if at.over_time or isinstance(value, list):
-        return at.over_time and isinstance(value, list) and value[0].dtype != object and (at.channels is None or at.channels in value[0].shape)
+        return (
+            at.over_time
+            and isinstance(value, list)
+            and value[0].dtype != object
+            and (at.channels is None or at.channels in value[0].shape)
+        )
     if value.dtype == object:
         return False
     return bool(value.shape[:-1] == at.size if at.spatial else value.ndim == 2 and value.shape[1] == at.channels)
@@ -108,7 +123,9 @@ def _in_python(inputs: Any, targets: Any, expected: Expected) -> Pair:
         return inputs, [_names(each) if expected.by_class else each for each in targets]
     if expected.by_class:
         names = _names(targets)
-        return inputs, np.moveaxis(names.reshape(*names.shape[:2], -1), -1, 0) if expected.by_element and names.ndim > 2 else names.reshape(-1, order="F")
+        return inputs, np.moveaxis(
+            names.reshape(*names.shape[:2], -1), -1, 0
+        ) if expected.by_element and names.ndim > 2 else names.reshape(-1, order="F")
     out = expected.output
     if out is not None and out.spatial and set(out.spatial) != {1}:
         targets = convert.images(targets, out, convert.MATLAB, "target")
@@ -117,7 +134,11 @@ def _in_python(inputs: Any, targets: Any, expected: Expected) -> Pair:
 
 def _names(labels: NDArray) -> NDArray:
     """Return labels as names; numbers are called as `categorical` calls them."""
-    return labels if labels.dtype == object else np.array([f"{each:g}" for each in labels.flat], dtype=object).reshape(labels.shape)
+    return (
+        labels
+        if labels.dtype == object
+        else np.array([f"{each:g}" for each in labels.flat], dtype=object).reshape(labels.shape)
+    )
 
 
 def _data(value: Any) -> Any:
@@ -141,4 +162,6 @@ def _categories(value: Object) -> NDArray | None:
     codes = value.properties.get("codes")
     if isinstance(codes, Array):
         codes = codes.read()
-    return names[codes.astype(int)] if isinstance(codes, np.ndarray) and codes.size and codes.max() < len(names) else None
+    return (
+        names[codes.astype(int)] if isinstance(codes, np.ndarray) and codes.size and codes.max() < len(names) else None
+    )

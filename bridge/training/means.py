@@ -44,6 +44,8 @@ class Means:
 
     def named(self, prefix: str) -> dict[str, float]:
         """Return the means under their names in the log: "TrainingLoss", "TrainingAccuracy"."""
-        loss, *rest = (total / count if count else math.nan for total, count in zip(self._sums, self._counts, strict=True))
+        loss, *rest = (
+            total / count if count else math.nan for total, count in zip(self._sums, self._counts, strict=True)
+        )
         metrics = zip(self._objective.metrics, rest, strict=True)
         return {f"{prefix}Loss": loss, **{f"{prefix}{metric.name}": metric.finish(value) for metric, value in metrics}}

@@ -7,7 +7,9 @@ from torch import Tensor
 
 
 def axes_over(x: Tensor, shape: torch.Size) -> list[int]:
-    """Return the dimensions of `x` that statistics of a shape run over: those before it, and those where its length is 1."""
+    """Return the dimensions of `x` that statistics of a shape run over: those before it, and those where its length is
+    1.
+    """
     lead = x.dim() - len(shape)
     return [*range(lead), *(lead + axis for axis, length in enumerate(shape) if length == 1)]
 
@@ -15,8 +17,8 @@ def axes_over(x: Tensor, shape: torch.Size) -> list[int]:
 class Moments:
     """Mean and biased variance of everything that was added, for each position of a shape.
 
-    Pieces are joined in double precision by Chan, Golub and LeVeque's formula (Updating Formulae and a Pairwise Algorithm for
-    Computing Sample Variances, 1979), so that a large mean does not cost the variance its digits.
+    Pieces are joined in double precision by Chan, Golub and LeVeque's formula (Updating Formulae and a Pairwise
+    Algorithm for Computing Sample Variances, 1979), so that a large mean does not cost the variance its digits.
 
     Args:
         shape: of the statistics: a dimension of length 1 is one that they run over.

@@ -20,7 +20,16 @@ from bridge.training.expected import output_size
 from bridge.training.options import TrainingOptions
 
 ENTROPIES = ("ClassificationOutputLayer", "PixelClassificationLayer", "crossentropy", "index-crossentropy")
-REGRESSIONS = ("RegressionOutputLayer", "mse", "mean-squared-error", "l2loss", "mae", "mean-absolute-error", "l1loss", "huber")
+REGRESSIONS = (
+    "RegressionOutputLayer",
+    "mse",
+    "mean-squared-error",
+    "l2loss",
+    "mae",
+    "mean-absolute-error",
+    "l1loss",
+    "huber",
+)
 OF_LAYER = {  # the word trainnet has for the loss of an output layer
     "ClassificationOutputLayer": "crossentropy",
     "PixelClassificationLayer": "crossentropy",
@@ -53,8 +62,8 @@ class Objective:
     Attributes:
         name: of the loss.
         loss: predictions and targets -> the loss of a mini-batch.
-        count: what the loss of a mini-batch was divided by. It weighs mini-batches of different sizes (unconfirmed for a partial
-            validation mini-batch), and the parts of one that several processes share.
+        count: what the loss of a mini-batch was divided by. It weighs mini-batches of different sizes (unconfirmed for
+            a partial validation mini-batch), and the parts of one that several processes share.
         metrics: the other numbers of the log.
         logits: whether the loss takes the input of the network's last softmax: the same numbers, without underflow.
         by_class: whether targets are classes; None: they tell it themselves.
@@ -86,7 +95,8 @@ def objective(
     Args:
         network: its output layer says the loss, or, for trainnet without one, the softmax that it ends in.
         options: the trainer decides how the loss is normalised; Metrics are trainnet's columns.
-        loss: instead: a name that `losses.loss` knows, or a function of predictions and targets that returns the mean over observations.
+        loss: instead: a name that `losses.loss` knows, or a function of predictions and targets that returns the mean
+            over observations.
         class_weights: instead of those of the output layer, one for each class.
         ends_in_softmax: whether the module ends in a softmax that can be left out.
         device: of the predictions.
@@ -101,7 +111,11 @@ def objective(
         by_class = _is_by_class(own) if own else None
         metrics = _metrics(options, by_class, sequence) if options.trainer == "trainnet" else ()
         return Objective(getattr(loss, "__name__", "a function"), loss, _observations, metrics, by_class=by_class)
-    if network is not None and loss is None and (is_detector(network) if output is None else output.kind == "YOLOv2OutputLayer"):
+    if (
+        network is not None
+        and loss is None
+        and (is_detector(network) if output is None else output.kind == "YOLOv2OutputLayer")
+    ):
         return _of_detector(Head.of(network), options)
     name = loss or own
     if not name:
@@ -114,7 +128,8 @@ def objective(
         raise UsageError(
             f"the loss '{name}' needs probabilities, and the module does not end in a softmax",
             "cross entropies of MATLAB take the output of a softmax",
-            "build it with include_softmax=True, or pass loss=functools.partial(bridge.training.losses.cross_entropy, logits=True)",
+            "build it with include_softmax=True, or pass loss=functools.partial(bridge.training.losses.cross_entropy, "
+            "logits=True)",
         )
     function = _loss(name, output, options, sequence, weights, logits)
     metrics = _metrics(options, by_class, sequence)
@@ -122,9 +137,15 @@ def objective(
 
 
 def _of_detector(head: Head, options: TrainingOptions) -> Objective:
-    """Return the objective of a YOLO v2 detector; trainNetwork logs the root of the loss as its RMSE (proven: all values of a log)."""
+    """Return the objective of a YOLO v2 detector; trainNetwork logs the root of the loss as its RMSE (proven: all
+    values of a log).
+    """
     if not head.transformed:
-        raise UsageError("the loss of a detector needs yolov2TransformLayer", "the network ends before it", "add it with net.add(...) and net.connect(...)")
+        raise UsageError(
+            "the loss of a detector needs yolov2TransformLayer",
+            "the network ends before it",
+            "add it with net.add(...) and net.connect(...)",
+        )
     switches = options.semantics
     loss = YOLOv2Loss(head, switches.yolov2_iou_target, switches.yolov2_box_sizes, switches.yolov2_divided_by)
 
@@ -145,7 +166,11 @@ def _name(network: Network | None, output: Layer | None, trainer: str) -> str:
     """Return the loss that the end of a network means, "" where it means none."""
     if output is not None:
         return output.kind if trainer == "trainNetwork" else OF_LAYER.get(output.kind, output.kind)
-    if network is not None and network.layers.has(network.outputs[0]) and network.layers[network.outputs[0]].kind == "SoftmaxLayer":
+    if (
+        network is not None
+        and network.layers.has(network.outputs[0])
+        and network.layers[network.outputs[0]].kind == "SoftmaxLayer"
+    ):
         return "ClassificationOutputLayer" if trainer == "trainNetwork" else "crossentropy"
     return ""
 
@@ -169,7 +194,9 @@ def _weights(given: Sequence[float] | None, network: Network | None, device: tor
     except (TypeError, ValueError):
         weights = torch.empty(0, 0)
     if weights.dim() != 1 or count not in (None, len(weights)) or not bool((weights >= 0).all()):
-        cause = "there is one for each class, and none is negative" + (f"; the network predicts {count}" if count is not None else "")
+        cause = "there is one for each class, and none is negative" + (
+            f"; the network predicts {count}" if count is not None else ""
+        )
         raise UsageError(f"the class weights are {given}", cause, "give them in the order of the network's classes")
     return weights
 
@@ -186,7 +213,9 @@ def _loss(
 
 def _count(name: str, options: TrainingOptions, sequence: bool) -> Callable[[Tensor, Tensor], float]:
     is_binary = name == "binary-crossentropy"  # whose labels are never undefined
-    elements = name == "PixelClassificationLayer" or ((name in ENTROPIES or is_binary) and options.semantics.crossentropy_over == "elements")
+    elements = name == "PixelClassificationLayer" or (
+        (name in ENTROPIES or is_binary) and options.semantics.crossentropy_over == "elements"
+    )
     if elements and not is_binary and not options.semantics.undefined_labels_count:
         return partial(_defined, dim=-1 if sequence else 1)
     if elements:
@@ -219,9 +248,17 @@ def _metrics(options: TrainingOptions, by_class: bool | None, sequence: bool) ->
         names = tuple(str(each).lower() for each in asked)
     unknown = [name for name in names if name not in METRICS]
     if unknown:
-        raise UsageError(f"the metric '{unknown[0]}' is not known", f"there are {', '.join(METRICS)}", "an OutputFcn can compute others")
+        raise UsageError(
+            f"the metric '{unknown[0]}' is not known",
+            f"there are {', '.join(METRICS)}",
+            "an OutputFcn can compute others",
+        )
     if by_class is False and "accuracy" in names:
-        raise UsageError("the metric 'accuracy' counts classes", "the network is trained to predict numbers", "leave it out of Metrics")
+        raise UsageError(
+            "the metric 'accuracy' counts classes",
+            "the network is trained to predict numbers",
+            "leave it out of Metrics",
+        )
     return tuple(_accuracy(sequence) if name == "accuracy" else _rmse(options, sequence) for name in names)
 
 

@@ -1,4 +1,5 @@
-"""trainingOptions: names, defaults and checks from `mappings/training_options.toml`, switches from `mappings/solvers.toml`.
+"""trainingOptions: names, defaults and checks from `mappings/training_options.toml`, switches from
+`mappings/solvers.toml`.
 
 Nothing here imports torch.
 """
@@ -102,11 +103,13 @@ def schedule(name: str, **properties: Any) -> Schedule:
     """Return a schedule object: `schedule("warmupLearnRate", NumSteps=3)`.
 
     Args:
-        name: piecewiseLearnRate, exponentialLearnRate, polynomialLearnRate, cosineLearnRate, cyclicalLearnRate or warmupLearnRate.
+        name: piecewiseLearnRate, exponentialLearnRate, polynomialLearnRate, cosineLearnRate, cyclicalLearnRate or
+            warmupLearnRate.
         properties: MATLAB's properties, in any case of letters.
 
     Raises:
-        UsageError: the name or a property is unknown, a value is out of range, or a property without a known default is missing.
+        UsageError: the name or a property is unknown, a value is out of range, or a property without a known default is
+            missing.
     """
     schedules = table("training_options")["schedules"]
     name = _name(name, schedules, "schedule")
@@ -117,7 +120,8 @@ def schedule(name: str, **properties: Any) -> Schedule:
         raise UsageError(
             f"{name} needs {', '.join(missing)}",
             "MATLAB's default for it is not known",
-            f"give it, or say LearnRateSchedule={name.removesuffix(SCHEDULE_SUFFIX)!r} for a schedule as long as the training",
+            f"give it, or say LearnRateSchedule={name.removesuffix(SCHEDULE_SUFFIX)!r} for a schedule as long as the "
+            "training",
         )
     return made
 
@@ -190,7 +194,9 @@ class TrainingOptions:
         return replace(self, given=tuple((name, merged[name]) for name in rows if name in merged))
 
     def optimizer(self, model: nn.Module, *, foreach: bool | None = None) -> Solver:
-        """Return the solver of these options over the learnables of `model`; see `bridge.training.groups.options_optimizer`."""
+        """Return the solver of these options over the learnables of `model`; see
+        `bridge.training.groups.options_optimizer`.
+        """
         from bridge.training.groups import options_optimizer
 
         return options_optimizer(model, self, foreach=foreach)
@@ -200,7 +206,13 @@ class TrainingOptions:
         given = dict(self.given)
         return [
             Explanation(
-                name, getattr(self, name), self._default(row), name in given, row["torch"], self._for(row["evidence"]), row.get("since")
+                name,
+                getattr(self, name),
+                self._default(row),
+                name in given,
+                row["torch"],
+                self._for(row["evidence"]),
+                row.get("since"),
             )
             for name, row in _rows(self.solver).items()
         ]
@@ -215,7 +227,10 @@ class TrainingOptions:
         notes = [
             f"{name} = {getattr(self.semantics, name)!r}, unconfirmed: {row['meaning']} ({row['source']})"
             for name, row in switches.items()
-            if self._for(row["evidence"]) not in SETTLED and self._depends_on(row) and row.get("needs") not in lacks and name not in self.settled
+            if self._for(row["evidence"]) not in SETTLED
+            and self._depends_on(row)
+            and row.get("needs") not in lacks
+            and name not in self.settled
         ]
         if self.profile:
             notes.append(f"the profile {self.profile} has settled {', '.join(self.settled) or 'none of the switches'}")
@@ -226,11 +241,18 @@ class TrainingOptions:
         return notes
 
     def to_mapping(self) -> dict[str, Any]:
-        """Return solver, trainer, the options that were set and the switches that differ, as plain values; data is left out."""
+        """Return solver, trainer, the options that were set and the switches that differ, as plain values; data is left
+        out.
+        """
         rows = _rows(self.solver)
         options = {name: _plain(value) for name, value in self.given if rows[name]["kind"] != "data"}
         switches = self.semantics.overrides()
-        return {"solver": self.solver, "trainer": self.trainer, **options, **({"semantics": switches} if switches else {})}
+        return {
+            "solver": self.solver,
+            "trainer": self.trainer,
+            **options,
+            **({"semantics": switches} if switches else {}),
+        }
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], solver: str | None = None) -> TrainingOptions:
@@ -265,7 +287,9 @@ class TrainingOptions:
         if name == "LearnRateSchedule":
             return any(_word_of(item) in values for item in self.schedules)
         if name == "Metrics":
-            return any(item.lower() in values for item in ([self.Metrics] if isinstance(self.Metrics, str) else self.Metrics))
+            return any(
+                item.lower() in values for item in ([self.Metrics] if isinstance(self.Metrics, str) else self.Metrics)
+            )
         return getattr(self, name, None) in values
 
 
@@ -292,12 +316,15 @@ def training_options(
     return TrainingOptions(solver, Semantics.of(trainer, semantics), _checked(_rows(solver), solver, names))
 
 
-def saved_training_options(class_name: str, saved: Mapping[str, Any], *, trainer: str = "trainNetwork") -> TrainingOptions:
+def saved_training_options(
+    class_name: str, saved: Mapping[str, Any], *, trainer: str = "trainNetwork"
+) -> TrainingOptions:
     """Return the options in an object that MATLAB saved.
 
     Args:
         class_name: the object's class, "nnet.cnn.TrainingOptionsADAM".
-        saved: its fields: arrays (numpy, 1x1 for numbers), text, anything for data. A field with the default value counts as set.
+        saved: its fields: arrays (numpy, 1x1 for numbers), text, anything for data. A field with the default value
+            counts as set.
         trainer: the object does not say for which trainer it was made.
 
     Raises:
@@ -309,8 +336,14 @@ def saved_training_options(class_name: str, saved: Mapping[str, Any], *, trainer
     solver = classes[class_name]
     rows = _rows(solver)
     names = {name: _from_matlab(saved[name]) for name in rows if name in saved and not _is_empty(saved[name])}
-    unread = [name for name, value in names.items() if rows[name]["kind"] == "text" and not isinstance(value, str | list | tuple)]
-    options = training_options(solver, trainer=trainer, **{name: value for name, value in names.items() if name not in unread})
+    unread = [
+        name
+        for name, value in names.items()
+        if rows[name]["kind"] == "text" and not isinstance(value, str | list | tuple)
+    ]
+    options = training_options(
+        solver, trainer=trainer, **{name: value for name, value in names.items() if name not in unread}
+    )
     return replace(options, ignored=(*(name for name in saved if name not in rows and name != "Version"), *unread))
 
 
@@ -323,7 +356,9 @@ def schedule_of(word: str, left: Mapping[str, int]) -> Schedule:
     """
     made = Schedule(word + SCHEDULE_SUFFIX)
     rows = table("training_options")["schedules"][made.name]
-    return replace(made, given=tuple((name, left[made.FrequencyUnit]) for name, row in rows.items() if row.get("spans")))
+    return replace(
+        made, given=tuple((name, left[made.FrequencyUnit]) for name, row in rows.items() if row.get("spans"))
+    )
 
 
 @cache  # asked for with every option, several times in an iteration
@@ -371,7 +406,11 @@ def _option_name(given: str, rows: Mapping[str, Row], owner: str) -> str:
     name = others.get(given.lower(), "")
     if name and name not in rows and owner in table("solvers")["solvers"]:
         solvers = table("training_options")["options"][name].get("solvers", STOCHASTIC)
-        raise UsageError(f"{name} is no option of {owner!r}", f"it belongs to {', '.join(solvers)}", "leave it out, or change the solver")
+        raise UsageError(
+            f"{name} is no option of {owner!r}",
+            f"it belongs to {', '.join(solvers)}",
+            "leave it out, or change the solver",
+        )
     return _name(given, rows, f"option of {owner}")
 
 
@@ -387,7 +426,9 @@ def _value(name: str, row: Row, value: Any) -> Any:
     if kind == "text":
         return _text(name, value)
     if kind == "boolean":
-        return bool(value) if isinstance(value, numbers.Real) and value in (0, 1) else _wrong(name, value, "true or false")
+        return (
+            bool(value) if isinstance(value, numbers.Real) and value in (0, 1) else _wrong(name, value, "true or false")
+        )
     if kind == "choice" or (isinstance(value, str) and "choices" in row):
         return _word(value, row["choices"], name)
     return _number(name, row, value)

@@ -39,12 +39,17 @@ class Order:
         """
         if self._given is not None:
             if 1 < len(self._given) < epoch:
-                raise UsageError(f"the order has {len(self._given)} rows, epoch {epoch} has none", "an order has one row, or one for each epoch")
+                raise UsageError(
+                    f"the order has {len(self._given)} rows, epoch {epoch} has none",
+                    "an order has one row, or one for each epoch",
+                )
             given: NDArray = self._given[0 if len(self._given) == 1 else epoch - 1]
             return given
         if self._shuffle == "never":
             return np.arange(self._count)
-        return np.random.default_rng((self._seed, epoch if self._shuffle == "every-epoch" else 1)).permutation(self._count)
+        return np.random.default_rng((self._seed, epoch if self._shuffle == "every-epoch" else 1)).permutation(
+            self._count
+        )
 
     @property
     def checksum(self) -> int:
@@ -61,20 +66,33 @@ def _checked(given: Sequence[Any] | NDArray, count: int) -> NDArray:
     try:
         rows = np.atleast_2d(given)
     except ValueError as error:
-        raise UsageError("the rows of the order differ in length", str(error), "an order has one row, or one for each epoch") from error
-    wrong = rows.ndim > 2 or rows.dtype.kind not in "iu" or rows.shape[1] != count or not (np.sort(rows, 1) == np.arange(count)).all()
+        raise UsageError(
+            "the rows of the order differ in length", str(error), "an order has one row, or one for each epoch"
+        ) from error
+    wrong = (
+        rows.ndim > 2
+        or rows.dtype.kind not in "iu"
+        or rows.shape[1] != count
+        or not (np.sort(rows, 1) == np.arange(count)).all()
+    )
     if wrong:
-        from_one = rows.ndim == 2 and rows.shape[1] == count and bool((np.sort(rows, 1) == np.arange(1, count + 1)).all())
+        from_one = (
+            rows.ndim == 2 and rows.shape[1] == count and bool((np.sort(rows, 1) == np.arange(1, count + 1)).all())
+        )
         raise UsageError(
             f"the order of shape {np.shape(given)} is no order of {count} observations",
-            "it counts from 1, as MATLAB does" if from_one else f"each number from 0 to {count - 1} belongs into it once, or once in each row",
+            "it counts from 1, as MATLAB does"
+            if from_one
+            else f"each number from 0 to {count - 1} belongs into it once, or once in each row",
             "subtract 1" if from_one else "",
         )
     return rows
 
 
 def mini_batches(order: NDArray, size: int) -> Iterator[NDArray]:
-    """Divide an epoch as training does: the last, partial mini-batch is left out; fewer observations than `size` are one mini-batch."""
+    """Divide an epoch as training does: the last, partial mini-batch is left out; fewer observations than `size` are
+    one mini-batch.
+    """
     for start in range(0, max(len(order) - size, 0) + 1, size):
         yield order[start : start + size]
 

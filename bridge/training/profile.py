@@ -1,4 +1,6 @@
-"""Profiles: the switches of training that `bridge calibrate` has settled for a release of MATLAB. Nothing here imports torch."""
+"""Profiles: the switches of training that `bridge calibrate` has settled for a release of MATLAB. Nothing here imports
+torch.
+"""
 
 from __future__ import annotations
 
@@ -54,5 +56,8 @@ class TrainingProfile:
         by_hand = options.semantics.overrides()
         semantics = Semantics.of(options.trainer, {**self.of(options.trainer), **by_hand})
         return replace(
-            options, semantics=semantics, profile=self.name, settled=tuple(name for name in self.of(options.trainer) if name not in by_hand)
+            options,
+            semantics=semantics,
+            profile=self.name,
+            settled=tuple(name for name in self.of(options.trainer) if name not in by_hand),
         )

@@ -1,4 +1,6 @@
-"""What the user sees of a training: MATLAB's table with Verbose, a progress bar on a terminal, a plot in a file. All of it on stderr."""
+"""What the user sees of a training: MATLAB's table with Verbose, a progress bar on a terminal, a plot in a file. All of
+it on stderr.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ class Progress:
         self._verbose, self._frequency = options.Verbose and not quiet, options.VerboseFrequency
         table = _Table if options.trainer == "trainNetwork" else _PlainTable
         self._table = table(metrics, validates)
-        self._plot = folder / PLOT if folder is not None and options.Plots == "training-progress" and not quiet else None
+        self._plot = (
+            folder / PLOT if folder is not None and options.Plots == "training-progress" and not quiet else None
+        )
         self._iterations, self._metrics = iterations, metrics
         self._bar: Any = None
         self._rows, self._printed, self._plotted = rows, -1, -math.inf
@@ -59,7 +63,9 @@ class Progress:
             self._print(self._table.head())
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._bar is not None:
             self._bar.stop()
 
@@ -109,7 +115,13 @@ def _bar(stream: TextIO) -> Any:
     from rich.progress import Progress as Bar
 
     iteration = TextColumn("iteration"), MofNCompleteColumn()
-    columns = (BarColumn(), *iteration, TextColumn("{task.description}", markup=False), TimeRemainingColumn(), TextColumn("left"))
+    columns = (
+        BarColumn(),
+        *iteration,
+        TextColumn("{task.description}", markup=False),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+    )
     return Bar(*columns, console=Console(file=stream), transient=True)
 
 
@@ -130,15 +142,27 @@ class _Table:
     """The table of trainNetwork."""
 
     def __init__(self, metrics: Sequence[str], validates: bool) -> None:
-        sets = (("Training", "Mini-batch"), ("Validation", "Validation")) if validates else (("Training", "Mini-batch"),)
-        self._columns: list[Column] = [("Epoch", "Epoch|", 7), ("Iteration", "Iteration|", 11), ("TimeElapsed", "Time Elapsed|(hh:mm:ss)", 14)]
-        self._columns += [(f"{kind}{name}", f"{title}|{name}", 12) for name in (*metrics, "Loss") for kind, title in sets]
+        sets = (
+            (("Training", "Mini-batch"), ("Validation", "Validation")) if validates else (("Training", "Mini-batch"),)
+        )
+        self._columns: list[Column] = [
+            ("Epoch", "Epoch|", 7),
+            ("Iteration", "Iteration|", 11),
+            ("TimeElapsed", "Time Elapsed|(hh:mm:ss)", 14),
+        ]
+        self._columns += [
+            (f"{kind}{name}", f"{title}|{name}", 12) for name in (*metrics, "Loss") for kind, title in sets
+        ]
         self._columns.append(("BaseLearnRate", "Base Learning|Rate", 15))
 
     def head(self) -> list[str]:
         """Return the lines above the first row."""
         titles = [[f"{part:^{width}}" for part in title.split("|")] for _, title, width in self._columns]
-        return [self._rule(), *("|" + "|".join(f" {title[line]} " for title in titles) + "|" for line in (0, 1)), self._rule()]
+        return [
+            self._rule(),
+            *("|" + "|".join(f" {title[line]} " for title in titles) + "|" for line in (0, 1)),
+            self._rule(),
+        ]
 
     def line(self, row: Row) -> str:
         """Return a row."""

@@ -27,8 +27,8 @@ def rate(options: TrainingOptions, iteration: int, iterations_per_epoch: int) ->
 
     Example:
         >>> from bridge.training.options import training_options
-        >>> options = training_options("sgdm", LearnRateSchedule="piecewise", LearnRateDropPeriod=2, LearnRateDropFactor=0.5)
-        >>> [rate(options, iteration, 1) for iteration in (1, 2, 3, 4, 5)]
+        >>> options = training_options("sgdm", LearnRateSchedule="piecewise", LearnRateDropPeriod=2,
+        LearnRateDropFactor=0.5) >>> [rate(options, iteration, 1) for iteration in (1, 2, 3, 4, 5)]
         [0.01, 0.01, 0.005, 0.005, 0.0025]
     """
     if iteration < 1 or iterations_per_epoch < 1:
@@ -54,7 +54,9 @@ def _object(item: str | Schedule, options: TrainingOptions, consumed: int, per_e
     if isinstance(item, Schedule):
         return item
     if item == "piecewise":
-        return Schedule("piecewiseLearnRate", (("DropFactor", options.LearnRateDropFactor), ("Period", options.LearnRateDropPeriod)))
+        return Schedule(
+            "piecewiseLearnRate", (("DropFactor", options.LearnRateDropFactor), ("Period", options.LearnRateDropPeriod))
+        )
     left = {"epoch": options.MaxEpochs - consumed // per_epoch, "iteration": options.MaxEpochs * per_epoch - consumed}
     return schedule_of(item, {unit: max(steps, 1) for unit, steps in left.items()})
 
@@ -109,7 +111,9 @@ def _cyclical(stage: Schedule, step: int, counting: str) -> float:
 
 
 def _warmup(stage: Schedule, step: int, counting: str) -> float:
-    return float(stage.InitialFactor + (stage.FinalFactor - stage.InitialFactor) * _progress(step, stage.NumSteps, counting))
+    return float(
+        stage.InitialFactor + (stage.FinalFactor - stage.InitialFactor) * _progress(step, stage.NumSteps, counting)
+    )
 
 
 _FACTORS: dict[str, Callable[[Schedule, int, str], float]] = {

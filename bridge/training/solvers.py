@@ -29,8 +29,14 @@ from bridge.errors import UnsupportedError, UsageError
 from bridge.modules.factors import Factor
 
 Group = dict[str, Any]
-FOREACH_DEVICES = ("cuda", "xpu", "mtia")  # where lists of tensors are faster than one after another, as torch decides it
-IN_CACHE = 2**16  # elements that a CPU works on at once: fewer calls for small tensors, and none leaves its cache between two of them
+FOREACH_DEVICES = (
+    "cuda",
+    "xpu",
+    "mtia",
+)  # where lists of tensors are faster than one after another, as torch decides it
+IN_CACHE = (
+    2**16
+)  # elements that a CPU works on at once: fewer calls for small tensors, and none leaves its cache between two of them
 METHODS = ("l2norm", "global-l2norm", "absolute-value")
 
 
@@ -53,7 +59,8 @@ class Clipping:
     def __post_init__(self) -> None:
         if self.method not in METHODS or not self.threshold > 0:
             raise UsageError(
-                f"clipping by {self.method!r} at {self.threshold}", f"methods are {', '.join(METHODS)}; thresholds are positive"
+                f"clipping by {self.method!r} at {self.threshold}",
+                f"methods are {', '.join(METHODS)}; thresholds are positive",
             )
 
 
@@ -141,11 +148,24 @@ class Solver(Optimizer):
             rate = first.group["lr"] * first.lr_factor
             l2 = 0.0 if decays else first.group["l2"] * first.l2_factor
             averages = [list(tensors) for tensors in zip(*[piece.state for piece in batch], strict=True)]
-            self._update(first.group, rate, l2, [piece.parameter for piece in batch], [piece.gradient for piece in batch], *averages)
+            self._update(
+                first.group,
+                rate,
+                l2,
+                [piece.parameter for piece in batch],
+                [piece.gradient for piece in batch],
+                *averages,
+            )
         return loss
 
     def _update(
-        self, group: Group, rate: float, l2: float, weights: list[Tensor], gradients: list[Tensor], *averages: list[Tensor]
+        self,
+        group: Group,
+        rate: float,
+        l2: float,
+        weights: list[Tensor],
+        gradients: list[Tensor],
+        *averages: list[Tensor],
     ) -> None:
         raise NotImplementedError
 
@@ -228,7 +248,13 @@ class SGDM(Solver):
         super().__init__(params, {"lr": lr, "momentum": momentum, "l2": l2}, clipping, foreach)
 
     def _update(
-        self, group: Group, rate: float, l2: float, weights: list[Tensor], gradients: list[Tensor], *averages: list[Tensor]
+        self,
+        group: Group,
+        rate: float,
+        l2: float,
+        weights: list[Tensor],
+        gradients: list[Tensor],
+        *averages: list[Tensor],
     ) -> None:
         (velocity,) = averages
         torch._foreach_mul_(velocity, group["momentum"])
@@ -278,7 +304,13 @@ class Adam(Solver):
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "form": form, "l2": l2}, clipping, foreach)
 
     def _update(
-        self, group: Group, rate: float, l2: float, weights: list[Tensor], gradients: list[Tensor], *averages: list[Tensor]
+        self,
+        group: Group,
+        rate: float,
+        l2: float,
+        weights: list[Tensor],
+        gradients: list[Tensor],
+        *averages: list[Tensor],
     ) -> None:
         mean, square = averages
         (beta1, beta2), iteration = group["betas"], group["iteration"]
@@ -330,7 +362,13 @@ class RMSProp(Solver):
         super().__init__(params, {"lr": lr, "decay": decay, "eps": eps, "l2": l2}, clipping, foreach)
 
     def _update(
-        self, group: Group, rate: float, l2: float, weights: list[Tensor], gradients: list[Tensor], *averages: list[Tensor]
+        self,
+        group: Group,
+        rate: float,
+        l2: float,
+        weights: list[Tensor],
+        gradients: list[Tensor],
+        *averages: list[Tensor],
     ) -> None:
         (square,) = averages
         gradients = _with_l2(gradients, weights, l2)
@@ -356,7 +394,9 @@ def _clip(pieces: Sequence[_Piece], clipping: Clipping) -> None:
         learnables[0 if clipping.method == "global-l2norm" else piece.learnable].append(piece)
     for members in learnables.values():
         norms = [torch.linalg.vector_norm(piece.gradient) for piece in members]
-        norm = torch.linalg.vector_norm(torch.stack([each.to(norms[0]) for each in norms])) if len(norms) > 1 else norms[0]
+        norm = (
+            torch.linalg.vector_norm(torch.stack([each.to(norms[0]) for each in norms])) if len(norms) > 1 else norms[0]
+        )
         scale = (clipping.threshold / norm).clamp(max=1)  # stays on the device: no copy to the host in every step
         for piece in members:
             piece.gradient = piece.gradient * scale.to(piece.gradient)

@@ -1,7 +1,7 @@
 """Observations by number: arrays in memory, images in files, sequences of any length, anyone's torch Dataset.
 
-A source gives the same observation for the same number and epoch in whatever process it is asked, so that a training can be
-continued. Images are N,C,H,W, features N,C, sequences N,T,C.
+A source gives the same observation for the same number and epoch in whatever process it is asked, so that a training
+can be continued. Images are N,C,H,W, features N,C, sequences N,T,C.
 """
 
 from __future__ import annotations
@@ -95,9 +95,9 @@ class ArraySource:
 class SequenceSource:
     """Sequences T x C in memory, brought to one length in each mini-batch.
 
-    Padding is data to the network, as in MATLAB. In targets, padded steps of classes are undefined and do not count, those of numbers have
-    the padding value and count (both unconfirmed). A number as length splits the sequences of a mini-batch into pieces (documented); what
-    has one target for a whole sequence has it for each piece (unconfirmed).
+    Padding is data to the network, as in MATLAB. In targets, padded steps of classes are undefined and do not count,
+    those of numbers have the padding value and count (both unconfirmed). A number as length splits the sequences of a
+    mini-batch into pieces (documented); what has one target for a whole sequence has it for each piece (unconfirmed).
 
     Args:
         sequences: the inputs, each T x C.
@@ -146,7 +146,11 @@ class SequenceSource:
     @property
     def pads_targets(self) -> bool:
         """Whether mini-batches may hold targets that are padding."""
-        return not isinstance(self.targets, Tensor) and len(set(map(len, self.sequences))) > 1 and self.length != "shortest"
+        return (
+            not isinstance(self.targets, Tensor)
+            and len(set(map(len, self.sequences))) > 1
+            and self.length != "shortest"
+        )
 
     def __len__(self) -> int:
         return len(self.sequences)
@@ -157,10 +161,16 @@ class SequenceSource:
         if isinstance(self.targets, Tensor):
             return Batch((inputs,), self.targets[torch.as_tensor(wanted)])
         filler = self.value if self.targets[0].is_floating_point() else UNDEFINED
-        return Batch((inputs,), torch.stack([self._fit(self.targets[index], steps, filler) for index in wanted])[:, piece])
+        return Batch(
+            (inputs,), torch.stack([self._fit(self.targets[index], steps, filler) for index in wanted])[:, piece]
+        )
 
     def _piece(self, number: int | None) -> slice:
-        return slice(number * self.length, (number + 1) * self.length) if number is not None and isinstance(self.length, int) else ALL
+        return (
+            slice(number * self.length, (number + 1) * self.length)
+            if number is not None and isinstance(self.length, int)
+            else ALL
+        )
 
     def _fit(self, sequence: Tensor, steps: int, filler: float) -> Tensor:
         missing = steps - len(sequence)
@@ -206,7 +216,9 @@ class ImageSource:
 
     ragged = False
 
-    def __init__(self, images: Images, seed: int, classes: tuple[str, ...], targets: Tensor, in_background: bool | None = None) -> None:
+    def __init__(
+        self, images: Images, seed: int, classes: tuple[str, ...], targets: Tensor, in_background: bool | None = None
+    ) -> None:
         self._images, self._seed, self.classes, self._targets = images, seed, classes, targets
         at_random = images.DataAugmentation is not None or images.OutputSizeMode == "randcrop"
         self.changing = "the images are changed at random in every epoch" if at_random else ""
@@ -218,7 +230,9 @@ class ImageSource:
 
     def load(self, request: Request) -> Batch:
         wanted = request.wanted
-        pixels = [self._images.read(index, np.random.default_rng((self._seed, request.epoch, index))) for index in wanted]
+        pixels = [
+            self._images.read(index, np.random.default_rng((self._seed, request.epoch, index))) for index in wanted
+        ]
         return Batch((torch.from_numpy(np.stack(pixels)),), self._targets[torch.as_tensor(wanted)])
 
 
@@ -228,7 +242,9 @@ class DatasetSource:
     changing = "a Dataset may draw at random"
     ragged = False
 
-    def __init__(self, dataset: Dataset[Any], collate: Callable[[list[Any]], Any] = default_collate, workers: int = 0) -> None:
+    def __init__(
+        self, dataset: Dataset[Any], collate: Callable[[list[Any]], Any] = default_collate, workers: int = 0
+    ) -> None:
         self._dataset, self._collate, self.workers = dataset, collate, workers
         self.classes = tuple(map(str, getattr(dataset, "classes", ())))
 
@@ -237,7 +253,11 @@ class DatasetSource:
 
     def load(self, request: Request) -> Batch:
         parts = self._collate([self._dataset[index] for index in request.wanted])
-        if not isinstance(parts, (tuple, list)) or len(parts) < 2 or not all(isinstance(part, Tensor) for part in parts):
+        if (
+            not isinstance(parts, (tuple, list))
+            or len(parts) < 2
+            or not all(isinstance(part, Tensor) for part in parts)
+        ):
             raise UsageError(
                 f"an item of the dataset is collated to {type(parts).__name__}",
                 "it should be (input, target), with more inputs first for a network that takes several",
@@ -252,10 +272,18 @@ def load(source: Source, requests: Iterable[Request]) -> Iterator[Batch]:
         yield from map(source.load, requests)
         return
     wanted = list(requests)
-    own = torch.Generator().manual_seed(wanted[0].epoch if wanted else 0)  # the workers' seeds come from no other random numbers
+    own = torch.Generator().manual_seed(
+        wanted[0].epoch if wanted else 0
+    )  # the workers' seeds come from no other random numbers
     loads: Dataset[Batch | BridgeError] = _Loads(source)
     for batch in DataLoader(
-        loads, batch_size=None, sampler=wanted, num_workers=source.workers, collate_fn=_as_it_is, generator=own, worker_init_fn=_ignore_interrupts
+        loads,
+        batch_size=None,
+        sampler=wanted,
+        num_workers=source.workers,
+        collate_fn=_as_it_is,
+        generator=own,
+        worker_init_fn=_ignore_interrupts,
     ):
         if isinstance(batch, BridgeError):
             raise batch
@@ -271,7 +299,9 @@ class _Loads(Dataset[Batch | BridgeError]):
     def __getitem__(self, request: Request) -> Batch | BridgeError:
         try:
             return self._source.load(request)
-        except BridgeError as error:  # handed over as it is: a DataLoader would raise one whose text is the worker's trace
+        except (
+            BridgeError
+        ) as error:  # handed over as it is: a DataLoader would raise one whose text is the worker's trace
             return error
 
 

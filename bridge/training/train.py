@@ -53,29 +53,33 @@ def train(
     """Train a network as MATLAB does; `bridge.training.loop` tells the order of events.
 
     Args:
-        model: a Network; or a module, which is trained in place: one of `Network.to_torch()` (then `loss` says the loss of the output
-            layer, which the module does not know), or any other with a function as `loss`.
-        data: (inputs, targets) as arrays or tensors, an image datastore, a Dataset or DataLoader, or a path; see `bridge.training.data`.
+        model: a Network; or a module, which is trained in place: one of `Network.to_torch()` (then `loss` says the loss
+            of the output layer, which the module does not know), or any other with a function as `loss`.
+        data: (inputs, targets) as arrays or tensors, an image datastore, a Dataset or DataLoader, or a path; see
+            `bridge.training.data`.
         options: trainingOptions. They hold the trainer, whose rules are followed.
-        loss: instead of that of the output layer: a name that `bridge.training.losses.loss` knows, or a function of predictions and
-            targets (the mean over the observations); trainnet's lossFcn.
+        loss: instead of that of the output layer: a name that `bridge.training.losses.loss` knows, or a function of
+            predictions and targets (the mean over the observations); trainnet's lossFcn.
         class_weights: of a cross entropy, one for each class, instead of those of the output layer.
         validation: like `data`; default: the validation part of a path, or ValidationData.
         order: in which order the observations are seen: each number from 0 once, or one such row for each epoch.
         layout: "HWCN" or "NCHW", where an array of images could be both.
         output: a folder for the network, history.json, info.mat, the checkpoint and the plot; for a Network.
-        resume: a checkpoint, or the folder of one, to go on from; where there is none yet, training starts at the beginning.
-        solver: "continue" goes on to the same bits as if the training had never stopped; "restart" takes the learnables of the checkpoint
-            and begins anew, as MATLAB does.
-        cache_features: compute the layers before the first that trains once for each observation. Default: where it pays, fits into
-            memory and changes no number; for a Dataset only if True, which says that its items never change.
+        resume: a checkpoint, or the folder of one, to go on from; where there is none yet, training starts at the
+            beginning.
+        solver: "continue" goes on to the same bits as if the training had never stopped; "restart" takes the learnables
+            of the checkpoint and begins anew, as MATLAB does.
+        cache_features: compute the layers before the first that trains once for each observation. Default: where it
+            pays, fits into memory and changes no number; for a Dataset only if True, which says that its items never
+            change.
         seed: of shuffling, augmentation and dropout; a whole number from 0.
 
     Returns:
         The log, with the trained module and, where a Network was given, the trained Network.
 
     Raises:
-        UsageError: data, options and network do not fit each other; a checkpoint is of another recipe; the loss is not finite.
+        UsageError: data, options and network do not fit each other; a checkpoint is of another recipe; the loss is not
+            finite.
         UnreadableError: a file of the data, or a checkpoint, is damaged.
         UnsupportedError: a layer, a loss or the solver is not supported.
 
@@ -101,7 +105,9 @@ def train(
         module = _placed(network.to_torch() if network is not None else model, options)  # type: ignore[arg-type]
         optimizer = options.optimizer(module)
         goal, whole = _objective(module, network, options, loss, class_weights)
-        held = sources(goal.prepare(data), goal.prepare(validation), Expected.of(network, goal.by_class), options, layout, seed)
+        held = sources(
+            goal.prepare(data), goal.prepare(validation), Expected.of(network, goal.by_class), options, layout, seed
+        )
         if distributed.count() > min(options.MiniBatchSize, len(held.train)):
             few = f"{distributed.count()} processes cannot share a mini-batch"
             raise UsageError(few, "each needs an observation of it", "start fewer, or raise MiniBatchSize")
@@ -112,11 +118,29 @@ def train(
         keeps_items = cache_features is True
         train_feed = _feed(held.train, module, parts, keeps_items)
         validation_feed = _feed(held.validation, module, parts, keeps_items) if held.validation is not None else None
-        loop = Loop(module, parts.rest, goal, options, train_feed, validation_feed, turns, optimizer, identity, folder or _checkpoint_path(options))
+        loop = Loop(
+            module,
+            parts.rest,
+            goal,
+            options,
+            train_feed,
+            validation_feed,
+            turns,
+            optimizer,
+            identity,
+            folder or _checkpoint_path(options),
+        )
         _begin(loop, module, held.train, saved, solver)
-        notes = (*options.notes(lacking(network)), *held.notes, *found, *_notes(loop, module, folder, parts.fixed is not None))
+        notes = (
+            *options.notes(lacking(network)),
+            *held.notes,
+            *found,
+            *_notes(loop, module, folder, parts.fixed is not None),
+        )
         outcome = _run(loop, folder, notes)
-        info = _info(loop, outcome, notes, module, None if network is None else _trained(network, module, held, outcome))
+        info = _info(
+            loop, outcome, notes, module, None if network is None else _trained(network, module, held, outcome)
+        )
         if folder is not None and distributed.rank() == 0:
             info.save(folder)
     return info
@@ -127,14 +151,26 @@ def _folder(output: str | Path | None, network: Network | None, resume: str | Pa
     if output is None:
         return None
     if network is None:
-        raise UsageError("a module alone is not saved", "the names and layout of MATLAB are the Network's", "pass the Network, or save the module yourself")
+        raise UsageError(
+            "a module alone is not saved",
+            "the names and layout of MATLAB are the Network's",
+            "pass the Network, or save the module yourself",
+        )
     folder = Path(output)
     held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     if resume is None and held & {HISTORY, checkpoint.NAME}:
-        raise UsageError(f"{folder} holds a training already", "it is left as it is", "choose another folder, or go on with it: --resume")
+        raise UsageError(
+            f"{folder} holds a training already",
+            "it is left as it is",
+            "choose another folder, or go on with it: --resume",
+        )
     others = sorted(name for name in held - {HISTORY, INFO, NETWORK, PLOT, checkpoint.NAME} if not name.startswith("."))
     if others:
-        raise UsageError(f"{folder} holds other files: {', '.join(others[:3])}", "a training has a folder of its own", "choose another folder")
+        raise UsageError(
+            f"{folder} holds other files: {', '.join(others[:3])}",
+            "a training has a folder of its own",
+            "choose another folder",
+        )
     if distributed.rank() == 0:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -147,7 +183,11 @@ def _folder(output: str | Path | None, network: Network | None, resume: str | Pa
 def _checkpoint_path(options: TrainingOptions) -> Path | None:
     """Return the folder of CheckpointPath, which must be there already, as in MATLAB."""
     if options.CheckpointPath and not Path(options.CheckpointPath).is_dir():
-        raise UsageError(f"CheckpointPath is {options.CheckpointPath!r}", "there is no such folder", "make it, or leave CheckpointPath out")
+        raise UsageError(
+            f"CheckpointPath is {options.CheckpointPath!r}",
+            "there is no such folder",
+            "make it, or leave CheckpointPath out",
+        )
     return Path(options.CheckpointPath) if options.CheckpointPath else None
 
 
@@ -155,23 +195,37 @@ def _placed(module: nn.Module, options: TrainingOptions) -> nn.Module:
     """Move a module to the GPU where ExecutionEnvironment asks for one, or leaves it open and there is one."""
     wanted = options.ExecutionEnvironment
     if wanted in NEEDS_GPU and not torch.cuda.is_available():
-        raise UsageError(f"ExecutionEnvironment is {wanted!r}, and there is no GPU", "torch finds no CUDA device", "choose 'auto' or 'cpu'")
+        raise UsageError(
+            f"ExecutionEnvironment is {wanted!r}, and there is no GPU",
+            "torch finds no CUDA device",
+            "choose 'auto' or 'cpu'",
+        )
     if wanted in ON_CPU or not torch.cuda.is_available():
         return module
     number, count = distributed.local_rank(), torch.cuda.device_count()
     if number >= count:
-        raise UsageError(f"process {number + 1} of this machine has no GPU of its own", f"there are {count}", f"start {count} processes, or choose 'cpu'")
+        raise UsageError(
+            f"process {number + 1} of this machine has no GPU of its own",
+            f"there are {count}",
+            f"start {count} processes, or choose 'cpu'",
+        )
     return module.to(f"cuda:{number}")
 
 
 def _objective(
-    module: nn.Module, network: Network | None, options: TrainingOptions, loss: Any, class_weights: Sequence[float] | None
+    module: nn.Module,
+    network: Network | None,
+    options: TrainingOptions,
+    loss: Any,
+    class_weights: Sequence[float] | None,
 ) -> tuple[Objective, nn.Module]:
     """Return the objective, and the module to run for it: without the last softmax where the loss takes logits."""
     is_graph = isinstance(module, fx.GraphModule)
     if not is_graph and not callable(loss):
         raise UsageError(
-            "it is not said which loss to train with", "the model is no module of Network.to_torch()", "pass loss= with a function of predictions and targets"
+            "it is not said which loss to train with",
+            "the model is no module of Network.to_torch()",
+            "pass loss= with a function of predictions and targets",
         )
     bare = features.without_softmax(module) if isinstance(module, fx.GraphModule) else None
     device = next(module.parameters()).device
@@ -179,25 +233,35 @@ def _objective(
     return goal, bare if bare is not None and goal.logits else module
 
 
-def _facts(goal: Objective, class_weights: Sequence[float] | None, held: Sources, order: Order, seed: int) -> dict[str, Any]:
+def _facts(
+    goal: Objective, class_weights: Sequence[float] | None, held: Sources, order: Order, seed: int
+) -> dict[str, Any]:
     """Return what a training that goes on must have in common with its checkpoint, beside network and options."""
     weights = None if class_weights is None else list(map(float, class_weights))
     facts: dict[str, Any] = {"loss": goal.name, "class weights": weights}
     for name, source in (("", held.train), ("validation ", held.validation)):
-        facts |= {f"{name}observations": 0 if source is None else len(source), f"first {name}observation": _first(source)}
+        facts |= {
+            f"{name}observations": 0 if source is None else len(source),
+            f"first {name}observation": _first(source),
+        }
     return {**facts, "classes": held.classes, "order": order.checksum, "seed": seed, "processes": distributed.count()}
 
 
 def _first(source: Source | None) -> int | None:
-    """Return a checksum of the first observation, as augmentation and padding leave it; None for a Dataset, which may draw at random."""
+    """Return a checksum of the first observation, as augmentation and padding leave it; None for a Dataset, which may
+    draw at random.
+    """
     if source is None or isinstance(source, DatasetSource):
         return None
     inputs, targets = source.load(Request(1, np.array([0])))
     return checkpoint.checksum((*inputs, targets))
 
 
-def _saved(resume: str | Path | None, identity: dict[str, Any], solver: str) -> tuple[checkpoint.Checkpoint | None, list[str]]:
-    """Return the checkpoint to go on from, and a note where there is none yet, or where it may not go on to the same bits.
+def _saved(
+    resume: str | Path | None, identity: dict[str, Any], solver: str
+) -> tuple[checkpoint.Checkpoint | None, list[str]]:
+    """Return the checkpoint to go on from, and a note where there is none yet, or where it may not go on to the same
+    bits.
 
     A new solver may have other options, but not another network.
     """
@@ -207,12 +271,20 @@ def _saved(resume: str | Path | None, identity: dict[str, Any], solver: str) -> 
     if path.suffix != Path(checkpoint.NAME).suffix and not (path / checkpoint.NAME).is_file():
         return None, [f"{path} holds no checkpoint yet: the training started at the beginning"]
     saved = checkpoint.load(path)
-    checkpoint.require_same(saved, identity if solver == "continue" else {name: identity[name] for name in ("network", "frozen values")}, path)
+    checkpoint.require_same(
+        saved,
+        identity if solver == "continue" else {name: identity[name] for name in ("network", "frozen values")},
+        path,
+    )
     here, there = checkpoint.computed_with(), saved.facts["computed with"]
-    return saved, [f"the checkpoint was written with {there}, here are {here}: the last bits may differ"] if solver == "continue" and here != there else []
+    return saved, [
+        f"the checkpoint was written with {there}, here are {here}: the last bits may differ"
+    ] if solver == "continue" and here != there else []
 
 
-def _parts(whole: nn.Module, held: Sources, options: TrainingOptions, order: Order, wanted: bool | None) -> features.Split:
+def _parts(
+    whole: nn.Module, held: Sources, options: TrainingOptions, order: Order, wanted: bool | None
+) -> features.Split:
     """Split the network where features are cached; else run it as a whole."""
     everything, source = features.Split(None, whole, ""), held.train
     if wanted is False or (wanted is None and (options.MaxEpochs == 1 or isinstance(source, DatasetSource))):
@@ -225,13 +297,17 @@ def _parts(whole: nn.Module, held: Sources, options: TrainingOptions, order: Ord
         count = len(source) + (len(held.validation) if held.validation is not None else 0)
         reason = features.why_not(parts, source, batch.inputs, order.varies, count if wanted is None else 0)
     if reason and wanted:
-        raise UsageError("cache_features: it would change the numbers, or cannot be done", reason, "leave cache_features out")
+        raise UsageError(
+            "cache_features: it would change the numbers, or cannot be done", reason, "leave cache_features out"
+        )
     (refusals,) = distributed.sums([float(bool(reason))], next(whole.parameters()).device)
     return everything if refusals else parts
 
 
 def _feed(source: Source, module: nn.Module, parts: features.Split, keeps_items: bool) -> Feed:
-    """Return the feed of a source; features of a Dataset are kept only where its user said that its items never change."""
+    """Return the feed of a source; features of a Dataset are kept only where its user said that its items
+    never change.
+    """
     keeps = parts.fixed is not None and (keeps_items or not isinstance(source, DatasetSource))
     return Feed(source, module, parts.fixed, features.FeatureCache(len(source)) if keeps else None)
 
@@ -254,7 +330,9 @@ def _run(loop: Loop, folder: Path | None, notes: Sequence[str]) -> Outcome:
     """Run the loop; what it logged before it failed is written."""
     metrics = [each.name for each in loop.objective.metrics]
     quiet = distributed.rank() > 0
-    progress = Progress(loop.options, metrics, loop.validation is not None, loop.iterations, folder, loop.state.rows, quiet)
+    progress = Progress(
+        loop.options, metrics, loop.validation is not None, loop.iterations, folder, loop.state.rows, quiet
+    )
     for note in notes:
         progress.say(f"note: {note}")
     try:
@@ -272,7 +350,10 @@ def _run(loop: Loop, folder: Path | None, notes: Sequence[str]) -> Outcome:
 def _notes(loop: Loop, module: nn.Module, folder: Path | None, cached: bool) -> list[str]:
     options, notes = loop.options, [*loop.objective.notes]
     if batch_norms(module) and loop.validation is not None and finalizes(options):
-        notes.append("validation during training uses moving batch-norm statistics, as the final ones are computed after it (unconfirmed)")
+        notes.append(
+            "validation during training uses moving batch-norm statistics, as the final ones are computed after it "
+            "(unconfirmed)"
+        )
     if options.OutputFcn and not output_functions(options):
         notes.append("OutputFcn is no Python callable and is left out")
     if options.ExecutionEnvironment.startswith(("multi", "parallel")) and distributed.count() == 1:
@@ -286,12 +367,27 @@ def _notes(loop: Loop, module: nn.Module, folder: Path | None, cached: bool) -> 
     return notes + (["features of the frozen layers are computed once for each observation"] if cached else [])
 
 
-def _info(loop: Loop, outcome: Outcome, notes: Sequence[str], module: nn.Module, network: Network | None) -> TrainingInfo:
+def _info(
+    loop: Loop, outcome: Outcome, notes: Sequence[str], module: nn.Module, network: Network | None
+) -> TrainingInfo:
     metrics = tuple(each.name for each in loop.objective.metrics)
     trainer, rows = loop.options.trainer, tuple(loop.state.rows)
-    return TrainingInfo(trainer, metrics, rows, outcome.final, outcome.iteration, outcome.reason, tuple(notes), module, network, loop.options.profile)
+    return TrainingInfo(
+        trainer,
+        metrics,
+        rows,
+        outcome.final,
+        outcome.iteration,
+        outcome.reason,
+        tuple(notes),
+        module,
+        network,
+        loop.options.profile,
+    )
 
 
 def _trained(network: Network, module: nn.Module, held: Sources, outcome: Outcome) -> Network:
-    trained = network.with_weights(module).with_notes(f"trained by bridge up to iteration {outcome.iteration}: {outcome.reason}")
+    trained = network.with_weights(module).with_notes(
+        f"trained by bridge up to iteration {outcome.iteration}: {outcome.reason}"
+    )
     return replace(trained, classes=held.classes) if held.classes and trained.classes is None else trained

@@ -19,16 +19,19 @@ if TYPE_CHECKING:
 WRITERS = {".mat": "matlab", ".onnx": "onnx", ".pt2": "program", ".py": "source", ".safetensors": "safetensors"}
 
 
-def export(network: Network | TrainingInfo, path: str | Path, *, force: bool = False, strict: bool = False, **options: Any) -> Written:
+def export(
+    network: Network | TrainingInfo, path: str | Path, *, force: bool = False, strict: bool = False, **options: Any
+) -> Written:
     """Write a network in the form that the ending of `path` names.
 
     Args:
         network: what to write; of a training, the network it trained, with its log.
-        path: .mat for MATLAB (`bridge.writers.matlab`), .onnx, .pt2 (`bridge.writers.program`), .safetensors, or .py (`bridge.writers.source`).
+        path: .mat for MATLAB (`bridge.writers.matlab`), .onnx, .pt2 (`bridge.writers.program`), .safetensors, or .py
+            (`bridge.writers.source`).
         force: replace a file that is there.
         strict: refuse to lose anything that the form cannot hold.
-        options: what the form takes besides: see `save` of its module. `tell` is called with each loss before anything is
-            written, and with each note; without it they are warnings.
+        options: what the form takes besides: see `save` of its module. `tell` is called with each loss before anything
+            is written, and with each note; without it they are warnings.
 
     Raises:
         UsageError: the ending or an option is unknown, the file exists, or it cannot be written.
@@ -36,18 +39,28 @@ def export(network: Network | TrainingInfo, path: str | Path, *, force: bool = F
     """
     path = Path(path)
     if path.suffix.lower() not in WRITERS:
-        raise UsageError(f"{path} has no ending that tells its form", f"a network is exported to {', '.join(WRITERS)}", "name it back.mat or net.onnx")
+        raise UsageError(
+            f"{path} has no ending that tells its form",
+            f"a network is exported to {', '.join(WRITERS)}",
+            "name it back.mat or net.onnx",
+        )
     if not isinstance(network, Network):
         network = _trained(network)
     save = import_module(f"bridge.writers.{WRITERS[path.suffix.lower()]}").save
     unknown = options.keys() - signature(save).parameters.keys()
     if unknown:
-        raise UsageError(f"a {path.suffix} file takes no option {', '.join(sorted(unknown))}", "it is for files of another form")
+        raise UsageError(
+            f"a {path.suffix} file takes no option {', '.join(sorted(unknown))}", "it is for files of another form"
+        )
     written: Written = save(network, path, force=force, strict=strict, **options)
     return written
 
 
 def _trained(info: TrainingInfo) -> Network:
     if info.network is None:
-        raise UsageError("a module alone was trained", "the names and layout of MATLAB are a Network's", "train the Network, not its module")
+        raise UsageError(
+            "a module alone was trained",
+            "the names and layout of MATLAB are a Network's",
+            "train the Network, not its module",
+        )
     return replace(info.network, training_info=info.to_matlab())

@@ -21,8 +21,12 @@ def write_file(target: Path, write: Callable[[Path], None], *, force: bool = Fal
     return write_files((target,), lambda made: write(made[0]), force=force)[0]
 
 
-def write_files(targets: Sequence[Path], write: Callable[[Sequence[Path]], None], *, force: bool = False) -> Sequence[Path]:
-    """Let `write` make files of one folder under temporary names, and rename them once all are whole; see `write_file`."""
+def write_files(
+    targets: Sequence[Path], write: Callable[[Sequence[Path]], None], *, force: bool = False
+) -> Sequence[Path]:
+    """Let `write` make files of one folder under temporary names, and rename them once all are whole; see
+    `write_file`.
+    """
     first = targets[0]
     try:
         taken = [target for target in targets if target.exists()]
@@ -34,7 +38,9 @@ def write_files(targets: Sequence[Path], write: Callable[[Sequence[Path]], None]
             for source, target in zip(made, targets, strict=True):
                 os.replace(source, target)
     except OSError as error:
-        raise UsageError(f"cannot write {first}", str(error), "check the folder, its permissions and the space left") from error
+        raise UsageError(
+            f"cannot write {first}", str(error), "check the folder, its permissions and the space left"
+        ) from error
     return targets
 
 
@@ -46,7 +52,11 @@ def write_folder(target: Path, write: Callable[[Path], None], *, replaceable: Ca
     """
     try:
         if target.exists() and not replaceable(target):
-            raise UsageError(f"{target} exists and is no saved network, or holds other files too", "it is left as it is", "choose another folder")
+            raise UsageError(
+                f"{target} exists and is no saved network, or holds other files too",
+                "it is left as it is",
+                "choose another folder",
+            )
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=PREFIX, dir=target.parent) as folder:
             made = Path(folder) / "new"
@@ -62,5 +72,7 @@ def write_folder(target: Path, write: Callable[[Path], None], *, replaceable: Ca
                     os.replace(old, target)  # else it would go with the temporary folder
                 raise
     except OSError as error:
-        raise UsageError(f"cannot write {target}", str(error), "check the folder, its permissions and the space left") from error
+        raise UsageError(
+            f"cannot write {target}", str(error), "check the folder, its permissions and the space left"
+        ) from error
     return target

@@ -38,13 +38,19 @@ def call_of(layer: Layer, classes: tuple[str, ...] | None = None) -> Call:
     if not (row.constructor and row.matlab[0].startswith(MATHWORKS)):
         return Call("")
     own = facts.get(row.name, {})
-    properties = {name: value for name, value in layer.properties.items() if name in row.properties and value not in ABSENT}
+    properties = {
+        name: value for name, value in layer.properties.items() if name in row.properties and value not in ABSENT
+    }
     if classes and "Classes" in row.properties and properties.get("Classes", "auto") == "auto":
         properties["Classes"] = classes
     shown = {*row.arguments, *facts["derived"], *own.get("derived", ()), *own.get("fixed", ())}
     unchanged = {name for name in facts["later"] if properties.get(name) == _default(row, name)}
     named = dict(_sides(row, properties))
-    named |= {name: matrix(name, value) for name, value in properties.items() if name not in shown | unchanged and not _is_side(name)}
+    named |= {
+        name: matrix(name, value)
+        for name, value in properties.items()
+        if name not in shown | unchanged and not _is_side(name)
+    }
     by_name = own.get("factors", True)
     return Call(
         row.constructor,
@@ -85,7 +91,11 @@ def _sides(row: LayerRow, properties: Mapping[str, Any]) -> Iterator[tuple[str, 
 def matrix(name: str, value: Any) -> Any:
     """Return a property that MATLAB has as a matrix by rows; any other as it is. Six sides are [t l f; b r k]."""
     sides = {size for _, size in table("constructors")["sides"].values()}
-    columns = 3 if name in sides and isinstance(value, tuple) and len(value) == 6 else table("constructors")["columns"].get(name)
+    columns = (
+        3
+        if name in sides and isinstance(value, tuple) and len(value) == 6
+        else table("constructors")["columns"].get(name)
+    )
     if columns is None or not isinstance(value, tuple) or len(value) % columns:
         return value
     rows = len(value) // columns

@@ -1,7 +1,7 @@
 """What a layer is in source code: an expression that makes its module, and one that calls it.
 
-Modules of torch are written as they are. Of bridge's own, those that add padding, cropping or a turn of axes become torch's module
-and the expression around it; the others are pasted, with `bridge.writers.paste`.
+Modules of torch are written as they are. Of bridge's own, those that add padding, cropping or a turn of axes become
+torch's module and the expression around it; the others are pasted, with `bridge.writers.paste`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def code_of(part: Part, given: Sequence[Activation], out: Activation) -> Code:
     if type(module).__module__.startswith("torch."):
         return Code("{self}({0})", construct(module, f"nn.{type(module).__name__}"))
     inputs = ", ".join(f"{{{index}}}" for index in range(len(part.layer.inputs)))
-    return Code(f"{{self}}({inputs})", construct(module, type(module).__name__), setup=setup_of(part), pasted=type(module))
+    return Code(
+        f"{{self}}({inputs})", construct(module, type(module).__name__), setup=setup_of(part), pasted=type(module)
+    )
 
 
 def construct(module: Any, name: str, base: type | None = None, **instead: Any) -> str:
@@ -111,7 +113,9 @@ def setup_of(part: Part) -> tuple[str, ...]:
 
 
 def padded(rule: windows.Padding | None, at: Activation, value: str = "") -> tuple[str, type | None]:
-    """Return the expression of a padded input, and the class it needs: "same" of a known size is worked out, of time it is not."""
+    """Return the expression of a padded input, and the class it needs: "same" of a known size is worked out, of time it
+    is not.
+    """
     if rule is None:
         return "{0}", None
     w, pairs = rule.window, rule.window.padding
@@ -138,12 +142,16 @@ def in_brackets(call: str) -> str:
 def padded_convolution(module: Any, part: Part, given: Sequence[Activation], out: Activation) -> Code:
     base = next(each for each in (nn.Conv1d, nn.Conv2d, nn.Conv3d) if isinstance(module, each))
     source, pasted = padded(module.padding_rule, given[0])
-    return Code(around(f"{{self}}({source})", module.over_time), construct(module, f"nn.{base.__name__}", base), pasted=pasted)
+    return Code(
+        around(f"{{self}}({source})", module.over_time), construct(module, f"nn.{base.__name__}", base), pasted=pasted
+    )
 
 
 def cropped_convolution(module: Any, part: Part, given: Sequence[Activation], out: Activation) -> Code:
     base = next(each for each in (nn.ConvTranspose2d, nn.ConvTranspose3d) if isinstance(module, each))
-    pairs = module.crops or tuple(((k - s) // 2, k - s - (k - s) // 2) for k, s in zip(module.kernel_size, module.stride, strict=True))
+    pairs = module.crops or tuple(
+        ((k - s) // 2, k - s - (k - s) // 2) for k, s in zip(module.kernel_size, module.stride, strict=True)
+    )
     cuts = ", ".join(f"{before or ''}:{-after or ''}" for before, after in pairs)
     return Code(f"{{self}}({{0}})[:, :, {cuts}]", construct(module, f"nn.{base.__name__}", base))
 
@@ -201,7 +209,9 @@ def global_pooling(module: Any, part: Part, given: Sequence[Activation], out: Ac
 
 
 def crop(module: Any, part: Part, given: Sequence[Activation], out: Activation) -> Code:
-    corner = module.corner or tuple(((a or 0) - (b or 0)) // 2 for a, b in zip(given[0].spatial, out.spatial, strict=True))
+    corner = module.corner or tuple(
+        ((a or 0) - (b or 0)) // 2 for a, b in zip(given[0].spatial, out.spatial, strict=True)
+    )
     cuts = ", ".join(f"{start}:{start + (n or 0)}" for start, n in zip(corner, out.spatial, strict=True))
     return Code(f"{{0}}[:, :, {cuts}]")
 
@@ -232,7 +242,9 @@ def input_normalization(module: Any, part: Part, given: Sequence[Activation], ou
 
 def word_embedding(module: Any, part: Part, given: Sequence[Activation], out: Activation) -> Code:
     setup = () if module.map_to_last else ("map_to_last = False",)
-    return Code("{self}({0})", construct(module, "WordEmbedding", nn.Embedding), setup=setup, pasted=attention.WordEmbedding)
+    return Code(
+        "{self}({0})", construct(module, "WordEmbedding", nn.Embedding), setup=setup, pasted=attention.WordEmbedding
+    )
 
 
 def position_embedding(module: Any, part: Part, given: Sequence[Activation], out: Activation) -> Code:
@@ -246,7 +258,9 @@ def layer_normalization(module: Any, part: Part, given: Sequence[Activation], ou
 
 
 def spatial_dropout(module: Any, part: Part, given: Sequence[Activation], out: Activation) -> Code:
-    return Code("{self}({0})", construct(module, "SpatialDropout", over_time=module.channel == 2), pasted=shape.SpatialDropout)
+    return Code(
+        "{self}({0})", construct(module, "SpatialDropout", over_time=module.channel == 2), pasted=shape.SpatialDropout
+    )
 
 
 def self_attention(module: Any, part: Part, given: Sequence[Activation], out: Activation) -> Code:
@@ -258,15 +272,28 @@ def shapes_of(module: nn.Module) -> dict[str, Any]:
 
 
 def recurrent_layer(module: Any, part: Part, given: Sequence[Activation], out: Activation) -> Code:
-    """torch's own LSTM or GRU where it begins at zero and ends at one step, else the class that begins with the layer's own state."""
+    """torch's own LSTM or GRU where it begins at zero and ends at one step, else the class that begins with the layer's
+    own state.
+    """
     states = tuple(name for name, _ in module.named_buffers())
     kind = next((each for each in (nn.LSTM, nn.GRU) if isinstance(module, each)), None)
-    make = f"({module.input_size}, {module.hidden_size}, batch_first=True{', bidirectional=True' * (module.directions == 2)})" if kind else ""
+    make = (
+        f"({module.input_size}, {module.hidden_size}, "
+        f"batch_first=True{', bidirectional=True' * (module.directions == 2)})"
+        if kind
+        else ""
+    )
     if kind is not None and not any(part.arrays[name].read().any() for name in states):
-        last = "[1][0].transpose(0, 1).flatten(1)" if module.directions == 2 else "[0][:, -1]"  # the backward direction ends at the first step
+        last = (
+            "[1][0].transpose(0, 1).flatten(1)" if module.directions == 2 else "[0][:, -1]"
+        )  # the backward direction ends at the first step
         return Code("{self}({0})" + (last if module.last_only else "[0]"), f"nn.{kind.__name__}{make}", dropped=states)
     name, inputs = type(module).__name__, part.layer.learnables["InputWeights"].shape[1]
-    sizes = {"sizes": (inputs, int(part.layer.properties["NumHiddenUnits"]))} if hasattr(module, "state_activation") else shapes_of(module)
+    sizes = (
+        {"sizes": (inputs, int(part.layer.properties["NumHiddenUnits"]))}
+        if hasattr(module, "state_activation")
+        else shapes_of(module)
+    )
     made = f"{name}{make}" if make else construct(module, name, **sizes)
     more = (f"last_only = {module.last_only}", *(["directions = 2"] if module.directions == 2 else []))
     return Code("{self}({0})", made, setup=(*setup_of(part), *more), pasted=type(module))

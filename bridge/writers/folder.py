@@ -40,7 +40,9 @@ def save(network: Network, folder: str | Path) -> Path:
         tensor_file.write(target / "model.safetensors", state_arrays(network), [])
         facts = {**to_json(network), "tensors_sha256": sha256(target / "model.safetensors")}
         # names may hold what UTF-8 cannot: a backslash escape is also JSON's own way to write it
-        (target / "network.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", errors="backslashreplace")
+        (target / "network.json").write_text(
+            json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", errors="backslashreplace"
+        )
         (target / "README.md").write_text(readme(network), encoding="utf-8", errors="backslashreplace")
 
     return write_folder(Path(folder), write, replaceable=is_saved_network)
@@ -61,7 +63,11 @@ def state_arrays(network: Network) -> dict[str, Array]:
         for each in tensors(layer, given_sizes(network, layer)):
             key = f"{layer.name}.{each.local}"
             if key in arrays:
-                raise UnsupportedError(f"two tensors would be named '{key}'", "dots in layer names can make them alike", "rename a layer in MATLAB")
+                raise UnsupportedError(
+                    f"two tensors would be named '{key}'",
+                    "dots in layer names can make them alike",
+                    "rename a layer in MATLAB",
+                )
             arrays[key] = each.array
     return arrays
 
@@ -86,7 +92,11 @@ def to_json(network: Network) -> dict[str, Any]:
 
 
 def _layer(layer: Layer) -> dict[str, Any]:
-    facts: dict[str, Any] = {"name": layer.name, "kind": layer.kind, "class": layer.row.matlab[0] if layer.row.matlab else ""}
+    facts: dict[str, Any] = {
+        "name": layer.name,
+        "kind": layer.kind,
+        "class": layer.row.matlab[0] if layer.row.matlab else "",
+    }
     facts["properties"] = plain(layer.properties)
     facts["inputs"], facts["outputs"] = list(layer.inputs), list(layer.outputs)
     facts["learnables"] = {
@@ -122,7 +132,11 @@ def readme(network: Network) -> str:
     from bridge.contract import contracts
 
     source = network.source
-    lines = ["# A network from MATLAB", "", f"{network.kind}, {len(network.layers)} layers, read from `{Path(source.path).name}`"]
+    lines = [
+        "# A network from MATLAB",
+        "",
+        f"{network.kind}, {len(network.layers)} layers, read from `{Path(source.path).name}`",
+    ]
     lines[-1] += f" ({source.producer}{', ' + source.release if source.release else ''})." if source.producer else "."
     if source.sha256:
         lines += ["", f"sha256 of the source: `{source.sha256}`"]

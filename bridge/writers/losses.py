@@ -39,7 +39,11 @@ def precision_losses(network: Network) -> Iterator[str]:
 
 def fact_losses(network: Network) -> Iterator[str]:
     """Yield what is known of a network besides its layers."""
-    for what, facts in {"training options": network.training_options, "training log": network.training_info, "detector": network.detector}.items():
+    for what, facts in {
+        "training options": network.training_options,
+        "training log": network.training_info,
+        "detector": network.detector,
+    }.items():
         if facts:
             yield f"its {what}"
 
@@ -52,6 +56,10 @@ def tell_losses(losses: Sequence[str], path: Path, tell: Tell, *, strict: bool) 
     """
     if losses and strict:
         what = f"{path} cannot hold all of the network: {'; '.join(losses)}"
-        raise UnsupportedError(what, "in strict mode nothing may be lost, and nothing was written", "export without --strict to write the rest")
+        raise UnsupportedError(
+            what,
+            "in strict mode nothing may be lost, and nothing was written",
+            "export without --strict to write the rest",
+        )
     for loss in losses:
         tell(loss)

@@ -16,14 +16,17 @@ import numpy as np
 from bridge.arrays import Array, NDArray
 from bridge.writers.outgoing import Outgoing
 
-Value = dict[str, "Value"] | str | NDArray | Array  # struct, char row, numbers (or a cell: an array of objects), numbers not yet read
+Value = (
+    dict[str, "Value"] | str | NDArray | Array
+)  # struct, char row, numbers (or a cell: an array of objects), numbers not yet read
 Piece = bytes | Array
 
 HEADER = b"MATLAB 5.0 MAT-file, written by bridge".ljust(116) + bytes(8) + b"\0\1IM"
 INT8, INT32, UINT32, MATRIX, UTF8, UTF16 = 1, 5, 6, 14, 16, 17
 CELL, STRUCT, CHAR = 1, 2, 4
 NUMERIC = {  # numpy's kind and size -> MATLAB's class, and the type of its data
-    "f8": (6, 9), "f4": (7, 7), "i1": (8, 1), "u1": (9, 2), "i2": (10, 3), "u2": (11, 4), "i4": (12, 5), "u4": (13, 6), "i8": (14, 12), "u8": (15, 13),
+    "f8": (6, 9), "f4": (7, 7), "i1": (8, 1), "u1": (9, 2), "i2": (10, 3), "u2": (11, 4), "i4": (12, 5), "u4": (13, 6),
+    "i8": (14, 12), "u8": (15, 13),
     "b1": (9, 2),
 }  # fmt: skip
 LOGICAL = 0x0200
@@ -63,7 +66,9 @@ def dims(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _column_order(value: NDArray) -> memoryview:
-    return np.ascontiguousarray(value.T, value.dtype.newbyteorder("<")).data.cast("B") if value.size else memoryview(b"")
+    return (
+        np.ascontiguousarray(value.T, value.dtype.newbyteorder("<")).data.cast("B") if value.size else memoryview(b"")
+    )
 
 
 def _matrix(value: Value, name: str = "") -> list[Piece]:
@@ -106,12 +111,16 @@ def _head(kind: int, shape: tuple[int, ...], name: str, flags: int = 0) -> bytes
 @cache
 def _names(fields: tuple[str, ...]) -> bytes:
     width = max(map(len, fields), default=0) + 1
-    return _data(INT32, struct.pack("<i", width)) + _data(INT8, b"".join(name.encode("ascii").ljust(width, b"\0") for name in fields))
+    return _data(INT32, struct.pack("<i", width)) + _data(
+        INT8, b"".join(name.encode("ascii").ljust(width, b"\0") for name in fields)
+    )
 
 
 def _text(value: str, name: str) -> bytes:
     units = value.encode("utf-16-le", "surrogatepass")
-    return _head(CHAR, (1, len(units) // 2) if units else (0, 0), name) + (_data(UTF8, value.encode()) if value.isascii() else _data(UTF16, units))
+    return _head(CHAR, (1, len(units) // 2) if units else (0, 0), name) + (
+        _data(UTF8, value.encode()) if value.isascii() else _data(UTF16, units)
+    )
 
 
 def _numbers(value: NDArray | Array, name: str) -> list[Piece]:

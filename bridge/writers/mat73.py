@@ -1,7 +1,7 @@
 """Variables as a MAT v7.3 file: HDF5 with MATLAB's header and attributes. Arrays are read one at a time.
 
-Axes are reversed, a struct is a group, a cell holds references to datasets in /#refs#, an empty array is stored as its size.
-The layout is that of files MATLAB wrote; no file written here has been loaded by MATLAB yet.
+Axes are reversed, a struct is a group, a cell holds references to datasets in /#refs#, an empty array is stored as its
+size. The layout is that of files MATLAB wrote; no file written here has been loaded by MATLAB yet.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def write(path: Path, variables: Mapping[str, Value], size: int) -> None:
 
 
 class _Encoder:
-    """Writes values through HDF5's own calls: h5py's own objects take twice as long for the thousands of small ones that a network has."""
+    """Writes values through HDF5's own calls: h5py's own objects take twice as long for the thousands of small ones
+    that a network has.
+    """
 
     def __init__(self, file: Any) -> None:
         self._file, self._items = file.id, 0
@@ -55,7 +57,9 @@ class _Encoder:
             return self._struct(parent, name, value) if value else _empty(parent, name, (1, 1), "struct")
         if isinstance(value, str):
             units = np.frombuffer(value.encode("utf-16-le", "surrogatepass"), "<u2").reshape(1, -1)
-            return _marked(_dataset(parent, name, units, "char") if value else _empty(parent, name, (0, 0), "char"), UTF16)
+            return _marked(
+                _dataset(parent, name, units, "char") if value else _empty(parent, name, (0, 0), "char"), UTF16
+            )
         kind = CLASSES.get(value.dtype.name, value.dtype.name)
         if value.size == 0:
             return _empty(parent, name, dims(value.shape), kind)
@@ -63,7 +67,11 @@ class _Encoder:
             return _dataset(parent, name, value.read(), kind)
         if kind == "cell":
             return self._cell(parent, name, value)
-        return _marked(_dataset(parent, name, value.astype(np.uint8), kind), LOGICAL) if kind == "logical" else _dataset(parent, name, value, kind)
+        return (
+            _marked(_dataset(parent, name, value.astype(np.uint8), kind), LOGICAL)
+            if kind == "logical"
+            else _dataset(parent, name, value, kind)
+        )
 
     def _struct(self, parent: Any, name: bytes, fields: dict[str, Value]) -> Any:
         group = h5py.h5g.create(parent, name)

@@ -80,7 +80,9 @@ def save(
 
 
 def variables(content: Content) -> dict[str, Value]:
-    """Return what the file holds: the network, and the log of its training beside it, where `trainNetwork` would return it."""
+    """Return what the file holds: the network, and the log of its training beside it, where `trainNetwork` would return
+    it.
+    """
     struct = content.struct()
     return {VARIABLE: struct} | ({LOG: struct["TrainingInfo"]} if content.network.training_info else {})
 
@@ -91,7 +93,9 @@ def _trial(network: Network, modules: Modules | None, notes: list[str]) -> trial
     except BridgeError as error:
         notes.append(f"there is no test input in it: {error.error} ({error.cause})")
     except DAMAGE as error:  # what a module raises when its input does not fit
-        notes.append(f"there is no test input in it: its torch module does not run ({str(error).partition(chr(10))[0]})")
+        notes.append(
+            f"there is no test input in it: its torch module does not run ({str(error).partition(chr(10))[0]})"
+        )
     return None
 
 
@@ -113,7 +117,11 @@ def require_matlab_layers(network: Network) -> None:
     foreign = [f"'{layer.name}' is a {layer.kind}" for layer in network.layers if not layer.row.matlab]
     if foreign:
         cause = "MATLAB has no layer for these nodes of an .onnx file"
-        raise UnsupportedError(f"{len(foreign)} layer(s) cannot be written: {'; '.join(foreign)}", cause, "replace them with layers that MATLAB has")
+        raise UnsupportedError(
+            f"{len(foreign)} layer(s) cannot be written: {'; '.join(foreign)}",
+            cause,
+            "replace them with layers that MATLAB has",
+        )
 
 
 def losses_of(network: Network, renamed: Mapping[str, str]) -> Iterator[str]:
@@ -121,22 +129,43 @@ def losses_of(network: Network, renamed: Mapping[str, str]) -> Iterator[str]:
     for old, new in renamed.items():
         yield f"layer '{old}' becomes '{new}': in MATLAB a name has characters, and neither \"/\" nor control ones"
     for layer in network.layers:
-        yield from (f"layer '{renamed.get(layer.name, layer.name)}' ({layer.kind}): {loss}" for loss in _losses_of_layer(layer))
+        yield from (
+            f"layer '{renamed.get(layer.name, layer.name)}' ({layer.kind}): {loss}" for loss in _losses_of_layer(layer)
+        )
     for title, facts in (("training options", network.training_options), ("training log", network.training_info)):
-        yield from (f"{name} of the {title}" for name, value in (facts or {}).items() if not FIELD.fullmatch(name) or option(name, value) is None)
+        yield from (
+            f"{name} of the {title}"
+            for name, value in (facts or {}).items()
+            if not FIELD.fullmatch(name) or option(name, value) is None
+        )
     if network.detector:
-        yield f"what the detector has beside its network: {', '.join(name for name in network.detector if name != 'class')}"
+        yield (
+            "what the detector has beside its network: "
+            f"{', '.join(name for name in network.detector if name != 'class')}"
+        )
 
 
 def _losses_of_layer(layer: Layer) -> Iterator[str]:
     call = call_of(layer)
     if not call.constructor:
-        why = "which no function of MATLAB's makes" if layer.row.matlab[0].startswith(MATHWORKS) else "which is not MathWorks'"
+        why = (
+            "which no function of MATLAB's makes"
+            if layer.row.matlab[0].startswith(MATHWORKS)
+            else "which is not MathWorks'"
+        )
         yield f"bridgeRebuild refuses its class {layer.row.matlab[0]}, {why}"
     yield from (f"{layer.row.constructor} takes no {name}, which is {layer.properties[name]}" for name in call.lost)
-    yield from (f"its property {name}" for name, value in layer.properties.items() if not FIELD.fullmatch(name) or lowered(value) is None)
+    yield from (
+        f"its property {name}"
+        for name, value in layer.properties.items()
+        if not FIELD.fullmatch(name) or lowered(value) is None
+    )
     arrays = {**{name: each.array for name, each in layer.learnables.items()}, **layer.state}
-    yield from (f"the half precision of {name}, which becomes single" for name, array in arrays.items() if array.dtype == np.float16)
+    yield from (
+        f"the half precision of {name}, which becomes single"
+        for name, array in arrays.items()
+        if array.dtype == np.float16
+    )
     yield from (f"its array {name}" for name in arrays if not FIELD.fullmatch(name))
 
 
@@ -168,7 +197,9 @@ def with_names(network: Network, renamed: Mapping[str, str]) -> Network:
     return replace(
         network,
         layers=LayerList(replace(layer, name=new(layer.name)) for layer in network.layers),
-        connections=tuple(replace(c, source=new(c.source), destination=new(c.destination)) for c in network.connections),
+        connections=tuple(
+            replace(c, source=new(c.source), destination=new(c.destination)) for c in network.connections
+        ),
         inputs=tuple(map(new, network.inputs)),
         outputs=tuple(map(new, network.outputs)),
     )

@@ -20,7 +20,9 @@ def write_functions(folder: Path, *, force: bool = False) -> list[Path]:
     shipped = dict(_functions(files("bridge") / "matlab", ""))
     taken = [name for name in shipped if (folder / name).exists()]
     if taken and not force:
-        raise UsageError(f"{folder / taken[0]} exists", "existing files are kept", "choose another folder, or pass --force")
+        raise UsageError(
+            f"{folder / taken[0]} exists", "existing files are kept", "choose another folder, or pass --force"
+        )
     written = []
     for name, source in shipped.items():
         target = folder / name

@@ -14,7 +14,9 @@ OWN = "bridge."
 
 @dataclass(frozen=True)
 class Module:
-    """A module's source: its definitions by name, and where each imported name comes from, as (module, name), name "" for a module."""
+    """A module's source: its definitions by name, and where each imported name comes from, as (module, name), name ""
+    for a module.
+    """
 
     lines: tuple[str, ...]
     definitions: dict[str, ast.stmt]
@@ -80,7 +82,11 @@ def names_in(node: ast.stmt) -> Iterator[str]:
     """Yield the names that a definition reads and does not bind itself."""
     walked = list(ast.walk(node))
     bound = {each.arg for each in walked if isinstance(each, ast.arg)}
-    yield from dict.fromkeys(each.id for each in walked if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load) and each.id not in bound)
+    yield from dict.fromkeys(
+        each.id
+        for each in walked
+        if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load) and each.id not in bound
+    )
 
 
 def import_lines(imports: Iterable[tuple[str, str, str]]) -> list[str]:
@@ -95,6 +101,10 @@ def import_lines(imports: Iterable[tuple[str, str, str]]) -> list[str]:
             plain[torch].add(f"import {module}")
 
     def block(torch: bool) -> list[str]:
-        return sorted(plain[torch]) + [f"from {module} import {', '.join(sorted(each))}" for (own, module), each in sorted(names.items()) if own is torch]
+        return sorted(plain[torch]) + [
+            f"from {module} import {', '.join(sorted(each))}"
+            for (own, module), each in sorted(names.items())
+            if own is torch
+        ]
 
     return [*block(False), "", *block(True)]

@@ -1,4 +1,6 @@
-"""Network -> net.pt2: the module as torch.export writes it, for any number of observations; it runs where bridge is not installed."""
+"""Network -> net.pt2: the module as torch.export writes it, for any number of observations; it runs where bridge is not
+installed.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +27,16 @@ if TYPE_CHECKING:
 FACTS = "network.json"  # a file inside of the .pt2
 HINT = "torch.export.load('{name}').module()(x)"
 LONGEST = 10_000  # steps: torch.export goes through them one by one, which takes minutes for so many
-STEPS_FIXED = "sequences of any length but {length}: torch.export fixes how often a recurrent layer runs (--steps chooses)"
+STEPS_FIXED = (
+    "sequences of any length but {length}: torch.export fixes how often a recurrent layer runs (--steps chooses)"
+)
 SIZE_FIXED = "images of any size but {length}: a layer lets torch.export fix it"
 
 
 class Sink(BufferedWriter):
-    """A stream that takes all that comes and remembers what failed, as torch's writer ends the process at an exception."""
+    """A stream that takes all that comes and remembers what failed, as torch's writer ends the process at
+    an exception.
+    """
 
     failed: OSError | None = None
 
@@ -52,7 +58,8 @@ def save(
     steps: int = STEPS,
     modules: Modules | None = None,
 ) -> Written:
-    """Write what torch.export makes of a network's module. Names, classes, factors and properties lie in it as network.json.
+    """Write what torch.export makes of a network's module. Names, classes, factors and properties lie in it as
+    network.json.
 
     Args:
         network: what to write.
@@ -64,12 +71,17 @@ def save(
         modules: torch modules for layers of your own; see `Network.to_torch`.
 
     Raises:
-        UnsupportedError: a layer has no module, or one that torch.export cannot write; or, if `strict`, something would be lost.
+        UnsupportedError: a layer has no module, or one that torch.export cannot write; or, if `strict`, something would
+            be lost.
         UsageError: `steps` is beyond its range, or the file exists (without `force`) or cannot be written.
     """
     path = Path(path)
     if not 1 <= steps <= LONGEST:
-        raise UsageError(f"sequences of {steps:,} steps", f"a program is made for 1 to {LONGEST:,}", "choose the length that it will run on")
+        raise UsageError(
+            f"sequences of {steps:,} steps",
+            f"a program is made for 1 to {LONGEST:,}",
+            "choose the length that it will run on",
+        )
     program, fixed = exported(network, steps, modules)
     losses = (*precision_losses(network), *fixed)
     tell_losses(losses, path, tell, strict=strict)
@@ -92,7 +104,9 @@ def save(
 
 
 def exported(network: Network, steps: int = STEPS, modules: Modules | None = None) -> tuple[ExportedProgram, list[str]]:
-    """Return a network's module as a program whose batch is free, and what else the network leaves free and the program does not."""
+    """Return a network's module as a program whose batch is free, and what else the network leaves free and the program
+    does not.
+    """
     import torch
     from torch.fx.experimental.symbolic_shapes import is_concrete_int
 
@@ -104,8 +118,12 @@ def exported(network: Network, steps: int = STEPS, modules: Modules | None = Non
         warnings.simplefilter("ignore")  # of torch's own LSTM and GRU, whose flattened weights it warns of
         program = torch.export.export(module, inputs, dynamic_shapes=dims)
     given = [node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"][-len(inputs) :]
-    lengths = [(value.shape[axis], text) for axes, value in zip(free, given, strict=True) for axis, text in axes.items()]
-    return program, list(dict.fromkeys(text.format(length=length) for length, text in lengths if is_concrete_int(length)))
+    lengths = [
+        (value.shape[axis], text) for axes, value in zip(free, given, strict=True) for axis, text in axes.items()
+    ]
+    return program, list(
+        dict.fromkeys(text.format(length=length) for length, text in lengths if is_concrete_int(length))
+    )
 
 
 @contextmanager
@@ -115,11 +133,15 @@ def exporting() -> Iterator[None]:
         yield
     except RuntimeError as error:
         hint = "replace what it names, or write .safetensors and build the module anew"
-        raise UnsupportedError("torch.export cannot write this network", str(error).strip().partition("\n")[0], hint) from error
+        raise UnsupportedError(
+            "torch.export cannot write this network", str(error).strip().partition("\n")[0], hint
+        ) from error
 
 
 def free_axes(size: Activation) -> dict[int, str]:
-    """Return the axes beside the batch's whose length a network leaves free, each with what is lost where a program fixes it."""
+    """Return the axes beside the batch's whose length a network leaves free, each with what is lost where a program
+    fixes it.
+    """
     first = 3 if size.over_time else 2
     lengths = {first + index: SIZE_FIXED for index, length in enumerate(size.spatial) if length is None}
     return {1: STEPS_FIXED, **lengths} if size.over_time else lengths

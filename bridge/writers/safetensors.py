@@ -17,9 +17,16 @@ HINT = "state = safetensors.torch.load_file('{name}')"
 
 
 def save(
-    network: Network, path: str | Path, *, force: bool = False, strict: bool = False, tell: Tell = warnings.warn, modules: Modules | None = None
+    network: Network,
+    path: str | Path,
+    *,
+    force: bool = False,
+    strict: bool = False,
+    tell: Tell = warnings.warn,
+    modules: Modules | None = None,
 ) -> Written:
-    """Write the state dict of a network's module, which `net.to_torch().load_state_dict` takes; arrays are read one at a time.
+    """Write the state dict of a network's module, which `net.to_torch().load_state_dict` takes; arrays are read one at
+    a time.
 
     Args:
         network: what to write.
@@ -49,7 +56,11 @@ def state_dict(network: Network, modules: Modules | None = None) -> dict[str, Ar
     from bridge.modules.build import module_names
 
     names = module_names(layer.name for layer in network.layers)
-    return {f"{names[part.layer.name]}.{local}": array for part in parts(network, modules) for local, array in part.arrays.items()}
+    return {
+        f"{names[part.layer.name]}.{local}": array
+        for part in parts(network, modules)
+        for local, array in part.arrays.items()
+    }
 
 
 def losses_of(network: Network) -> Iterator[str]:

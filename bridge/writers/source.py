@@ -30,12 +30,32 @@ from bridge.writers.paste import Paste, import_lines
 from bridge.writers.state import Part, parts
 from bridge.writers.trial import source_of
 
-RESERVED = {"F", "Padding", "Path", "Tensor", "Window", "float", "json", "math", "nn", "self", "torch", "x"}  # names that the source has for other things
+RESERVED = {
+    "F",
+    "Padding",
+    "Path",
+    "Tensor",
+    "Window",
+    "float",
+    "json",
+    "math",
+    "nn",
+    "self",
+    "torch",
+    "x",
+}  # names that the source has for other things
 PRIVATE = re.compile("_(_|$)")  # names that Python changes inside of a class, alone or with a statistic: __x, __mean
 STATISTICS = ("mean", "std", "min", "max")  # buffers of an input layer
 WIDTH = 100
-ALWAYS = {("json", "", "json"), ("math", "", "math"), ("torch", "", "torch"), ("pathlib", "Path", "Path"), ("typing", "Any", "Any"),
-          ("torch", "Tensor", "Tensor"), ("torch", "nn", "nn")}  # fmt: skip
+ALWAYS = {
+    ("json", "", "json"),
+    ("math", "", "math"),
+    ("torch", "", "torch"),
+    ("pathlib", "Path", "Path"),
+    ("typing", "Any", "Any"),
+    ("torch", "Tensor", "Tensor"),
+    ("torch", "nn", "nn"),
+}
 FUNCTIONAL = ("torch.nn", "functional", "F")
 FUNCTIONS = '''
 def load_weights(model: nn.Module, path: str | Path = WEIGHTS) -> None:
@@ -63,11 +83,13 @@ def param_groups(model: nn.Module, learn_rate: float, weight_decay: float = 0.0)
 '''
 
 
-def save(network: Network, path: str | Path, *, force: bool = False, strict: bool = False, tell: Tell = warnings.warn) -> Written:
+def save(
+    network: Network, path: str | Path, *, force: bool = False, strict: bool = False, tell: Tell = warnings.warn
+) -> Written:
     """Write a network as a Python file that needs torch alone, and its weights as a .safetensors file beside it.
 
-    The file has a class with an attribute for each layer that holds something, `load_weights`, `param_groups` with MATLAB's factors,
-    `CLASSES`, and `LAYERS` with MATLAB's names where they are no identifiers.
+    The file has a class with an attribute for each layer that holds something, `load_weights`, `param_groups` with
+    MATLAB's factors, `CLASSES`, and `LAYERS` with MATLAB's names where they are no identifiers.
 
     Args:
         network: what to write.
@@ -77,7 +99,8 @@ def save(network: Network, path: str | Path, *, force: bool = False, strict: boo
         tell: called with each loss before anything is written, and with each note.
 
     Raises:
-        UnsupportedError: layers that are no MATLAB layers known here, all of them; or, if `strict`, something would be lost.
+        UnsupportedError: layers that are no MATLAB layers known here, all of them; or, if `strict`, something would be
+            lost.
         UsageError: a file exists (without `force`) or cannot be written.
     """
     path = Path(path)
@@ -100,7 +123,11 @@ def save(network: Network, path: str | Path, *, force: bool = False, strict: boo
 
 
 def losses_of(network: Network) -> Iterator[str]:
-    by_gate = [f"{layer.name}/{name}" for layer, name, each in network.learnables() if has_gates(each.learn_rate_factor) or has_gates(each.l2_factor)]
+    by_gate = [
+        f"{layer.name}/{name}"
+        for layer, name, each in network.learnables()
+        if has_gates(each.learn_rate_factor) or has_gates(each.l2_factor)
+    ]
     if by_gate:
         yield f"the factors of single gates, of which the first counts for all: {', '.join(by_gate)}"
     outputs = [f"{layer.name} ({layer.kind})" for layer in network.layers if layer.row.is_output]
@@ -173,28 +200,49 @@ class Program:
         body = "".join(f"        {line}\n" for line in self.made), "".join(f"        {line}\n" for line in self.steps)
         code = (
             f"\n\nclass Network(nn.Module):\n    def __init__(self) -> None:\n        super().__init__()\n{body[0]}"
-            f"\n    def forward(self, {', '.join(arguments)}) -> {kind}:\n{body[1]}        return {', '.join(results)}\n\n"
+            f"\n    def forward(self, {', '.join(arguments)}) -> {kind}:\n{body[1]}        return "
+            f"{', '.join(results)}\n\n"
         )
         sources = ["", *self.paste.definitions.values()]
         gaps = ["" if before and "\n" not in before + source else "\n\n" for before, source in pairwise(sources)]
         pasted = "".join(f"{gap}{source}\n" for gap, source in zip(gaps, sources[1:], strict=True))
         everything = pasted + code
         imports = {*ALWAYS, *self.paste.imports, *([FUNCTIONAL] if "F." in everything else [])}
-        head = [f'"""{self._title()}"""', "", "from __future__ import annotations", "", *import_lines(imports), "", *self._constants()]
+        head = [
+            f'"""{self._title()}"""',
+            "",
+            "from __future__ import annotations",
+            "",
+            *import_lines(imports),
+            "",
+            *self._constants(),
+        ]
         return "\n".join(head) + "\n" + everything + FUNCTIONS
 
     def _require_plain_layers(self) -> None:
-        foreign = [f"'{layer.name}' is a {layer.kind}" for layer in self.network.layers if layer.row.build in ("foreign", "unknown")]
+        foreign = [
+            f"'{layer.name}' is a {layer.kind}"
+            for layer in self.network.layers
+            if layer.row.build in ("foreign", "unknown")
+        ]
         foreign += [f"'{layer.name}' is a {layer.kind}" for layer in self.network.layers if layer.kind == "onnx:Input"]
         if foreign:
             cause = "only MATLAB's layers have source code here"
-            raise UnsupportedError(f"{len(foreign)} layer(s) cannot be written: {'; '.join(foreign)}", cause, "write .pt2, which holds any module")
+            raise UnsupportedError(
+                f"{len(foreign)} layer(s) cannot be written: {'; '.join(foreign)}",
+                cause,
+                "write .pt2, which holds any module",
+            )
 
     def _title(self) -> str:
         """Say what the file is, what goes in, and how it is used."""
         source = self.network.source
         made_by = ", ".join(each for each in (Path(source.path).name, source.producer, source.release) if each)
-        lines = [f"The network of {made_by}, written by bridge {__version__}.", "", *(f"Input {contract}" for contract in contracts(self.network))]
+        lines = [
+            f"The network of {made_by}, written by bridge {__version__}.",
+            "",
+            *(f"Input {contract}" for contract in contracts(self.network)),
+        ]
         lines = [printable(each).replace("\\", "/").replace('"', "'") for each in lines]
         return "\n".join([*lines, "", "model = Network(); load_weights(model); model.eval()", ""])
 
@@ -202,8 +250,14 @@ class Program:
         yield f"WEIGHTS = Path(__file__).with_name({literal(self.weights)})"
         yield from listed("CLASSES: tuple[str, ...] = (", map(literal, self.network.classes or ()), ")")
         yield "# MATLAB's names of the layers whose names are no identifiers"
-        yield from listed("LAYERS: dict[str, str] = {", [f"{literal(new)}: {literal(old)}" for new, old in self.renamed.items()], "}")
-        assumed = "; where the file held none, MATLAB's defaults" if any(each.assumed for _, _, each in self.network.learnables()) else ""
+        yield from listed(
+            "LAYERS: dict[str, str] = {", [f"{literal(new)}: {literal(old)}" for new, old in self.renamed.items()], "}"
+        )
+        assumed = (
+            "; where the file held none, MATLAB's defaults"
+            if any(each.assumed for _, _, each in self.network.learnables())
+            else ""
+        )
         yield f"# (learn-rate factor, L2 factor): parameters{assumed}"
         frozen = [name for (rate, _), names in self.factors.items() if not rate for name in names]
         yield "FACTORS: dict[tuple[float, float], list[str]] = {"
@@ -216,7 +270,11 @@ class Program:
     def _entry(self, name: str) -> str:
         """Name the argument of an input: "x", unless it is read again later."""
         readers = [c.destination for c in self.network.connections if c.source == name]
-        return "x" if len(self.network.inputs) == 1 and len(readers) == 1 and name not in self.network.outputs else self.names[name]
+        return (
+            "x"
+            if len(self.network.inputs) == 1 and len(readers) == 1 and name not in self.network.outputs
+            else self.names[name]
+        )
 
     def _layer(self, part: Part, following: str) -> None:
         from bridge.modules.build import works_on_images
@@ -244,12 +302,16 @@ class Program:
         if code.pasted is not None:
             self.paste.add([code.pasted])
         for local in code.buffers:
-            self.made.append(f"self.{name}_{local} = nn.Buffer(torch.zeros({', '.join(map(str, part.arrays[local].shape))}))")
+            self.made.append(
+                f"self.{name}_{local} = nn.Buffer(torch.zeros({', '.join(map(str, part.arrays[local].shape))}))"
+            )
             self.arrays[f"{name}_{local}"] = part.arrays[local]
         if not code.make:
             return
         self.made += [*wrapped(f"self.{name} = {code.make}"), *(f"self.{name}.{line}" for line in code.setup)]
-        self.arrays.update({f"{name}.{local}": array for local, array in part.arrays.items() if local not in code.dropped})
+        self.arrays.update(
+            {f"{name}.{local}": array for local, array in part.arrays.items() if local not in code.dropped}
+        )
         own = {each.local: each.name for each in tensors(layer, given_sizes(self.network, layer)) if each.learnable}
         for local, _ in part.module.named_parameters():
             factors = (0.0, 0.0)  # a bias that MATLAB has not
@@ -259,14 +321,20 @@ class Program:
             self.factors.setdefault(factors, []).append(f"{name}.{local}")
 
     def _assign(self, layer: Layer, ports: Sequence[str], call: str, following: str, comment: str = "") -> None:
-        """Name the values of a layer: "x" where the layer `following` alone reads it, or nothing behind the last one does."""
-        names = [self.names[layer.name] if port == layer.outputs[0] else f"{self.names[layer.name]}_{port}" for port in ports]
+        """Name the values of a layer: "x" where the layer `following` alone reads it, or nothing behind the last one
+        does.
+        """
+        names = [
+            self.names[layer.name] if port == layer.outputs[0] else f"{self.names[layer.name]}_{port}" for port in ports
+        ]
         if len(layer.outputs) == 1 and self._readers(layer) == [following]:
             names = ["x"]
         if call.isidentifier():
             names = [call]
         else:
-            typed = names[0] not in self.typed and (names == ["x"] or (len(layer.outputs) == 1 and "" in self._readers(layer)))
+            typed = names[0] not in self.typed and (
+                names == ["x"] or (len(layer.outputs) == 1 and "" in self._readers(layer))
+            )
             self.typed.update(names)
             self.steps.append(f"{', '.join(names)}{': Tensor' if typed else ''} = {call}{comment}")
         self.variables.update({(layer.name, port): name for port, name in zip(ports, names, strict=True)})
@@ -278,7 +346,9 @@ class Program:
         return [each for each in readers if not self.network.layers[each].row.is_output] + [""] * len(ends)
 
     def _result(self, output: str) -> str:
-        """Return the expression of an output; images of one pixel come out as features, as MATLAB's predict gives them."""
+        """Return the expression of an output; images of one pixel come out as features, as MATLAB's
+        predict gives them.
+        """
         layer, port = source_of(self.network, output)
         size: Activation = self.network.sizes[layer][self.network.layers[layer].outputs.index(port)]
         value = self.variables[layer, port]
@@ -309,4 +379,3 @@ def listed(start: str, texts: Iterable[str], end: str) -> Iterator[str]:
     yield start
     yield from (f"    {each}," for each in items)
     yield end
-

@@ -54,7 +54,10 @@ def parts(network: Network, modules: Modules | None = None) -> Iterator[Part]:
                 module = build_layer(layer, given, modules or {})
                 arrays = {key: Array.of(value.numpy()) for key, value in module.state_dict().items()}
             else:
-                key = f"{layer.kind} {layer.properties} {given} {[each.shape for each in layer.learnables.values()]} {[*layer.state]}"
+                key = (
+                    f"{layer.kind} {layer.properties} {given} {[each.shape for each in layer.learnables.values()]} "
+                    f"{[*layer.state]}"
+                )
                 module = alike[key] = alike[key] if key in alike else unfilled(layer, given)
                 arrays = dict(_arrays(network, layer, module))
         except UnsupportedError as error:
@@ -72,7 +75,10 @@ def _arrays(network: Network, layer: Layer, module: nn.Module) -> Iterator[tuple
         if local in held:
             yield local, as_single(held[local])
         else:
-            yield local, Array.of(np.zeros(tuple(tensor.shape), np.int64 if local == "num_batches_tracked" else np.float32))
+            yield (
+                local,
+                Array.of(np.zeros(tuple(tensor.shape), np.int64 if local == "num_batches_tracked" else np.float32)),
+            )
 
 
 def as_single(array: Array) -> Array:

@@ -1,4 +1,6 @@
-"""A network as the structs that `bridgeExport.m` saves, with what `bridgeRebuild.m` needs besides; docs/mat-structs.md has the layout."""
+"""A network as the structs that `bridgeExport.m` saves, with what `bridgeRebuild.m` needs besides; docs/mat-structs.md
+has the layout.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,8 @@ class Content:
             "OutputNames": row(output_name(network, name) for name in network.outputs),
             "Classes": column(network.classes or ()),
             "TrainingOptions": options(network.training_options) or EMPTY,
-            "TrainingInfo": fields((name, lowered(each)) for name, each in (network.training_info or {}).items()) or EMPTY,
+            "TrainingInfo": fields((name, lowered(each)) for name, each in (network.training_info or {}).items())
+            or EMPTY,
             "RenamedLayers": pairs([(new, old) for old, new in self.renamed.items()]),
             "TestInput": column([_sample(each, each.name) for each in trial.inputs]),
             "TestOutput": column([_sample(each, output_name(network, each.name)) for each in trial.outputs]),
@@ -63,7 +66,9 @@ class Content:
 
     def _ends(self, c: Connection) -> tuple[str, str]:
         layers = self.network.layers
-        return _end(c.source, c.source_port, layers[c.source].outputs), _end(c.destination, c.destination_port, layers[c.destination].inputs)
+        return _end(c.source, c.source_port, layers[c.source].outputs), _end(
+            c.destination, c.destination_port, layers[c.destination].inputs
+        )
 
     def _layer(self, layer: Layer) -> dict[str, Value]:
         call = call_of(layer, self.network.classes)
@@ -82,7 +87,9 @@ class Content:
         }
 
     def _learnable(self, layer: Layer, name: str, learnable: Learnable) -> dict[str, Value]:
-        """Return a learnable; factors that no file ever held are left out, so that they are MATLAB's defaults there too."""
+        """Return a learnable; factors that no file ever held are left out, so that they are MATLAB's defaults there
+        too.
+        """
         made: dict[str, Value] = {"Value": self._array(layer, name, learnable.array)}
         if not learnable.assumed or name not in layer.row.learnables:
             made |= {"LearnRateFactor": number(learnable.learn_rate_factor), "L2Factor": number(learnable.l2_factor)}
@@ -118,7 +125,11 @@ def _end(layer: str, port: str, ports: Sequence[str]) -> str:
 
 def output_name(network: Network, output: str) -> str:
     """Return MATLAB's name of an output: that of its output layer, where there is one."""
-    ends = {(c.source, c.source_port): c.destination for c in network.connections if network.layers[c.destination].row.is_output}
+    ends = {
+        (c.source, c.source_port): c.destination
+        for c in network.connections
+        if network.layers[c.destination].row.is_output
+    }
     return ends.get(source_of(network, output), output)
 
 
@@ -126,7 +137,10 @@ def _arguments(call: Call, layer: Layer) -> Iterator[Value]:
     for name, value in (*((None, each) for each in call.positional), *call.named.items()):
         found = lowered(value)
         if found is None:
-            raise UnsupportedError(f"layer '{layer.name}' ({layer.kind}) has {value!r}, which is no value of MATLAB's", f"{call.constructor} is to take it")
+            raise UnsupportedError(
+                f"layer '{layer.name}' ({layer.kind}) has {value!r}, which is no value of MATLAB's",
+                f"{call.constructor} is to take it",
+            )
         yield from (found,) if name is None else (name, found)
 
 

@@ -20,7 +20,8 @@ TYPES = {np.dtype(code).name: name for name, code in DTYPES.items()}
 
 
 def write(path: Path, arrays: Mapping[str, Array], with_nan: list[str]) -> None:
-    """Write a file of arrays, and list those that hold NaN. The header is padded so that the data begin at a multiple of eight bytes.
+    """Write a file of arrays, and list those that hold NaN. The header is padded so that the data begin at a multiple
+    of eight bytes.
 
     Raises:
         UnsupportedError: a name is no Unicode text.
@@ -28,7 +29,11 @@ def write(path: Path, arrays: Mapping[str, Array], with_nan: list[str]) -> None:
     header, offset = {"__metadata__": {"format": "pt"}}, 0
     for name, array in arrays.items():
         if any("\ud800" <= each <= "\udfff" for each in name):
-            raise UnsupportedError(f"{name!r} cannot be the name of a tensor", "it holds half of a character (a surrogate)", "rename the layer in MATLAB")
+            raise UnsupportedError(
+                f"{name!r} cannot be the name of a tensor",
+                "it holds half of a character (a surrogate)",
+                "rename the layer in MATLAB",
+            )
         end = offset + array.size * array.dtype.itemsize
         header[name] = {"dtype": TYPES[array.dtype.name], "shape": list(array.shape), "data_offsets": [offset, end]}  # type: ignore[dict-item]
         offset = end

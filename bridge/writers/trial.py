@@ -61,8 +61,14 @@ def run(network: Network, modules: Modules | None = None) -> Trial:
     entries = [(name, network.sizes[name][0]) for name in network.inputs]
     exits = [(name, _size_of(network, name)) for name in network.outputs]
     return Trial(
-        tuple(Sample(name, size.format, matlab_layout(each.numpy(), size)) for (name, size), each in zip(entries, given, strict=True)),
-        tuple(Sample(name, size.format, matlab_layout(each.numpy(), size)) for (name, size), each in zip(exits, results, strict=True)),
+        tuple(
+            Sample(name, size.format, matlab_layout(each.numpy(), size))
+            for (name, size), each in zip(entries, given, strict=True)
+        ),
+        tuple(
+            Sample(name, size.format, matlab_layout(each.numpy(), size))
+            for (name, size), each in zip(exits, results, strict=True)
+        ),
     )
 
 
@@ -98,7 +104,9 @@ def observations(network: Network, steps: int = STEPS) -> Iterator[NDArray]:
         time = [max(steps, int(layer.properties.get("MinLength", 1)))] if size.over_time else []
         shape = (1, *time, channels, *spatial)
         words = _vocabulary(network, contract.name)
-        low, high = (contract.low, contract.high) if contract.low is not None and contract.high is not None else (0.0, 1.0)
+        low, high = (
+            (contract.low, contract.high) if contract.low is not None and contract.high is not None else (0.0, 1.0)
+        )
         yield (rng.integers(1, words + 1, shape) if words else rng.uniform(low, high, shape)).astype(np.float32)
 
 
@@ -109,7 +117,9 @@ def _vocabulary(network: Network, entry: str) -> int:
 
 
 def source_of(network: Network, output: str) -> tuple[str, str]:
-    """Return the layer and the port that an output, "layer" or "layer/port", is read at; a name alone means the first port."""
+    """Return the layer and the port that an output, "layer" or "layer/port", is read at; a name alone means the first
+    port.
+    """
     if network.layers.has(output):
         return output, network.layers[output].outputs[0]
     layer, _, port = output.rpartition("/")

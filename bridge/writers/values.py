@@ -19,8 +19,8 @@ NUMBER = (bool, np.bool_, int, float, np.number)
 def lowered(value: Any, *, tall: bool = False) -> Value | None:
     """Return a plain value as MATLAB has it, None where it has none.
 
-    Numbers are double. A list of numbers is a row, in a struct inside of another (a table's column) a column; a list of rows of
-    numbers is a matrix, any other list a cell; None is [].
+    Numbers are double. A list of numbers is a row, in a struct inside of another (a table's column) a column; a list of
+    rows of numbers is a matrix, any other list a cell; None is [].
     """
     if value is None:
         return EMPTY

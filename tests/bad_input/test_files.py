@@ -46,7 +46,9 @@ PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(200)
         (b"\x08\x07\x12\x04test", "no ONNX model"),
     ],
 )
-def test_content_decides_and_is_named(tmp_path: Path, refusal: Callable[..., Answer], name: str, content: bytes, told: str) -> None:
+def test_content_decides_and_is_named(
+    tmp_path: Path, refusal: Callable[..., Answer], name: str, content: bytes, told: str
+) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     before = listing(tmp_path)
@@ -87,7 +89,11 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("container", ["v5", "v7.3"])
 def test_no_network_in_a_mat_file(tmp_path: Path, refusal: Callable[..., Answer], container: str) -> None:
     path = tmp_path / "data.mat"
-    mat.write(path, {"images": np.zeros((4, 4, 3, 9), np.float32), "labels": ["cat", "dog"], "note": "hello", "s": {"a": 1.0}}, container)  # type: ignore[arg-type]
+    mat.write(
+        path,
+        {"images": np.zeros((4, 4, 3, 9), np.float32), "labels": ["cat", "dog"], "note": "hello", "s": {"a": 1.0}},
+        container,
+    )  # type: ignore[arg-type]
     answer = refusal("inspect", path)
     assert "holds no network" in answer.err
     for held in ("images (4x4x3x9 single)", "labels (1x2 cell)", "note (char)", "s (struct)"):
@@ -96,7 +102,9 @@ def test_no_network_in_a_mat_file(tmp_path: Path, refusal: Callable[..., Answer]
     assert "nothing" in refused(lambda: load(path)).cause
 
 
-@pytest.mark.parametrize("name", ["signs.mat", "segnet.mat", "shapes_v73.mat", "signs.onnx", "shapes_18_1_0.onnx", "segnet.onnx"])
+@pytest.mark.parametrize(
+    "name", ["signs.mat", "segnet.mat", "shapes_v73.mat", "signs.onnx", "shapes_18_1_0.onnx", "segnet.onnx"]
+)
 def test_cut_short(tmp_path: Path, name: str) -> None:
     """No prefix of a file is read as a whole network, but for an .onnx that ends where its opset does not matter."""
     whole = (FILES / name).read_bytes()
@@ -109,7 +117,9 @@ def test_cut_short(tmp_path: Path, name: str) -> None:
 
     outcomes = in_bounds((str(offset), lambda offset=offset: cut(offset)) for offset in offsets)
     assert len(outcomes) == len(offsets)
-    assert "done" not in [outcome for offset, outcome in outcomes.items() if name.endswith(".mat") or int(offset) < len(whole) - 40]
+    assert "done" not in [
+        outcome for offset, outcome in outcomes.items() if name.endswith(".mat") or int(offset) < len(whole) - 40
+    ]
 
 
 def test_files_joined_end_to_end(tmp_path: Path) -> None:
@@ -122,10 +132,16 @@ def test_files_joined_end_to_end(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["import", f"{'a' * 5000}.onnx"], ["recipe", "show", "a" * 5000], ["import", str(FILES / "signs.mat"), "--classes", "a" * 5000]],
+    [
+        ["import", f"{'a' * 5000}.onnx"],
+        ["recipe", "show", "a" * 5000],
+        ["import", str(FILES / "signs.mat"), "--classes", "a" * 5000],
+    ],
     ids=["network", "recipe", "classes"],
 )
-def test_a_name_that_the_system_refuses(arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_the_system_refuses(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "argv", ["bridge", *arguments])
     with pytest.raises(SystemExit) as ended:
         main()

@@ -160,12 +160,35 @@ def test_another_schema_is_named(folder: Path) -> None:
     assert "bridge.network/2" in error.error and "bridge.network/1" in error.cause
 
 
-WRONG: list[Any] = [None, True, -1, 10**30, 0.5, float("nan"), "", "text", [], ["text"], [None], [[1]], {}, {"a": 1}, [1e308], [-1, -1]]
+WRONG: list[Any] = [
+    None,
+    True,
+    -1,
+    10**30,
+    0.5,
+    float("nan"),
+    "",
+    "text",
+    [],
+    ["text"],
+    [None],
+    [[1]],
+    {},
+    {"a": 1},
+    [1e308],
+    [-1, -1],
+]
 
 
 def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Every place in a JSON value; of long lists the first two items."""
-    items = list(value.items()) if isinstance(value, dict) else list(enumerate(value))[:2] if isinstance(value, list) else []
+    items = (
+        list(value.items())
+        if isinstance(value, dict)
+        else list(enumerate(value))[:2]
+        if isinstance(value, list)
+        else []
+    )
     return [path] * bool(path) + [found for key, item in items for found in paths(item, (*path, key))]
 
 
@@ -190,12 +213,37 @@ def test_every_field_of_a_wrong_type(folder: Path) -> None:
         edited(folder, change)
         use(folder)
 
-    trials = [(f"{place} = {value!r}", lambda place=place, value=value: attempt(place, value)) for place in places for value in (KeyError, *WRONG)]
+    trials = [
+        (f"{place} = {value!r}", lambda place=place, value=value: attempt(place, value))
+        for place in places
+        for value in (KeyError, *WRONG)
+    ]
     outcomes = in_bounds(trials)
     assert len(outcomes) == len(trials) > 1000
-    free = ("properties", "training_options", "training_info", "detector", "notes", "classes", "values", "bridge", "source")
-    accepted = [name for name, outcome in outcomes.items() if outcome == "done" and not any(field in name for field in free)]
-    harmless = ("'class')", "'Bias', 'size'", "('kind',)", "'initializer')", "'assumed')", "_factor')", "'outputs'", "('outputs',)")
+    free = (
+        "properties",
+        "training_options",
+        "training_info",
+        "detector",
+        "notes",
+        "classes",
+        "values",
+        "bridge",
+        "source",
+    )
+    accepted = [
+        name for name, outcome in outcomes.items() if outcome == "done" and not any(field in name for field in free)
+    ]
+    harmless = (
+        "'class')",
+        "'Bias', 'size'",
+        "('kind',)",
+        "'initializer')",
+        "'assumed')",
+        "_factor')",
+        "'outputs'",
+        "('outputs',)",
+    )
     assert not [name for name in accepted if not any(field in name for field in harmless)], accepted
 
 
@@ -204,7 +252,27 @@ def first_learnable(facts: Facts) -> Facts:
     return found
 
 
-@pytest.mark.parametrize("factor", ["nan", "inf", "-inf", "10", "text", -1, -0.5, [], [1, -1], [1, "nan"], float("nan"), float("inf"), None, True, [True], {}])
+@pytest.mark.parametrize(
+    "factor",
+    [
+        "nan",
+        "inf",
+        "-inf",
+        "10",
+        "text",
+        -1,
+        -0.5,
+        [],
+        [1, -1],
+        [1, "nan"],
+        float("nan"),
+        float("inf"),
+        None,
+        True,
+        [True],
+        {},
+    ],
+)
 @pytest.mark.parametrize("field", ["learn_rate_factor", "l2_factor"])
 def test_factors_that_are_none(folder: Path, factor: Any, field: str) -> None:
     edited(folder, lambda facts: first_learnable(facts).update({field: factor}))
@@ -246,7 +314,10 @@ def test_networks_that_cannot_be(folder: Path, change: Callable[[Facts], None], 
     assert told in f"{error.error} {error.cause}", error
 
 
-@pytest.mark.parametrize("name", ["../../outside", "/etc/passwd", "a/b", "..", "", "C:\\net", "__class__", "forward", "a" * 10_000, "\ud800", "\0"])
+@pytest.mark.parametrize(
+    "name",
+    ["../../outside", "/etc/passwd", "a/b", "..", "", "C:\\net", "__class__", "forward", "a" * 10_000, "\ud800", "\0"],
+)
 def test_names_lead_nowhere(folder: Path, tmp_path: Path, name: str, bridge: Callable[..., Answer]) -> None:
     """A layer may have any name; files are not named after it. It survives saving."""
     weights = load_file(folder / "model.safetensors")
@@ -279,7 +350,12 @@ def test_classes_called_like_what_json_cannot_write(classes: tuple[str, ...], tm
 def test_a_source_that_is_another_file(folder: Path, tmp_path: Path, bridge: Callable[..., Answer]) -> None:
     """What network.json says of its source is not trusted: another file is not run."""
     (tmp_path / "other.onnx").write_bytes((FILES / "signs.onnx").read_bytes())
-    edited(folder, lambda facts: facts["source"].update(format="onnx", path=str(tmp_path / "other.onnx"), values={"conv-1": "conv_1"}))
+    edited(
+        folder,
+        lambda facts: facts["source"].update(
+            format="onnx", path=str(tmp_path / "other.onnx"), values={"conv-1": "conv_1"}
+        ),
+    )
     answer = bridge("import", folder)
     assert answer.code == 0 and "no longer the file that was imported" in answer.out
 

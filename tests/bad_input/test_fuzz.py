@@ -69,7 +69,18 @@ def made(name: str, folder: Path) -> Path:
     return next(path for path in (folder / name, FILES / name) if path.is_file())
 
 
-@pytest.mark.parametrize("name", ["signs.onnx", "segnet.onnx", "signs.mat", "plain.mat", "shapes_v73.mat", "saved/network.json", "saved/model.safetensors"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "signs.onnx",
+        "segnet.onnx",
+        "signs.mat",
+        "plain.mat",
+        "shapes_v73.mat",
+        "saved/network.json",
+        "saved/model.safetensors",
+    ],
+)
 @settings(max_examples=4, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 @given(batch=BATCHES)
 def test_any_change_is_read_or_refused(name: str, batch: Sequence[Sequence[Change]], folder: Path) -> None:

@@ -46,7 +46,9 @@ def fresh(path: Path, **options: Any) -> Iterator[h5py.File]:
 def weights(file: h5py.File) -> h5py.Dataset:
     """The largest array of the network: a fully connected layer's Weights."""
     found: list[h5py.Dataset] = []
-    file.visititems(lambda _, item: found.append(item) if isinstance(item, h5py.Dataset) and item.dtype == np.float32 else None)
+    file.visititems(
+        lambda _, item: found.append(item) if isinstance(item, h5py.Dataset) and item.dtype == np.float32 else None
+    )
     return max(found, key=lambda item: item.size)
 
 
@@ -135,7 +137,10 @@ def test_declared_and_not_stored(path: Path) -> None:
     with changed(path) as file:
         file.create_dataset("huge", (1 << 20, 1 << 20, 1 << 10), "f8", chunks=(64, 64, 64))
         file["huge"].attrs["MATLAB_class"] = np.bytes_("double")
-    assert in_bounds([("show", lambda: show(path)), ("build", lambda: build(path))]) == {"show": "done", "build": "done"}
+    assert in_bounds([("show", lambda: show(path)), ("build", lambda: build(path))]) == {
+        "show": "done",
+        "build": "done",
+    }
     assert contents(path).others == {"huge": "1024x1048576x1048576 double"}
     for options in ({}, {"chunks": (1, 1, 1, 1)}):
         with changed(path) as file:
@@ -198,7 +203,9 @@ def test_cells_that_multiply(path: Path) -> None:
     with fresh(path) as file:
         inner = file.create_dataset("#refs#/a0", data=np.ones((1, 1)))
         for level in range(30):
-            outer = file.create_dataset(f"#refs#/b{level}", data=np.array([[inner.ref] * 10], h5py.ref_dtype), dtype=h5py.ref_dtype)
+            outer = file.create_dataset(
+                f"#refs#/b{level}", data=np.array([[inner.ref] * 10], h5py.ref_dtype), dtype=h5py.ref_dtype
+            )
             outer.attrs["MATLAB_class"] = np.bytes_("cell")
             inner = outer
         file["x"] = inner

@@ -28,7 +28,11 @@ def element(kind: int, data: bytes, size: int | None = None) -> bytes:
 
 
 def array(kind: int, dims: tuple[int, ...], content: bytes, name: str = "x", flags: int = 0) -> bytes:
-    head = element(UINT32, struct.pack("<II", kind | flags, 0)) + element(INT32, struct.pack(f"<{len(dims)}i", *dims)) + element(INT8, name.encode())
+    head = (
+        element(UINT32, struct.pack("<II", kind | flags, 0))
+        + element(INT32, struct.pack(f"<{len(dims)}i", *dims))
+        + element(INT8, name.encode())
+    )
     return element(MATRIX, head + content)
 
 
@@ -50,7 +54,9 @@ def zeros(head: bytes, count: int) -> bytes:
 def file(tmp_path: Path) -> Callable[..., Path]:
     def write(*elements: bytes, subsystem: int = 0) -> Path:
         path = tmp_path / "net.mat"
-        path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + struct.pack("<Q", subsystem) + b"\0\1IM" + b"".join(elements))
+        path.write_bytes(
+            b"MATLAB 5.0 MAT-file".ljust(116) + struct.pack("<Q", subsystem) + b"\0\1IM" + b"".join(elements)
+        )
         return path
 
     return write
@@ -82,7 +88,9 @@ HUGE = 2**31 - 1
         array(STRUCT, (1, 1), element(INT32, struct.pack("<i", -8)) + element(INT8, b"a".ljust(8, b"\0")) + EMPTY),
         array(STRUCT, (1, 1), element(INT32, struct.pack("<i", 0)) + element(INT8, b"a".ljust(8, b"\0")) + EMPTY),
         array(STRUCT, (1, 1), element(INT32, struct.pack("<i", 3)) + element(INT8, b"a".ljust(8, b"\0")) + EMPTY),
-        array(STRUCT, (1, 1), element(INT32, struct.pack("<i", 8)) + element(INT8, b"a".ljust(8, b"\0") * 2) + EMPTY * 2),
+        array(
+            STRUCT, (1, 1), element(INT32, struct.pack("<i", 8)) + element(INT8, b"a".ljust(8, b"\0") * 2) + EMPTY * 2
+        ),
         array(CHAR, (HUGE, 1), element(UTF8, b"text")),
         array(CHAR, (5, HUGE), element(UTF8, b"text")),
         element(MATRIX, b"", size=16),
@@ -139,13 +147,23 @@ GIGABYTE = 1 << 30
     "bomb",
     [
         lambda: zeros(struct.pack("<II", MATRIX, GIGABYTE * 3), GIGABYTE * 3),
-        lambda: b"".join([zeros(array(UINT8S, (1, 200 << 20), b"")[:48] + struct.pack("<II", UINT8, 200 << 20), 201 << 20)] * 3),
+        lambda: b"".join(
+            [zeros(array(UINT8S, (1, 200 << 20), b"")[:48] + struct.pack("<II", UINT8, 200 << 20), 201 << 20)] * 3
+        ),
         lambda: zeros(struct.pack("<II", MATRIX, 8), GIGABYTE * 3),  # small, and followed by much
-        lambda: packed(array(DOUBLES, (1, 100 << 20), element(UINT8, bytes(100 << 20)))),  # eight times as large as doubles
+        lambda: packed(
+            array(DOUBLES, (1, 100 << 20), element(UINT8, bytes(100 << 20)))
+        ),  # eight times as large as doubles
         lambda: packed(array(CHAR, (1, 150 << 20), element(UTF8, bytes(150 << 20)))),
         lambda: packed(array(CHAR, (100 << 20, 1), element(UTF8, bytes(100 << 20)))),
         lambda: packed(array(CELL, (8 << 20, 1), EMPTY * (8 << 20))),
-        lambda: packed(array(STRUCT, (8 << 20, 1), element(INT32, struct.pack("<i", 2)) + element(INT8, b"a\0" + bytes(6), size=2) + EMPTY * (8 << 20))),
+        lambda: packed(
+            array(
+                STRUCT,
+                (8 << 20, 1),
+                element(INT32, struct.pack("<i", 2)) + element(INT8, b"a\0" + bytes(6), size=2) + EMPTY * (8 << 20),
+            )
+        ),
         lambda: packed(array(STRUCT, (0, 1), element(INT32, struct.pack("<i", 1)) + element(INT8, bytes(64 << 20)))),
     ],
     ids=["one", "several", "behind", "doubles", "text", "lines", "cells", "structs", "fields"],
@@ -159,14 +177,18 @@ def test_bombs(file: Callable[..., Path], bomb: Callable[[], bytes]) -> None:
 def test_a_large_file_of_real_numbers_is_no_bomb(file: Callable[..., Path], tmp_path: Path) -> None:
     values = np.random.default_rng(0).standard_normal((1000, 1000)).astype(np.float32)
     mat.write(tmp_path / "data.mat", {"x": values, "zeros": np.zeros((1000, 1000)), "names": ["a"] * 20_000})
-    assert contents(tmp_path / "data.mat").others == {"x": "1000x1000 single", "zeros": "1000x1000 double", "names": "1x20000 cell"}
+    assert contents(tmp_path / "data.mat").others == {
+        "x": "1000x1000 single",
+        "zeros": "1000x1000 double",
+        "names": "1x20000 cell",
+    }
 
 
 def test_a_file_that_changes_after_loading_leaves_the_network_as_it_was(tmp_path: Path) -> None:
     """Nothing of a v5 file is read later; a mapped file that shrinks would end the process."""
     path = tmp_path / "data.mat"
     mat.write(path, {"x": np.arange(100_000, dtype=np.float64) + 0.5}, compress=False)
-    (_, values), = v5.File(path).variables()
+    ((_, values),) = v5.File(path).variables()
     with path.open("r+b") as stream:
         stream.truncate(16)
     assert values[0, -1] == 99_999.5

@@ -76,7 +76,9 @@ def test_the_chain_itself_is_sound(write: Write) -> None:
         ([], "has nothing connected"),
     ],
 )
-def test_connections(write: Write, refusal: Callable[..., Answer], connections: list[tuple[str, str]], told: str) -> None:
+def test_connections(
+    write: Write, refusal: Callable[..., Answer], connections: list[tuple[str, str]], told: str
+) -> None:
     path = write(graph(*connections))
     error = refused(lambda: use(path), UnreadableError)
     assert told in f"{error.error} {error.cause}", error
@@ -123,7 +125,23 @@ def test_learnables_that_do_not_fit(write: Write, layers: dict[str, Layer]) -> N
     assert f"'{name}'" in refused(lambda: use(path)).error
 
 
-@pytest.mark.parametrize("factor", [np.nan, np.inf, -np.inf, -1.0, -1e-9, "text", "10", ["a"], {}, np.array([[1.0, -1.0]]), np.array([[np.nan, 1.0]]), 1j])
+@pytest.mark.parametrize(
+    "factor",
+    [
+        np.nan,
+        np.inf,
+        -np.inf,
+        -1.0,
+        -1e-9,
+        "text",
+        "10",
+        ["a"],
+        {},
+        np.array([[1.0, -1.0]]),
+        np.array([[np.nan, 1.0]]),
+        1j,
+    ],
+)
 @pytest.mark.parametrize("which", ["learn_rate", "l2"])
 def test_factors_that_are_none(write: Write, factor: Any, which: str) -> None:
     changed: dict[str, Any] = {which: factor}

@@ -24,7 +24,10 @@ from tests.bad_input.trial import in_bounds, refused
 
 def small() -> Net:
     rng = np.random.default_rng(1)
-    return Net("SeriesNetwork", (L.featureInputLayer(3, "in"), L.fullyConnectedLayer(rng, "fc", (3,), 2), L.softmaxLayer("soft")))
+    return Net(
+        "SeriesNetwork",
+        (L.featureInputLayer(3, "in"), L.fullyConnectedLayer(rng, "fc", (3,), 2), L.softmaxLayer("soft")),
+    )
 
 
 class Sharing(mat.Subsystem):
@@ -178,7 +181,11 @@ def test_offsets_of_the_table(at: int, value: int) -> None:
 
 def test_every_word_of_the_table() -> None:
     """Whatever a word says, the answer is an object or an error."""
-    trials = [(f"{at}={value}", lambda at=at, value=value: objects_with(words(at, value))) for at in range(60) for value in (0, 1, 2, 9, 2**31, 2**32 - 1)]
+    trials = [
+        (f"{at}={value}", lambda at=at, value=value: objects_with(words(at, value)))
+        for at in range(60)
+        for value in (0, 1, 2, 9, 2**31, 2**32 - 1)
+    ]
 
     def one(trial: Callable[[], object]) -> None:
         try:
@@ -191,7 +198,15 @@ def test_every_word_of_the_table() -> None:
 
 @pytest.mark.parametrize(
     "table",
-    ["text", {"a": 1}, Cell([], (0, 0)), np.zeros(39, np.uint8), np.zeros(100), np.zeros(LARGEST_TABLE + 1, np.uint8), Opaque("x", None)],
+    [
+        "text",
+        {"a": 1},
+        Cell([], (0, 0)),
+        np.zeros(39, np.uint8),
+        np.zeros(100),
+        np.zeros(LARGEST_TABLE + 1, np.uint8),
+        Opaque("x", None),
+    ],
     ids=["text", "struct", "cell", "short", "double", "large", "object"],
 )
 def test_tables_that_are_none(table: Any) -> None:
@@ -208,7 +223,9 @@ def test_one_value_on_many_ways() -> None:
     for _ in range(50):
         value = Cell([value, value], (2, 1))
     cells[2] = value
-    outcome = in_bounds([("resolve", lambda: Objects(cells.__getitem__, len(cells)).resolve(Opaque("my.Class", lowered.words)))])
+    outcome = in_bounds(
+        [("resolve", lambda: Objects(cells.__getitem__, len(cells)).resolve(Opaque("my.Class", lowered.words)))]
+    )
     assert "values behind its objects" in outcome["resolve"]
 
 

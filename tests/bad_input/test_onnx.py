@@ -21,10 +21,18 @@ from tests.bad_input.trial import Answer, in_bounds, listing, refused
 WEIGHTS = np.linspace(-1, 1, 4 * 300, dtype=np.float32).reshape(4, 300)  # 4,800 bytes, enough to be left in the file
 
 
-def model(*nodes: onnx.NodeProto, initializers: dict[str, Any] | None = None, size: tuple[Any, ...] = (1, 300), output: str = "y") -> onnx.ModelProto:
+def model(
+    *nodes: onnx.NodeProto,
+    initializers: dict[str, Any] | None = None,
+    size: tuple[Any, ...] = (1, 300),
+    output: str = "y",
+) -> onnx.ModelProto:
     """A model with the input x of `size`, the output `output` and the weights W [4 300]."""
     arrays = {"W": WEIGHTS} if initializers is None else initializers
-    tensors = [each if isinstance(each, onnx.TensorProto) else numpy_helper.from_array(each, name) for name, each in arrays.items()]
+    tensors = [
+        each if isinstance(each, onnx.TensorProto) else numpy_helper.from_array(each, name)
+        for name, each in arrays.items()
+    ]
     graph = helper.make_graph(
         list(nodes) or [helper.make_node("Gemm", ["x", "W"], ["y"], "fc", transB=1)],
         "Network",
@@ -60,7 +68,9 @@ def test_the_model_itself_is_sound(file: File) -> None:
 # External data
 
 
-def external(location: str, offset: str | None = None, length: str | None = None, dims: tuple[int, ...] = (4, 300)) -> onnx.TensorProto:
+def external(
+    location: str, offset: str | None = None, length: str | None = None, dims: tuple[int, ...] = (4, 300)
+) -> onnx.TensorProto:
     tensor = onnx.TensorProto(name="W", data_type=TensorProto.FLOAT, dims=dims, data_location=TensorProto.EXTERNAL)
     for key, value in (("location", location), ("offset", offset), ("length", length)):
         if value is not None:
@@ -93,7 +103,20 @@ def test_external_data_in_the_folder_is_read(folder: Path, location: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "location", ["../secret.bin", "deeper/../../secret.bin", "link.bin", "linked/secret.bin", "/etc/passwd", "", ".", "..", "deeper", "missing.bin", "a\0b"]
+    "location",
+    [
+        "../secret.bin",
+        "deeper/../../secret.bin",
+        "link.bin",
+        "linked/secret.bin",
+        "/etc/passwd",
+        "",
+        ".",
+        "..",
+        "deeper",
+        "missing.bin",
+        "a\0b",
+    ],
 )
 def test_external_data_elsewhere_is_not_opened(folder: Path, location: str) -> None:
     assert refused(lambda: load_with(folder, external(location)), UnreadableError)
@@ -117,7 +140,9 @@ def test_external_data_elsewhere_is_not_opened(folder: Path, location: str) -> N
         (None, None, (2**32, 2**32, 0)),
     ],
 )
-def test_external_data_beyond_the_end(folder: Path, offset: str | None, length: str | None, dims: tuple[int, ...]) -> None:
+def test_external_data_beyond_the_end(
+    folder: Path, offset: str | None, length: str | None, dims: tuple[int, ...]
+) -> None:
     assert refused(lambda: load_with(folder, external("data.bin", offset, length, dims)), UnreadableError)
 
 
@@ -126,7 +151,9 @@ def test_external_data_of_a_constant(folder: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(folder)
     for location in ("data.bin", "../secret.bin"):
         constant = helper.make_node("Constant", [], ["W"])
-        constant.attribute.append(onnx.AttributeProto(name="value", type=onnx.AttributeProto.TENSOR, t=external(location)))
+        constant.attribute.append(
+            onnx.AttributeProto(name="value", type=onnx.AttributeProto.TENSOR, t=external(location))
+        )
         made = model(constant, helper.make_node("Gemm", ["x", "W"], ["y"], "fc", transB=1), initializers={})
         (folder / "net.onnx").write_bytes(made.SerializeToString())
         assert refused(lambda: load(folder / "net.onnx"))
@@ -207,7 +234,10 @@ def test_attributes_that_make_no_sense(file: File, attributes: dict[str, Any]) -
 def test_inputs_of_absurd_size(file: File, bridge: Callable[..., Answer]) -> None:
     """Reading it is fine; an import does not try to run it."""
     path = file(convolution(size=(1, 3, 10**6, 10**6)))
-    assert in_bounds([("build", lambda: show_and_build(path)), ("import", lambda: bridge("import", path))])["import"] == "done"
+    assert (
+        in_bounds([("build", lambda: show_and_build(path)), ("import", lambda: bridge("import", path))])["import"]
+        == "done"
+    )
     answer = bridge("import", path)
     assert answer.code == 0 and "not compared" in answer.out
 
@@ -273,7 +303,9 @@ def test_unknown_operators_are_collected(file: File, refusal: Callable[..., Answ
 
 @pytest.mark.parametrize("kind", ["If", "Loop", "Scan"])
 def test_subgraphs(file: File, kind: str) -> None:
-    inner = helper.make_graph([relu("x", "z")], "inner", [], [helper.make_tensor_value_info("z", TensorProto.FLOAT, None)])
+    inner = helper.make_graph(
+        [relu("x", "z")], "inner", [], [helper.make_tensor_value_info("z", TensorProto.FLOAT, None)]
+    )
     attributes = {"then_branch": inner, "else_branch": inner} if kind == "If" else {"body": inner}
     assert refused(lambda: load(file(model(helper.make_node(kind, ["x"], ["y"], **attributes)))), UnsupportedError)
 

@@ -29,7 +29,9 @@ ONNX, MAT = FILES / "signs.onnx", FILES / "signs.mat"
 
 
 def changed(net: Net, which: str, **fields: Any) -> Net:
-    return replace(net, layers=tuple(replace(layer, **fields) if layer.name == which else layer for layer in net.layers))
+    return replace(
+        net, layers=tuple(replace(layer, **fields) if layer.name == which else layer for layer in net.layers)
+    )
 
 
 def with_weight(value: float) -> Net:
@@ -52,7 +54,9 @@ def with_weight(value: float) -> Net:
         (lambda: replace(signs(), layers=signs().layers[:5]), ["conv_2"]),
     ],
 )
-def test_factors_of_another_network(tmp_path: Path, bridge: Callable[..., Answer], made: Callable[[], Net], told: list[str]) -> None:
+def test_factors_of_another_network(
+    tmp_path: Path, bridge: Callable[..., Answer], made: Callable[[], Net], told: list[str]
+) -> None:
     mat.write(tmp_path / "other.mat", {"net": made()})
     before = listing(tmp_path)
     answer = bridge("import", ONNX, "--factors", tmp_path / "other.mat", "-o", tmp_path / "out")
@@ -71,7 +75,12 @@ def test_layers_that_an_onnx_cannot_tell_apart(tmp_path: Path) -> None:
 def test_factors_that_are_no_network(tmp_path: Path, refusal: Callable[..., Answer]) -> None:
     mat.write(tmp_path / "data.mat", {"x": np.eye(3)})
     (tmp_path / "text.mat").write_text("conv_1 10\n")
-    for other, told in (("data.mat", "holds no network"), ("text.mat", "is text"), ("none.mat", "does not exist"), (".", "network.json")):
+    for other, told in (
+        ("data.mat", "holds no network"),
+        ("text.mat", "is text"),
+        ("none.mat", "does not exist"),
+        (".", "network.json"),
+    ):
         assert told in refusal("import", ONNX, "--factors", tmp_path / other).err
     assert "cannot take factors" in refusal("import", ONNX, "--factors", ONNX).err
     assert "cannot take factors" in refusal("import", MAT, "--factors", MAT).err
@@ -140,8 +149,10 @@ ROW = '[Mine]\nmatlab = "my.Layer"\nconstructor = "mine"\ntorch = "Identity"\n'
         ROW.encode() + b"properties = []",
         ROW.encode() + b"[Mine.properties]\nA = 7",
         ROW.encode() + b"[Mine.learnables]\nW = {}",
-        ROW.encode() + b'[Mine.learnables]\nW = { torch = "w", matlab_axes = 1, torch_axes = "c", learn_rate = "a", l2 = "b" }',
-        ROW.encode() + b'[Mine.learnables]\nW = { torch = "w", matlab_axes = "c", torch_axes = "c", learn_rate = "a", l2 = "b", defaults = { l2 = "x" } }',
+        ROW.encode()
+        + b'[Mine.learnables]\nW = { torch = "w", matlab_axes = 1, torch_axes = "c", learn_rate = "a", l2 = "b" }',
+        ROW.encode()
+        + b'[Mine.learnables]\nW = { torch = "w", matlab_axes = "c", torch_axes = "c", learn_rate = "a", l2 = "b", defaults = { l2 = "x" } }',
         b'[ReLULayer]\nmatlab = "my.Layer"\nconstructor = "mine"\ntorch = "Identity"',
         b'[Mine]\nmatlab = "nnet.cnn.layer.ReLULayer"\nconstructor = "mine"\ntorch = "Identity"',
         b"a = " + b"[" * 50_000,
@@ -238,21 +249,37 @@ def test_places_that_cannot_be_written_to(tmp_path: Path, bridge: Callable[..., 
     assert not listing(tmp_path)
 
 
-@pytest.mark.parametrize(("name", "limit"), [("signs.mat", 20_000), ("shapes.mat", 5_000)], ids=["model.safetensors", "network.json"])
+@pytest.mark.parametrize(
+    ("name", "limit"), [("signs.mat", 20_000), ("shapes.mat", 5_000)], ids=["model.safetensors", "network.json"]
+)
 def test_a_full_place(tmp_path: Path, name: str, limit: int) -> None:
     """A limit on the size of files stands for a full disk: one file or the other is cut short."""
 
     def limited() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    command = [sys.executable, "-B", "-m", "bridge", "import", str(FILES / name), "--no-check", "-o", str(tmp_path / "net")]
-    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=limited, cwd=FILES.parents[1], timeout=120)
+    command = [
+        sys.executable,
+        "-B",
+        "-m",
+        "bridge",
+        "import",
+        str(FILES / name),
+        "--no-check",
+        "-o",
+        str(tmp_path / "net"),
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, preexec_fn=limited, cwd=FILES.parents[1], timeout=120
+    )
     assert done.returncode == 2, done
     assert "cannot write" in done.stderr and "Traceback" not in done.stderr
     assert not listing(tmp_path)
 
 
-def test_an_interruption_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bridge: Callable[..., Answer]) -> None:
+def test_an_interruption_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bridge: Callable[..., Answer]
+) -> None:
     load(MAT).save(tmp_path / "net")
     before = listing(tmp_path)
 

@@ -34,7 +34,7 @@ HOSTILE = {
     "markup": "[red]x[/red]",
     "closing": "[/bold][link=file:///etc/passwd]",
     "emoji": ":smiley: :warning:",
-    "quotes": "it's \"quoted\" `twice`",
+    "quotes": 'it\'s "quoted" `twice`',
     "backslash": "a\\[b]\\",
     "long": "x" * 10_000,
     "wide": "層" * 5_000,
@@ -93,7 +93,10 @@ def test_json_gives_them_as_they_are(path: Path, bridge: Callable[..., Answer]) 
 def test_a_saved_folder_keeps_them(tmp_path: Path) -> None:
     for index, name in enumerate(HOSTILE.values()):
         net = hostile_net(name)
-        mat.write(tmp_path / "net.mat", {"net": replace(net, layers=net.layers[:4], connections=net.connections[:3] if net.connections else ())})
+        mat.write(
+            tmp_path / "net.mat",
+            {"net": replace(net, layers=net.layers[:4], connections=net.connections[:3] if net.connections else ())},
+        )
         saved = load(load(tmp_path / "net.mat").save(tmp_path / f"saved{index}"))
         assert saved.layers[1].name == name and saved.classes == (name, f"not {name}")
         readme = (tmp_path / f"saved{index}" / "README.md").read_text(encoding="utf-8")
@@ -113,7 +116,13 @@ def test_every_error_has_three_parts_in_three_lines() -> None:
 
 
 def command(*arguments: object, **options: Any) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([sys.executable, "-m", "bridge", *map(str, arguments)], capture_output="stdout" not in options, cwd=FILES.parents[1], timeout=120, **options)
+    return subprocess.run(
+        [sys.executable, "-m", "bridge", *map(str, arguments)],
+        capture_output="stdout" not in options,
+        cwd=FILES.parents[1],
+        timeout=120,
+        **options,
+    )
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "shift-jis", "utf-16"])
@@ -153,7 +162,9 @@ def test_work_goes_on_when_the_reader_leaves(tmp_path: Path) -> None:
     ours, theirs = os.pipe()
     os.close(ours)
     with os.fdopen(theirs, "wb") as stdout:
-        done = command("import", FILES / "signs.mat", "--no-check", "-o", tmp_path / "net", stdout=stdout, stderr=subprocess.PIPE)
+        done = command(
+            "import", FILES / "signs.mat", "--no-check", "-o", tmp_path / "net", stdout=stdout, stderr=subprocess.PIPE
+        )
     assert done.returncode == 0 and not done.stderr
     assert load(tmp_path / "net").layers
 

@@ -77,7 +77,11 @@ def _load_libraries() -> None:
 def _make(trials: Iterable[tuple[str, Callable[[], object]]], pipe: int) -> None:
     import resource
 
-    held = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE") if Path("/proc/self/statm").exists() else 0
+    held = (
+        int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        if Path("/proc/self/statm").exists()
+        else 0
+    )
     if held:
         resource.setrlimit(resource.RLIMIT_AS, (held + MEMORY, held + MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -107,4 +111,7 @@ def _outcome(call: Callable[[], object]) -> str:
 
 def listing(folder: Path) -> dict[str, tuple[int, int]]:
     """Return name, time and size of everything in a folder, to see that nothing was written."""
-    return {str(path.relative_to(folder)): (path.lstat().st_mtime_ns, path.lstat().st_size) for path in sorted(folder.rglob("*"))}
+    return {
+        str(path.relative_to(folder)): (path.lstat().st_mtime_ns, path.lstat().st_size)
+        for path in sorted(folder.rglob("*"))
+    }

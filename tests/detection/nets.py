@@ -53,13 +53,22 @@ def detections(raw: Array, anchors: Sequence[tuple[float, float]], classes: Sequ
                 if score < threshold:
                     continue
                 centre_x, centre_y = (x + column) * stride_x, (y + row) * stride_y
-                edges = [centre_x - w * width / 2, centre_y - h * height / 2, centre_x + w * width / 2, centre_y + h * height / 2]
+                edges = [
+                    centre_x - w * width / 2,
+                    centre_y - h * height / 2,
+                    centre_x + w * width / 2,
+                    centre_y + h * height / 2,
+                ]
                 for side, (most, net) in enumerate(((image_size[1], net_size[1]), (image_size[0], net_size[0])) * 2):
                     edges[side] = math.floor(min(max(edges[side] * most / net, 1), most))
-                found.append((score, classes[best], (edges[0], edges[1], edges[2] - edges[0] + 1, edges[3] - edges[1] + 1)))
+                found.append(
+                    (score, classes[best], (edges[0], edges[1], edges[2] - edges[0] + 1, edges[3] - edges[1] + 1))
+                )
     kept: list[int] = []
     for at in sorted(range(len(found)), key=lambda at: -found[at][0]):
-        if all(found[at][1] != found[k][1] or intersection_over_union(found[at][2], found[k][2]) <= overlap for k in kept):
+        if all(
+            found[at][1] != found[k][1] or intersection_over_union(found[at][2], found[k][2]) <= overlap for k in kept
+        ):
             kept.append(at)
     return [found[at] for at in sorted(kept)]
 

@@ -22,7 +22,9 @@ def test_shapes_overlap_as_boxes_with_a_common_corner() -> None:
     """Oracle: torchvision.ops.box_iou."""
     sizes = np.random.default_rng(0).uniform(1, 40, (20, 2))
     corners = torch.tensor(np.hstack([np.zeros((20, 2)), sizes]))
-    assert shape_overlap(sizes, sizes[:7]) == pytest.approx(torchvision.ops.box_iou(corners, corners[:7]).numpy(), abs=1e-12)
+    assert shape_overlap(sizes, sizes[:7]) == pytest.approx(
+        torchvision.ops.box_iou(corners, corners[:7]).numpy(), abs=1e-12
+    )
 
 
 def test_three_groups_far_apart_are_found() -> None:
@@ -49,7 +51,10 @@ def test_more_anchors_fit_better_and_the_seed_decides() -> None:
     assert estimate_anchor_boxes(boxes, 4, seed=3) == estimate_anchor_boxes(boxes, 4, seed=3)
 
 
-@pytest.mark.parametrize(("boxes", "count"), [(np.empty((0, 2)), 1), (np.ones((5, 2)), 2), (np.ones((5, 2)), 0), (np.array([[4, -1.0]]), 1), (np.ones(4), 1)])
+@pytest.mark.parametrize(
+    ("boxes", "count"),
+    [(np.empty((0, 2)), 1), (np.ones((5, 2)), 2), (np.ones((5, 2)), 0), (np.array([[4, -1.0]]), 1), (np.ones(4), 1)],
+)
 def test_boxes_that_make_no_anchors(boxes: np.ndarray, count: int) -> None:
     with pytest.raises(UsageError, match="anchors of"):
         estimate_anchor_boxes(boxes, count)
@@ -64,7 +69,9 @@ def found(boxes: list[list[int]], scores: list[float], labels: list[str]) -> Det
 
 def truth(*images: tuple[list[list[float]], list[str]]) -> GroundTruth:
     return GroundTruth(
-        tuple(f"{index}.png" for index in range(len(images))), tuple(np.array(boxes, float).reshape(-1, 4) for boxes, _ in images), tuple(tuple(labels) for _, labels in images)
+        tuple(f"{index}.png" for index in range(len(images))),
+        tuple(np.array(boxes, float).reshape(-1, 4) for boxes, _ in images),
+        tuple(tuple(labels) for _, labels in images),
     )
 
 
@@ -72,22 +79,36 @@ def test_a_curve_by_hand() -> None:
     """Three cars. By score: right (p 1, r 1/3), a second one on the same car (1/2), right (2/3, r 2/3), beside any car (2/4). A bird is no car."""
     objects = truth(([[1, 1, 10, 10], [40, 40, 10, 10]], ["car", "car"]), ([[5, 5, 8, 8]], ["car"]))
     given = [
-        found([[1, 1, 10, 10], [2, 1, 10, 10], [70, 70, 5, 5], [40, 40, 10, 10]], [0.9, 0.8, 0.3, 0.95], ["car", "car", "car", "bird"]),
+        found(
+            [[1, 1, 10, 10], [2, 1, 10, 10], [70, 70, 5, 5], [40, 40, 10, 10]],
+            [0.9, 0.8, 0.3, 0.95],
+            ["car", "car", "car", "bird"],
+        ),
         found([[5, 5, 8, 7]], [0.7], ["car"]),
     ]
     result = evaluate_detection_precision(given, objects, ["car", "bird"])
-    assert result["car"].precision.tolist() == pytest.approx([1, 1, 1 / 2, 2 / 3, 2 / 4]) and result["car"].recall.tolist() == pytest.approx([0, 1 / 3, 1 / 3, 2 / 3, 2 / 3])
+    assert result["car"].precision.tolist() == pytest.approx([1, 1, 1 / 2, 2 / 3, 2 / 4]) and result[
+        "car"
+    ].recall.tolist() == pytest.approx([0, 1 / 3, 1 / 3, 2 / 3, 2 / 3])
     assert result["car"].average_precision == pytest.approx(1 / 3 * 1 + 1 / 3 * 2 / 3)
     assert math.isnan(result["bird"].average_precision) and result["bird"].precision.tolist() == [1, 0]
 
 
 def test_all_found_nothing_found_and_the_limit() -> None:
     objects = truth(([[1, 1, 10, 10]], ["car"]), ([], []))
-    assert evaluate_detection_precision([found([[1, 1, 10, 10]], [0.6], ["car"]), found([], [], [])], objects, ["car"])["car"].average_precision == 1
+    assert (
+        evaluate_detection_precision([found([[1, 1, 10, 10]], [0.6], ["car"]), found([], [], [])], objects, ["car"])[
+            "car"
+        ].average_precision
+        == 1
+    )
     nothing = evaluate_detection_precision([found([], [], [])] * 2, objects, ["car"])["car"]
     assert nothing.average_precision == 0 and nothing.recall.tolist() == [0] and nothing.precision.tolist() == [1]
     half = [found([[1, 1, 10, 5]], [0.6], ["car"]), found([], [], [])]  # 50 of 100
-    assert [evaluate_detection_precision(half, objects, ["car"], overlap=limit)["car"].average_precision for limit in (0.5, 0.51)] == [1, 0]
+    assert [
+        evaluate_detection_precision(half, objects, ["car"], overlap=limit)["car"].average_precision
+        for limit in (0.5, 0.51)
+    ] == [1, 0]
     with pytest.raises(UsageError, match="1 detections for 2 images"):
         evaluate_detection_precision(half[:1], objects, ["car"])
 
@@ -101,7 +122,11 @@ def test_crowds(seed: int) -> None:
     for image in range(4):
         boxes = rng.integers(1, 20, (rng.integers(0, 5), 4)).astype(float)
         objects.append((boxes.tolist(), ["car"] * len(boxes)))
-        guesses = np.maximum(1, np.concatenate([boxes + rng.integers(-2, 3, boxes.shape), rng.integers(1, 20, (3, 4))])).astype(int).tolist()
+        guesses = (
+            np.maximum(1, np.concatenate([boxes + rng.integers(-2, 3, boxes.shape), rng.integers(1, 20, (3, 4))]))
+            .astype(int)
+            .tolist()
+        )
         scores = rng.permutation(100)[: len(guesses)] / 100 + image / 1000
         given.append(found(guesses, scores.tolist(), ["car"] * len(guesses)))
         listed += [(score, image, box) for score, box in zip(scores, guesses, strict=True)]

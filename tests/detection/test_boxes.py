@@ -18,7 +18,9 @@ def corners(boxes: torch.Tensor) -> torch.Tensor:
 def crowd(count: int, seed: int, classes: int = 3) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return whole-number boxes that overlap a lot, scores with ties, and classes."""
     random = torch.Generator().manual_seed(seed)
-    boxes = torch.cat([torch.randint(1, 30, (count, 2), generator=random), torch.randint(1, 25, (count, 2), generator=random)], 1)
+    boxes = torch.cat(
+        [torch.randint(1, 30, (count, 2), generator=random), torch.randint(1, 25, (count, 2), generator=random)], 1
+    )
     scores = torch.randint(1, max(2, count // 2), (count,), generator=random) / count
     return boxes, scores, torch.randint(0, classes, (count,), generator=random)
 
@@ -34,7 +36,9 @@ def test_overlap_by_hand() -> None:
 def test_overlap_is_that_of_torchvision() -> None:
     """Oracle: torchvision.ops.box_iou, in double precision."""
     a, b = crowd(40, 1)[0], crowd(30, 2)[0]
-    assert torch.allclose(overlap_ratio(a, b).double(), torchvision.ops.box_iou(corners(a), corners(b)), rtol=1e-6, atol=0)
+    assert torch.allclose(
+        overlap_ratio(a, b).double(), torchvision.ops.box_iou(corners(a), corners(b)), rtol=1e-6, atol=0
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -43,7 +47,9 @@ def test_suppression_is_that_of_torchvision(count: int, seed: int, overlap: floa
     """Oracle: torchvision.ops.batched_nms, which gives the strongest first; here the boxes keep their order."""
     boxes, scores, classes = crowd(count, seed)
     kept = select_strongest(boxes, scores, classes, overlap)
-    assert kept.tolist() == sorted(torchvision.ops.batched_nms(corners(boxes), scores.double(), classes, overlap).tolist())
+    assert kept.tolist() == sorted(
+        torchvision.ops.batched_nms(corners(boxes), scores.double(), classes, overlap).tolist()
+    )
 
 
 def test_a_chain_is_decided_from_the_strongest_on() -> None:
@@ -52,7 +58,9 @@ def test_a_chain_is_decided_from_the_strongest_on() -> None:
     scores = torch.tensor([0.9, 0.8, 0.7, 0.6, 0.5])
     assert select_strongest(boxes, scores, torch.zeros(5)).tolist() == [0, 2, 4]
     assert select_strongest(boxes, scores.flip(0), torch.zeros(5)).tolist() == [0, 2, 4]
-    assert select_strongest(boxes, scores, torch.arange(5)).tolist() == [0, 1, 2, 3, 4], "classes do not remove each other"
+    assert select_strongest(boxes, scores, torch.arange(5)).tolist() == [0, 1, 2, 3, 4], (
+        "classes do not remove each other"
+    )
 
 
 def test_an_overlap_of_just_the_limit_removes_nothing_and_the_first_of_equals_is_stronger() -> None:

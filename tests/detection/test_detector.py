@@ -53,15 +53,24 @@ def test_a_saved_detector(tmp_path: Path) -> None:
     network = detector(tmp_path)
     assert network.classes == CLASSES and network.detector is not None and network.detector["AnchorBoxes"] == ANCHORS
     made = network.to_detector()
-    assert isinstance(made, Detector) and made.network is network and made.anchors == ANCHORS and made.classes == CLASSES
-    assert made.head.size == (32, 32, 3) and made.head.grid == (8, 8) and made.head.stride == (4, 4) and made.head.loss_factors == (5, 1, 1, 1)
+    assert (
+        isinstance(made, Detector) and made.network is network and made.anchors == ANCHORS and made.classes == CLASSES
+    )
+    assert (
+        made.head.size == (32, 32, 3)
+        and made.head.grid == (8, 8)
+        and made.head.stride == (4, 4)
+        and made.head.loss_factors == (5, 1, 1, 1)
+    )
 
 
 def test_a_saved_folder_keeps_the_detector(tmp_path: Path) -> None:
     network = detector(tmp_path)
     again = bridge.load(network.save(tmp_path / "saved"))
     image = picture(40, 40)
-    assert again.detect(image, threshold=0.2).boxes.tolist() == network.detect(image, threshold=0.2).boxes.tolist() != []
+    assert (
+        again.detect(image, threshold=0.2).boxes.tolist() == network.detect(image, threshold=0.2).boxes.tolist() != []
+    )
 
 
 def test_the_network_alone_has_its_anchors_in_the_output_layer(tmp_path: Path) -> None:
@@ -78,7 +87,9 @@ def test_the_order_of_the_anchors(tmp_path: Path, marked: bool | None, order: st
     network = detector(tmp_path, **({} if marked is None else {"WH2HW": marked}))
     if marked is None:
         assert network.detector is not None
-        network = replace(network, detector={name: value for name, value in network.detector.items() if name != "WH2HW"})
+        network = replace(
+            network, detector={name: value for name, value in network.detector.items() if name != "WH2HW"}
+        )
     head = Head.of(network, order)
     assert head.anchors == (ANCHORS if height_first else tuple(pair[::-1] for pair in ANCHORS))
     assert any("WH2HW" in note for note in head.notes) == (marked is True and order is None)
@@ -128,7 +139,9 @@ def continued(folder: Path, dialect: str, *nodes: onnx.NodeProto, **constants: l
     onnx_file.write(path, networks.yolov2_exported(), dialect)
     model = onnx.load(path)
     model.graph.node.extend(nodes)
-    model.graph.initializer.extend(numpy_helper.from_array(np.array(value, np.int64), name) for name, value in constants.items())
+    model.graph.initializer.extend(
+        numpy_helper.from_array(np.array(value, np.int64), name) for name, value in constants.items()
+    )
     model.graph.output[0].name = nodes[-1].output[0]
     onnx.save(model, path)
     return path
@@ -169,7 +182,9 @@ def test_the_transform_in_the_graph(tmp_path: Path, anchors: Path, form: str) ->
     (image,) = onnx_runtime.sample_inputs(network)
     with torch.no_grad():
         ours = network.to_torch()(torch.from_numpy(image))
-    torch.testing.assert_close(ours, torch.from_numpy(onnx_runtime.run(path, [image], ["transform"])["transform"]), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        ours, torch.from_numpy(onnx_runtime.run(path, [image], ["transform"])["transform"]), rtol=1e-5, atol=1e-5
+    )
     same(network, detector(tmp_path))
 
 
@@ -205,7 +220,9 @@ def test_the_transform_as_a_placeholder(tmp_path: Path, anchors: Path, name: str
     """What an exporter leaves that cannot write the layer. Oracle: the detector of the .mat with the same weights."""
     node = helper.make_node(operator, [RAW], ["transform"], name=name, domain=domain)
     network = bridge.load(continued(tmp_path, "19.2.1", node), anchors=anchors)
-    assert network.layers[name].kind == "YOLOv2TransformLayer" and any(f"'{name}' is a {domain}::{operator}" in note for note in network.notes)
+    assert network.layers[name].kind == "YOLOv2TransformLayer" and any(
+        f"'{name}' is a {domain}::{operator}" in note for note in network.notes
+    )
     same(network, detector(tmp_path))
 
 
@@ -250,7 +267,15 @@ def test_anchors_and_classes_that_contradict_the_channels(tmp_path: Path, change
         detector(tmp_path, **changed).to_detector()
 
 
-@pytest.mark.parametrize("boxes", [np.array([[12.0, 0.0], [6, 20]]), np.array([[12.0, np.nan], [6, 20]]), "12 8", np.array([[12.0, 8, 1], [6, 20, 1]])])
+@pytest.mark.parametrize(
+    "boxes",
+    [
+        np.array([[12.0, 0.0], [6, 20]]),
+        np.array([[12.0, np.nan], [6, 20]]),
+        "12 8",
+        np.array([[12.0, 8, 1], [6, 20, 1]]),
+    ],
+)
 def test_anchors_that_are_none(tmp_path: Path, boxes: Any) -> None:
     with pytest.raises(UnreadableError, match="the anchor boxes"):
         detector(tmp_path, AnchorBoxes=boxes).to_detector()
@@ -280,11 +305,19 @@ def test_yolo_v3_and_v4_load_and_are_refused(tmp_path: Path, name: str, record_p
     record_property("without oracle", f"a saved {name}: no file of MATLAB's has been seen")
     anchors = cell([np.array([[8.0, 4.0], [6, 6]]), np.array([[2.0, 3.0]])])
     path = other_detector(
-        tmp_path, name, Network=yolo_v3(np.random.default_rng(0)), ClassNames=categorical(["car"]), AnchorBoxes=anchors, InputSize=np.array([[16.0, 16, 3]])
+        tmp_path,
+        name,
+        Network=yolo_v3(np.random.default_rng(0)),
+        ClassNames=categorical(["car"]),
+        AnchorBoxes=anchors,
+        InputSize=np.array([[16.0, 16, 3]]),
     )
     network = bridge.load(path)
     assert network.classes == ("car",) and network.detector is not None
-    assert network.detector["AnchorBoxes"] == (((8.0, 4.0), (6.0, 6.0)), ((2.0, 3.0),)) and network.detector["class"] == name
+    assert (
+        network.detector["AnchorBoxes"] == (((8.0, 4.0), (6.0, 6.0)), ((2.0, 3.0),))
+        and network.detector["class"] == name
+    )
     assert network.to_torch()(torch.zeros(1, 3, 16, 16)).shape == (1, 12, 16, 16)
     again = bridge.load(network.save(tmp_path / "saved"))
     assert again.detector == network.detector
@@ -318,12 +351,22 @@ def test_faster_rcnn_loads_and_is_refused(tmp_path: Path, record_property: Any) 
     record_property("without oracle", "a saved fasterRCNNObjectDetector: no file of MATLAB's has been seen")
     net = faster_rcnn(np.random.default_rng(0))
     path = other_detector(
-        tmp_path, "fasterRCNNObjectDetector", Network=net, ClassNames=categorical(["car", "Background"]), AnchorBoxes=np.array([[16.0, 16], [32, 16]])
+        tmp_path,
+        "fasterRCNNObjectDetector",
+        Network=net,
+        ClassNames=categorical(["car", "Background"]),
+        AnchorBoxes=np.array([[16.0, 16], [32, 16]]),
     )
     network = bridge.load(path)
-    assert network.detector is not None and network.detector["AnchorBoxes"] == ((16.0, 16.0), (32.0, 16.0)) and network.classes == ("car", "Background")
+    assert (
+        network.detector is not None
+        and network.detector["AnchorBoxes"] == ((16.0, 16.0), (32.0, 16.0))
+        and network.classes == ("car", "Background")
+    )
     assert [layer.name for layer in network.layers] == [layer.name for layer in net.layers]
-    assert network.layers["rcnnFC"].learnables["Weights"].array.size == 2 * 2 * 4 * 2 and network.layers["roiPool"].inputs == ("in", "roi")
+    assert network.layers["rcnnFC"].learnables["Weights"].array.size == 2 * 2 * 4 * 2 and network.layers[
+        "roiPool"
+    ].inputs == ("in", "roi")
     with pytest.raises(UnsupportedError, match="detection with a fasterRCNNObjectDetector") as caught:
         network.to_detector()
     assert caught.value.exit_code == 3
@@ -369,7 +412,9 @@ def test_detections_of_the_fixture(tmp_path: Path, size: tuple[int, int], thresh
     resized = imresize(image, (32, 32), "bilinear")
     wanted = detections(raw(network, resized), ANCHORS, CLASSES, (32, 32), size, threshold)
     found = network.detect(image, threshold=threshold)
-    assert [tuple(box) for box in found.boxes.tolist()] == [box for _, _, box in wanted] and found.labels == tuple(label for _, label, _ in wanted)
+    assert [tuple(box) for box in found.boxes.tolist()] == [box for _, _, box in wanted] and found.labels == tuple(
+        label for _, label, _ in wanted
+    )
     assert found.scores.numpy() == pytest.approx(np.array([score for score, _, _ in wanted]), abs=1e-6)
     assert len(wanted) > 0 and found.boxes.dtype == torch.int64
 
@@ -379,10 +424,14 @@ def test_detections_of_a_detector_from_matlab() -> None:
     """Oracle: as above. The file brings no images, so what MATLAB itself would detect is not compared."""
     network, image = bridge.load(DETECTOR), picture(200, 300)
     anchors = ((8.0, 8.0), (32.0, 48.0), (40.0, 24.0), (72.0, 48.0))
-    wanted = detections(raw(network, imresize(image, (128, 128), "bilinear")), anchors, ("data_drone",), (128, 128), (200, 300), 1e-3)
+    wanted = detections(
+        raw(network, imresize(image, (128, 128), "bilinear")), anchors, ("data_drone",), (128, 128), (200, 300), 1e-3
+    )
     found = network.detect(image, threshold=1e-3)
     same = [tuple(box) == other for box, (_, _, other) in zip(found.boxes.tolist(), wanted, strict=True)]
-    assert sum(same) >= len(same) - 1 > 10, "a corner within single precision of a whole number may be rounded to the other side"
+    assert sum(same) >= len(same) - 1 > 10, (
+        "a corner within single precision of a whole number may be rounded to the other side"
+    )
 
 
 def test_images_of_any_kind_give_the_same(tmp_path: Path) -> None:
@@ -401,7 +450,9 @@ def test_a_batch_is_its_images_one_by_one(tmp_path: Path) -> None:
     assert len(together) == 5 and made.detect([]) == []
     for image, found in zip(images, together, strict=True):
         alone = made.detect(image, threshold=0.25)
-        assert torch.equal(alone.boxes, found.boxes) and alone.scores.numpy() == pytest.approx(found.scores.numpy(), abs=1e-6)
+        assert torch.equal(alone.boxes, found.boxes) and alone.scores.numpy() == pytest.approx(
+            found.scores.numpy(), abs=1e-6
+        )
 
 
 def test_nothing_found_is_no_error(tmp_path: Path) -> None:
@@ -441,7 +492,9 @@ def test_images_that_do_not_fit(tmp_path: Path, image: Any, said: str) -> None:
     assert caught.value.cause and caught.value.hint
 
 
-@pytest.mark.parametrize("options", [{"threshold": 1.5}, {"threshold": -0.1}, {"overlap": 2}, {"threshold": float("nan")}])
+@pytest.mark.parametrize(
+    "options", [{"threshold": 1.5}, {"threshold": -0.1}, {"overlap": 2}, {"threshold": float("nan")}]
+)
 def test_options_beyond_their_range(tmp_path: Path, options: dict[str, float]) -> None:
     with pytest.raises(UsageError, match="it lies between 0 and 1"):
         detector(tmp_path).detect(picture(8, 8), **options)
@@ -451,7 +504,12 @@ def test_a_network_trained_on_other_values_says_so(tmp_path: Path) -> None:
     """An input layer with a mean of 0..255 subtracts it from images of 0..1, as it would in MATLAB."""
     rng = np.random.default_rng(0)
     first = L.imageInputLayer((8, 8, 3), "input", "zerocenter", **L.input_statistics(rng, "zerocenter", (1, 1, 3)))
-    made = (first, L.convolution2dLayer(rng, "conv", (1, 1), 3, 6), L.yolov2TransformLayer("t", 1), L.yolov2OutputLayer("out", [(4, 4)], ["car"]))
+    made = (
+        first,
+        L.convolution2dLayer(rng, "conv", (1, 1), 3, 6),
+        L.yolov2TransformLayer("t", 1),
+        L.yolov2OutputLayer("out", [(4, 4)], ["car"]),
+    )
     mat.write(tmp_path / "net.mat", {"net": Net("SeriesNetwork", made)})
     notes = Head.of(bridge.load(tmp_path / "net.mat")).notes
     assert len(notes) == 1 and "scales images to 0..1" in notes[0]
@@ -463,7 +521,12 @@ def test_a_branch_of_a_finer_grid(tmp_path: Path) -> None:
     head = bridge.networks.yolov2_layers((32, 32, 3), CLASSES, ANCHORS, signs, "maxpool_2")
     branch = [bridge.layers.space_to_depth(2, name="reorg"), bridge.layers.depth_concatenation(2, name="joined")]
     cut = head.disconnect("maxpool_2", "yolov2Conv1").add(branch[0]).add(branch[1])
-    for source, destination in (("relu_2", "reorg"), ("maxpool_2", "joined/in1"), ("reorg", "joined/in2"), ("joined", "yolov2Conv1")):
+    for source, destination in (
+        ("relu_2", "reorg"),
+        ("maxpool_2", "joined/in1"),
+        ("reorg", "joined/in2"),
+        ("joined", "yolov2Conv1"),
+    ):
         cut = cut.connect(source, destination)
     network = cut.initialize(seed=0)
     assert network.sizes["joined"][0].size == (8, 8, 5 * network.sizes["maxpool_2"][0].size[2])

@@ -49,14 +49,23 @@ def numpy_loss(output: Array, targets: Array, head: Head, iou_target: str, box_s
             responsible.add((row, column, a))
             iou, px, py, pw, ph = (image[q * count + a, row, column] for q in range(5))
             own_w, own_h = pw * head.anchors[a][1], ph * head.anchors[a][0]
-            total += k1 * ((px - ((x + width / 2) / stride_x - column)) ** 2 + (py - ((y + height / 2) / stride_y - row)) ** 2)
-            total += k1 * ((scaled(own_w / stride_x) - scaled(width / stride_x)) ** 2 + (scaled(own_h / stride_y) - scaled(height / stride_y)) ** 2)
+            total += k1 * (
+                (px - ((x + width / 2) / stride_x - column)) ** 2 + (py - ((y + height / 2) / stride_y - row)) ** 2
+            )
+            total += k1 * (
+                (scaled(own_w / stride_x) - scaled(width / stride_x)) ** 2
+                + (scaled(own_h / stride_y) - scaled(height / stride_y)) ** 2
+            )
             box = ((px + column) * stride_x - own_w / 2, (py + row) * stride_y - own_h / 2, own_w, own_h)
-            total += k2 * (iou - (intersection_over_union(box, (x, y, width, height)) if iou_target == "iou" else 1)) ** 2
+            total += (
+                k2 * (iou - (intersection_over_union(box, (x, y, width, height)) if iou_target == "iou" else 1)) ** 2
+            )
             total += k4 * sum((image[(5 + c) * count + a, row, column] - (c == label)) ** 2 for c in range(classes))
         for row in range(rows):
             for column in range(columns):
-                total += k3 * sum(image[a, row, column] ** 2 for a in range(count) if (row, column, a) not in responsible)
+                total += k3 * sum(
+                    image[a, row, column] ** 2 for a in range(count) if (row, column, a) not in responsible
+                )
     return total / len(output) / (count if divided_by == "anchors" else 1)
 
 
@@ -80,7 +89,9 @@ def test_every_form_of_the_loss(iou_target: str, box_sizes: str, divided_by: str
     output, targets = example()
     head = replace(HEAD, loss_factors=(5.0, 1.5, 0.7, 2.0))
     ours = YOLOv2Loss(head, iou_target, box_sizes, divided_by)(output, targets)
-    assert ours.item() == pytest.approx(numpy_loss(output.numpy(), targets.numpy(), head, iou_target, box_sizes, divided_by), rel=1e-12)
+    assert ours.item() == pytest.approx(
+        numpy_loss(output.numpy(), targets.numpy(), head, iou_target, box_sizes, divided_by), rel=1e-12
+    )
 
 
 def test_one_term_at_a_time_by_hand() -> None:
@@ -88,13 +99,21 @@ def test_one_term_at_a_time_by_hand() -> None:
     head = Head(((8.0, 8.0),), ("a", "b"), (8, 8, 3), (1, 1), True)
     targets = torch.tensor([[[0.0, 0, 8, 8, 1]]])
     right = torch.tensor([1, 0.5, 0.5, 1, 1, 0, 1.0])
-    for change, wanted in (({}, 0), ({0: 0.5}, 0.25), ({5: 0.25, 6: 0.75}, 0.125), ({3: 4.0, 0: 0.25}, 5 * 1), ({1: 0.75, 0: 0.6}, 5 * 0.0625)):
+    for change, wanted in (
+        ({}, 0),
+        ({0: 0.5}, 0.25),
+        ({5: 0.25, 6: 0.75}, 0.125),
+        ({3: 4.0, 0: 0.25}, 5 * 1),
+        ({1: 0.75, 0: 0.6}, 5 * 0.0625),
+    ):
         values = right.clone()
         for index, value in change.items():
             values[index] = value
         # a box moved by 2 of 8 overlaps by 6/10, one four times as wide by 1/4: what the iou is set to
         assert loss(head)(values.view(1, 7, 1, 1), targets).item() == pytest.approx(wanted, abs=1e-6)
-    assert loss(head)(right.view(1, 7, 1, 1), torch.tensor([[NOTHING]])).item() == 1, "the iou of a cell without an object"
+    assert loss(head)(right.view(1, 7, 1, 1), torch.tensor([[NOTHING]])).item() == 1, (
+        "the iou of a cell without an object"
+    )
 
 
 def test_the_untrained_detector_of_the_log() -> None:
@@ -125,7 +144,12 @@ def test_who_is_responsible_by_hand() -> None:
     _, targets = example()
     found = assign(targets, HEAD)
     first, second, third, fourth = (0 * 6 + 0) * 3 + 0, (1 * 6 + 3) * 3 + 1, (3 * 6 + 4) * 3 + 2, (2 * 6 + 3) * 3 + 2
-    assert list(zip(*(each.tolist() for each in found), strict=True)) == [(0, first, 0), (0, second, 1), (1, third, 0), (2, fourth, 1)]
+    assert list(zip(*(each.tolist() for each in found), strict=True)) == [
+        (0, first, 0),
+        (0, second, 1),
+        (1, third, 0),
+        (2, fourth, 1),
+    ]
     outside = torch.tensor([[[60.0, -20, 4, 4, 0]]])
     assert assign(outside, HEAD).prediction.item() // 3 == 5, "the nearest cell"
 

@@ -18,7 +18,14 @@ from PIL import Image
 
 import bridge
 from bridge.commands import main
-from bridge.detection import BoxImages, GroundTruth, Head, estimate_anchor_boxes, evaluate_detection_precision, read_ground_truth
+from bridge.detection import (
+    BoxImages,
+    GroundTruth,
+    Head,
+    estimate_anchor_boxes,
+    evaluate_detection_precision,
+    read_ground_truth,
+)
 from bridge.errors import BridgeError, UnreadableError, UsageError
 from bridge.images import imresize
 from bridge.network import Network
@@ -56,7 +63,9 @@ def untrained(anchors: Sequence[tuple[float, float]]) -> Network:
             L.convolution2dLayer(rng, f"conv_{number}", (3, 3), inputs, filters, padding=(1, 1, 1, 1)), L.batchNormalizationLayer(rng, f"bn_{number}", filters),
             L.reluLayer(f"relu_{number}"), L.maxPooling2dLayer(f"pool_{number}", (2, 2), stride=(2, 2)),
         ]  # fmt: skip
-    return yolov2_layers((SIZE, SIZE, 3), ["bar", "square"], anchors, nets.load(tuple(made)), "pool_2").initialize(seed=1)
+    return yolov2_layers((SIZE, SIZE, 3), ["bar", "square"], anchors, nets.load(tuple(made)), "pool_2").initialize(
+        seed=1
+    )
 
 
 # Files
@@ -81,7 +90,9 @@ def test_a_table_that_matlab_saved(tmp_path: Path, record_property: Any) -> None
     for name in ("a.png", "b.png"):
         Image.new("RGB", (20, 10)).save(tmp_path / name)
     boxes = cell([np.array([[1.0, 2, 3, 4], [5, 6, 7, 8]]), np.empty((0, 4))])
-    made = table({"imageFilename": cell(["a.png", "b.png"]), "car": boxes, "bus": np.array([[1.0, 1, 2, 2], [3, 3, 4, 4]])}, 2)
+    made = table(
+        {"imageFilename": cell(["a.png", "b.png"]), "car": boxes, "bus": np.array([[1.0, 1, 2, 2], [3, 3, 4, 4]])}, 2
+    )
     mat.write(tmp_path / "boxes.mat", {"trainingData": made})
     truth = read_ground_truth(tmp_path / "boxes.mat")
     assert truth.files == (str(tmp_path / "a.png"), str(tmp_path / "b.png"))
@@ -118,10 +129,16 @@ def test_an_item_is_an_image_and_its_objects_in_the_size_of_the_network(tmp_path
     """By hand: from 20 x 10 to 32 x 32 a box grows by 1.6 and 3.2. Oracle of the pixels: imresize."""
     pixels = np.random.default_rng(0).integers(0, 256, (10, 20, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    truth = GroundTruth((str(tmp_path / "a.png"),) * 2, (np.array([[5.0, 2, 10, 5]]), np.array([[1.0, 1, 2, 2], [3, 3, 4, 4]])), (("drone",), ("bird", "bird")))
+    truth = GroundTruth(
+        (str(tmp_path / "a.png"),) * 2,
+        (np.array([[5.0, 2, 10, 5]]), np.array([[1.0, 1, 2, 2], [3, 3, 4, 4]])),
+        (("drone",), ("bird", "bird")),
+    )
     head = Head(((8.0, 8.0),), ("bird", "drone"), (32, 32, 3), (8, 8), True)
     image, objects = BoxImages(truth, head)[0]
-    assert torch.equal(image, torch.from_numpy(imresize(pixels, (32, 32), "bilinear").transpose(2, 0, 1) / np.float32(255)))
+    assert torch.equal(
+        image, torch.from_numpy(imresize(pixels, (32, 32), "bilinear").transpose(2, 0, 1) / np.float32(255))
+    )
     assert objects.tolist() == [[8, pytest.approx(6.4), 16, 16, 1], [-1] * 5]
     with pytest.raises(UsageError, match="'drone' is no class of the network"):
         BoxImages(truth, Head(((8.0, 8.0),), ("bird", "drones"), (32, 32, 3), (8, 8), True))
@@ -138,22 +155,33 @@ def test_a_detector_learns_its_objects(tmp_path: Path) -> None:
     truth = read_ground_truth(table_of)
     anchors, fit = estimate_anchor_boxes(truth.sizes((SIZE, SIZE)), 2)
     assert set(anchors) == {(8, 8), (4, 16)} and fit == 1
-    options = bridge.training_options("adam", MaxEpochs=150, MiniBatchSize=16, InitialLearnRate=0.01, Shuffle="every-epoch", Verbose=False)
+    options = bridge.training_options(
+        "adam", MaxEpochs=150, MiniBatchSize=16, InitialLearnRate=0.01, Shuffle="every-epoch", Verbose=False
+    )
     start = untrained(anchors)
     info = bridge.train(start, table_of, options, validation=truth)
-    assert info.TrainingRMSE[:3] == pytest.approx([math.sqrt(loss) for loss in info.TrainingLoss[:3]]), "as in MATLAB's logs"
-    assert info.TrainingLoss[-1] < 0.05 * info.TrainingLoss[0] and info.FinalValidationLoss < 0.05 * info.TrainingLoss[0]
+    assert info.TrainingRMSE[:3] == pytest.approx([math.sqrt(loss) for loss in info.TrainingLoss[:3]]), (
+        "as in MATLAB's logs"
+    )
+    assert (
+        info.TrainingLoss[-1] < 0.05 * info.TrainingLoss[0] and info.FinalValidationLoss < 0.05 * info.TrainingLoss[0]
+    )
     assert any("YOLO v2 loss is unconfirmed" in note for note in info.notes)
     assert info.network is not None
     trained = bridge.load(info.network.save(tmp_path / "saved"))
     images = [np.asarray(Image.open(file)) for file in truth.files]
     before, after = (
-        evaluate_detection_precision(network.to_detector().detect(images, threshold=0.3), truth, ["bar", "square"]) for network in (start, trained)
+        evaluate_detection_precision(network.to_detector().detect(images, threshold=0.3), truth, ["bar", "square"])
+        for network in (start, trained)
     )
-    assert all(before[name].average_precision < 0.1 and after[name].average_precision > 0.5 for name in ("bar", "square"))
+    assert all(
+        before[name].average_precision < 0.1 and after[name].average_precision > 0.5 for name in ("bar", "square")
+    )
 
 
-def test_the_command_trains_a_recipe_on_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_trains_a_recipe_on_a_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     scenes(tmp_path, 8)
     untrained(((8, 8), (4, 16))).save("detector")
@@ -173,12 +201,23 @@ def test_the_command_trains_a_recipe_on_a_table(tmp_path: Path, monkeypatch: pyt
 def test_the_switches_of_the_loss_belong_to_the_options(tmp_path: Path) -> None:
     """Oracle: two anchors halve the loss; what no run of MATLAB has settled is said with its value, and only to detectors."""
     scenes(tmp_path, 4)
-    network, names = untrained(((8, 8), (4, 16))), dict(MaxEpochs=1, MiniBatchSize=4, InitialLearnRate=1e-3, Verbose=False)
+    network, names = (
+        untrained(((8, 8), (4, 16))),
+        dict(MaxEpochs=1, MiniBatchSize=4, InitialLearnRate=1e-3, Verbose=False),
+    )
     semantics = [{}, {"yolov2_divided_by": "observations", "yolov2_resize": "nearest"}]
-    runs = [bridge.train(network, tmp_path / "boxes.csv", bridge.training_options("sgdm", semantics=each, **names)) for each in semantics]
+    runs = [
+        bridge.train(network, tmp_path / "boxes.csv", bridge.training_options("sgdm", semantics=each, **names))
+        for each in semantics
+    ]
     assert runs[1].TrainingLoss[0] == pytest.approx(2 * runs[0].TrainingLoss[0], rel=1e-6)
     said = [{note.split(",")[0] for note in run.notes if note.startswith("yolov2_")} for run in runs]
-    assert said[0] == {"yolov2_iou_target = 'iou'", "yolov2_box_sizes = 'sqrt'", "yolov2_divided_by = 'anchors'", "yolov2_resize = 'bilinear'"}
+    assert said[0] == {
+        "yolov2_iou_target = 'iou'",
+        "yolov2_box_sizes = 'sqrt'",
+        "yolov2_divided_by = 'anchors'",
+        "yolov2_resize = 'bilinear'",
+    }
     assert said[1] >= {"yolov2_divided_by = 'observations'", "yolov2_resize = 'nearest'"}
     assert not any("undefined_labels" in note for note in runs[0].notes)
 
@@ -187,7 +226,9 @@ def test_a_detector_from_an_onnx_trains_too(tmp_path: Path) -> None:
     """Its anchors make it a detector. Oracle: the first loss of the .mat with the same weights; without the layer there is none."""
     network = untrained(((8, 8), (4, 16)))
     scenes(tmp_path, 4)
-    (tmp_path / "anchors.toml").write_text('AnchorBoxes = [[8, 8], [4, 16]]\nClassNames = ["bar", "square"]', encoding="utf-8")
+    (tmp_path / "anchors.toml").write_text(
+        'AnchorBoxes = [[8, 8], [4, 16]]\nClassNames = ["bar", "square"]', encoding="utf-8"
+    )
     options = bridge.training_options("sgdm", MaxEpochs=1, MiniBatchSize=4, InitialLearnRate=1e-3, Verbose=False)
     bridge.export(network, tmp_path / "own.onnx", tell=lambda loss: None)
     model = onnx.load(tmp_path / "own.onnx")
@@ -195,7 +236,9 @@ def test_a_detector_from_an_onnx_trains_too(tmp_path: Path) -> None:
     onnx.save(model, tmp_path / "bare.onnx")
     bare = bridge.load(tmp_path / "bare.onnx", anchors=tmp_path / "anchors.toml")
     found = bridge.train(bare, tmp_path / "boxes.csv", options)
-    assert found.TrainingLoss[0] == pytest.approx(bridge.train(network, tmp_path / "boxes.csv", options).TrainingLoss[0], rel=1e-5)
+    assert found.TrainingLoss[0] == pytest.approx(
+        bridge.train(network, tmp_path / "boxes.csv", options).TrainingLoss[0], rel=1e-5
+    )
     with pytest.raises(UsageError, match="needs yolov2TransformLayer"):
         bridge.train(bare.remove("yolov2Transform"), tmp_path / "boxes.csv", options)
 

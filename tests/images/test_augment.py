@@ -42,7 +42,9 @@ def test_translation_moves_right_and_down_and_fills() -> None:
     assert augment(SQUARE, RandXTranslation=lambda: 2)[0].tolist() == [0, 0, 0, 1, 2]
     assert augment(SQUARE, RandYTranslation=lambda: -1, FillValue=9)[:, 0].tolist() == [5, 10, 15, 20, 9]
     half = augment(np.array([[0.0, 10, 20]]), RandXTranslation=lambda: 0.5, FillValue=-1)
-    assert half.tolist() == [[-1, 5, 15]]  # by hand: means of neighbours; the first lies left of the first pixel's centre
+    assert half.tolist() == [
+        [-1, 5, 15]
+    ]  # by hand: means of neighbours; the first lies left of the first pixel's centre
 
 
 def test_rotation_is_clockwise_and_exact_for_right_angles() -> None:
@@ -67,7 +69,12 @@ def test_shear_moves_rows_or_columns_by_their_distance_from_the_centre() -> None
 def test_all_changes_together_equal_a_direct_evaluation() -> None:
     """Oracle: each output pixel's place in the input by the inverse of shear * scale * rotation * mirror, then four weighted pixels."""
     image = RNG(1).random((7, 9))
-    angle, scale, shear, shift = math.radians(20), np.array([1.1, 0.8]), np.tan(np.radians([5, -8])), np.array([1.25, -0.5])
+    angle, scale, shear, shift = (
+        math.radians(20),
+        np.array([1.1, 0.8]),
+        np.tan(np.radians([5, -8])),
+        np.array([1.25, -0.5]),
+    )
     matrix = (
         np.array([[1, shear[0]], [shear[1], 1]])
         @ np.diag(scale)
@@ -120,7 +127,13 @@ def test_values_are_drawn_from_the_range_and_follow_the_generator() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"RandRotation": (10, -10)}, {"RandScale": (0, 1)}, {"RandXShear": (-90, 0)}, {"RandYTranslation": 3}, {"RandXScale": (1, 2, 3)}],
+    [
+        {"RandRotation": (10, -10)},
+        {"RandScale": (0, 1)},
+        {"RandXShear": (-90, 0)},
+        {"RandYTranslation": 3},
+        {"RandXScale": (1, 2, 3)},
+    ],
 )
 def test_ranges_beyond_their_limits_are_refused(options: Any) -> None:
     with pytest.raises(UsageError, match=next(iter(options))):
@@ -147,7 +160,9 @@ def test_items_are_resized_bilinearly_and_not_divided(images: ImageDatastore) ->
         image, label = store[index]
         source = images.readimage(index)
         source = source if source.ndim == 3 else np.stack([source] * 3, axis=2)
-        np.testing.assert_array_equal(image, imresize(source, (6, 7), "bilinear").transpose(2, 0, 1).astype(np.float32), strict=True)
+        np.testing.assert_array_equal(
+            image, imresize(source, (6, 7), "bilinear").transpose(2, 0, 1).astype(np.float32), strict=True
+        )
         assert label == index
     bicubic = augmentedImageDatastore((6, 7), images, ColorPreprocessing="gray2rgb", resize_method="bicubic")
     np.testing.assert_array_equal(bicubic[0][0], imresize(images.readimage(0), (6, 7)).transpose(2, 0, 1))
@@ -192,7 +207,9 @@ def test_crops() -> None:
 
 def test_augmentation_follows_the_seed_and_comes_before_resizing() -> None:
     augmenter = imageDataAugmenter(RandXTranslation=(-2, 2))
-    first, second, other = (augmentedImageDatastore((8, 8), RAMPS, DataAugmentation=augmenter, rng=seed) for seed in (1, 1, 2))
+    first, second, other = (
+        augmentedImageDatastore((8, 8), RAMPS, DataAugmentation=augmenter, rng=seed) for seed in (1, 1, 2)
+    )
     np.testing.assert_array_equal(first[0], second[0])
     assert not np.array_equal(first[0], other[0])
     shifted = augmentedImageDatastore((4, 10), RAMPS, DataAugmentation=imageDataAugmenter(RandXTranslation=lambda: 2))

@@ -85,7 +85,12 @@ def test_colour_of_16_bits_is_refused_and_not_truncated(tmp_path: Path, channels
 def test_a_damaged_file_is_named(tmp_path: Path, damage: str) -> None:
     path = save(tmp_path / "a.png", np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
     data = path.read_bytes()
-    damaged = {"truncated": data[: len(data) // 2], "no image": b"text", "empty": b"", "broken chunk": data[:12] + b"JUNK" + data[16:]}
+    damaged = {
+        "truncated": data[: len(data) // 2],
+        "no image": b"text",
+        "empty": b"",
+        "broken chunk": data[:12] + b"JUNK" + data[16:],
+    }
     path.unlink() if damage == "absent" else path.write_bytes(damaged[damage])
     with pytest.raises(UnreadableError, match=r"a\.png") as caught:
         imread(path)
@@ -110,7 +115,9 @@ def test_gray2rgb_repeats_the_channel() -> None:
 
 
 @pytest.mark.parametrize(("convert", "dtype"), [(im2single, np.float32), (im2double, np.float64)])
-def test_im2single_and_im2double_divide_by_the_largest_value(convert: Callable[[np.ndarray], np.ndarray], dtype: type) -> None:
+def test_im2single_and_im2double_divide_by_the_largest_value(
+    convert: Callable[[np.ndarray], np.ndarray], dtype: type
+) -> None:
     for image, expected in [
         (np.array([0, 51, 255], np.uint8), [0, 0.2, 1]),
         (np.array([0, 13107, 65535], np.uint16), [0, 0.2, 1]),
@@ -130,7 +137,12 @@ def test_rescale_follows_its_documented_formula() -> None:
 
 @pytest.mark.parametrize(
     ("function", "image"),
-    [(rgb2gray, np.zeros((2, 2))), (gray2rgb, np.zeros((2, 2, 3))), (im2single, np.array([1])), (im2double, np.array([1]))],
+    [
+        (rgb2gray, np.zeros((2, 2))),
+        (gray2rgb, np.zeros((2, 2, 3))),
+        (im2single, np.array([1])),
+        (im2double, np.array([1])),
+    ],
 )
 def test_wrong_shapes_and_types_are_refused(function: Callable[[np.ndarray], np.ndarray], image: np.ndarray) -> None:
     with pytest.raises(UsageError):

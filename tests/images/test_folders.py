@@ -25,7 +25,18 @@ def labelled(**counts: int) -> ImageDatastore:
 
 
 def test_files_and_classes_are_in_order_of_character_codes(tmp_path: Path) -> None:
-    touch(tmp_path, "b/x10.png", "b/x2.png", "b/Z.png", "B/1.JPG", "a b/1.png", "a/deep/1.png", "a/2.png", "notes.txt", "0.png")
+    touch(
+        tmp_path,
+        "b/x10.png",
+        "b/x2.png",
+        "b/Z.png",
+        "B/1.JPG",
+        "a b/1.png",
+        "a/deep/1.png",
+        "a/2.png",
+        "notes.txt",
+        "0.png",
+    )
     images = imageDatastore(tmp_path, IncludeSubfolders=True, LabelSource="foldernames")
     relative = [Path(file).relative_to(tmp_path).as_posix() for file in images.Files]
     assert relative == ["0.png", "B/1.JPG", "a/2.png", "a/deep/1.png", "a b/1.png", "b/Z.png", "b/x10.png", "b/x2.png"]
@@ -90,7 +101,9 @@ def test_impossible_splits_are_refused(parts: tuple[float, ...]) -> None:
     assert caught.value.cause and caught.value.hint
 
 
-def test_all_unreadable_files_are_named_and_skipped_only_on_request(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_all_unreadable_files_are_named_and_skipped_only_on_request(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     Image.fromarray(np.zeros((2, 2), np.uint8)).save(tmp_path / "2.png")
     touch(tmp_path, "1.png", "3.png")
     images = imageDatastore(tmp_path)

@@ -51,7 +51,9 @@ def test_double_equals_matlab(file: str, image: np.ndarray | None) -> None:
     image = np.asarray(Image.open(FOLDER / "butterfly.png")) / 255 if image is None else image
     expected = scipy.io.loadmat(FOLDER / f"{file}.mat")[file]
     result = imresize(image, expected.shape[:2], antialiasing=not file.endswith("noaa"))
-    np.testing.assert_allclose(result, expected, rtol=0, atol=1e-12)  # values up to 100: some thousand roundings of double precision
+    np.testing.assert_allclose(
+        result, expected, rtol=0, atol=1e-12
+    )  # values up to 100: some thousand roundings of double precision
 
 
 @needs_real
@@ -102,8 +104,12 @@ def weights(n: int, size: int, scale: float, kernel: Callable[[float], float], a
     return matrix / matrix.sum(axis=1, keepdims=True)
 
 
-def reference(image: np.ndarray, size: tuple[int, int], scale: tuple[float, float], method: str, antialiasing: bool = True) -> np.ndarray:
-    rows, columns = (weights(*args, KERNELS[method], antialiasing) for args in zip(image.shape, size, scale, strict=True))
+def reference(
+    image: np.ndarray, size: tuple[int, int], scale: tuple[float, float], method: str, antialiasing: bool = True
+) -> np.ndarray:
+    rows, columns = (
+        weights(*args, KERNELS[method], antialiasing) for args in zip(image.shape, size, scale, strict=True)
+    )
     passes: list[Callable[[np.ndarray], np.ndarray]] = [lambda x: rows @ x, lambda x: x @ columns.T]
     y = image.astype(float)
     for step in passes if scale[0] <= scale[1] else reversed(passes):
@@ -125,14 +131,20 @@ def test_every_kernel_follows_the_definition(method: str, size: tuple[int, int],
     np.testing.assert_allclose(imresize(image, size, method, antialiasing), expected, atol=1e-13)
     single = imresize(image.astype(np.float32), size, method, antialiasing)
     assert single.dtype == np.float32
-    np.testing.assert_allclose(single, expected, atol=2e-6)  # some ten terms of 6e-8 relative error in each of two passes
+    np.testing.assert_allclose(
+        single, expected, atol=2e-6
+    )  # some ten terms of 6e-8 relative error in each of two passes
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_integers_are_rounded_and_clamped_after_each_pass(dtype: type[np.unsignedinteger[Any]], size: tuple[int, int]) -> None:
+def test_integers_are_rounded_and_clamped_after_each_pass(
+    dtype: type[np.unsignedinteger[Any]], size: tuple[int, int]
+) -> None:
     top = np.iinfo(dtype).max
-    image = np.random.default_rng(2).choice([0, 1, top // 3, top - 1, top], (23, 19)).astype(dtype)  # overshoots on both sides
+    image = (
+        np.random.default_rng(2).choice([0, 1, top // 3, top - 1, top], (23, 19)).astype(dtype)
+    )  # overshoots on both sides
     expected = reference(image, size, (size[0] / 23, size[1] / 19), "bicubic").astype(dtype)
     np.testing.assert_array_equal(imresize(image, size), expected, strict=True)
     np.testing.assert_array_equal(imresize(torch.from_numpy(image), size).numpy(), expected, strict=True)
@@ -151,7 +163,9 @@ def test_ties_are_rounded_away_from_zero_in_integer_arithmetic() -> None:
 
     expected = halve(halve(image).T).T.astype(np.uint8)
     np.testing.assert_array_equal(imresize(image, 0.5), expected, strict=True)
-    assert imresize(np.array([[0, 10]], np.uint8), (1, 4), "bilinear").tolist() == [[0, 3, 8, 10]]  # by hand: 0, 2.5, 7.5, 10
+    assert imresize(np.array([[0, 10]], np.uint8), (1, 4), "bilinear").tolist() == [
+        [0, 3, 8, 10]
+    ]  # by hand: 0, 2.5, 7.5, 10
 
 
 # --- sizes and types --------------------------------------------------------------------------------------------------------------------
@@ -190,7 +204,10 @@ def test_a_nan_reaches_only_the_pixels_whose_taps_hold_it() -> None:
     image = np.ones((1, 64))
     image[0, 40] = np.nan
     result = imresize(image, (1, 32), "bilinear")
-    assert np.flatnonzero(np.isnan(result)).tolist() == [19, 20]  # by hand: these lie at 38.5 and 40.5, and reach less than 2 pixels
+    assert np.flatnonzero(np.isnan(result)).tolist() == [
+        19,
+        20,
+    ]  # by hand: these lie at 38.5 and 40.5, and reach less than 2 pixels
     np.testing.assert_allclose(result[~np.isnan(result)], 1)
 
 
@@ -221,7 +238,9 @@ def test_a_tensor_on_another_device_stays_there(dtype: torch.dtype, method: str)
 def test_gradients_flow_through_float_tensors() -> None:
     image = torch.rand(2, 6, 5, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: imresize(x, (3, 7)), (image,))
-    np.testing.assert_allclose(imresize(image, (3, 7)).detach().numpy(), imresize(image.detach(), (3, 7)).numpy(), atol=1e-14)
+    np.testing.assert_allclose(
+        imresize(image, (3, 7)).detach().numpy(), imresize(image.detach(), (3, 7)).numpy(), atol=1e-14
+    )
 
 
 @pytest.mark.parametrize(

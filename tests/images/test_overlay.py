@@ -54,6 +54,8 @@ def test_little_memory_is_used() -> None:
         (np.zeros((1, 3), np.uint8), LABELS, {"transparency": 2}, "the transparency is 2"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_told(image: np.ndarray, labels: np.ndarray, more: dict[str, object], message: str) -> None:
+def test_what_does_not_fit_is_told(
+    image: np.ndarray, labels: np.ndarray, more: dict[str, object], message: str
+) -> None:
     with pytest.raises(UsageError, match=re.escape(message)):
         labeloverlay(image, labels, **more)

@@ -88,7 +88,12 @@ def test_metrics() -> None:
     truth, found = np.array([[1, 1, 1, 1], [2, 2, 2, 0]]), np.array([[1, 1, 1, 2], [2, 2, 1, 1]])
     metrics = evaluateSemanticSegmentation([found[:1], found[1:]], [truth[:1], truth[1:]], ["sky", "road", "car"])
     assert metrics.ConfusionMatrix.tolist() == [[3, 1, 0], [1, 2, 0], [0, 0, 0]]
-    expected = {"GlobalAccuracy": 5 / 7, "MeanAccuracy": (3 / 4 + 2 / 3) / 2, "MeanIoU": 0.55, "WeightedIoU": (4 * 0.6 + 3 * 0.5) / 7}
+    expected = {
+        "GlobalAccuracy": 5 / 7,
+        "MeanAccuracy": (3 / 4 + 2 / 3) / 2,
+        "MeanIoU": 0.55,
+        "WeightedIoU": (4 * 0.6 + 3 * 0.5) / 7,
+    }
     assert metrics.DataSetMetrics == pytest.approx(expected, rel=1e-15)
     assert metrics.ClassMetrics["sky"] == {"Accuracy": 0.75, "IoU": 0.6}
     assert np.isnan(metrics.ClassMetrics["car"]["IoU"])

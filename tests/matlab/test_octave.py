@@ -40,7 +40,9 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def variable(path: Path) -> Any:
     """The only variable of a .mat file, its name being the first part of its format."""
-    content = {name: value for name, value in loadmat(path, struct_as_record=False).items() if not name.startswith("__")}
+    content = {
+        name: value for name, value in loadmat(path, struct_as_record=False).items() if not name.startswith("__")
+    }
     assert len(content) == 1
     return content.popitem()[1][0, 0]
 
@@ -74,7 +76,13 @@ class TestExport:
 
     def test_names_of_files(self, out: Path) -> None:
         written = {path.name for path in out.glob("*.bridge.mat")}
-        assert written == {"series.bridge.mat", "dag.v2.bridge.mat", "dl.bridge.mat", "layers.bridge.mat", "graph.bridge.mat"}
+        assert written == {
+            "series.bridge.mat",
+            "dag.v2.bridge.mat",
+            "dl.bridge.mat",
+            "layers.bridge.mat",
+            "graph.bridge.mat",
+        }
 
     def test_network(self, out: Path) -> None:
         bridge = variable(out / "series.bridge.mat")
@@ -274,7 +282,9 @@ class TestReference:
 
 
 class TestSteps:
-    @pytest.mark.parametrize(("name", "trainer", "count"), [("trained", "trainNetwork", 2), ("dltrained", "trainnet", 1)])
+    @pytest.mark.parametrize(
+        ("name", "trainer", "count"), [("trained", "trainNetwork", 2), ("dltrained", "trainnet", 1)]
+    )
     def test_training(self, out: Path, name: str, trainer: str, count: int) -> None:
         steps = variable(out / f"{name}.steps.mat")
         assert fields(steps) == names(
@@ -327,7 +337,10 @@ class TestProbe:
         values = self.values(out, "DecayAndClipping")
         assert texts(values.Methods) == [["l2norm", "global-l2norm", "absolute-value"]]
         np.testing.assert_allclose(values.Updated, [[1.9, 1.9, 1.9]])
-        assert [self.values(out, "FrozenInGlobalNorm").Weight.item(), self.values(out, "FrozenInGlobalNorm").Bias.item()] == [0, -0.1]
+        assert [
+            self.values(out, "FrozenInGlobalNorm").Weight.item(),
+            self.values(out, "FrozenInGlobalNorm").Bias.item(),
+        ] == [0, -0.1]
 
     def test_schedule_and_validation(self, out: Path) -> None:
         rates = [1.0] * 5 + [0.5] * 5 + [0.25] * 2
@@ -418,7 +431,13 @@ def test_every_function_has_a_help_text() -> None:
 
 
 def test_public_functions_show_an_example() -> None:
-    assert sorted(path.stem for path in FUNCTIONS.glob("*.m")) == ["bridgeData", "bridgeExport", "bridgeProbe", "bridgeRebuild", "bridgeReference"]
+    assert sorted(path.stem for path in FUNCTIONS.glob("*.m")) == [
+        "bridgeData",
+        "bridgeExport",
+        "bridgeProbe",
+        "bridgeRebuild",
+        "bridgeReference",
+    ]
     for path in FUNCTIONS.glob("*.m"):
         assert "%   Example:" in path.read_text(encoding="utf-8"), path
 

@@ -154,8 +154,16 @@ CALLS: dict[str, Call] = {
     "dice": (L.dicePixelClassificationLayer("", CLASSES, (6, 5)), "dicePixelClassificationLayer", [], {"Classes": CLASSES}),
     "focal": (L.focalLossLayer("", CLASSES), "focalLossLayer", [], {"Classes": CLASSES, "Alpha": 0.25, "Gamma": 2}),
 }  # fmt: skip
-STATES = {"AverageImage": "Mean", "StandardDeviation": "StandardDeviation", "Min": "Min", "Max": "Max"}  # in Normalization, and as arguments
-FACTOR = {"Weights": "Weight", "Bias": "Bias"}  # the stem of the factors' names of layers that have these two; others: the learnable's own name
+STATES = {
+    "AverageImage": "Mean",
+    "StandardDeviation": "StandardDeviation",
+    "Min": "Min",
+    "Max": "Max",
+}  # in Normalization, and as arguments
+FACTOR = {
+    "Weights": "Weight",
+    "Bias": "Bias",
+}  # the stem of the factors' names of layers that have these two; others: the learnable's own name
 
 
 @dataclass(frozen=True)
@@ -217,30 +225,49 @@ def custom() -> Network:
     function = make_layer(unknown_row("nnet.cnn.layer.FunctionLayer"), "twice", {})
     last = base.layers[-1].name
     wired = (Connection(last, "gate"), Connection("gate", "twice"))
-    return replace(base, layers=LayerList([*base.layers, own, function]), connections=(*base.connections, *wired), outputs=("twice",))
+    return replace(
+        base,
+        layers=LayerList([*base.layers, own, function]),
+        connections=(*base.connections, *wired),
+        outputs=("twice",),
+    )
 
 
 def untrained() -> Network:
-    layers = (L.imageInputLayer((8, 8, 1), "in", "none"), L.untrained(L.convolution2dLayer(rng, "conv", (3, 3), 1, 4)), L.reluLayer("relu"))
+    layers = (
+        L.imageInputLayer((8, 8, 1), "in", "none"),
+        L.untrained(L.convolution2dLayer(rng, "conv", (3, 3), 1, 4)),
+        L.reluLayer("relu"),
+    )
     return replace(read(Net("Layers", layers)), kind="dlnetwork")
 
 
 def attention_without_factors() -> Network:
     network = read(Net("Layers", (replace(CALLS["attention"][0], name="attention"),)))
     (layer,) = network.layers
-    return network.with_layers({layer.name: replace(layer, learnables={name: replace(each, assumed=True) for name, each in layer.learnables.items()})})
+    return network.with_layers(
+        {
+            layer.name: replace(
+                layer, learnables={name: replace(each, assumed=True) for name, each in layer.learnables.items()}
+            )
+        }
+    )
 
 
 SCENARIOS: dict[str, Scenario] = {
     "layers": Scenario(all_layers),
     "attention": Scenario(attention_without_factors),
-    "series": Scenario(lambda: read(networks.chain_cnn()), arguments="{'Save', fullfile(fileparts(file), 'saved.mat')}"),
+    "series": Scenario(
+        lambda: read(networks.chain_cnn()), arguments="{'Save', fullfile(fileparts(file), 'saved.mat')}"
+    ),
     "graph": Scenario(lambda: read(networks.segnet())),
     "sequences": Scenario(lambda: read(networks.lstm_classifier())),
     "sequence_to_sequence": Scenario(lambda: read(networks.bilstm_regression())),
     "features": Scenario(mlp, outputs=("layer",), inputs=("input_2",)),
     "fork": Scenario(fork, inputs=("right", "left"), outputs=("relu",)),
-    "two_outputs": Scenario(with_two_output_layers, inputs=("in",), outputs=("second", "first"), answers=("second", "first")),
+    "two_outputs": Scenario(
+        with_two_output_layers, inputs=("in",), outputs=("second", "first"), answers=("second", "first")
+    ),
     "layer_graph": Scenario(lambda: replace(read(networks.segnet()), kind="LayerGraph")),
     "edited_series": Scenario(lambda: replace(read(networks.residual()), kind="SeriesNetwork")),
     "untrained": Scenario(untrained),
@@ -249,8 +276,13 @@ SCENARIOS: dict[str, Scenario] = {
     "other_size": Scenario(mlp, answers=(np.zeros((1, 3), np.float32),)),
     "not_a_number": Scenario(mlp, answers=(np.full((1, 1), np.nan, np.float32),)),
     "custom": Scenario(custom),
-    "missing": Scenario(lambda: read(Net("Layers", (L.featureInputLayer(2, "in"), L.reluLayer("r")))), change={"Constructor": "notThereLayer"}),
-    "code": Scenario(lambda: read(Net("Layers", (L.featureInputLayer(2, "in"), L.reluLayer("r")))), change={"Constructor": "system"}),
+    "missing": Scenario(
+        lambda: read(Net("Layers", (L.featureInputLayer(2, "in"), L.reluLayer("r")))),
+        change={"Constructor": "notThereLayer"},
+    ),
+    "code": Scenario(
+        lambda: read(Net("Layers", (L.featureInputLayer(2, "in"), L.reluLayer("r")))), change={"Constructor": "system"}
+    ),
     "of_bridge_export": Scenario(lambda: read(Net("Layers", (L.reluLayer("r"),))), change={"Constructor": None}),
 }
 
@@ -263,18 +295,31 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("GNU Octave is not installed: octave-cli runs bridgeRebuild.m")
     made = tmp_path_factory.mktemp("rebuild")
     for _, constructor, *_ in CALLS.values():
-        (made / f"{constructor}.m").write_text(f"function layer = {constructor}(varargin)\n    layer = constructed('{constructor}', varargin);\nend\n")
+        (made / f"{constructor}.m").write_text(
+            f"function layer = {constructor}(varargin)\n    layer = constructed('{constructor}', varargin);\nend\n"
+        )
     paths = ",".join(f"'{path}'" for path in (FUNCTIONS, HERE / "rebuilding", made))
     script = [f"addpath({paths});"]
     for name, scenario in SCENARIOS.items():
         script += prepared(made, name, scenario)
     script.append(f"bridge = 'text'; save('{made}/other.mat', 'bridge', '-v7');")
-    script += [f"rebuilt('{made}/{name}.mat', struct('Outputs', {{{{1}}}}, 'Arguments', {{{{}}}}), '{made}/{name}.result.mat');" for name in ("other", "absent")]
+    script += [
+        f"rebuilt('{made}/{name}.mat', struct('Outputs', {{{{1}}}}, 'Arguments', {{{{}}}}), '{made}/{name}.result.mat');"
+        for name in ("other", "absent")
+    ]
     for name in WALKED:
         savemat(made / f"{name}.expected.mat", {"bridge": struct_of(SCENARIOS[name].network())}, long_field_names=True)
-        script += [f"leaves('{made}/{name}.{kind}mat', '{made}/{name}.{kind}leaves.mat');" for kind in ("", "expected.")]
+        script += [
+            f"leaves('{made}/{name}.{kind}mat', '{made}/{name}.{kind}leaves.mat');" for kind in ("", "expected.")
+        ]
     (made / "rebuild_all.m").write_text("\n".join(script), encoding="utf-8")
-    run = subprocess.run([octave, "--no-gui", "--quiet", "--norc", str(made / "rebuild_all.m")], capture_output=True, text=True, cwd=made, check=False)
+    run = subprocess.run(
+        [octave, "--no-gui", "--quiet", "--norc", str(made / "rebuild_all.m")],
+        capture_output=True,
+        text=True,
+        cwd=made,
+        check=False,
+    )
     assert run.returncode == 0, run.stderr
     return made
 
@@ -290,11 +335,20 @@ def prepared(made: Path, name: str, scenario: Scenario) -> list[str]:
     savemat(made / f"{name}.answers.mat", {"answers": cell})
     lines = [f"file = '{file}'; answers = load('{made}/{name}.answers.mat').answers;"]
     for key, value in scenario.change.items():
-        changed = f"bridge.Layers{{1}} = rmfield(bridge.Layers{{1}}, '{key}');" if value is None else f"bridge.Layers{{1}}.{key} = '{value}';"
+        changed = (
+            f"bridge.Layers{{1}} = rmfield(bridge.Layers{{1}}, '{key}');"
+            if value is None
+            else f"bridge.Layers{{1}}.{key} = '{value}';"
+        )
         lines.append(f"load(file); {changed} save(file, 'bridge', '-v7');")
-    inputs, outputs = ("{{" + ", ".join(f"'{each}'" for each in given) + "}}" for given in (scenario.inputs, scenario.outputs))
+    inputs, outputs = (
+        "{{" + ", ".join(f"'{each}'" for each in given) + "}}" for given in (scenario.inputs, scenario.outputs)
+    )
     facts = f"'InputNames', {inputs}, 'OutputNames', {outputs}, 'Outputs', {{answers}}, 'Added', {scenario.added}"
-    return [*lines, f"rebuilt(file, struct({facts}, 'Arguments', {{{scenario.arguments}}}), '{made}/{name}.result.mat');"]
+    return [
+        *lines,
+        f"rebuilt(file, struct({facts}, 'Arguments', {{{scenario.arguments}}}), '{made}/{name}.result.mat');",
+    ]
 
 
 def outputs_of(file: Path) -> dict[str, Any]:
@@ -316,7 +370,13 @@ class Result:
 
 def result(folder: Path, name: str) -> Result:
     held = loadmat(folder / f"{name}.result.mat", struct_as_record=False)
-    return Result(text(held["Error"]), text(held["Warning"]), held["Net"], [text(each) for each in held["Classes"].ravel()], list(held["Called"].ravel()))
+    return Result(
+        text(held["Error"]),
+        text(held["Warning"]),
+        held["Net"],
+        [text(each) for each in held["Classes"].ravel()],
+        list(held["Called"].ravel()),
+    )
 
 
 def text(value: Any) -> str:
@@ -364,8 +424,16 @@ def layers_of(net: Any) -> list[Made]:
 
 
 def test_every_maker_of_a_layer_is_rebuilt() -> None:
-    makers = {name for name, _ in inspect.getmembers(L, inspect.isfunction) if name.endswith("Layer") and not name.startswith("_")}
-    assert {constructor for _, constructor, *_ in CALLS.values()} == makers - {"functionLayer", "networkLayer", "tverskyPixelClassificationLayer"}
+    makers = {
+        name
+        for name, _ in inspect.getmembers(L, inspect.isfunction)
+        if name.endswith("Layer") and not name.startswith("_")
+    }
+    assert {constructor for _, constructor, *_ in CALLS.values()} == makers - {
+        "functionLayer",
+        "networkLayer",
+        "tverskyPixelClassificationLayer",
+    }
 
 
 @pytest.fixture(scope="module")
@@ -390,7 +458,9 @@ def test_a_layer_is_made_by_its_documented_call(layers: dict[str, Made], name: s
     assert {key: plain(value) for key, value in given.items()} == {key: value for key, value in named.items()}
     if name == "attention":
         assert not factors and made.factors == {
-            (f"set{kind}Factor", key): value for key, param in layer.params.items() for kind, value in (("LearnRate", param.learn_rate), ("L2", param.l2))
+            (f"set{kind}Factor", key): value
+            for key, param in layer.params.items()
+            for kind, value in (("LearnRate", param.learn_rate), ("L2", param.l2))
         }
     elif layer.saveobj:
         assert factors == expected_factors(layer) and not made.factors
@@ -441,7 +511,11 @@ def test_a_chain_becomes_a_series_network(folder: Path) -> None:
     found = result(folder, "series")
     net = found.net[0, 0]
     assert (found.error, found.warning, text(net.Made)) == ("", "", "assembleNetwork")
-    assert [made.constructor for made in layers_of(net.From)][:3] == ["imageInputLayer", "convolution2dLayer", "batchNormalizationLayer"]
+    assert [made.constructor for made in layers_of(net.From)][:3] == [
+        "imageInputLayer",
+        "convolution2dLayer",
+        "batchNormalizationLayer",
+    ]
     assert len(layers_of(net.From)) == 19 and found.classes == ["0", "1", "2", "3", "4"]
 
 
@@ -500,20 +574,28 @@ def test_predict_gets_the_test_input_as_it_takes_it(folder: Path, name: str) -> 
 
 def test_a_dlnetwork_gets_formatted_arrays_in_its_own_order(folder: Path) -> None:
     called = result(folder, "fork").called
-    given = {text(each[0, 0].Name): each[0, 0] for each in loadmat(folder / "fork.mat", struct_as_record=False)["bridge"][0, 0].TestInput.ravel()}
+    given = {
+        text(each[0, 0].Name): each[0, 0]
+        for each in loadmat(folder / "fork.mat", struct_as_record=False)["bridge"][0, 0].TestInput.ravel()
+    }
     for found, name in zip(called, ("right", "left"), strict=False):
         np.testing.assert_array_equal(found[0, 0].Data, given[name].Value)
         assert text(found[0, 0].Format) == "SSCB"
     assert [plain(each) for each in called[2:]] == ["Outputs", ["relu", "add"]]
 
 
-@pytest.mark.parametrize("name", ["series", "graph", "sequences", "sequence_to_sequence", "features", "fork", "two_outputs", "allowed"])
+@pytest.mark.parametrize(
+    "name", ["series", "graph", "sequences", "sequence_to_sequence", "features", "fork", "two_outputs", "allowed"]
+)
 def test_equal_outputs_are_accepted(folder: Path, name: str) -> None:
     found = result(folder, name)
     assert (found.error, found.warning) == ("", "")
 
 
-@pytest.mark.parametrize(("name", "part"), [("different", "a difference of 0.01"), ("other_size", "3 values instead of 1"), ("not_a_number", "NaN")])
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [("different", "a difference of 0.01"), ("other_size", "3 values instead of 1"), ("not_a_number", "NaN")],
+)
 def test_other_outputs_are_an_error(folder: Path, name: str, part: str) -> None:
     error = result(folder, name).error
     assert error.startswith("bridge:difference\nerror: output layer is not what PyTorch computed") and part in error
@@ -536,7 +618,9 @@ def torch_layout(sample: Any) -> Any:
     """The value of a sample as N,C,H,W, N,C or N,T,C."""
     form = text(sample.Format)
     value = sample.Value.reshape(sample.Value.shape + (1,) * (len(form) - sample.Value.ndim))
-    order = [form.index(letter) for letter in "BTC" if letter in form] + [index for index, letter in enumerate(form) if letter == "S"]
+    order = [form.index(letter) for letter in "BTC" if letter in form] + [
+        index for index, letter in enumerate(form) if letter == "S"
+    ]
     return np.ascontiguousarray(value.transpose(order))
 
 
@@ -592,13 +676,22 @@ def test_octave_loads_every_field_of_the_documented_layout(folder: Path, name: s
         assert found[path][1] == size or (0 in size and 0 in found[path][1]), path
         np.testing.assert_array_equal(found[path][2], value, err_msg=path, strict=bool(value.size))
     new = {re.sub(r"\{\d+\}", "", path).split(".")[1] for path in found.keys() - expected.keys()} - {"Layers"}
-    new_in_layers = {part[2] for part in (path.split(".") for path in found.keys() - expected.keys()) if part[1].startswith("Layers") and len(part) > 2}
+    new_in_layers = {
+        part[2]
+        for part in (path.split(".") for path in found.keys() - expected.keys())
+        if part[1].startswith("Layers") and len(part) > 2
+    }
     assert new == ADDED and {part.partition("{")[0] for part in new_in_layers} - {"Learnables"} == ADDED_TO_LAYERS
     assert all("Initializer" in path for path in found.keys() - expected.keys() if ".Learnables." in path)
 
 
 def test_classes_of_the_new_fields(folder: Path) -> None:
     found = leaves(folder / "graph.leaves.mat")
-    assert found["bridge.Layers{2}.SetsFactors"][:2] == ("logical", [1, 1]) and found["bridge.Tolerance"][:2] == ("double", [1, 1])
-    assert found["bridge.TestInput{1}.Value"][:2] == ("single", [16, 24, 3]) and found["bridge.TestOutput{1}.Value"][:2] == ("single", [16, 24, 5])
+    assert found["bridge.Layers{2}.SetsFactors"][:2] == ("logical", [1, 1]) and found["bridge.Tolerance"][:2] == (
+        "double",
+        [1, 1],
+    )
+    assert found["bridge.TestInput{1}.Value"][:2] == ("single", [16, 24, 3]) and found["bridge.TestOutput{1}.Value"][
+        :2
+    ] == ("single", [16, 24, 5])
     assert found["bridge.Layers{2}.Constructor"][0] == "char" and found["bridge.Layers{2}.Arguments"][0] == "cell"

@@ -37,7 +37,10 @@ class Case:
 
 def feeds(net: Net, rng: np.random.Generator) -> tuple[dict[str, Value], ...]:
     """Random inputs: normal, or in the range of the statistics of `fixtures.layers.input_statistics`."""
-    return tuple({layer.name: _feed(layer, rng) for layer in net.layers if "InputLayer" in layer.cls} for _ in range(OBSERVATIONS))
+    return tuple(
+        {layer.name: _feed(layer, rng) for layer in net.layers if "InputLayer" in layer.cls}
+        for _ in range(OBSERVATIONS)
+    )
 
 
 def _feed(layer: Layer, rng: np.random.Generator) -> Value:
@@ -96,7 +99,9 @@ def saved(layer: Layer, **fields: Any) -> Layer:
 
 
 def learned(layer: Layer, **values: NDArray) -> Layer:
-    return replace(layer, params=layer.params | {name: Param(value.astype(np.float32)) for name, value in values.items()})
+    return replace(
+        layer, params=layer.params | {name: Param(value.astype(np.float32)) for name, value in values.items()}
+    )
 
 
 def with_states(layer: Layer, rng: np.random.Generator) -> Layer:
@@ -110,7 +115,18 @@ def every_case() -> tuple[Case, ...]:
     """All cases, the same at every call."""
     rng = np.random.default_rng(11)
     found = []
-    for group in (convolutions, poolings, dense, normalizations, recurrent, attention, activations, combinations, shapes, inputs):
+    for group in (
+        convolutions,
+        poolings,
+        dense,
+        normalizations,
+        recurrent,
+        attention,
+        activations,
+        combinations,
+        shapes,
+        inputs,
+    ):
         for name, net, *given in group(rng):
             found.append(Case(name, net, given[0] if given else feeds(net, rng)))
     return tuple(found)
@@ -122,7 +138,10 @@ Found = Iterator[tuple[Any, ...]]
 def convolutions(rng: np.random.Generator) -> Found:
     conv = L.convolution2dLayer
     yield "conv2d", chain(image(), conv(rng, "c", (3, 3), 4, 6, padding=(1, 1, 1, 1)))
-    yield "conv2d_asymmetric", chain(image(), conv(rng, "c", (3, 2), 4, 6, stride=(2, 1), dilation=(1, 2), padding=(0, 1, 2, 3)))
+    yield (
+        "conv2d_asymmetric",
+        chain(image(), conv(rng, "c", (3, 2), 4, 6, stride=(2, 1), dilation=(1, 2), padding=(0, 1, 2, 3))),
+    )
     yield "conv2d_same", chain(image(), conv(rng, "c", (3, 5), 4, 6, padding="same"))
     yield "conv2d_same_even", chain(image(), conv(rng, "c", (2, 4), 4, 6, padding="same"))
     yield "conv2d_same_strided", chain(image(), conv(rng, "c", (3, 2), 4, 6, stride=(2, 3), padding="same"))
@@ -136,30 +155,61 @@ def convolutions(rng: np.random.Generator) -> Found:
     yield "conv1d", chain(sequence(4), L.convolution1dLayer(rng, "c", 3, 4, 6, stride=2, padding=(1, 0)))
     yield "conv1d_same", chain(sequence(4), L.convolution1dLayer(rng, "c", 4, 4, 6, padding="same"))
     yield "conv1d_same_strided", chain(sequence(4), L.convolution1dLayer(rng, "c", 3, 4, 6, stride=2, padding="same"))
-    yield "conv1d_causal", chain(sequence(4), saved(L.convolution1dLayer(rng, "c", 3, 4, 6, dilation=2), PaddingMode="causal"))
-    yield "conv1d_image_sequence", chain(sequence((7, 4)), L.convolution1dLayer(rng, "c", 3, 4, 6, stride=2, padding=(1, 1)))
-    yield "conv3d", chain(image(VOLUME), L.convolution3dLayer(rng, "c", (3, 2, 1), 2, 4, padding=((1, 0, 2), (1, 1, 0))))
-    yield "conv3d_same", chain(image(VOLUME), L.convolution3dLayer(rng, "c", (3, 2, 3), 2, 4, stride=(1, 2, 1), padding="same"))
-    yield "conv3d_symmetric", chain(image(VOLUME), L.convolution3dLayer(rng, "c", (2, 2, 2), 2, 1, padding=((1, 0, 1), (1, 0, 1))))
+    yield (
+        "conv1d_causal",
+        chain(sequence(4), saved(L.convolution1dLayer(rng, "c", 3, 4, 6, dilation=2), PaddingMode="causal")),
+    )
+    yield (
+        "conv1d_image_sequence",
+        chain(sequence((7, 4)), L.convolution1dLayer(rng, "c", 3, 4, 6, stride=2, padding=(1, 1))),
+    )
+    yield (
+        "conv3d",
+        chain(image(VOLUME), L.convolution3dLayer(rng, "c", (3, 2, 1), 2, 4, padding=((1, 0, 2), (1, 1, 0)))),
+    )
+    yield (
+        "conv3d_same",
+        chain(image(VOLUME), L.convolution3dLayer(rng, "c", (3, 2, 3), 2, 4, stride=(1, 2, 1), padding="same")),
+    )
+    yield (
+        "conv3d_symmetric",
+        chain(image(VOLUME), L.convolution3dLayer(rng, "c", (2, 2, 2), 2, 1, padding=((1, 0, 1), (1, 0, 1)))),
+    )
     yield "conv3d_space_and_time", chain(sequence(IMAGE), L.convolution3dLayer(rng, "c", (3, 2, 2), 4, 3))
     grouped = L.groupedConvolution2dLayer
     yield "grouped", chain(image((6, 5, 6)), grouped(rng, "c", (3, 3), 2, 4, 3, padding="same"))
-    yield "grouped_strided", chain(image((6, 5, 6)), grouped(rng, "c", (3, 2), 3, 1, 2, stride=(2, 2), padding=(0, 1, 0, 0)))
+    yield (
+        "grouped_strided",
+        chain(image((6, 5, 6)), grouped(rng, "c", (3, 2), 3, 1, 2, stride=(2, 2), padding=(0, 1, 0, 0))),
+    )
     yield "grouped_one", chain(image(), grouped(rng, "c", (3, 3), 4, 5, 1))
     yield "channel_wise", chain(image(), grouped(rng, "c", (3, 3), 4, 2, "channel-wise", padding=(1, 1, 1, 1)))
-    yield "channel_wise_text", chain(image(), saved(grouped(rng, "c", (3, 3), 4, 1, "channel-wise"), NumGroups="channel-wise"))
+    yield (
+        "channel_wise_text",
+        chain(image(), saved(grouped(rng, "c", (3, 3), 4, 1, "channel-wise"), NumGroups="channel-wise")),
+    )
     up = L.transposedConv2dLayer
     yield "transposed2d", chain(image(), up(rng, "u", (4, 3), 4, 3, stride=(2, 1), cropping=(1, 1, 0, 0)))
     yield "transposed2d_asymmetric", chain(image(), up(rng, "u", (4, 3), 4, 3, stride=(2, 2), cropping=(0, 1, 2, 0)))
     yield "transposed2d_same", chain(image(), up(rng, "u", (4, 4), 4, 3, stride=(2, 2), cropping="same"))
     yield "transposed2d_same_odd", chain(image(), up(rng, "u", (3, 4), 4, 3, stride=(2, 1), cropping="same"))
     yield "transposed2d_one_filter", chain(image(), up(rng, "u", (2, 2), 4, 1, stride=(2, 2)))
-    yield "transposed2d_image_sequence", chain(sequence(IMAGE), up(rng, "u", (3, 3), 4, 3, stride=(2, 2), cropping=(0, 1, 0, 1)))
-    yield "transposed3d", chain(image(VOLUME), L.transposedConv3dLayer(rng, "u", (2, 3, 2), 2, 3, stride=(2, 2, 1)))
-    yield "transposed3d_cropped", chain(
-        image(VOLUME), L.transposedConv3dLayer(rng, "u", (3, 3, 2), 2, 3, stride=(2, 2, 1), cropping=((1, 0, 0), (0, 1, 1)))
+    yield (
+        "transposed2d_image_sequence",
+        chain(sequence(IMAGE), up(rng, "u", (3, 3), 4, 3, stride=(2, 2), cropping=(0, 1, 0, 1))),
     )
-    yield "transposed3d_same", chain(image(VOLUME), L.transposedConv3dLayer(rng, "u", (3, 2, 4), 2, 1, stride=(2, 2, 2), cropping="same"))
+    yield "transposed3d", chain(image(VOLUME), L.transposedConv3dLayer(rng, "u", (2, 3, 2), 2, 3, stride=(2, 2, 1)))
+    yield (
+        "transposed3d_cropped",
+        chain(
+            image(VOLUME),
+            L.transposedConv3dLayer(rng, "u", (3, 3, 2), 2, 3, stride=(2, 2, 1), cropping=((1, 0, 0), (0, 1, 1))),
+        ),
+    )
+    yield (
+        "transposed3d_same",
+        chain(image(VOLUME), L.transposedConv3dLayer(rng, "u", (3, 2, 4), 2, 1, stride=(2, 2, 2), cropping="same")),
+    )
 
 
 def poolings(rng: np.random.Generator) -> Found:
@@ -178,23 +228,43 @@ def poolings(rng: np.random.Generator) -> Found:
     yield "average2d", chain(image(), mean("p", (2, 3), stride=(2, 1), padding=(1, 1, 1, 1)))
     yield "average2d_mean", chain(image(), mean("p", (3, 3), padding=(1, 1, 1, 1), padding_value="mean"))
     yield "average2d_asymmetric", chain(image(), mean("p", (3, 3), stride=(2, 2), padding=(0, 1, 0, 2)))
-    yield "average2d_asymmetric_mean", chain(image(), mean("p", (3, 3), stride=(2, 2), padding=(0, 1, 0, 2), padding_value="mean"))
+    yield (
+        "average2d_asymmetric_mean",
+        chain(image(), mean("p", (3, 3), stride=(2, 2), padding=(0, 1, 0, 2), padding_value="mean")),
+    )
     yield "average2d_same", chain(image(), mean("p", (2, 3), stride=(2, 2), padding="same"))
     yield "average2d_same_mean", chain(image(), mean("p", (2, 3), stride=(1, 2), padding="same", padding_value="mean"))
-    yield "average2d_image_sequence", chain(sequence(IMAGE), mean("p", (3, 3), padding=(1, 1, 1, 1), padding_value="mean"))
+    yield (
+        "average2d_image_sequence",
+        chain(sequence(IMAGE), mean("p", (3, 3), padding=(1, 1, 1, 1), padding_value="mean")),
+    )
     yield "average1d", chain(sequence(4), L.averagePooling1dLayer("p", 3, padding="same"))
-    yield "average1d_mean", chain(sequence(4), L.averagePooling1dLayer("p", 3, stride=2, padding=(2, 0), padding_value="mean"))
+    yield (
+        "average1d_mean",
+        chain(sequence(4), L.averagePooling1dLayer("p", 3, stride=2, padding=(2, 0), padding_value="mean")),
+    )
     yield "average3d", chain(image(VOLUME), L.averagePooling3dLayer("p", (2, 2, 2), stride=(2, 2, 2)))
-    yield "average3d_mean", chain(image(VOLUME), L.averagePooling3dLayer("p", (2, 3, 2), padding="same", padding_value="mean"))
+    yield (
+        "average3d_mean",
+        chain(image(VOLUME), L.averagePooling3dLayer("p", (2, 3, 2), padding="same", padding_value="mean")),
+    )
     for kind in ("Average", "Max"):
         pool = {n: getattr(L, f"global{kind}Pooling{n}dLayer") for n in (1, 2, 3)}
         yield f"global_{kind.lower()}1d", chain(sequence(4), pool[1]("p"))
         yield f"global_{kind.lower()}1d_image_sequence", chain(sequence((7, 4)), pool[1]("p"))
         yield f"global_{kind.lower()}2d", chain(image(), pool[2]("p"))
-        yield f"global_{kind.lower()}2d_image_sequence", chain(sequence(IMAGE), pool[2]("p"), L.fullyConnectedLayer(rng, "fc", (1, 1, 4), 3))
+        yield (
+            f"global_{kind.lower()}2d_image_sequence",
+            chain(sequence(IMAGE), pool[2]("p"), L.fullyConnectedLayer(rng, "fc", (1, 1, 4), 3)),
+        )
         yield f"global_{kind.lower()}3d", chain(image(VOLUME), pool[3]("p"))
     for name, padding in (("unpooling", (0, 0, 0, 0)), ("unpooling_padded", (1, 1, 1, 1))):
-        layers = (image(), most("p", (2, 2), stride=(2, 2), padding=padding, unpooling=True), L.reluLayer("r"), L.maxUnpooling2dLayer("u"))
+        layers = (
+            image(),
+            most("p", (2, 2), stride=(2, 2), padding=padding, unpooling=True),
+            L.reluLayer("r"),
+            L.maxUnpooling2dLayer("u"),
+        )
         yield name, graph(layers, "in>p", "p/out>r", "r>u/in", "p/indices>u/indices", "p/size>u/size")
 
 
@@ -203,7 +273,10 @@ def dense(rng: np.random.Generator) -> Found:
     yield "fc_image", chain(image(), fc(rng, "fc", IMAGE, 5))
     yield "fc_image_one_output", chain(image(), fc(rng, "fc", IMAGE, 1))
     yield "fc_image_one_channel", chain(image((6, 5, 1)), fc(rng, "fc", (6, 5, 1), 3))
-    yield "fc_image_dlnetwork", chain(image(), fc(rng, "fc", IMAGE, 5, dlnetwork=True), fc(rng, "fc2", 5, 2, dlnetwork=True))
+    yield (
+        "fc_image_dlnetwork",
+        chain(image(), fc(rng, "fc", IMAGE, 5, dlnetwork=True), fc(rng, "fc2", 5, 2, dlnetwork=True)),
+    )
     yield "fc_volume", chain(image(VOLUME), fc(rng, "fc", VOLUME, 5))  # type: ignore[arg-type]
     yield "fc_features", chain(features(4), fc(rng, "fc", 4, 5))
     yield "fc_sequence", chain(sequence(4), fc(rng, "fc", 4, 5))
@@ -212,7 +285,12 @@ def dense(rng: np.random.Generator) -> Found:
 
 
 def normalizations(rng: np.random.Generator) -> Found:
-    bn, ln, gn, inorm = L.batchNormalizationLayer, L.layerNormalizationLayer, L.groupNormalizationLayer, L.instanceNormalizationLayer
+    bn, ln, gn, inorm = (
+        L.batchNormalizationLayer,
+        L.layerNormalizationLayer,
+        L.groupNormalizationLayer,
+        L.instanceNormalizationLayer,
+    )
     kinds: dict[str, tuple[Layer, int, int]] = {
         "image": (image(), 4, 3),
         "volume": (image(VOLUME), 2, 4),
@@ -224,17 +302,29 @@ def normalizations(rng: np.random.Generator) -> Found:
     for kind, (source, channels, dim) in kinds.items():
         yield f"batchnorm_{kind}", chain(source, bn(rng, "n", channels, epsilon=1e-3, channel_dim=dim))
         for operation in ("auto", "channel-only", "spatial-channel", "batch-excluded"):
-            yield f"layernorm_{kind}_{operation}", chain(source, ln(rng, "n", channels, channel_dim=dim, operation=operation))
+            yield (
+                f"layernorm_{kind}_{operation}",
+                chain(source, ln(rng, "n", channels, channel_dim=dim, operation=operation)),
+            )
         if kind != "features":
             yield f"instancenorm_{kind}", chain(source, inorm(rng, "n", channels, channel_dim=dim))
             yield f"groupnorm_{kind}", chain(source, gn(rng, "n", channels, 2, channel_dim=dim))
-        yield f"layernorm_{kind}_before_R2023a", chain(source, saved(ln(rng, "n", channels, channel_dim=dim), OperationDimension=None))
+        yield (
+            f"layernorm_{kind}_before_R2023a",
+            chain(source, saved(ln(rng, "n", channels, channel_dim=dim), OperationDimension=None)),
+        )
     yield "batchnorm_one_channel", chain(image((6, 5, 1)), bn(rng, "n", 1))
     yield "groupnorm_all_channels", chain(image(), saved(gn(rng, "n", 4, 1), NumGroups="all-channels"))
     yield "groupnorm_channel_wise", chain(image(), saved(gn(rng, "n", 4, 1), NumGroups="channel-wise"))
     for window in (1, 2, 4, 5, 16):
-        yield f"cross_channel_{window}", chain(image((3, 2, 7)), L.crossChannelNormalizationLayer("n", window, alpha=0.3, k=1.0))
-    yield "cross_channel_image_sequence", chain(sequence((3, 2, 7)), L.crossChannelNormalizationLayer("n", 4, alpha=0.3))
+        yield (
+            f"cross_channel_{window}",
+            chain(image((3, 2, 7)), L.crossChannelNormalizationLayer("n", window, alpha=0.3, k=1.0)),
+        )
+    yield (
+        "cross_channel_image_sequence",
+        chain(sequence((3, 2, 7)), L.crossChannelNormalizationLayer("n", 4, alpha=0.3)),
+    )
 
 
 def recurrent(rng: np.random.Generator) -> Found:
@@ -255,9 +345,16 @@ def recurrent(rng: np.random.Generator) -> Found:
     yield "lstm_relu", chain(sequence(3), saved(L.lstmLayer(rng, "r", 3, 4, last=True), StateActivationFunction="relu"))
     for mode in modes:
         yield f"gru_softsign_{mode}", chain(sequence(3), saved(L.gruLayer(rng, "r", 3, 4, reset_gate=mode), **other))
-    gates: dict[str, tuple[Any, Any]] = {"InputWeights": (row(1, 2, 1, 0), 1.0), "RecurrentWeights": (row(0, 0, 0, 0), 1.0), "Bias": (2.0, row(0, 1, 0, 0))}
+    gates: dict[str, tuple[Any, Any]] = {
+        "InputWeights": (row(1, 2, 1, 0), 1.0),
+        "RecurrentWeights": (row(0, 0, 0, 0), 1.0),
+        "Bias": (2.0, row(0, 1, 0, 0)),
+    }
     yield "lstm_gate_factors", chain(sequence(3), L.with_factors(L.lstmLayer(rng, "r", 3, 4), **gates))
-    yield "bilstm_gate_factors", chain(sequence(3), L.with_factors(L.bilstmLayer(rng, "r", 3, 4), Bias=(row(1, 2, 3, 4, 5, 6, 7, 8), 0.0)))
+    yield (
+        "bilstm_gate_factors",
+        chain(sequence(3), L.with_factors(L.bilstmLayer(rng, "r", 3, 4), Bias=(row(1, 2, 3, 4, 5, 6, 7, 8), 0.0))),
+    )
     yield "lstm_one_unit", chain(sequence(1), L.lstmLayer(rng, "r", 1, 1))
 
 
@@ -266,7 +363,11 @@ def attention(rng: np.random.Generator) -> Found:
     yield "attention", chain(sequence(6), self_attention(rng, "a", 6, 2, 4))
     yield "attention_causal", chain(sequence(6), self_attention(rng, "a", 6, 2, 4, values=8, mask="causal"))
     yield "attention_one_head", chain(sequence(6), self_attention(rng, "a", 6, 1, 3))
-    yield "words", chain(sequence(1), L.wordEmbeddingLayer(rng, "w", 4, 7)), words(np.array([[1, 7, 3, 2, 5], [6, 6, 1, 4, 2]]))
+    yield (
+        "words",
+        chain(sequence(1), L.wordEmbeddingLayer(rng, "w", 4, 7)),
+        words(np.array([[1, 7, 3, 2, 5], [6, 6, 1, 4, 2]])),
+    )
     unknown = np.array([[0, 7, 8, 9, 1], [np.nan, -3, 2, 100, 0]])
     yield "words_unknown", chain(sequence(1), L.wordEmbeddingLayer(rng, "w", 4, 7)), words(unknown)
     known = saved(learned(L.wordEmbeddingLayer(rng, "w", 4, 7), Weights=rng.standard_normal((4, 7))), OOVMode="error")
@@ -292,7 +393,13 @@ def activations(rng: np.random.Generator) -> Found:
         "spatial_dropout": L.spatialDropoutLayer("a", 0.2),
         "xception_preprocessing": replace(L.identityLayer("a"), cls="nnet.xception.layer.XceptionPreprocessingLayer"),
     }
-    sources = {"": image(), "_volume": image(VOLUME), "_sequence": sequence(4), "_image_sequence": sequence(IMAGE), "_features": features(4)}
+    sources = {
+        "": image(),
+        "_volume": image(VOLUME),
+        "_sequence": sequence(4),
+        "_image_sequence": sequence(IMAGE),
+        "_features": features(4),
+    }
     for name, layer in made.items():
         for tail, source in sources.items():
             if tail == "" or name in ("softmax", "spatial_dropout"):
@@ -312,11 +419,20 @@ def activations(rng: np.random.Generator) -> Found:
 def combinations(rng: np.random.Generator) -> Found:
     conv = L.convolution2dLayer
     branches = (image(), conv(rng, "a", (1, 1), 4, 4), conv(rng, "b", (1, 1), 4, 4))
-    yield "addition", graph((*branches, L.additionLayer("add", 3)), "in>a", "in>b", "in>add/in1", "a>add/in2", "b>add/in3")
+    yield (
+        "addition",
+        graph((*branches, L.additionLayer("add", 3)), "in>a", "in>b", "in>add/in1", "a>add/in2", "b>add/in3"),
+    )
     gate = (image(), L.globalAveragePooling2dLayer("a"), L.multiplicationLayer("mul"))
     yield "multiplication_expanding", graph(gate, "in>a", "in>mul/in1", "a>mul/in2")
-    yield "multiplication", graph((*branches, L.multiplicationLayer("mul", 2)), "in>a", "in>b", "b>mul/in1", "a>mul/in2")
-    yield "depth_concatenation", graph((*branches, L.depthConcatenationLayer("cat", 3)), "in>a", "in>b", "b>cat/in1", "in>cat/in2", "a>cat/in3")
+    yield (
+        "multiplication",
+        graph((*branches, L.multiplicationLayer("mul", 2)), "in>a", "in>b", "b>mul/in1", "a>mul/in2"),
+    )
+    yield (
+        "depth_concatenation",
+        graph((*branches, L.depthConcatenationLayer("cat", 3)), "in>a", "in>b", "b>cat/in1", "in>cat/in2", "a>cat/in3"),
+    )
     for dim in (1, 2, 3):
         sizes = [tuple(n + (axis == dim - 1) * more for axis, n in enumerate(IMAGE)) for more in (0, 2)]
         layers = tuple(L.imageInputLayer(size, f"in{i}", "none") for i, size in enumerate(sizes))
@@ -343,13 +459,34 @@ def shapes(rng: np.random.Generator) -> Found:
         sequence(IMAGE), L.sequenceFoldingLayer("fold"), L.convolution2dLayer(rng, "c", (3, 3), 4, 2), L.batchNormalizationLayer(rng, "n", 2),
         L.sequenceUnfoldingLayer("unfold"), L.flattenLayer("f"), L.lstmLayer(rng, "r", 24, 3),
     )  # fmt: skip
-    yield "folding", graph(folding, "in>fold", "fold/out>c", "c>n", "n>unfold/in", "fold/miniBatchSize>unfold/miniBatchSize", "unfold>f", "f>r")
+    yield (
+        "folding",
+        graph(
+            folding,
+            "in>fold",
+            "fold/out>c",
+            "c>n",
+            "n>unfold/in",
+            "fold/miniBatchSize>unfold/miniBatchSize",
+            "unfold>f",
+            "f>r",
+        ),
+    )
     yield "space_to_depth", chain(image((4, 6, 3)), L.spaceToDepthLayer("s", (2, 3)))
     yield "space_to_depth_remainder", chain(image((5, 7, 3)), L.spaceToDepthLayer("s", (2, 3)))
     yield "space_to_depth_image_sequence", chain(sequence((4, 6, 3)), L.spaceToDepthLayer("s", (2, 2)))
     yield "channel_shuffle", chain(image((3, 2, 12)), Layer("s", "channelShuffleLayer", {"NumGroups": 3.0}))
-    yield "channel_shuffle_image_sequence", chain(sequence((3, 2, 12)), Layer("s", "channelShuffleLayer", {"NumGroups": 3.0}))
-    yield "zero_padding", chain(image(), Layer("p", "nnet.nasnetmobile.layer.NASNetMobileZeroPadding2dLayer", {"PaddingSize": row(0, 1, 2, 3)}))
+    yield (
+        "channel_shuffle_image_sequence",
+        chain(sequence((3, 2, 12)), Layer("s", "channelShuffleLayer", {"NumGroups": 3.0})),
+    )
+    yield (
+        "zero_padding",
+        chain(
+            image(),
+            Layer("p", "nnet.nasnetmobile.layer.NASNetMobileZeroPadding2dLayer", {"PaddingSize": row(0, 1, 2, 3)}),
+        ),
+    )
     for mode in ("dcr", "crd"):
         yield f"depth_to_space_{mode}", chain(image((3, 2, 12)), L.depthToSpace2dLayer("d", (2, 3), mode))
     resize = L.resize2dLayer
@@ -373,15 +510,27 @@ def shapes(rng: np.random.Generator) -> Found:
 def inputs(rng: np.random.Generator) -> Found:
     for kind in ("none", "zerocenter", "zscore", "rescale-symmetric", "rescale-zero-one"):
         for label, shape in (("element", IMAGE), ("channel", (1, 1, 4)), ("all", (1, 1))):
-            yield f"image_{kind}_{label}", chain(L.imageInputLayer(IMAGE, "in", kind, None, **L.input_statistics(rng, kind, shape)))
+            yield (
+                f"image_{kind}_{label}",
+                chain(L.imageInputLayer(IMAGE, "in", kind, None, **L.input_statistics(rng, kind, shape))),
+            )
         grey = (6, 5, 1)
         yield f"grey_{kind}", chain(L.imageInputLayer(grey, "in", kind, None, **L.input_statistics(rng, kind, grey)))
         for label, size in (("element", VOLUME), ("channel", (1, 1, 1, 2)), ("all", (1, 1))):
-            yield f"volume_{kind}_{label}", chain(L.image3dInputLayer(VOLUME, "in", kind, **L.input_statistics(rng, kind, size)))
+            yield (
+                f"volume_{kind}_{label}",
+                chain(L.image3dInputLayer(VOLUME, "in", kind, **L.input_statistics(rng, kind, size))),
+            )
         yield f"sequence_{kind}", chain(L.sequenceInputLayer(3, "in", kind, **L.input_statistics(rng, kind, (3, 1))))
-        yield f"sequence_{kind}_all", chain(L.sequenceInputLayer(3, "in", kind, **L.input_statistics(rng, kind, (1, 1))))
+        yield (
+            f"sequence_{kind}_all",
+            chain(L.sequenceInputLayer(3, "in", kind, **L.input_statistics(rng, kind, (1, 1)))),
+        )
         for label, shape in (("element", IMAGE), ("channel", (1, 1, 4)), ("all", (1, 1))):
-            yield f"image_sequence_{kind}_{label}", chain(L.sequenceInputLayer(IMAGE, "in", kind, **L.input_statistics(rng, kind, shape)))
+            yield (
+                f"image_sequence_{kind}_{label}",
+                chain(L.sequenceInputLayer(IMAGE, "in", kind, **L.input_statistics(rng, kind, shape))),
+            )
         yield f"features_{kind}", chain(L.featureInputLayer(3, "in", kind, **L.input_statistics(rng, kind, (3, 1))))
 
 

@@ -79,7 +79,10 @@ def run(net: Net, inputs: Mapping[str, Value]) -> dict[str, Value]:
     for layer in net.layers:
         if layer.cls.endswith(("OutputLayer", "ClassificationLayer")):
             continue
-        arguments = [values[source] for _, source in sorted(entering.get(layer.name, []), key=lambda each: PORTS.get(each[0], each[0]))]
+        arguments = [
+            values[source]
+            for _, source in sorted(entering.get(layer.name, []), key=lambda each: PORTS.get(each[0], each[0]))
+        ]
         result = ORACLES[layer.cls](layer, *([inputs[layer.name]] if layer.name in inputs else arguments))
         made = result if isinstance(result, dict) else {"out": result}
         values.update({f"{layer.name}/{port}": value for port, value in made.items()}, **{layer.name: made["out"]})
@@ -141,14 +144,17 @@ def normalised(layer: Layer, x: Value) -> Value:
 # Windows
 
 
-def window_padding(layer: Layer, lengths: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> list[tuple[int, int]]:
+def window_padding(
+    layer: Layer, lengths: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
+) -> list[tuple[int, int]]:
     """(before, after) of each dimension; PaddingSize is [l r], [t b l r] or [t l f; b r k]."""
     mode = layer.saved["PaddingMode"]
     if mode == "causal":
         return [((k - 1) * d, 0) for k, d in zip(kernel, dilation, strict=True)]
     if mode == "same":  # enough that the output has ceil(length / stride) elements; the odd one at the end
         totals = [
-            max((math.ceil(n / s) - 1) * s + (k - 1) * d + 1 - n, 0) for n, k, s, d in zip(lengths, kernel, stride, dilation, strict=True)
+            max((math.ceil(n / s) - 1) * s + (k - 1) * d + 1 - n, 0)
+            for n, k, s, d in zip(lengths, kernel, stride, dilation, strict=True)
         ]
         return [(total // 2, total - total // 2) for total in totals]
     return ends(layer.saved["PaddingSize"])
@@ -170,12 +176,19 @@ def sliding(x: Value, count: int, function: Callable[[NDArray], NDArray]) -> Val
     return x.like(np.moveaxis(out, x.channel, -1))
 
 
-def patches(x: NDArray, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> dict[tuple[int, ...], NDArray]:
+def patches(
+    x: NDArray, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
+) -> dict[tuple[int, ...], NDArray]:
     """The window at every output position of an array (window dimensions, C) that is padded already."""
     lengths = [(n - (k - 1) * d - 1) // s + 1 for n, k, s, d in zip(x.shape, kernel, stride, dilation, strict=False)]
     found = {}
     for at in product(*(range(n) for n in lengths)):
-        found[at] = x[tuple(slice(a * s, a * s + (k - 1) * d + 1, d) for a, k, s, d in zip(at, kernel, stride, dilation, strict=True))]
+        found[at] = x[
+            tuple(
+                slice(a * s, a * s + (k - 1) * d + 1, d)
+                for a, k, s, d in zip(at, kernel, stride, dilation, strict=True)
+            )
+        ]
     return found
 
 
@@ -201,7 +214,8 @@ def convolution(layer: Layer, x: Value) -> Value:
         out = {}
         for at, patch in patches(np.pad(data, [*pads, (0, 0)]), kernel, stride, dilation).items():
             parts = [
-                np.tensordot(patch[..., g * inputs : (g + 1) * inputs], w[..., g], len(kernel) + 1) for g in range(groups)
+                np.tensordot(patch[..., g * inputs : (g + 1) * inputs], w[..., g], len(kernel) + 1)
+                for g in range(groups)
             ]
             out[at] = np.concatenate(parts) + bias
             assert out[at].shape == (outputs * groups,)
@@ -237,8 +251,12 @@ def max_pooling(layer: Layer, x: Value) -> Result:
     ones = [1] * len(kernel)
 
     def slide(data: NDArray) -> NDArray:
-        padded = np.pad(data, [*window_padding(layer, data.shape[:-1], kernel, stride, ones), (0, 0)], constant_values=-np.inf)
-        return gathered({at: patch.max(tuple(range(len(kernel)))) for at, patch in patches(padded, kernel, stride, ones).items()})
+        padded = np.pad(
+            data, [*window_padding(layer, data.shape[:-1], kernel, stride, ones), (0, 0)], constant_values=-np.inf
+        )
+        return gathered(
+            {at: patch.max(tuple(range(len(kernel)))) for at, patch in patches(padded, kernel, stride, ones).items()}
+        )
 
     out = sliding(x, len(kernel), slide)
     if not layer.saved.get("HasUnpoolingOutputs"):
@@ -247,7 +265,9 @@ def max_pooling(layer: Layer, x: Value) -> Result:
     pads = [*window_padding(layer, x.data.shape[:-1], kernel, stride, ones), (0, 0)]
     padded, places = np.pad(x.data, pads, constant_values=-np.inf), np.pad(numbered, pads, constant_values=-1)
     chosen = {}
-    for (at, patch), place in zip(patches(padded, kernel, stride, ones).items(), patches(places, kernel, stride, ones).values(), strict=True):
+    for (at, patch), place in zip(
+        patches(padded, kernel, stride, ones).items(), patches(places, kernel, stride, ones).values(), strict=True
+    ):
         flat = patch.reshape(-1, patch.shape[-1])
         chosen[at] = np.take_along_axis(place.reshape(flat.shape), flat.argmax(0)[None], 0)[0]
     return {"out": out, "indices": Value("SSC", gathered(chosen)), "size": Value("size", np.array(x.data.shape))}
@@ -268,8 +288,15 @@ def average_pooling(layer: Layer, x: Value) -> Value:
     fill = np.nan if layer.saved["PaddingValue"] == "mean" else 0.0
 
     def slide(data: NDArray) -> NDArray:
-        padded = np.pad(data, [*window_padding(layer, data.shape[:-1], kernel, stride, ones), (0, 0)], constant_values=fill)
-        return gathered({at: np.nanmean(patch, tuple(range(len(kernel)))) for at, patch in patches(padded, kernel, stride, ones).items()})
+        padded = np.pad(
+            data, [*window_padding(layer, data.shape[:-1], kernel, stride, ones), (0, 0)], constant_values=fill
+        )
+        return gathered(
+            {
+                at: np.nanmean(patch, tuple(range(len(kernel))))
+                for at, patch in patches(padded, kernel, stride, ones).items()
+            }
+        )
 
     return sliding(x, len(kernel), slide)
 
@@ -401,7 +428,9 @@ def projected_lstm(layer: Layer, x: Value) -> Value:
     """The input and the hidden state are projected before the weights see them."""
     w = weights(layer, "InputWeights") @ weights(layer, "InputProjector").T
     r = weights(layer, "RecurrentWeights") @ weights(layer, "OutputProjector").T
-    steps = lstm_steps(layer, x.data, w, r, weights(layer, "Bias").ravel(), state(layer, "HiddenState"), state(layer, "CellState"))
+    steps = lstm_steps(
+        layer, x.data, w, r, weights(layer, "Bias").ravel(), state(layer, "HiddenState"), state(layer, "CellState")
+    )
     return last_or_all(layer, steps, steps[-1])
 
 
@@ -448,7 +477,9 @@ def gru(layer: Layer, x: Value) -> Value:
 @oracle("SelfAttentionLayer")
 def self_attention(layer: Layer, x: Value) -> Value:
     """Head by head over runs of channels: V softmax(K' Q / sqrt(d)), then the output weights. Time runs along columns."""
-    q, k, v = (weights(layer, f"{name}Weights") @ x.data + weights(layer, f"{name}Bias") for name in ("Query", "Key", "Value"))
+    q, k, v = (
+        weights(layer, f"{name}Weights") @ x.data + weights(layer, f"{name}Bias") for name in ("Query", "Key", "Value")
+    )
     heads, merged = int(layer.saved["NumHeads"]), []
     for qh, kh, vh in zip(*(np.split(each, heads) for each in (q, k, v)), strict=True):
         scores = kh.T @ qh / math.sqrt(len(kh))  # keys x queries
@@ -631,7 +662,7 @@ def channel_shuffle(layer: Layer, x: Value) -> Value:
 
 @oracle("DepthToSpace2DLayer")
 def depth_to_space(layer: Layer, x: Value) -> Value:
-    """"dcr": channel ((row in block) * width + column in block) * C + c; "crd": (c * height + row) * width + column."""
+    """ "dcr": channel ((row in block) * width + column in block) * C + c; "crd": (c * height + row) * width + column."""
     (height, width), (rows, columns, depth) = field(layer, "BlockSize"), x.data.shape
     channels = depth // (height * width)
     out = np.empty((rows * height, columns * width, channels))

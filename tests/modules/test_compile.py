@@ -13,7 +13,9 @@ import torch
 from tests.modules.cases import CASES, Case, one_of_each, outputs
 from tests.modules.conftest import Read
 
-WITH_INDUCTOR = {case.name: case for case in {cls: case for case in reversed(CASES.values()) for cls in case.classes}.values()}  # once a class
+WITH_INDUCTOR = {
+    case.name: case for case in {cls: case for case in reversed(CASES.values()) for cls in case.classes}.values()
+}  # once a class
 
 
 def check(case: Case, read: Read, backend: str) -> None:
@@ -21,7 +23,9 @@ def check(case: Case, read: Read, backend: str) -> None:
     network = read(case.net)
     model, inputs = network.to_torch(), case.inputs(network.inputs)
     torch._dynamo.reset()
-    compiled: Any = torch.compile(model, backend=backend, fullgraph=not any(isinstance(part, torch.nn.RNNBase) for part in model.modules()))
+    compiled: Any = torch.compile(
+        model, backend=backend, fullgraph=not any(isinstance(part, torch.nn.RNNBase) for part in model.modules())
+    )
     with torch.no_grad():
         for ours, theirs in zip(outputs(compiled, inputs), outputs(model, inputs), strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)

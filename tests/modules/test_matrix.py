@@ -28,7 +28,10 @@ DOUBLE = 1e-12  # both sides round to 1e-16; sums of a hundred terms, twenty ste
 SINGLE = 1e-4  # 6e-8 an operation, amplified where values nearly equal are standardised: over two channels, up to 2e-5
 
 
-WHOLE = {**{name: make(0) for name, make in networks.SMALL.items()}, "dlnetwork": networks.as_dlnetwork(networks.residual())}
+WHOLE = {
+    **{name: make(0) for name, make in networks.SMALL.items()},
+    "dlnetwork": networks.as_dlnetwork(networks.residual()),
+}
 
 
 def assert_equals_the_oracle(case: Case, network: Network) -> None:
@@ -49,11 +52,17 @@ def assert_equals_the_oracle(case: Case, network: Network) -> None:
 def test_every_constructor_has_a_case() -> None:
     constructors = {name for name in vars(L) if name.endswith("Layer") and name[0].islower()}
     rows = [layer_mappings().by_class(cls) for case in CASES.values() for cls in case.classes]
-    assert {row.constructor for row in rows if row} - {"channelShuffleLayer", "zeroPadding2dLayer", ""} == constructors - WITHOUT_MODULE
+    assert {row.constructor for row in rows if row} - {
+        "channelShuffleLayer",
+        "zeroPadding2dLayer",
+        "",
+    } == constructors - WITHOUT_MODULE
 
 
 @pytest.mark.parametrize("container", ["v5", "v7.3"])
-def test_outputs_equal_the_oracle(case: Case, container: str, read: Read, record_property: Callable[[str, object], None]) -> None:
+def test_outputs_equal_the_oracle(
+    case: Case, container: str, read: Read, record_property: Callable[[str, object], None]
+) -> None:
     """Oracle: tests/modules/oracle.py."""
     missing = sorted(set(case.classes) - set(oracle.ORACLES))
     if missing:
@@ -73,7 +82,13 @@ def test_both_containers_hold_the_same_network(case: Case, read: Read) -> None:
     one, other = read(case.net, "v5"), read(case.net, "v7.3")
     assert (one.connections, one.inputs, one.outputs) == (other.connections, other.inputs, other.outputs)
     for a, b in zip(one.layers, other.layers, strict=True):
-        assert (a.name, a.kind, a.properties, a.inputs, a.outputs) == (b.name, b.kind, b.properties, b.inputs, b.outputs)
+        assert (a.name, a.kind, a.properties, a.inputs, a.outputs) == (
+            b.name,
+            b.kind,
+            b.properties,
+            b.inputs,
+            b.outputs,
+        )
     assert_same_arrays(one, other)
 
 
@@ -85,7 +100,9 @@ def test_every_learnable_is_a_parameter_and_gets_a_gradient(case: Case, read: Re
     if any(each.requires_grad for each in found):
         torch.stack([(each * torch.randn(each.shape)).sum() for each in found]).sum().backward()
     expected = {f"{layer.name}/{name}": param for layer in case.net.layers for name, param in layer.params.items()}
-    without_factors = {f"{layer.name}/{name}" for layer in case.net.layers if not layer.saveobj for name in layer.params}
+    without_factors = {
+        f"{layer.name}/{name}" for layer in case.net.layers if not layer.saveobj for name in layer.params
+    }
     assert {each.factors.path for each in learnables(model) if each.factors} == set(expected)
     for each in learnables(model):
         if each.factors is None:  # a bias that MATLAB does not have

@@ -20,7 +20,24 @@ from fixtures.layers import Net
 from tests.modules.cases import IMAGE, graph
 from tests.modules.conftest import Read
 
-KEPT = ("conv1|7x7_s2", "fire2-squeeze1x1", "a b", "a/b", "0abc", "T", "x", "Größe", "x²", "{name}", "%s", "it's", "#", "$", "torch", "forward_2")
+KEPT = (
+    "conv1|7x7_s2",
+    "fire2-squeeze1x1",
+    "a b",
+    "a/b",
+    "0abc",
+    "T",
+    "x",
+    "Größe",
+    "x²",
+    "{name}",
+    "%s",
+    "it's",
+    "#",
+    "$",
+    "torch",
+    "forward_2",
+)
 CHANGED = {
     "train": "train_",
     "forward": "forward_",
@@ -64,7 +81,10 @@ INJECTIONS = (
 def chain_of(*names: str) -> Network:
     """A chain of one input layer and ReLU layers with these names, without a file."""
     rows = layer_mappings().rows
-    layers = [make_layer(rows["FeatureInputLayer"], names[0], {"InputSize": 3}), *(make_layer(rows["ReLULayer"], name, {}) for name in names[1:])]
+    layers = [
+        make_layer(rows["FeatureInputLayer"], names[0], {"InputSize": 3}),
+        *(make_layer(rows["ReLULayer"], name, {}) for name in names[1:]),
+    ]
     connections = tuple(Connection(a.name, b.name) for a, b in pairwise(layers))
     return Network("Layers", LayerList(layers), connections, (names[0],), (names[-1],), Source("", ""))
 
@@ -73,9 +93,13 @@ def check_code(code: str, known: set[str]) -> None:
     """Assert that generated code does nothing but call submodules of known names."""
     tree = ast.parse(code)
     assert not [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom, ast.Global))]
-    assert {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)} <= known
+    assert {
+        node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    } <= known
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
-        assert isinstance(call.func, (ast.Attribute, ast.Call)) or (isinstance(call.func, ast.Name) and call.func.id == "getattr"), ast.dump(call)
+        assert isinstance(call.func, (ast.Attribute, ast.Call)) or (
+            isinstance(call.func, ast.Name) and call.func.id == "getattr"
+        ), ast.dump(call)
     assert not hasattr(builtins, "injected")
 
 
@@ -120,7 +144,13 @@ def test_inputs_of_any_name_are_arguments(names: tuple[str, str], read: Read) ->
 
 
 def test_export_and_compile_take_any_name(read: Read) -> None:
-    net = Net("SeriesNetwork", (L.imageInputLayer(IMAGE, "in", "none"), *(L.reluLayer(name) for name in (*KEPT, *INJECTIONS, "train", "res.1", "self"))))
+    net = Net(
+        "SeriesNetwork",
+        (
+            L.imageInputLayer(IMAGE, "in", "none"),
+            *(L.reluLayer(name) for name in (*KEPT, *INJECTIONS, "train", "res.1", "self")),
+        ),
+    )
     model, x = read(net).to_torch(), torch.randn(2, 4, 6, 5)
     assert torch.equal(torch.export.export(model, (x,)).module()(x), x.relu())
     torch._dynamo.reset()

@@ -35,7 +35,11 @@ def test_inputs_and_outputs_keep_their_order(read: Read) -> None:
     network = read(net)
     assert network.inputs == ("picture", "facts", "signal") and network.outputs == ("abc", "relu")
     model = network.to_torch()
-    assert [node.target for node in model.graph.nodes if node.op == "placeholder"] == ["x_picture", "x_facts", "x_signal"]
+    assert [node.target for node in model.graph.nodes if node.op == "placeholder"] == [
+        "x_picture",
+        "x_facts",
+        "x_signal",
+    ]
     expected = [oracle.run(net, feed) for feed in case.feeds]
     for name, found in zip(network.outputs, outputs(model, case.inputs(network.inputs)), strict=True):
         torch.testing.assert_close(found.double(), torch_layout([each[name] for each in expected]), rtol=0, atol=1e-5)

@@ -21,7 +21,12 @@ STEPS = 7
 def stacked() -> Net:
     """A normalised input, recurrent layers of three kinds with layers between, every step put out."""
     statistics = L.input_statistics(RNG, "zscore", (3, 1))
-    layers = (L.lstmLayer(RNG, "a", 3, 4), L.dropoutLayer("d"), L.gruLayer(RNG, "b", 4, 5), L.lstmProjectedLayer(RNG, "c", 5, 4, 2, 3))
+    layers = (
+        L.lstmLayer(RNG, "a", 3, 4),
+        L.dropoutLayer("d"),
+        L.gruLayer(RNG, "b", 4, 5),
+        L.lstmProjectedLayer(RNG, "c", 5, 4, 2, 3),
+    )
     return chain(L.sequenceInputLayer(3, "in", "zscore", **statistics), *layers, L.fullyConnectedLayer(RNG, "fc", 4, 2))
 
 
@@ -33,7 +38,9 @@ NETWORKS: dict[str, Net] = {
     "projected lstm": chain(sequence(3), with_states(L.lstmProjectedLayer(RNG, "r", 3, 4, 2, 3), RNG)),
     "gru": chain(sequence(3), with_states(L.gruLayer(RNG, "r", 3, 4), RNG)),
     "gru with reset before": chain(sequence(3), L.gruLayer(RNG, "r", 3, 4, reset_gate="before-multiplication")),
-    "gru with recurrent bias": chain(sequence(3), L.gruLayer(RNG, "r", 3, 4, reset_gate="recurrent-bias-after-multiplication")),
+    "gru with recurrent bias": chain(
+        sequence(3), L.gruLayer(RNG, "r", 3, 4, reset_gate="recurrent-bias-after-multiplication")
+    ),
     "stacked": stacked(),
 }
 MODELS: dict[str, torch.fx.GraphModule] = {}
@@ -51,7 +58,9 @@ def test_parts_give_what_the_whole_gives(name: str, cuts: list[int], read: Read)
             y, state = bridge.predict_and_update_state(model, x[:, start:stop], state=state)
             parts.append(y)
         torch.testing.assert_close(torch.cat(parts, 1), model(x), rtol=0, atol=1e-14)
-    assert state is not None and set(state) == {name for name, part in model.named_children() if hasattr(part, "initial_state")}
+    assert state is not None and set(state) == {
+        name for name, part in model.named_children() if hasattr(part, "initial_state")
+    }
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru"])

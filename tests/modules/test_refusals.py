@@ -53,11 +53,20 @@ def joining(layer: Layer, *inputs: Layer) -> Net:
 
 # What MATLAB itself refuses: files that contradict themselves.
 CONTRADICTIONS: dict[str, tuple[Make, str]] = {
-    "convolution of features": (lambda: chain(features(4), conv()), "'conv'.*slides over 2 dimensions, its input has the format CB"),
-    "convolution of vectors": (lambda: chain(sequence(4), conv()), "'conv'.*slides over 2 dimensions, its input has the format CBT"),
+    "convolution of features": (
+        lambda: chain(features(4), conv()),
+        "'conv'.*slides over 2 dimensions, its input has the format CB",
+    ),
+    "convolution of vectors": (
+        lambda: chain(sequence(4), conv()),
+        "'conv'.*slides over 2 dimensions, its input has the format CBT",
+    ),
     "transposed convolution of features": (lambda: chain(features(4), up(3, 2)), "'up'.*format CB"),
     "pooling of features": (lambda: chain(features(4), L.maxPooling2dLayer("pool", (2, 2))), "'pool'.*format CB"),
-    "global pooling of sequences": (lambda: chain(sequence(4), L.globalMaxPooling2dLayer("pool")), "'pool'.*format CBT"),
+    "global pooling of sequences": (
+        lambda: chain(sequence(4), L.globalMaxPooling2dLayer("pool")),
+        "'pool'.*format CBT",
+    ),
     "folding images": (lambda: chain(image(), L.sequenceFoldingLayer("fold")), "'fold'.*folds sequences"),
     "depth to space": (lambda: chain(image(), L.depthToSpace2dLayer("d2s", (2, 3))), "'d2s'.*no multiple"),
     "space to depth of features": (lambda: chain(features(4), L.spaceToDepthLayer("s2d")), "'s2d'.*takes images"),
@@ -65,10 +74,17 @@ CONTRADICTIONS: dict[str, tuple[Make, str]] = {
     "filter larger than its image": (lambda: chain(image((2, 2, 4)), conv()), "'conv'.*would put out 0×0×6"),
     "filter for other channels": (lambda: chain(image((6, 5, 3)), conv()), "Weights of layer 'conv'.*has shape"),
     "concatenation along nothing": (
-        lambda: joining(saved(L.concatenationLayer("cat", 3), Dim=np.empty((0, 0))), L.sequenceInputLayer(4, "a"), L.sequenceInputLayer(4, "b")),
+        lambda: joining(
+            saved(L.concatenationLayer("cat", 3), Dim=np.empty((0, 0))),
+            L.sequenceInputLayer(4, "a"),
+            L.sequenceInputLayer(4, "b"),
+        ),
         "'cat'.*cannot be read.*Dim",
     ),
-    "weights for another image": (lambda: chain(image(), L.fullyConnectedLayer(RNG, "fc", (6, 5, 3), 2)), "'fc'.*take 90 values.*has 120"),
+    "weights for another image": (
+        lambda: chain(image(), L.fullyConnectedLayer(RNG, "fc", (6, 5, 3), 2)),
+        "'fc'.*take 90 values.*has 120",
+    ),
 }
 
 # What MATLAB can do and bridge cannot, or what nobody has seen.
@@ -76,23 +92,38 @@ UNSUPPORTED: dict[str, tuple[Make, str]] = {
     "lstm of images": (lambda: chain(image(), lstm()), "'lstm'.*format SSCB"),
     "lstm of image sequences": (lambda: chain(sequence(IMAGE), lstm()), "'lstm'.*format SSCBT"),
     "attention of features": (lambda: chain(features(6), attention()), "'attention'.*gets an input of format"),
-    "words of images": (lambda: chain(image((1, 1, 1)), L.wordEmbeddingLayer(RNG, "words", 4, 7)), "'words'.*gets an input of format"),
+    "words of images": (
+        lambda: chain(image((1, 1, 1)), L.wordEmbeddingLayer(RNG, "words", 4, 7)),
+        "'words'.*gets an input of format",
+    ),
     "addition of two formats": (
         lambda: joining(L.additionLayer("add"), L.sequenceInputLayer(4, "a"), L.featureInputLayer(4, "b")),
         "'add'.*different formats, CBT and CB",
     ),
     "state outputs": (lambda: chain(sequence(3), lstm(HasStateOutputs=True)), "'lstm'.*has HasStateOutputs"),
     "scores output": (lambda: chain(sequence(6), attention(HasScoresOutput=True)), "'attention'.*has HasScoresOutput"),
-    "function layer": (lambda: chain(image(), L.functionLayer("square", "@(X) X.^2")), r"'square' is a nnet\.cnn\.layer\.FunctionLayer.*MATLAB code"),
-    "custom layer": (lambda: chain(sequence(3), Layer("own", "peepholeLSTMLayer", saveobj=False)), "'own' is a peepholeLSTMLayer.*no table knows"),
+    "function layer": (
+        lambda: chain(image(), L.functionLayer("square", "@(X) X.^2")),
+        r"'square' is a nnet\.cnn\.layer\.FunctionLayer.*MATLAB code",
+    ),
+    "custom layer": (
+        lambda: chain(sequence(3), Layer("own", "peepholeLSTMLayer", saveobj=False)),
+        "'own' is a peepholeLSTMLayer.*no table knows",
+    ),
     "padding value": (lambda: chain(image(), conv(PaddingValue="replicate")), "'conv' pads with replicate"),
     "padding mode": (lambda: chain(image(), conv(PaddingMode="circular")), "'conv'.*pads in mode 'circular'"),
     "mean of another padding": (
         lambda: chain(image(), L.averagePooling2dLayer("pool", (2, 2), padding_value=5.0)),
         "'pool' pads with 5",
     ),
-    "output offset": (lambda: chain(image(), saved(up(3, 2), OutputSizeOffset=row(1, 0))), "'up' has an OutputSizeOffset"),
-    "stride above the filter": (lambda: chain(image(), up(2, 3, cropping="same")), "'up' crops to 'same' with a stride above"),
+    "output offset": (
+        lambda: chain(image(), saved(up(3, 2), OutputSizeOffset=row(1, 0))),
+        "'up' has an OutputSizeOffset",
+    ),
+    "stride above the filter": (
+        lambda: chain(image(), up(2, 3, cropping="same")),
+        "'up' crops to 'same' with a stride above",
+    ),
     "indices of asymmetric padding": (
         lambda: graph((image(), L.maxPooling2dLayer("pool", (2, 2), padding=(0, 1, 0, 1), unpooling=True)), "in>pool"),
         "'pool' puts out indices",
@@ -109,7 +140,10 @@ UNSUPPORTED: dict[str, tuple[Make, str]] = {
         lambda: chain(sequence(4), learned(L.preluLayer(RNG, "prelu", 4), Alpha=np.ones((1, 4)))),
         "'prelu' has an Alpha of 1×4",
     ),
-    "normalisation": (lambda: chain(image(), L.layerNormalizationLayer(RNG, "norm", 4, operation="spatial-only")), "'norm' normalises over"),
+    "normalisation": (
+        lambda: chain(image(), L.layerNormalizationLayer(RNG, "norm", 4, operation="spatial-only")),
+        "'norm' normalises over",
+    ),
     "input normalisation": (
         lambda: chain(saved(image(), Normalization={"Type": "@(x) x / 2"})),
         "'in' normalises by '@",
@@ -120,20 +154,35 @@ UNSUPPORTED: dict[str, tuple[Make, str]] = {
         "'bilstm'.*other activations than tanh",
     ),
     "output mode": (lambda: chain(sequence(3), lstm(ReturnSequence="first")), "'lstm'.*has the output mode 'first'"),
-    "reset gate": (lambda: chain(sequence(3), L.gruLayer(RNG, "gru", 3, 4, reset_gate="never")), "'gru' has the reset-gate mode 'never'"),
+    "reset gate": (
+        lambda: chain(sequence(3), L.gruLayer(RNG, "gru", 3, 4, reset_gate="never")),
+        "'gru' has the reset-gate mode 'never'",
+    ),
     "positions in space": (
         lambda: chain(sequence(6), saved(L.positionEmbeddingLayer(RNG, "p", 4, 9), PositionDimension="spatial")),
         "'p' embeds positions of dimension 'spatial'",
     ),
-    "attention mask": (lambda: chain(sequence(6), attention(AttentionMask="window")), "'attention' has the attention mask 'window'"),
+    "attention mask": (
+        lambda: chain(sequence(6), attention(AttentionMask="window")),
+        "'attention' has the attention mask 'window'",
+    ),
     "resize method": (lambda: chain(image(), resize(Method="bicubic")), "'resize' resizes by 'bicubic'"),
-    "resize rounding": (lambda: chain(image(), resize(NearestRoundingMode="onnx-10")), "'resize' resizes by 'nearest'.*'onnx-10'"),
-    "aspect ratio": (lambda: chain(image(), resize(Scale=np.empty((0, 0)), OutputSize=row(7, np.nan))), "'resize' keeps the aspect ratio"),
+    "resize rounding": (
+        lambda: chain(image(), resize(NearestRoundingMode="onnx-10")),
+        "'resize' resizes by 'nearest'.*'onnx-10'",
+    ),
+    "aspect ratio": (
+        lambda: chain(image(), resize(Scale=np.empty((0, 0)), OutputSize=row(7, np.nan))),
+        "'resize' keeps the aspect ratio",
+    ),
     "joining in time": (
         lambda: joining(L.concatenationLayer("cat", 3), L.sequenceInputLayer(4, "a"), L.sequenceInputLayer(4, "b")),
         "'cat' joins along dimension 3 of CBT",
     ),
-    "untrained": (lambda: chain(image(), L.untrained(conv())), "'conv' is not trained: its Weights, Bias hold no values .*network.initialize"),
+    "untrained": (
+        lambda: chain(image(), L.untrained(conv())),
+        "'conv' is not trained: its Weights, Bias hold no values .*network.initialize",
+    ),
     "preprocessing up to R2019a": (
         lambda: chain(image(), Layer("scale", "nnet.shufflenet.layer.ShuffleNetPreprocessingLayer")),
         "'scale' is a nnet.shufflenet.layer.ShuffleNetPreprocessingLayer .*newer than R2019a have Normalization 'zscore'",
@@ -142,7 +191,10 @@ UNSUPPORTED: dict[str, tuple[Make, str]] = {
         lambda: chain(image(), saved(L.batchNormalizationLayer(RNG, "bn", 4), TrainedVariance=np.empty((0, 0)))),
         "'bn'.*holds no running_var",
     ),
-    "normalisation of an untrained input": (lambda: chain(L.imageInputLayer(IMAGE, "in", "zerocenter")), "'in' normalises.*holds no Mean"),
+    "normalisation of an untrained input": (
+        lambda: chain(L.imageInputLayer(IMAGE, "in", "zerocenter")),
+        "'in' normalises.*holds no Mean",
+    ),
 }
 
 
@@ -171,7 +223,10 @@ def test_the_unsupported_is_refused(name: str, read: Read) -> None:
 
 
 def test_everything_that_fails_is_told_at_once(read: Read) -> None:
-    error = refusal(chain(image(), conv(PaddingValue=1.0), L.functionLayer("square", "@(X) X"), L.untrained(conv(Name="late"))), read)
+    error = refusal(
+        chain(image(), conv(PaddingValue=1.0), L.functionLayer("square", "@(X) X"), L.untrained(conv(Name="late"))),
+        read,
+    )
     assert isinstance(error, UnsupportedError)
     assert "'conv'" in error.error and "'square'" in error.error and error.cause.startswith("3 of 4 layers")
 

@@ -25,7 +25,9 @@ def test_a_state_dict_goes_round(case: Case, read: Read) -> None:
         with torch.no_grad():
             for a, b in zip(outputs(source, inputs), outputs(target, inputs), strict=True):
                 assert torch.equal(a, b)
-        assert {each.name: each.factors for each in learnables(source)} == {each.name: each.factors for each in learnables(target)}
+        assert {each.name: each.factors for each in learnables(source)} == {
+            each.name: each.factors for each in learnables(target)
+        }
 
 
 def disturb(model: nn.Module) -> None:
@@ -39,7 +41,9 @@ def test_a_deep_copy_keeps_factors(case: Case, read: Read) -> None:
     model = read(case.net).to_torch()
     twin = copy.deepcopy(model)
     held = {name: getattr(module, ATTRIBUTE) for name, module in model.named_modules() if hasattr(module, ATTRIBUTE)}
-    assert held and held == {name: getattr(module, ATTRIBUTE) for name, module in twin.named_modules() if hasattr(module, ATTRIBUTE)}
+    assert held and held == {
+        name: getattr(module, ATTRIBUTE) for name, module in twin.named_modules() if hasattr(module, ATTRIBUTE)
+    }
     assert not {id(p) for p in model.parameters()} & {id(p) for p in twin.parameters()}
 
 
@@ -50,10 +54,15 @@ def test_weights_come_back_bit_for_bit(case: Case, read: Read) -> None:
     assert_same_arrays(network, network.with_weights(model))
     disturb(model)
     back = network.with_weights(model)
-    used = {(model.meta["layers"][module], local) for module, _, local in (name.rpartition(".") for name, _ in model.named_buffers())}
+    used = {
+        (model.meta["layers"][module], local)
+        for module, _, local in (name.rpartition(".") for name, _ in model.named_buffers())
+    }
     for layer in network.layers:
         for name, learnable in layer.learnables.items():
-            np.testing.assert_array_equal(back.layers[layer.name].learnables[name].value, learnable.value + np.float32(1), strict=True)
+            np.testing.assert_array_equal(
+                back.layers[layer.name].learnables[name].value, learnable.value + np.float32(1), strict=True
+            )
         for name, array in layer.state.items():
             moved = np.float32((layer.name, layer.row.state[name].torch) in used)
             np.testing.assert_array_equal(back.layers[layer.name].state[name].read(), array.read() + moved, strict=True)
@@ -64,7 +73,13 @@ def test_a_saved_folder_is_the_same_network(case: Case, read: Read, tmp_path: Pa
     back = bridge.load(network.save(tmp_path / "net"))
     assert (back.connections, back.inputs, back.outputs) == (network.connections, network.inputs, network.outputs)
     for a, b in zip(network.layers, back.layers, strict=True):
-        assert (a.name, a.kind, a.properties, a.inputs, a.outputs) == (b.name, b.kind, b.properties, b.inputs, b.outputs)
+        assert (a.name, a.kind, a.properties, a.inputs, a.outputs) == (
+            b.name,
+            b.kind,
+            b.properties,
+            b.inputs,
+            b.outputs,
+        )
     assert_same_arrays(network, back)
     inputs = case.inputs(network.inputs)
     with torch.no_grad():

@@ -17,7 +17,9 @@ SHAPES = {"image": (50, 4, 6, 5), "sequence": (50, 9, 4), "image sequence": (50,
 
 
 @pytest.mark.parametrize("kind", SOURCES)
-@pytest.mark.parametrize("layer", [L.dropoutLayer("d", 0.25), L.spatialDropoutLayer("d", 0.25)], ids=["elements", "channels"])
+@pytest.mark.parametrize(
+    "layer", [L.dropoutLayer("d", 0.25), L.spatialDropoutLayer("d", 0.25)], ids=["elements", "channels"]
+)
 def test_dropout_scales_what_it_keeps(layer: Layer, kind: str, read: Read) -> None:
     """Oracle: MathWorks' rule: zero with the probability, else times 1 / (1 - probability); a channel as a whole, in space and time."""
     model = read(chain(SOURCES[kind], layer)).to_torch().train()
@@ -51,7 +53,9 @@ def test_batch_normalisation_takes_the_batch(kind: str, read: Read) -> None:
     channel = 2 if "sequence" in kind else 1
     columns = x.movedim(channel, 0).flatten(1).numpy()
     scale, offset = (layer.params[name].value.ravel()[:, None] for name in ("Scale", "Offset"))
-    expected = (columns - columns.mean(1, keepdims=True)) / np.sqrt(columns.var(1, keepdims=True) + 1e-5) * scale + offset
+    expected = (columns - columns.mean(1, keepdims=True)) / np.sqrt(
+        columns.var(1, keepdims=True) + 1e-5
+    ) * scale + offset
     np.testing.assert_allclose(model(x).movedim(channel, 0).flatten(1).detach().numpy(), expected, rtol=0, atol=1e-12)
     moved = 0.9 * layer.saved["TrainedMean"].ravel() + 0.1 * columns.mean(1)
     np.testing.assert_allclose(model.get_buffer("n.running_mean").numpy(), moved, rtol=0, atol=1e-7)

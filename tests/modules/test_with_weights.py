@@ -91,7 +91,9 @@ def test_weights_of_another_shape_are_told() -> None:
     model = network.to_torch()
     layer = model.get_submodule("conv_2")
     layer.weight = nn.Parameter(layer.weight.detach().transpose(0, 1))
-    with pytest.raises(UnreadableError, match=r"Weights of layer 'conv_2' has the shape \(8, 16, 3, 3\) where \(16, 8, 3, 3\) belongs"):
+    with pytest.raises(
+        UnreadableError, match=r"Weights of layer 'conv_2' has the shape \(8, 16, 3, 3\) where \(16, 8, 3, 3\) belongs"
+    ):
         network.with_weights(model)
 
 

@@ -18,9 +18,16 @@ from fixtures.onnx_graph import Activation as Value
 from fixtures.onnx_graph import Graph, known, mangled
 
 CLASSES = ["cap", "cube", "torch"]
-SHUFFLE, PADDING = "nnet.shufflenet.layer.ChannelShufflingLayer", "nnet.nasnetmobile.layer.NASNetMobileZeroPadding2dLayer"
+SHUFFLE, PADDING = (
+    "nnet.shufflenet.layer.ChannelShufflingLayer",
+    "nnet.nasnetmobile.layer.NASNetMobileZeroPadding2dLayer",
+)
 NARROWER = {"shufflenet": 2}  # how many times fewer channels a thin copy has; 8 where nothing is said
-SIZES = {"alexnet": 67, "squeezenet": 35, "inceptionv3": 75}  # height and width of the input of a thin copy; 32 where nothing is said
+SIZES = {
+    "alexnet": 67,
+    "squeezenet": 35,
+    "inceptionv3": 75,
+}  # height and width of the input of a thin copy; 32 where nothing is said
 
 
 def saved(net: Network, seed: int = 0) -> Net:
@@ -33,14 +40,20 @@ def saved(net: Network, seed: int = 0) -> Net:
         )
         for c in net.connections
     )
-    return Net(net.kind, tuple(saved_layer(net, layer, rng) for layer in net.layers), None if net.kind == "SeriesNetwork" else pairs)
+    return Net(
+        net.kind,
+        tuple(saved_layer(net, layer, rng) for layer in net.layers),
+        None if net.kind == "SeriesNetwork" else pairs,
+    )
 
 
 def saved_layer(net: Network, layer: Layer, rng: np.random.Generator) -> L.Layer:
     incoming = net.incoming[layer.name]
     given = net.sizes[incoming[0].source][0] if incoming else Activation("SSCB", layer.InputSize)
     made: L.Layer = MAKERS[layer.kind](layer, given, rng)
-    return L.with_factors(made, **{name: (each.learn_rate_factor, each.l2_factor) for name, each in layer.learnables.items()})
+    return L.with_factors(
+        made, **{name: (each.learn_rate_factor, each.l2_factor) for name, each in layer.learnables.items()}
+    )
 
 
 def _window(layer: Layer) -> dict[str, Any]:
@@ -49,28 +62,45 @@ def _window(layer: Layer) -> dict[str, Any]:
 
 def _yolov2_output(layer: Layer, given: Activation, rng: np.random.Generator) -> L.Layer:
     half = len(layer.AnchorBoxes) // 2
-    return L.yolov2OutputLayer(layer.name, list(zip(layer.AnchorBoxes[:half], layer.AnchorBoxes[half:], strict=True)), layer.Classes)
+    return L.yolov2OutputLayer(
+        layer.name, list(zip(layer.AnchorBoxes[:half], layer.AnchorBoxes[half:], strict=True)), layer.Classes
+    )
 
 
 MAKERS: dict[str, Callable[[Layer, Activation, np.random.Generator], L.Layer]] = {
     "ImageInputLayer": lambda layer, given, rng: L.imageInputLayer(
-        layer.InputSize, layer.name, layer.Normalization, **L.input_statistics(rng, layer.Normalization, (1, 1, layer.InputSize[2]))
+        layer.InputSize,
+        layer.name,
+        layer.Normalization,
+        **L.input_statistics(rng, layer.Normalization, (1, 1, layer.InputSize[2])),
     ),
     "Convolution2DLayer": lambda layer, given, rng: L.convolution2dLayer(
         rng, layer.name, layer.FilterSize, given.channels or 0, layer.NumFilters, **_window(layer)
     ),
     "GroupedConvolution2DLayer": lambda layer, given, rng: L.groupedConvolution2dLayer(
-        rng, layer.name, layer.FilterSize, (given.channels or 0) // layer.NumGroups, layer.NumFiltersPerGroup, layer.NumGroups, **_window(layer)
+        rng,
+        layer.name,
+        layer.FilterSize,
+        (given.channels or 0) // layer.NumGroups,
+        layer.NumFiltersPerGroup,
+        layer.NumGroups,
+        **_window(layer),
     ),
     "TransposedConvolution2DLayer": lambda layer, given, rng: L.transposedConv2dLayer(
         rng, layer.name, layer.FilterSize, given.channels or 0, layer.NumFilters, stride=layer.Stride
     ),
-    "BatchNormalizationLayer": lambda layer, given, rng: L.batchNormalizationLayer(rng, layer.name, given.channels or 0, epsilon=layer.Epsilon),
-    "CrossChannelNormalizationLayer": lambda layer, given, rng: L.crossChannelNormalizationLayer(layer.name, layer.WindowChannelSize, k=layer.K),
+    "BatchNormalizationLayer": lambda layer, given, rng: L.batchNormalizationLayer(
+        rng, layer.name, given.channels or 0, epsilon=layer.Epsilon
+    ),
+    "CrossChannelNormalizationLayer": lambda layer, given, rng: L.crossChannelNormalizationLayer(
+        layer.name, layer.WindowChannelSize, k=layer.K
+    ),
     "MaxPooling2DLayer": lambda layer, given, rng: L.maxPooling2dLayer(
         layer.name, layer.PoolSize, unpooling=layer.properties.get("HasUnpoolingOutputs", False), **_window(layer)
     ),
-    "AveragePooling2DLayer": lambda layer, given, rng: L.averagePooling2dLayer(layer.name, layer.PoolSize, **_window(layer)),
+    "AveragePooling2DLayer": lambda layer, given, rng: L.averagePooling2dLayer(
+        layer.name, layer.PoolSize, **_window(layer)
+    ),
     "GlobalAveragePooling2DLayer": lambda layer, given, rng: L.globalAveragePooling2dLayer(layer.name),
     "MaxUnpooling2DLayer": lambda layer, given, rng: L.maxUnpooling2dLayer(layer.name),
     "FullyConnectedLayer": lambda layer, given, rng: L.fullyConnectedLayer(
@@ -82,12 +112,18 @@ MAKERS: dict[str, Callable[[Layer, Activation, np.random.Generator], L.Layer]] =
     "DropoutLayer": lambda layer, given, rng: L.dropoutLayer(layer.name, layer.Probability),
     "AdditionLayer": lambda layer, given, rng: L.additionLayer(layer.name, len(layer.inputs)),
     "DepthConcatenationLayer": lambda layer, given, rng: L.depthConcatenationLayer(layer.name, len(layer.inputs)),
-    "ChannelShuffleLayer": lambda layer, given, rng: L.Layer(layer.name, SHUFFLE, {"NumGroups": float(layer.NumGroups)}),
-    "ZeroPadding2DLayer": lambda layer, given, rng: L.Layer(layer.name, PADDING, {"PaddingSize": L.row(*layer.PaddingSize)}),
+    "ChannelShuffleLayer": lambda layer, given, rng: L.Layer(
+        layer.name, SHUFFLE, {"NumGroups": float(layer.NumGroups)}
+    ),
+    "ZeroPadding2DLayer": lambda layer, given, rng: L.Layer(
+        layer.name, PADDING, {"PaddingSize": L.row(*layer.PaddingSize)}
+    ),
     "Crop2DLayer": lambda layer, given, rng: L.crop2dLayer(layer.name, layer.Location),
     "SoftmaxLayer": lambda layer, given, rng: L.softmaxLayer(layer.name),
     "ClassificationOutputLayer": lambda layer, given, rng: L.classificationLayer(layer.name, layer.Classes),
-    "PixelClassificationLayer": lambda layer, given, rng: L.pixelClassificationLayer(layer.name, layer.Classes, given.spatial),  # type: ignore[arg-type]
+    "PixelClassificationLayer": lambda layer, given, rng: L.pixelClassificationLayer(
+        layer.name, layer.Classes, given.spatial
+    ),  # type: ignore[arg-type]
     "YOLOv2TransformLayer": lambda layer, given, rng: L.yolov2TransformLayer(layer.name, layer.NumAnchorBoxes),
     "YOLOv2OutputLayer": _yolov2_output,
 }
@@ -95,9 +131,15 @@ MAKERS: dict[str, Callable[[Layer, Activation, np.random.Generator], L.Layer]] =
 
 def channel_shuffle(graph: Graph, layer: L.Layer, x: Value) -> Value:
     """The nodes that the layer of this network came from: it is named shuffle_8to10 after a Reshape, a Transpose and a Reshape."""
-    name, groups, (_, channels, height, width) = mangled(layer.name), int(layer.saved["NumGroups"]), map(known, (1, *x.shape[1:]))
+    name, groups, (_, channels, height, width) = (
+        mangled(layer.name),
+        int(layer.saved["NumGroups"]),
+        map(known, (1, *x.shape[1:])),
+    )
     shapes = ((1, groups, channels // groups, height, width), (1, channels, height, width))
-    split, joined = (graph.weight(f"{name}_{key}", shape, np.int64) for key, shape in zip(("split", "joined"), shapes, strict=True))
+    split, joined = (
+        graph.weight(f"{name}_{key}", shape, np.int64) for key, shape in zip(("split", "joined"), shapes, strict=True)
+    )
     graph.node("Reshape", f"{name}_Split", [x.name, split])
     graph.node("Transpose", f"{name}_Transpose", [f"{name}_Split"], perm=[0, 2, 1, 3, 4])
     graph.node("Reshape", name, [f"{name}_Transpose", joined])
@@ -118,7 +160,11 @@ def zero_padding(graph: Graph, layer: L.Layer, x: Value) -> Value:
 
 def yolov2_transform(graph: Graph, layer: L.Layer, x: Value) -> Value:
     """The documented formula, anchor by anchor; the form of MATLAB's exporters is not known."""
-    name, anchors, (channels, height, width) = mangled(layer.name), int(layer.saved["NumAnchorBoxes"]), map(known, x.shape[1:])
+    name, anchors, (channels, height, width) = (
+        mangled(layer.name),
+        int(layer.saved["NumAnchorBoxes"]),
+        map(known, x.shape[1:]),
+    )
     sizes, parts = [3, 2, channels // anchors - 5], [f"{name}_{part}" for part in ("Place", "Size", "Class")]
     by_anchor = graph.weight(f"{name}_by_anchor", (0, channels // anchors, anchors, height, width), np.int64)
     image = graph.weight(f"{name}_image", (0, channels, height, width), np.int64)
@@ -126,7 +172,9 @@ def yolov2_transform(graph: Graph, layer: L.Layer, x: Value) -> Value:
     if graph.opset < 13:
         graph.node("Split", f"{name}_Split", rows, outputs=parts, axis=1, split=sizes)
     else:
-        graph.node("Split", f"{name}_Split", [*rows, graph.weight(f"{name}_sizes", sizes, np.int64)], outputs=parts, axis=1)
+        graph.node(
+            "Split", f"{name}_Split", [*rows, graph.weight(f"{name}_sizes", sizes, np.int64)], outputs=parts, axis=1
+        )
     bent = [graph.node(op, f"{name}_{op}", [part]) for op, part in zip(("Sigmoid", "Exp"), parts[:2], strict=True)]
     last = graph.node("Transpose", f"{name}_Transpose1", [parts[2]], perm=[0, 2, 3, 4, 1])
     soft = graph.node("Softmax", f"{name}_Softmax", [last], axis=4)
@@ -157,7 +205,11 @@ def _thinned(layer: Layer, narrower: int, size: int) -> Layer:
     properties = dict(layer.properties)
     if layer.kind == "ImageInputLayer":
         properties["InputSize"] = (size, size, 3)
-    width = {"Convolution2DLayer": "NumFilters", "FullyConnectedLayer": "OutputSize", "GroupedConvolution2DLayer": "NumFiltersPerGroup"}.get(layer.kind, "")
+    width = {
+        "Convolution2DLayer": "NumFilters",
+        "FullyConnectedLayer": "OutputSize",
+        "GroupedConvolution2DLayer": "NumFiltersPerGroup",
+    }.get(layer.kind, "")
     if width and properties[width] == 1:
         width = "NumGroups"
     if width:
@@ -180,7 +232,12 @@ OTHERS: dict[str, Callable[[], Network]] = {
 
 def _narrow(net: Network) -> Network:
     wide = [layer for layer in net.layers if layer.properties.get("NumFilters", 0) > 8]
-    return net.with_layers({layer.name: replace(layer, properties={**layer.properties, "NumFilters": layer.NumFilters // 8}) for layer in wide})
+    return net.with_layers(
+        {
+            layer.name: replace(layer, properties={**layer.properties, "NumFilters": layer.NumFilters // 8})
+            for layer in wide
+        }
+    )
 
 
 NAMES: Sequence[str] = (*sorted(BUILDERS), *OTHERS)

@@ -34,7 +34,9 @@ def test_segnet_is_the_one_in_a_file_of_matlabs() -> None:
     for a, b in zip(ours.layers, theirs.layers, strict=True):
         assert (a.name, a.kind) == (b.name, b.kind)
         derived = ("NumChannels", "NumTrainingSamples")
-        assert {k: v for k, v in a.properties.items() if k not in derived} == {k: v for k, v in b.properties.items() if k not in derived}
+        assert {k: v for k, v in a.properties.items() if k not in derived} == {
+            k: v for k, v in b.properties.items() if k not in derived
+        }
         assert {k: (v.learn_rate_factor, v.l2_factor) for k, v in a.learnables.items()} == {
             k: (v.learn_rate_factor, v.l2_factor) for k, v in b.learnables.items()
         }
@@ -72,7 +74,12 @@ def test_sizes_that_do_not_halve_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("backbone", "feature", "stride"),
-    [("resnet50", "activation_40_relu", 16), ("squeezenet", "fire5-concat", 8), ("mobilenetv2", "block_6_expand_relu", 8), ("vgg16", "relu5_3", 16)],
+    [
+        ("resnet50", "activation_40_relu", 16),
+        ("squeezenet", "fire5-concat", 8),
+        ("mobilenetv2", "block_6_expand_relu", 8),
+        ("vgg16", "relu5_3", 16),
+    ],
 )
 def test_yolov2_sits_on_any_layer(backbone: str, feature: str, stride: int) -> None:
     """Oracle: the documented layers of the head, their sizes in MATLAB's own detector, and the stride of the feature layer."""
@@ -87,7 +94,10 @@ def test_yolov2_sits_on_any_layer(backbone: str, feature: str, stride: int) -> N
     channels = base.sizes[feature][0].channels
     assert net.layers["yolov2Conv1"].NumFilters == net.layers["yolov2Conv2"].NumFilters == channels
     size = net.sizes["yolov2ClassConv"][0]
-    assert (size.channels, size.spatial[0]) == (3 * (5 + 2), 128 // stride if backbone != "squeezenet" else size.spatial[0])
+    assert (size.channels, size.spatial[0]) == (
+        3 * (5 + 2),
+        128 // stride if backbone != "squeezenet" else size.spatial[0],
+    )
     assert net.layers["yolov2OutputLayer"].AnchorBoxes == (8, 32, 64, 16, 32, 40)
     assert "yolov2OutputLayer" not in base.layers and set(names) - set(head) < {layer.name for layer in base.layers}
 

@@ -26,7 +26,9 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return int(stop.value.code or 0)
 
 
-def models(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, Any]]:
+def models(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> list[dict[str, Any]]:
     assert run(monkeypatch, *arguments, "--json") == 0
     document = json.loads(capsys.readouterr().out)
     assert document["schema"] == "bridge.models/1"
@@ -39,7 +41,11 @@ def test_filters_and_orders(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     names = [each["name"] for each in models(monkeypatch, capsys, "--for", "edge", "--max-mb", "10")]
     assert names == ["shufflenet", "squeezenet"]
     assert [each["name"] for each in models(monkeypatch, capsys, "--for", "segmentation")] == ["vgg19", "vgg16"]
-    assert [each["name"] for each in models(monkeypatch, capsys, "--for", "detection")] == ["darknet53", "resnet50", "darknet19"]
+    assert [each["name"] for each in models(monkeypatch, capsys, "--for", "detection")] == [
+        "darknet53",
+        "resnet50",
+        "darknet19",
+    ]
     assert models(monkeypatch, capsys)[0]["name"] == "inceptionv3"
     sizes = [each["megabytes"] for each in models(monkeypatch, capsys, "--sort", "size")]
     assert sizes == sorted(sizes) and len(sizes) == len(catalogue())
@@ -78,24 +84,35 @@ def test_accuracy_against_size_is_drawn(kind: str, tmp_path: Path, monkeypatch: 
         return
     text = path.read_text(encoding="utf-8")
     assert all(text.count(f">{name}<") == (2 if kind == "html" else 1) for name in catalogue())
-    assert {colour for colour, _ in MARKS.values() if colour in text} == {MARKS[entry.category][0] for entry in catalogue().values()}
+    assert {colour for colour, _ in MARKS.values() if colour in text} == {
+        MARKS[entry.category][0] for entry in catalogue().values()
+    }
     assert kind == "svg" or not references(text)
 
 
 def test_names_in_the_plot_cover_no_other(tmp_path: Path, look: Callable[..., Any]) -> None:
     """Oracle: where a browser puts the names, and the order of sizes and accuracies in the catalogue."""
     page = look(plot.write(list(catalogue().values()), tmp_path / "models.html"))
-    texts = page.locator(".chart text").evaluate_all("(all) => all.map((t) => [t.textContent, t.getBoundingClientRect().toJSON()])")
+    texts = page.locator(".chart text").evaluate_all(
+        "(all) => all.map((t) => [t.textContent, t.getBoundingClientRect().toJSON()])"
+    )
     boxes = [box for text, box in texts if text in catalogue()]
     assert len(boxes) == len(catalogue())
     for a, b in combinations(boxes, 2):
-        assert a["right"] <= b["left"] or b["right"] <= a["left"] or a["bottom"] <= b["top"] + 3 or b["bottom"] <= a["top"] + 3
+        assert (
+            a["right"] <= b["left"]
+            or b["right"] <= a["left"]
+            or a["bottom"] <= b["top"] + 3
+            or b["bottom"] <= a["top"] + 3
+        )
     rows = page.locator("#models tbody tr td:nth-child(4)")
     page.locator("#models th", has_text="MB").locator("button").click()
     assert [float(text) for text in rows.all_inner_texts()] == sorted(entry.megabytes for entry in catalogue().values())
 
 
-def test_a_plot_is_a_picture_or_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plot_is_a_picture_or_a_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(monkeypatch, "--plot", str(tmp_path / "net.mat")) == 2
     assert "a plot is written as .svg, .png, .html" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "matplotlib", None)

@@ -34,7 +34,11 @@ DIGESTS = {
 NASNET_LARGE = ("f52b9a9f6784", "8d30914a4795")
 NOT_STATED = 0  # of NASNet, which is no sequence of modules, MathWorks states no depth
 LEAST = {"inceptionv3": 107}  # the height and width that a fully convolutional network is run with here; 64 otherwise
-COUNTED = ("additionLayer", "depthConcatenationLayer", "channelShuffleLayer")  # constructors with a number, by position or as NumInputs
+COUNTED = (
+    "additionLayer",
+    "depthConcatenationLayer",
+    "channelShuffleLayer",
+)  # constructors with a number, by position or as NumInputs
 FIXED = ("alexnet", "vgg16", "vgg19")  # networks whose fully connected layers fix the size of the input
 
 
@@ -86,7 +90,11 @@ def test_every_layer_is_matlabs(net: Network, name: str) -> None:
         assert ours.kind == theirs.kind
         told = ("NumChannels", "NumChannelsPerGroup", "InputSize", "NumTrainingSamples")
         for key, value in theirs.properties.items():
-            assert key in told or (ours.kind == "FullyConnectedLayer" and key == "OutputSize") or ours.properties[key] == value, (ours.name, key)
+            assert (
+                key in told
+                or (ours.kind == "FullyConnectedLayer" and key == "OutputSize")
+                or ours.properties[key] == value
+            ), (ours.name, key)
         assert {key: (a.learn_rate_factor, a.l2_factor) for key, a in ours.learnables.items()} == {
             key: (a.learn_rate_factor, a.l2_factor) for key, a in theirs.learnables.items()
         }, ours.name
@@ -100,7 +108,9 @@ def listed_layer(each: dict[str, Any]) -> Layer:
     kind = each["type"] if each["type"].endswith("Layer") else f"{each['type']}Layer"
     row = next(row for row in layer_mappings() if row.constructor == kind)
     arguments = [value(text) for text in each["args"]][: 1 if kind in COUNTED else len(row.arguments)]
-    return layers.constructor(row)(*arguments, name=each["name"], **{key: value(text) for key, text in each["options"].items()})
+    return layers.constructor(row)(
+        *arguments, name=each["name"], **{key: value(text) for key, text in each["options"].items()}
+    )
 
 
 def value(text: str) -> Any:
@@ -118,7 +128,9 @@ def test_nasnet_large_of_the_same_builder_is_matlabs() -> None:
     assert (digest(sorted(layer.name for layer in large.layers)), digest(sorted(connections(large)))) == NASNET_LARGE
     path = FACTS / "nasnetlarge.json"
     if not path.is_file():
-        pytest.skip("MATLAB's list of this network is not here: its names and connections were compared, its options were not")
+        pytest.skip(
+            "MATLAB's list of this network is not here: its names and connections were compared, its options were not"
+        )
     for each in json.loads(path.read_text())["layers"]:
         ours = large.layers[each["name"]]
         if each["type"] == "zeroPadding":
@@ -129,7 +141,9 @@ def test_nasnet_large_of_the_same_builder_is_matlabs() -> None:
             theirs = listed_layer(each)
             assert ours.kind == theirs.kind
             assert {key: ours.properties[key] for key in theirs.properties} == theirs.properties, ours.name
-            assert {key: a.learn_rate_factor for key, a in ours.learnables.items()} == {k: a.learn_rate_factor for k, a in theirs.learnables.items()}
+            assert {key: a.learn_rate_factor for key, a in ours.learnables.items()} == {
+                k: a.learn_rate_factor for k, a in theirs.learnables.items()
+            }
         if each["shape"][:2] != [1, 1]:
             size = large.sizes[ours.name][0]
             assert [*size.spatial, size.channels] == each["shape"], ours.name

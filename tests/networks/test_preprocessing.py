@@ -28,7 +28,11 @@ def old(folder: Path, class_name: str, **properties: Any) -> Network:
     """Return a network with a preprocessing layer and a layer that must know its size behind it."""
     rng = np.random.default_rng(0)
     first = (L.imageInputLayer((8, 6, 3), "in", "none"), Layer("scale", class_name, properties))
-    behind = (L.fullyConnectedLayer(rng, "fc", (8, 6, 3), 2), L.softmaxLayer("softmax"), L.classificationLayer("output", ["a", "b"]))
+    behind = (
+        L.fullyConnectedLayer(rng, "fc", (8, 6, 3), 2),
+        L.softmaxLayer("softmax"),
+        L.classificationLayer("output", ["a", "b"]),
+    )
     mat.write(folder / "old.mat", {"net": Net("SeriesNetwork", (*first, *behind))})
     return bridge.load(folder / "old.mat")
 

@@ -62,7 +62,9 @@ def test_torchvisions_weights_give_torchvisions_outputs(name: str) -> None:
     order, and for fc6, which sums in another order.
     """
     entry = catalogue()[name]
-    theirs = getattr(models, entry.torchvision)(weights=None, **({} if name == "squeezenet" else {"init_weights": False})).eval()
+    theirs = getattr(models, entry.torchvision)(
+        weights=None, **({} if name == "squeezenet" else {"init_weights": False})
+    ).eval()
     ours = build(name, weights=theirs.state_dict())
     x = torch.rand(1, 3, *entry.input_size[:2])
     with torch.no_grad():
@@ -73,7 +75,10 @@ def test_torchvisions_weights_give_torchvisions_outputs(name: str) -> None:
 
 def test_timms_weights_give_timms_outputs() -> None:
     """Oracle: timm's module with random weights; its fully connected layers are convolutions. Tolerance as above."""
-    timm = pytest.importorskip("timm", reason="timm is not installed: it is no test tool, as it brings the client of a model hub for this one test")
+    timm = pytest.importorskip(
+        "timm",
+        reason="timm is not installed: it is no test tool, as it brings the client of a model hub for this one test",
+    )
     theirs = timm.create_model("vgg16", pretrained=False).eval()
     ours = build("vgg16", weights=theirs.state_dict())
     x = torch.rand(1, 3, 224, 224)
@@ -102,7 +107,11 @@ def test_other_structures_are_told() -> None:
 
 @pytest.mark.parametrize(
     ("recipe", "head", "rate", "frozen"),
-    [("squeezenet-transfer", "new_conv", 10, 0), ("googlenet-transfer", "new_fc", 10, 6), ("alexnet-transfer", "fc", 20, 0)],
+    [
+        ("squeezenet-transfer", "new_conv", 10, 0),
+        ("googlenet-transfer", "new_fc", 10, 6),
+        ("alexnet-transfer", "fc", 20, 0),
+    ],
 )
 def test_recipes_start_from_a_name(recipe: str, head: str, rate: float, frozen: int) -> None:
     """Oracle: the documented recipes, three convolutions with weights and biases in GoogLeNet's first ten layers."""

@@ -28,10 +28,24 @@ from tests.networks import saved as copies
 from tests.networks.saved import CLASSES, NAMES, OWN_LAYERS, saved
 from tests.networks.saved import thin as thin_copy
 
-DIALECTS = ("19.2.1", "24.2.0")  # opset 8 with fixed sizes; opset 14 with a free batch and 'same' padding computed in the graph
-OUTPUTS = {"segnetLayers(3)": "pixels", "segnetLayers('vgg16')": "pixels", "segnetLayers('vgg19')": "pixels", "unetLayers": "pixels", "yolov2Layers": "boxes"}
+DIALECTS = (
+    "19.2.1",
+    "24.2.0",
+)  # opset 8 with fixed sizes; opset 14 with a free batch and 'same' padding computed in the graph
+OUTPUTS = {
+    "segnetLayers(3)": "pixels",
+    "segnetLayers('vgg16')": "pixels",
+    "segnetLayers('vgg19')": "pixels",
+    "unetLayers": "pixels",
+    "yolov2Layers": "boxes",
+}
 NEW_CLASSES = ["f", "m"]
-HEAVY = ("densenet201", "inceptionv3", "nasnetmobile", "segnetLayers('vgg19')")  # hundreds of layers, or much like another one
+HEAVY = (
+    "densenet201",
+    "inceptionv3",
+    "nasnetmobile",
+    "segnetLayers('vgg19')",
+)  # hundreds of layers, or much like another one
 COMPILED = ("squeezenet", "unetLayers")  # the others with --slow: tests/modules compiles every class of layers
 
 
@@ -79,7 +93,10 @@ def before_softmax(network: Network) -> str:
 def outputs(model: nn.Module, images: Tensor, layers: tuple[str, ...]) -> list[np.ndarray]:
     """Return what layers put out, and last what the module does."""
     found: dict[str, Tensor] = {}
-    hooks = [model.get_submodule(name).register_forward_hook(lambda _m, _x, y, name=name: found.update({name: y.detach()})) for name in layers]
+    hooks = [
+        model.get_submodule(name).register_forward_hook(lambda _m, _x, y, name=name: found.update({name: y.detach()}))
+        for name in layers
+    ]
     with torch.no_grad():
         last = model(images)
     for hook in hooks:
@@ -102,7 +119,9 @@ def test_its_files_compute_what_onnxruntime_does(case: Case, dialect: str) -> No
     theirs = onnx_runtime.run(path, [image.numpy()], values)
     for ours, expected in zip(outputs(network.to_torch(), image, (read,)), theirs.values(), strict=True):
         same(ours, expected)
-    for ours, expected in zip(outputs(case.network.to_torch(), image, (before_softmax(case.network),)), theirs.values(), strict=True):
+    for ours, expected in zip(
+        outputs(case.network.to_torch(), image, (before_softmax(case.network),)), theirs.values(), strict=True
+    ):
         same(ours, expected)
 
 
@@ -111,7 +130,9 @@ def test_its_onnx_detects_what_its_mat_does(case: Case, dialect: str) -> None:
     """Oracle: the .mat, which has its anchors."""
     if OUTPUTS.get(case.name) != "boxes":
         return
-    (case.folder / "anchors.toml").write_text('AnchorBoxes = [[8, 16], [16, 8]]\nClassNames = ["car", "bus"]', encoding="utf-8")
+    (case.folder / "anchors.toml").write_text(
+        'AnchorBoxes = [[8, 16], [16, 8]]\nClassNames = ["car", "bus"]', encoding="utf-8"
+    )
     network = bridge.load(case.folder / f"net-{dialect}.onnx", anchors=case.folder / "anchors.toml")
     image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     found, wanted = network.detect(image, threshold=0.3), case.network.detect(image, threshold=0.3)
@@ -122,7 +143,9 @@ def test_its_onnx_detects_what_its_mat_does(case: Case, dialect: str) -> None:
 def test_its_mat_file_has_its_layers(case: Case) -> None:
     """Oracle: the network that was built."""
     built = thin_copy(case.name)
-    assert [(layer.name, layer.kind) for layer in case.network.layers] == [(layer.name, layer.kind) for layer in built.layers]
+    assert [(layer.name, layer.kind) for layer in case.network.layers] == [
+        (layer.name, layer.kind) for layer in built.layers
+    ]
     assert set(case.network.connections) == set(built.connections)
     factors = [[(a.learn_rate_factor, a.l2_factor) for _, _, a in net.learnables()] for net in (case.network, built)]
     assert factors[0] == factors[1]
@@ -146,10 +169,14 @@ def test_a_new_head_trains_with_frozen_layers(case: Case) -> None:
         targets = torch.randint(-1, len(CLASSES), (4, *images.shape[2:]), generator=generator)
     else:
         return  # boxes: tests/detection trains detectors
-    options = training_options("sgdm", MaxEpochs=1, MiniBatchSize=2, InitialLearnRate=1e-6, Verbose=False, ResetInputNormalization=False)
+    options = training_options(
+        "sgdm", MaxEpochs=1, MiniBatchSize=2, InitialLearnRate=1e-6, Verbose=False, ResetInputNormalization=False
+    )
     info = bridge.train(frozen, (images, targets), options, layout="NCHW")
     assert info.iterations == 2 and info.network is not None and np.isfinite(info.rows[-1]["TrainingLoss"])
-    before, after = ({(layer.name, name): each for layer, name, each in net.learnables()} for net in (frozen, info.network))
+    before, after = (
+        {(layer.name, name): each for layer, name, each in net.learnables()} for net in (frozen, info.network)
+    )
     kept = {key for key, each in before.items() if np.array_equal(each.value, after[key].value)}
     assert {key for key, each in before.items() if each.frozen} <= kept
     if kind == "classes":

@@ -14,7 +14,9 @@ from bridge.pages import graph
 def networks(draw: st.DrawFn) -> tuple[list[str], list[graph.Edge]]:
     """Layers in an order in which they can run, each but the first connected to some before it."""
     names = [f"layer{number}" for number in range(draw(st.integers(1, 14)))]
-    sources = {at: draw(st.lists(st.integers(0, at - 1), min_size=1, max_size=3, unique=True)) for at in range(1, len(names))}
+    sources = {
+        at: draw(st.lists(st.integers(0, at - 1), min_size=1, max_size=3, unique=True)) for at in range(1, len(names))
+    }
     return names, [(names[source], names[at]) for at, found in sources.items() for source in found]
 
 
@@ -35,7 +37,10 @@ def test_connections_pass_through_no_layer_and_share_no_lane(network: tuple[list
 
 
 def test_the_trunk_stays_in_the_first_lane() -> None:
-    place, way = graph.lanes(["in", "conv", "relu", "add", "out"], [("in", "conv"), ("conv", "relu"), ("relu", "add"), ("in", "add"), ("add", "out")])
+    place, way = graph.lanes(
+        ["in", "conv", "relu", "add", "out"],
+        [("in", "conv"), ("conv", "relu"), ("relu", "add"), ("in", "add"), ("add", "out")],
+    )
     assert set(place.values()) == {0} and way["in", "add"] == 1
 
 

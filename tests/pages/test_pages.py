@@ -20,7 +20,9 @@ def test_foreign_scripts_do_not_run_and_nothing_is_fetched(tmp_path: Path, brows
     path, asked = pages.write(tmp_path / "page.html", pages.page("mine", body)), []
     page = browser.new_page()
     page.on("request", lambda request: asked.append(request.url))
-    page.on("requestfailed", lambda request: asked.remove(request.url) if "csp" in (request.failure or "").lower() else None)
+    page.on(
+        "requestfailed", lambda request: asked.remove(request.url) if "csp" in (request.failure or "").lower() else None
+    )
     page.goto(path.as_uri())
     page.locator("i").click()
     assert page.title() == "mine" and asked == [path.as_uri()]
@@ -59,5 +61,7 @@ def test_on_a_small_screen_a_chart_is_scrolled_and_not_shrunk(tmp_path: Path, lo
     chart = '<div class="chart"><svg width="600pt" height="300pt" viewBox="0 0 600 300"></svg></div>'
     page = look(pages.write(tmp_path / "page.html", pages.page("chart", chart)))
     page.set_viewport_size({"width": 400, "height": 800})
-    width, scrolled = page.evaluate("[document.querySelector('.chart svg').getBoundingClientRect().width, document.documentElement.scrollWidth]")
+    width, scrolled = page.evaluate(
+        "[document.querySelector('.chart svg').getBoundingClientRect().width, document.documentElement.scrollWidth]"
+    )
     assert (width, scrolled) == (800, 400)

@@ -47,7 +47,9 @@ def activations() -> Callable[..., dict[str, NDArray]]:
         for path, name in model.meta["layers"].items():  # type: ignore[union-attr]
             part = model.get_submodule(path)
             part.inplace = False  # type: ignore[assignment]
-            part.register_forward_hook(lambda _, __, y, name=name: held.__setitem__(name, (y[0] if isinstance(y, tuple) else y).numpy()))
+            part.register_forward_hook(
+                lambda _, __, y, name=name: held.__setitem__(name, (y[0] if isinstance(y, tuple) else y).numpy())
+            )
         with torch.no_grad():
             model(torch.from_numpy(x))
         return held
@@ -59,15 +61,27 @@ def activations() -> Callable[..., dict[str, NDArray]]:
 def content(activations: Callable[..., dict[str, NDArray]]) -> Callable[..., dict[str, Any]]:
     """What bridgeReference saves of a network on some inputs; `stored` are the inputs it claims."""
 
-    def made(network: Network, x: NDArray, stored: NDArray | None = None, held: Mapping[str, NDArray] | None = None, **options: Any) -> dict[str, Any]:
+    def made(
+        network: Network,
+        x: NDArray,
+        stored: NDArray | None = None,
+        held: Mapping[str, NDArray] | None = None,
+        **options: Any,
+    ) -> dict[str, Any]:
         held = held or activations(network.to_torch(), x)
         formats = {layer.name: network.sizes[layer.name][0].format for layer in network.layers}
         values = {name: reference.in_matlabs_layout(value, formats[name]) for name, value in held.items()}
         output, entry = network.outputs[0], network.inputs[0]
-        whole = values[output] if held[output].ndim > 2 and held[output].shape[2:] != (1, 1) else held[output].reshape(len(x), -1)
+        whole = (
+            values[output]
+            if held[output].ndim > 2 and held[output].shape[2:] != (1, 1)
+            else held[output].reshape(len(x), -1)
+        )
         given = x if stored is None else stored
         return reference.reference(
-            {entry: given if formats[entry] == "CB" else reference.in_matlabs_layout(given, formats[entry])},  # features are rows
+            {
+                entry: given if formats[entry] == "CB" else reference.in_matlabs_layout(given, formats[entry])
+            },  # features are rows
             {output: whole},
             values,
             {(layer.name, name): each.value for layer, name, each in network.learnables()},

@@ -37,7 +37,9 @@ def statistics(stored: float, variance: float, mean: float, word: str) -> dict[s
 
 def write(path: Path, form: str, counts: bool) -> Path:
     """A probe of a release with Adam's form A or B, of which one choice of every switch is true, or the other."""
-    step = {"A": 1e-3 * 1e-6 / (1e-6 + 1e-8), "B": 1e-3 * math.sqrt(0.001) * 1e-6 / (math.sqrt(0.001) * 1e-6 + 1e-8)}[form]
+    step = {"A": 1e-3 * 1e-6 / (1e-6 + 1e-8), "B": 1e-3 * math.sqrt(0.001) * 1e-6 / (math.sqrt(0.001) * 1e-6 + 1e-8)}[
+        form
+    ]
     entropy = -sum(map(math.log, PICKED))
     squares = float(((INPUTS - TARGETS)[:, :, 0] ** 2).sum())
     exponential = [0.5 ** ((k if counts else k - 1) / 2) for k in range(1, 13)]
@@ -60,14 +62,30 @@ def write(path: Path, form: str, counts: bool) -> Path:
         "Cyclical": answer(6, {}, "Undefined function 'cyclicalLearnRate'"),
     }  # fmt: skip
     hardware = {"Architecture": "glnxa64", "Threads": 1.0, "Environment": "cpu", "GPU": ""}
-    probe = {"Format": "bridge.probe/1", "Release": "2024b", "Toolbox": "24.2", "Hardware": hardware, "Answers": answers}
+    probe = {
+        "Format": "bridge.probe/1",
+        "Release": "2024b",
+        "Toolbox": "24.2",
+        "Hardware": hardware,
+        "Answers": answers,
+    }
     savemat(path, {"probe": probe}, long_field_names=True)
     return path
 
 
 EXPECTED = {
-    ("A", True): {"adam_epsilon": "A", "l2_before_clipping": True, "frozen_in_global_norm": True, "batchnorm_auto": "population"},
-    ("B", False): {"adam_epsilon": "B", "l2_before_clipping": False, "frozen_in_global_norm": False, "batchnorm_auto": "moving"},
+    ("A", True): {
+        "adam_epsilon": "A",
+        "l2_before_clipping": True,
+        "frozen_in_global_norm": True,
+        "batchnorm_auto": "population",
+    },
+    ("B", False): {
+        "adam_epsilon": "B",
+        "l2_before_clipping": False,
+        "frozen_in_global_norm": False,
+        "batchnorm_auto": "moving",
+    },
 }
 EXPECTED_TRAINNET = {
     ("A", True): {
@@ -77,7 +95,13 @@ EXPECTED_TRAINNET = {
         "batchnorm_variance": "biased",
         "schedule_counting": "k",
     },
-    ("B", False): {"adam_epsilon": "B", "crossentropy_over": "elements", "rmse_over": "elements", "batchnorm_variance": "unbiased", "schedule_counting": "k-1"},
+    ("B", False): {
+        "adam_epsilon": "B",
+        "crossentropy_over": "elements",
+        "rmse_over": "elements",
+        "batchnorm_variance": "unbiased",
+        "schedule_counting": "k-1",
+    },
 }
 
 
@@ -114,7 +138,11 @@ def test_a_profile_sets_the_switches_of_a_run(tmp_path: Path) -> None:
     found = calibrate(write(tmp_path / "probe.mat", "A", True))
     profile = TrainingProfile.load(found.save(tmp_path / "profile.toml"))
     options = profile.apply(training_options("adam", trainer="trainnet"))
-    assert options.profile == "R2024b" and options.semantics.adam_epsilon == "A" and options.semantics.crossentropy_over == "observations"
+    assert (
+        options.profile == "R2024b"
+        and options.semantics.adam_epsilon == "A"
+        and options.semantics.crossentropy_over == "observations"
+    )
     assert any("R2024b has settled" in note and "adam_epsilon" in note for note in options.notes())
     assert not any("adam_epsilon" in note and "unconfirmed" in note for note in options.notes())
     with pytest.raises(UsageError, match="exists"):
@@ -122,7 +150,9 @@ def test_a_profile_sets_the_switches_of_a_run(tmp_path: Path) -> None:
 
 
 def test_a_switch_that_was_set_by_hand_stays(tmp_path: Path) -> None:
-    (tmp_path / "profile.toml").write_text('schema = "bridge.profile/1"\nname = "R2024b"\n[trainnet]\nadam_epsilon = "B"\nrmse_over = "elements"\n')
+    (tmp_path / "profile.toml").write_text(
+        'schema = "bridge.profile/1"\nname = "R2024b"\n[trainnet]\nadam_epsilon = "B"\nrmse_over = "elements"\n'
+    )
     by_hand = training_options("adam", trainer="trainnet", semantics={"adam_epsilon": "A"})
     options = TrainingProfile.load(tmp_path / "profile.toml").apply(by_hand)
     assert options.semantics.adam_epsilon == "A" and options.semantics.rmse_over == "elements"

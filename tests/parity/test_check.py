@@ -30,7 +30,17 @@ from fixtures import mat, networks, onnx, reference
 from tests.shell import Command
 
 Make = Callable[..., Any]
-SHAPES = ("chain_cnn", "residual", "squeeze", "unet", "segnet", "lstm_classifier", "bilstm_regression", "gru_classifier", "feature_mlp")
+SHAPES = (
+    "chain_cnn",
+    "residual",
+    "squeeze",
+    "unet",
+    "segnet",
+    "lstm_classifier",
+    "bilstm_regression",
+    "gru_classifier",
+    "feature_mlp",
+)
 
 
 def scaled(network: Network, layer: str, name: str, factor: float) -> Network:
@@ -76,7 +86,10 @@ def test_nan_on_one_side_is_named_and_on_both_is_equal() -> None:
     both = Tally("exp", Profile.of("exact"))
     both.add(Pair(theirs.clone(), theirs), 0)
     assert not both.result(0.0).differs
-    for ours, theirs, side in ((torch.tensor([nan, 1.0]), torch.ones(2), "the model"), (torch.ones(2), torch.tensor([inf, 1.0]), "the reference")):
+    for ours, theirs, side in (
+        (torch.tensor([nan, 1.0]), torch.ones(2), "the model"),
+        (torch.ones(2), torch.tensor([inf, 1.0]), "the reference"),
+    ):
         with pytest.raises(UnreadableError, match=f"layer 'exp' has 1 .* values of 2 in {side}"):
             Tally("exp", Profile.of("matlab")).add(Pair(ours, theirs), 0)
 
@@ -122,11 +135,19 @@ def row(layer: str, relative: float) -> LayerDifference:
 
 def test_the_first_divergence_is_where_the_difference_rises() -> None:
     """By hand: rounding of 2e-7, a fault of 6e-5 that stays below 1e-4, and a normalisation that makes 2e-3 of it."""
-    found = Comparison("net", (row("in", 0.0), row("conv1", 2e-7), row("conv2", 6e-5), row("bn2", 2e-3), row("fc", 1e-2)))
+    found = Comparison(
+        "net", (row("in", 0.0), row("conv1", 2e-7), row("conv2", 6e-5), row("bn2", 2e-3), row("fc", 1e-2))
+    )
     assert found.first_above is found.layers[3] and found.first_divergence is found.layers[2]
-    assert found.verdict == "FIRST DIVERGENCE conv2: max |d| 6.0e-05 (allowed 1e-04, above it from bn2 on); the 2 layers before it agree to 2.0e-07"
+    assert (
+        found.verdict
+        == "FIRST DIVERGENCE conv2: max |d| 6.0e-05 (allowed 1e-04, above it from bn2 on); the 2 layers before it agree to 2.0e-07"
+    )
     plain = Comparison("net", (row("in", 0.0), row("conv1", 2e-7), row("conv2", 5e-3), row("fc", 2e-2)))
-    assert plain.verdict == "FIRST DIVERGENCE conv2: max |d| 5.0e-03 (allowed 1e-04); the 2 layers before it agree to 2.0e-07"
+    assert (
+        plain.verdict
+        == "FIRST DIVERGENCE conv2: max |d| 5.0e-03 (allowed 1e-04); the 2 layers before it agree to 2.0e-07"
+    )
     assert Comparison("net", (row("a", 1e-7), row("b", 3e-6))).verdict == "PASSED 2 layers, worst 3.0e-06 at b"
 
 
@@ -185,7 +206,9 @@ def test_a_whole_array_and_samples_find_the_same(load: Make, recorded: Make, inp
     assert whole.layers[1].elements == 4 * 16 * 12 * 8 and samples.layers[1].elements == 300
 
 
-def test_a_value_between_the_samples_shows_in_the_statistics(load: Make, content: Make, inputs: Make, activations: Make, tmp_path: Path) -> None:
+def test_a_value_between_the_samples_shows_in_the_statistics(
+    load: Make, content: Make, inputs: Make, activations: Make, tmp_path: Path
+) -> None:
     network = load("unet")
     x = inputs(network, 2)
     held = activations(network.to_torch(), x)
@@ -194,7 +217,9 @@ def test_a_value_between_the_samples_shows_in_the_statistics(load: Make, content
     changed = {name: value.copy() for name, value in held.items()}
     name = "Bridge-Conv-1"
     changed[name][1, 3, 1, 1] += 50
-    position = np.ravel_multi_index((1, 3, 1, 1), changed[name].shape)  # N,C,W,H count as MATLAB's linear index, backwards
+    position = np.ravel_multi_index(
+        (1, 3, 1, 1), changed[name].shape
+    )  # N,C,W,H count as MATLAB's linear index, backwards
     assert position not in [index - 1 for index in reference.sample_indices(changed[name].size, 50, 1)]
     reference.write(path, content(network, x, held=changed, samples=50))
     first = check(network, path).first_divergence
@@ -238,7 +263,9 @@ class Torch(nn.Module):
         self.first, self.second, self.network = nn.Linear(5, 16), nn.Linear(16, 1), network
         for module, name in ((self.first, "fc_"), (self.second, "fc_1_")):
             layer = network.layers[name]
-            module.load_state_dict({"weight": torch.tensor(layer.Weights), "bias": torch.tensor(layer.Bias.reshape(-1))})
+            module.load_state_dict(
+                {"weight": torch.tensor(layer.Weights), "bias": torch.tensor(layer.Bias.reshape(-1))}
+            )
         held = network.layers["input_2"].state
         self.mean, self.std = (torch.tensor(held[name].read().reshape(-1)) for name in ("Mean", "StandardDeviation"))
 
@@ -341,20 +368,36 @@ def test_lockstep_holds_no_second_set_of_activations(load: Make, inputs: Make) -
 def test_the_model_is_left_as_it_was(load: Make, recorded: Make, inputs: Make) -> None:
     network = load("residual")
     model = network.to_torch()
-    before = {name: (part.training, getattr(part, "inplace", None), len(part._forward_hooks)) for name, part in model.named_modules()}
+    before = {
+        name: (part.training, getattr(part, "inplace", None), len(part._forward_hooks))
+        for name, part in model.named_modules()
+    }
     torch.backends.cudnn.benchmark = True
     check(scaled_module(model), recorded(network, inputs(network)), network=network)
     assert torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = False
-    assert before == {name: (part.training, getattr(part, "inplace", None), len(part._forward_hooks)) for name, part in model.named_modules()}
+    assert before == {
+        name: (part.training, getattr(part, "inplace", None), len(part._forward_hooks))
+        for name, part in model.named_modules()
+    }
     assert any(inplace for _, inplace, _ in before.values())
 
 
 def switches() -> dict[str, Any]:
     """What makes products of single precision less exact, or not the same twice."""
     cudnn, mkldnn, matmul = torch.backends.cudnn, torch.backends.mkldnn, torch.backends.cuda.matmul
-    parts = {"matmul": matmul, "cudnn.conv": cudnn.conv, "cudnn.rnn": cudnn.rnn, "mkldnn.matmul": mkldnn.matmul, "mkldnn.conv": mkldnn.conv}
-    return {"benchmark": cudnn.benchmark, "deterministic": cudnn.deterministic, **{name: part.fp32_precision for name, part in parts.items()}}
+    parts = {
+        "matmul": matmul,
+        "cudnn.conv": cudnn.conv,
+        "cudnn.rnn": cudnn.rnn,
+        "mkldnn.matmul": mkldnn.matmul,
+        "mkldnn.conv": mkldnn.conv,
+    }
+    return {
+        "benchmark": cudnn.benchmark,
+        "deterministic": cudnn.deterministic,
+        **{name: part.fp32_precision for name, part in parts.items()},
+    }
 
 
 @pytest.mark.skipif(not hasattr(torch.backends, "fp32_precision"), reason="torch before 2.9 has one switch for all")
@@ -432,7 +475,10 @@ def test_wrong_class_names_and_a_wrong_order_are_named(load: Make, recorded: Mak
 
 def test_nan_in_a_network_is_named_with_its_layer(load: Make, recorded: Make, inputs: Make) -> None:
     network = load("chain_cnn")
-    with pytest.raises(UnreadableError, match="layer 'Conv2' has 24,000 NaN values of 24,000 in the model|layer 'Conv2' has .* NaN values"):
+    with pytest.raises(
+        UnreadableError,
+        match="layer 'Conv2' has 24,000 NaN values of 24,000 in the model|layer 'Conv2' has .* NaN values",
+    ):
         check(scaled(network, "Conv2", "Weights", float("nan")), recorded(network, inputs(network)))
 
 
@@ -453,7 +499,10 @@ def test_a_size_that_differs_is_a_divergence(load: Make, recorded: Make, inputs:
         (lambda n, r: check(n, r, against=n), "at once"),
         (lambda n, r: check(n, against=n, seed=-1), "the seed of the inputs is -1"),
         (lambda n, r: check(n, r, profile="loose"), "no tolerance profile"),
-        (lambda n, r: check(n, r, tolerances={"Conv1": 1e-3, "Conv": 1e-3}), "a tolerance for 'Conv', and no such layer is compared\ncause: the nearest are Conv"),
+        (
+            lambda n, r: check(n, r, tolerances={"Conv1": 1e-3, "Conv": 1e-3}),
+            "a tolerance for 'Conv', and no such layer is compared\ncause: the nearest are Conv",
+        ),
         (lambda n, r: check(n, r, tolerances=1e-3), "tolerances are 0.001"),
         (lambda n, r: check(n, against=n, tolerances={"conf*": 1e-3}), "a tolerance for 'conf"),
         (lambda n, r: check(n, r, tolerances={"Conv1": "1e-3"}), "a tolerance of 1e-3 for 'Conv1'"),
@@ -485,13 +534,18 @@ def test_the_command_ends_in_one_line(run: Make, load: Make, recorded: Make, inp
     network = load("residual")
     path = recorded(network, inputs(network))
     code, out, _ = run(network.source.path, path)
-    assert code == 0 and re.fullmatch(r"PASSED 20 layers, worst \d\.\de[-+]\d+ at \S+; 3 of 3 classes equal", out.splitlines()[-1])
+    assert code == 0 and re.fullmatch(
+        r"PASSED 20 layers, worst \d\.\de[-+]\d+ at \S+; 3 of 3 classes equal", out.splitlines()[-1]
+    )
     broken = networks.residual(1)
     conv = next(at for at, layer in enumerate(broken.layers) if layer.name == "conv1")
     broken.layers[conv].params["Weights"].value[0, 0, 0, 0] += 1
     mat.write(tmp_path / "broken.mat", {"net": broken})
     code, out, _ = run(tmp_path / "broken.mat", path)
-    assert code == 1 and re.match(r"FIRST DIVERGENCE conv1: max \|d\| .* \(allowed .*\); the layer before it agrees to 0\.0e\+00", out.splitlines()[-1])
+    assert code == 1 and re.match(
+        r"FIRST DIVERGENCE conv1: max \|d\| .* \(allowed .*\); the layer before it agrees to 0\.0e\+00",
+        out.splitlines()[-1],
+    )
     assert "cause: agrees to" in out and "Weights" in out
     assert run(tmp_path / "broken.mat", path, "--tolerance", "*=1e9")[0] == 0
     for wrong in ("conv1", "conv1=", "=1", "nothing=1"):
@@ -507,7 +561,12 @@ def test_the_json_follows_its_schema(run: Make, load: Make, recorded: Make, inpu
     mat.write(tmp_path / "broken.mat", {"net": networks.residual(2)})
     path, source = recorded(network, x), network.source.path
     np.savez(tmp_path / "data.npz", X=x, T=np.array(network.classes)[:3])
-    calls = [(source, path), (tmp_path / "broken.mat", path), (source, tmp_path / "data.npz", "--targets", "T"), (tmp_path / "broken.mat", "--against", source)]
+    calls = [
+        (source, path),
+        (tmp_path / "broken.mat", path),
+        (source, tmp_path / "data.npz", "--targets", "T"),
+        (tmp_path / "broken.mat", "--against", source),
+    ]
     codes = []
     for arguments in calls:
         code, out, _ = run(*arguments, "--json")
@@ -515,7 +574,9 @@ def test_the_json_follows_its_schema(run: Make, load: Make, recorded: Make, inpu
         jsonschema.validate(json.loads(out), SCHEMA, jsonschema.Draft202012Validator)
     assert codes[:2] == [0, 1]
     stride = network.layers["res1_branch2a"], network.layers["res1_branch1"]
-    other = network.with_layers({each.name: replace(each, properties={**each.properties, "Stride": (1, 1)}) for each in stride})
+    other = network.with_layers(
+        {each.name: replace(each, properties={**each.properties, "Stride": (1, 1)}) for each in stride}
+    )
     facts = {"schema": "bridge.check/1", **check(other, path).to_json()}
     jsonschema.validate(json.loads(json.dumps(facts, allow_nan=False)), SCHEMA, jsonschema.Draft202012Validator)
     assert not jsonschema.Draft202012Validator(SCHEMA).is_valid({**facts, "schema": "bridge.check/2"})
@@ -532,7 +593,10 @@ def test_an_annotation_of_github(run: Make, load: Make, tmp_path: Path, monkeypa
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     for code, out, err in (flagged, run(*arguments, "--json")):
         assert code == 1 and not json.loads(out)["passed"]
-        assert re.fullmatch(r"::error file=broken\.mat,line=1,title=bridge check::FIRST DIVERGENCE .*%0Acause: .*%0Aagainst net0\.mat\n", err)
+        assert re.fullmatch(
+            r"::error file=broken\.mat,line=1,title=bridge check::FIRST DIVERGENCE .*%0Acause: .*%0Aagainst net0\.mat\n",
+            err,
+        )
     assert not run(network.source.path, "--against", network.source.path)[2]
 
 
@@ -542,12 +606,16 @@ def test_the_json_holds_everything(run: Make, load: Make, recorded: Make, inputs
     code, out, _ = run(network.source.path, path, "--json")
     facts = json.loads(out)
     assert code == 0 and facts["schema"] == "bridge.check/1" and facts["passed"] and len(facts["layers"]) == 20
-    assert {"layer", "max_abs", "relative", "allowed", "ulps", "cosine", "outside", "agreement", "differs"} <= set(facts["layers"][0])
+    assert {"layer", "max_abs", "relative", "allowed", "ulps", "cosine", "outside", "agreement", "differs"} <= set(
+        facts["layers"][0]
+    )
     assert facts["profile"]["reason"] and len(facts["facts"][f"sha256 of {path.name}"]) == 64
 
 
 def _without(held: dict[str, Any], name: str) -> None:
-    held["Activations"] = np.array([[each] for each in held["Activations"][:, 0] if each["Layer"] != name], dtype=object)
+    held["Activations"] = np.array(
+        [[each] for each in held["Activations"][:, 0] if each["Layer"] != name], dtype=object
+    )
 
 
 def _poisoned(held: dict[str, Any], value: float) -> None:
@@ -572,7 +640,9 @@ BAD: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_a_bad_reference_exits_with_2(case: str, run: Make, load: Make, content: Make, inputs: Make, tmp_path: Path) -> None:
+def test_a_bad_reference_exits_with_2(
+    case: str, run: Make, load: Make, content: Make, inputs: Make, tmp_path: Path
+) -> None:
     network = load("residual")
     change, message = BAD[case]
     held = content(network, inputs(network))
@@ -585,7 +655,9 @@ def test_a_bad_reference_exits_with_2(case: str, run: Make, load: Make, content:
     assert [line[:6] for line in err.splitlines()] == ["error:", "cause:", "hint: "]
 
 
-def test_another_network_and_files_cut_short_exit_with_2(run: Make, load: Make, recorded: Make, inputs: Make, tmp_path: Path) -> None:
+def test_another_network_and_files_cut_short_exit_with_2(
+    run: Make, load: Make, recorded: Make, inputs: Make, tmp_path: Path
+) -> None:
     network, other = load("residual"), load("chain_cnn")
     path = recorded(network, inputs(network))
     code, out, err = run(other.source.path, path)
@@ -618,7 +690,11 @@ def test_a_few_targets_tell_no_mistake(load: Make, inputs: Make, tmp_path: Path)
     """Any input does better than random on some few targets; so does a mistake, undone."""
     network = load("feature_mlp")
     x = np.random.default_rng(0).normal(size=(7, 5)).astype(np.float32)
-    np.savez(tmp_path / "data.npz", X=x / 255, T=bridge.load(network.source.path).to_torch()(torch.from_numpy(x)).detach().numpy())
+    np.savez(
+        tmp_path / "data.npz",
+        X=x / 255,
+        T=bridge.load(network.source.path).to_torch()(torch.from_numpy(x)).detach().numpy(),
+    )
     found = check(network, tmp_path / "data.npz", data=Names("X", targets="T"))
     assert found.passed and found.verdict.endswith("over 7 targets; too few observations to tell a mistake by")
 
@@ -630,7 +706,9 @@ def test_targets_are_told_from_outputs(run: Make, load: Make, inputs: Make, acti
     y = activations(network.to_torch(), x)["layer"] + np.random.default_rng(1).normal(0, 0.01, (400, 1))
     np.savez(tmp_path / "data.npz", X=x, small=x / 255, T=y)
     code, out, _ = run(network.source.path, tmp_path / "data.npz", "--inputs", "X", "--targets", "T")
-    assert code == 0 and re.search(r"PASSED RMSE 9\.\d\de-03 over 400 targets", out) and "not what MATLAB computed" in out
+    assert (
+        code == 0 and re.search(r"PASSED RMSE 9\.\d\de-03 over 400 targets", out) and "not what MATLAB computed" in out
+    )
     code, out, _ = run(network.source.path, tmp_path / "data.npz", "--inputs", "small", "--targets", "T")
     assert code == 1 and "when the input is multiplied by 255" in out
 
@@ -638,6 +716,13 @@ def test_targets_are_told_from_outputs(run: Make, load: Make, inputs: Make, acti
 def test_inputs_of_ones_own_for_two_networks(run: Make, load: Make, inputs: Make, tmp_path: Path) -> None:
     network = load("residual")
     np.savez(tmp_path / "data.npz", X=inputs(network, 2))
-    code, out, _ = run(network.source.path, "--against", network.source.path, "--inputs", f"{tmp_path / 'data.npz'}:X", "--profile", "exact")
+    code, out, _ = run(
+        network.source.path,
+        "--against",
+        network.source.path,
+        "--inputs",
+        f"{tmp_path / 'data.npz'}:X",
+        "--profile",
+        "exact",
+    )
     assert code == 0 and "2 of 2 classes equal" in out
-

@@ -38,11 +38,15 @@ def network(tmp_path: Path) -> Network:
 @pytest.fixture
 def images() -> list[NDArray]:
     rng = np.random.default_rng(0)
-    return [rng.integers(0, 256, (height, width, 3), dtype=np.uint8) for height, width in ((40, 52), (32, 32), (64, 48))]
+    return [
+        rng.integers(0, 256, (height, width, 3), dtype=np.uint8) for height, width in ((40, 52), (32, 32), (64, 48))
+    ]
 
 
 def as_lists(found: list[Detections]) -> Found:
-    return [[each.boxes.double().numpy().copy(), each.scores.double().numpy().copy(), list(each.labels)] for each in found]
+    return [
+        [each.boxes.double().numpy().copy(), each.scores.double().numpy().copy(), list(each.labels)] for each in found
+    ]
 
 
 def write(path: Path, images: list[NDArray], found: Found) -> Path:
@@ -55,7 +59,15 @@ def write(path: Path, images: list[NDArray], found: Found) -> Path:
         return made
 
     boxes, scores, labels = ([each[at] for each in found] for at in range(3))
-    savemat(path, {"I": cells(images), "bboxes": cells(boxes), "scores": cells([s[:, None] for s in scores]), "labels": cells([cells(each) for each in labels])})
+    savemat(
+        path,
+        {
+            "I": cells(images),
+            "bboxes": cells(boxes),
+            "scores": cells([s[:, None] for s in scores]),
+            "labels": cells([cells(each) for each in labels]),
+        },
+    )
     return path
 
 
@@ -74,8 +86,13 @@ def after(network: Network, images: list[NDArray], tmp_path: Path) -> Callable[.
 
 def test_boxes_are_paired_by_overlap() -> None:
     """By hand: overlaps of 1, 0.6 (60 of 100) and 0.25; where two overlap one box the sum decides, and of two equals the label."""
+
     def found(*boxes: tuple[float, ...], labels: str = "") -> Detections:
-        return Detections(torch.tensor(boxes, dtype=torch.float64).reshape(-1, 4), torch.ones(len(boxes)), tuple(labels or "a" * len(boxes)))
+        return Detections(
+            torch.tensor(boxes, dtype=torch.float64).reshape(-1, 4),
+            torch.ones(len(boxes)),
+            tuple(labels or "a" * len(boxes)),
+        )
 
     theirs = found((1, 1, 10, 10), (50, 50, 10, 10), (100, 1, 10, 5))
     assert sorted(paired(found((50, 50, 10, 6), (1, 1, 10, 10), (100, 1, 5, 2.5)), theirs)) == [(0, 1), (1, 0)]
@@ -93,7 +110,9 @@ def test_what_was_detected_is_found_again(after: Callable[..., Check]) -> None:
     found = after(shuffled, profile="float32")
     assert found.passed and [each.layer for each in found.layers] == ["image 1", "image 2", "image 3"]
     matched = sum(each.elements for each in found.layers)
-    assert found.verdict.startswith("PASSED 3 images") and found.verdict.endswith(f"; {matched} of {matched} detections matched")
+    assert found.verdict.startswith("PASSED 3 images") and found.verdict.endswith(
+        f"; {matched} of {matched} detections matched"
+    )
 
 
 def moved(found: Found) -> None:
@@ -124,11 +143,20 @@ def at_the_threshold(found: Found) -> None:
 
 @pytest.mark.parametrize(
     ("change", "image", "text"),
-    [(moved, "image 2", "box ["), (relabelled, "image 3", "label '"), (dropped, "image 2", "of them the same"), (weaker, "image 1", "max |d| 1.0e-02")],
+    [
+        (moved, "image 2", "box ["),
+        (relabelled, "image 3", "label '"),
+        (dropped, "image 2", "of them the same"),
+        (weaker, "image 1", "max |d| 1.0e-02"),
+    ],
 )
-def test_what_differs_is_named(change: Callable[[Found], None], image: str, text: str, after: Callable[..., Check]) -> None:
+def test_what_differs_is_named(
+    change: Callable[[Found], None], image: str, text: str, after: Callable[..., Check]
+) -> None:
     found = after(change)
-    assert not found.passed and found.verdict.startswith(f"FIRST DIVERGENCE {image}: ") and text in found.verdict, found.verdict
+    assert not found.passed and found.verdict.startswith(f"FIRST DIVERGENCE {image}: ") and text in found.verdict, (
+        found.verdict
+    )
     assert found.explanation == "cause: none of the 3 known ones that were tried makes them agree"
     schema = json.loads((Path(__file__).parents[2] / "docs" / "check.schema.json").read_text(encoding="utf-8"))
     jsonschema.validate({"schema": "bridge.check/1", **found.to_json()}, schema, jsonschema.Draft202012Validator)
@@ -139,7 +167,10 @@ def test_rounding_is_no_difference(change: Callable[[Found], None], after: Calla
     assert after(change).passed
 
 
-@pytest.mark.parametrize(("cause", "text"), [("bicubic", "the images are resized by 'bicubic'"), ("BGR", "the channels of the images are BGR and not RGB")])
+@pytest.mark.parametrize(
+    ("cause", "text"),
+    [("bicubic", "the images are resized by 'bicubic'"), ("BGR", "the channels of the images are BGR and not RGB")],
+)
 def test_a_cause_is_named(cause: str, text: str, network: Network, images: list[NDArray], tmp_path: Path) -> None:
     theirs = network.to_detector(resize="bicubic") if cause == "bicubic" else network.to_detector()
     seen = [np.ascontiguousarray(each[..., ::-1]) for each in images] if cause == "BGR" else images
@@ -148,7 +179,13 @@ def test_a_cause_is_named(cause: str, text: str, network: Network, images: list[
     assert not found.passed and found.cause is not None and found.cause.text == text
 
 
-def test_one_image_and_the_command(network: Network, images: list[NDArray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_image_and_the_command(
+    network: Network,
+    images: list[NDArray],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """MATLAB gives no cells for one image; labels are categorical."""
     from fixtures.objects import categorical
 
@@ -156,7 +193,20 @@ def test_one_image_and_the_command(network: Network, images: list[NDArray], tmp_
     names = sorted(set(labels))
     codes = categorical(names, [names.index(each) + 1 for each in labels])
     mat.write(tmp_path / "one.mat", {"I": images[0], "bboxes": boxes, "scores": scores[:, None], "labels": codes})
-    monkeypatch.setattr(sys, "argv", ["bridge", "check", str(network.source.path), str(tmp_path / "one.mat"), "--detections", "bboxes,scores,labels", "--threshold", "0.05"])
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        [
+            "bridge",
+            "check",
+            str(network.source.path),
+            str(tmp_path / "one.mat"),
+            "--detections",
+            "bboxes,scores,labels",
+            "--threshold",
+            "0.05",
+        ],
+    )
     with pytest.raises(SystemExit) as stop:
         main()
     assert not stop.value.code
@@ -184,7 +234,9 @@ def fewer(found: Found) -> None:
         (lambda found: found.pop(), UsageError, "holds 2 cells, and there are 3 images"),
     ],
 )
-def test_what_does_not_fit_is_refused(change: Callable[[Found], None], error: type[BridgeError], text: str, after: Callable[..., Check]) -> None:
+def test_what_does_not_fit_is_refused(
+    change: Callable[[Found], None], error: type[BridgeError], text: str, after: Callable[..., Check]
+) -> None:
     with pytest.raises(error, match=text):
         after(change)
 
@@ -192,11 +244,16 @@ def test_what_does_not_fit_is_refused(change: Callable[[Found], None], error: ty
 def test_other_calls_are_refused(network: Network, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="names 2 variables"):
         check(network, Path(network.source.path), data=Names(detections="a,b"))
-    savemat(tmp_path / "paths.mat", {"I": "image.png", "bboxes": np.zeros((0, 4)), "scores": np.zeros((0, 1)), "labels": np.zeros((0, 0), object)})
+    savemat(
+        tmp_path / "paths.mat",
+        {"I": "image.png", "bboxes": np.zeros((0, 4)), "scores": np.zeros((0, 1)), "labels": np.zeros((0, 0), object)},
+    )
     with pytest.raises(UsageError, match="what should be an image is none"):
         check(network, tmp_path / "paths.mat", data=DATA)
     with pytest.raises(UsageError, match="no dimensions NCT"):
-        check(network, tmp_path / "paths.mat", data=Names(inputs="I", input_dims="NCT", detections="bboxes,scores,labels"))
+        check(
+            network, tmp_path / "paths.mat", data=Names(inputs="I", input_dims="NCT", detections="bboxes,scores,labels")
+        )
     with pytest.raises(UsageError, match="finds no objects"):
         check(network.to_torch(), Path(network.source.path), data=DATA)
     with pytest.raises(UsageError, match="no detections to check against"):

@@ -37,7 +37,13 @@ def properties(network: Network, layer: str, **changed: Any) -> Network:
 def learnable(network: Network, layer: str, name: str, change: Callable[[Any], Any]) -> Network:
     held = network.layers[layer]
     value = np.ascontiguousarray(change(held.learnables[name].value))
-    return network.with_layers({layer: replace(held, learnables={**held.learnables, name: replace(held.learnables[name], array=Array.of(value))})})
+    return network.with_layers(
+        {
+            layer: replace(
+                held, learnables={**held.learnables, name: replace(held.learnables[name], array=Array.of(value))}
+            )
+        }
+    )
 
 
 def kind(network: Network, layer: str, name: str, **given: Any) -> Network:
@@ -46,19 +52,29 @@ def kind(network: Network, layer: str, name: str, **given: Any) -> Network:
 
 def gates(network: Network, order: tuple[int, ...]) -> Network:
     for name in ("InputWeights", "RecurrentWeights", "Bias"):
-        network = learnable(network, "lstm_1", name, lambda value: np.concatenate([np.split(value, 4)[gate] for gate in order]))
+        network = learnable(
+            network, "lstm_1", name, lambda value: np.concatenate([np.split(value, 4)[gate] for gate in order])
+        )
     return network
 
 
 def flattened(network: Network) -> Network:
     """Columns that count width, height, channel where MATLAB counts height, width, channel."""
-    return learnable(network, "FC", "Weights", lambda value: value.reshape(-1, 6, 2, 8, order="F").transpose(0, 2, 1, 3).reshape(len(value), -1, order="F"))
+    return learnable(
+        network,
+        "FC",
+        "Weights",
+        lambda value: value.reshape(-1, 6, 2, 8, order="F").transpose(0, 2, 1, 3).reshape(len(value), -1, order="F"),
+    )
 
 
 def joined_in_reverse(network: Network) -> Network:
     name = "fire2-concat"
     swapped = {"in1": "in2", "in2": "in1"}
-    pairs = [replace(c, destination_port=swapped[c.destination_port]) if c.destination == name else c for c in network.connections]
+    pairs = [
+        replace(c, destination_port=swapped[c.destination_port]) if c.destination == name else c
+        for c in network.connections
+    ]
     return replace(network, connections=tuple(pairs))
 
 
@@ -119,8 +135,16 @@ INPUTS: dict[str, tuple[str, Callable[[Any], Any], str]] = {
     "multiplied by 255": ("residual", lambda x: x * 255, "the input is multiplied by 255"),
     "BGR": ("residual", lambda x: x[:, ::-1], "the channels of the input are BGR and not RGB"),
     "height and width": ("squeeze", lambda x: x.swapaxes(2, 3), "height and width of the input are swapped"),
-    "row by row": ("residual", lambda x: x.reshape(len(x), 3, 12, 16).swapaxes(2, 3), "the pixels of the input are read row by row"),
-    "channels last": ("residual", lambda x: x.reshape(len(x), 16, 12, 3).transpose(0, 3, 1, 2), "the input is read as N,H,W,C"),
+    "row by row": (
+        "residual",
+        lambda x: x.reshape(len(x), 3, 12, 16).swapaxes(2, 3),
+        "the pixels of the input are read row by row",
+    ),
+    "channels last": (
+        "residual",
+        lambda x: x.reshape(len(x), 16, 12, 3).transpose(0, 3, 1, 2),
+        "the input is read as N,H,W,C",
+    ),
     "observations": ("residual", lambda x: np.roll(x, 5, 0), "the observations are put in the reference's order"),
     "backwards": ("lstm_classifier", lambda x: x[:, ::-1], "the sequences run backwards"),
 }
@@ -128,12 +152,18 @@ INPUTS: dict[str, tuple[str, Callable[[Any], Any], str]] = {
 
 def unsaturated(network: Network) -> Network:
     """A network whose probabilities are not all 0 and 1: its last scores are small."""
-    return learnable(network, "fc", "Weights", lambda value: value * np.float32(0.02)) if network.layers.has("conv1") else network
+    return (
+        learnable(network, "fc", "Weights", lambda value: value * np.float32(0.02))
+        if network.layers.has("conv1")
+        else network
+    )
 
 
 @pytest.mark.parametrize("fault", INPUTS)
 @pytest.mark.parametrize("way", ["layers", "outputs"])
-def test_a_fault_of_the_input_is_named(fault: str, way: str, load: Make, recorded: Make, activations: Make, inputs: Make) -> None:
+def test_a_fault_of_the_input_is_named(
+    fault: str, way: str, load: Make, recorded: Make, activations: Make, inputs: Make
+) -> None:
     shape, change, text = INPUTS[fault]
     network = unsaturated(load(shape))
     x = inputs(network, 12)
@@ -142,7 +172,9 @@ def test_a_fault_of_the_input_is_named(fault: str, way: str, load: Make, recorde
         found = check(network, recorded(network, seen, x))
     else:
         stored = list(x[:, None]) if x.ndim == 3 else x
-        found = check(network, Reference("data", (stored,), (activations(network.to_torch(), seen)[network.outputs[0]],)))
+        found = check(
+            network, Reference("data", (stored,), (activations(network.to_torch(), seen)[network.outputs[0]],))
+        )
     assert found.cause is not None and text in (found.cause.text, *found.cause.alternatives), found.explanation
     assert found.cause.agrees_to is not None and found.cause.agrees_to < 1e-5
 
@@ -166,18 +198,27 @@ def test_training_mode_is_named(load: Make, recorded: Make, activations: Make, i
     assert found.cause.text.endswith("and so in every layer of its kind")
 
 
-def test_a_normalisation_done_twice_or_not_at_all_is_named(load: Make, recorded: Make, activations: Make, inputs: Make) -> None:
+def test_a_normalisation_done_twice_or_not_at_all_is_named(
+    load: Make, recorded: Make, activations: Make, inputs: Make
+) -> None:
     network = load("residual")
     x = inputs(network, 2)
-    for wrong, text in ((nn.Identity(), "not normalised"), (nn.Sequential(network.to_torch().input, network.to_torch().input), "normalised twice")):
-        found = without(network, x, lambda model, wrong=wrong: model.set_submodule("input", wrong), activations, recorded)
+    for wrong, text in (
+        (nn.Identity(), "not normalised"),
+        (nn.Sequential(network.to_torch().input, network.to_torch().input), "normalised twice"),
+    ):
+        found = without(
+            network, x, lambda model, wrong=wrong: model.set_submodule("input", wrong), activations, recorded
+        )
         assert found.cause is not None and text in found.cause.text and not found.cause.remaining
 
 
 def test_a_softmax_done_twice_is_named(load: Make, recorded: Make, activations: Make, inputs: Make) -> None:
     network = load("residual")
     twice = nn.Sequential(nn.Softmax(1), nn.Softmax(1))
-    found = without(network, inputs(network, 2), lambda model: model.set_submodule("softmax", twice), activations, recorded)
+    found = without(
+        network, inputs(network, 2), lambda model: model.set_submodule("softmax", twice), activations, recorded
+    )
     assert str(found.cause).startswith("agrees to") and "softmax is applied twice" in str(found.cause)
 
 
@@ -187,7 +228,11 @@ def test_double_precision_is_named(load: Make, inputs: Make) -> None:
     with torch.no_grad():
         y = network.to_torch().double()(torch.from_numpy(x).double()).numpy()
     found = check(network, Reference("double", (x,), (y,)), profile="exact", tolerances={"layer": 1e-10})
-    assert found.cause is not None and found.cause.text == "it is computed in double precision" and found.cause.agrees_to is not None
+    assert (
+        found.cause is not None
+        and found.cause.text == "it is computed in double precision"
+        and found.cause.agrees_to is not None
+    )
     assert found.cause.agrees_to < 1e-15
 
 
@@ -203,7 +248,11 @@ def test_another_kernel_of_resizing_is_named(load: Make, activations: Make, tmp_
 
 
 def test_the_resize_layers_kernel_is_named(load: Make, recorded: Make, inputs: Make) -> None:
-    made = (L.imageInputLayer((6, 5, 2), "in", "none"), L.resize2dLayer("up", scale=(2, 2), method="nearest"), L.regressionLayer("out"))
+    made = (
+        L.imageInputLayer((6, 5, 2), "in", "none"),
+        L.resize2dLayer("up", scale=(2, 2), method="nearest"),
+        L.regressionLayer("out"),
+    )
     network = load(Net("SeriesNetwork", made))
     found = check(properties(network, "up", Method="bilinear"), recorded(network, inputs(network, 2)))
     assert found.cause is not None and found.cause.text.startswith("up resizes by 'nearest")
@@ -217,7 +266,10 @@ def test_a_mistake_in_every_layer_of_a_kind_is_said_so(load: Make, recorded: Mak
             wrong = properties(wrong, layer.name, Epsilon=1e-5)
     found = check(wrong, recorded(network, inputs(network, 2)))
     assert found.cause is not None and found.cause.layer == "bn_conv1"
-    assert found.cause.text == "the Epsilon of bn_conv1 is 1e-03, and so in every layer of its kind" and not found.cause.remaining
+    assert (
+        found.cause.text == "the Epsilon of bn_conv1 is 1e-03, and so in every layer of its kind"
+        and not found.cause.remaining
+    )
 
 
 def test_one_of_two_mistakes_leaves_the_other(load: Make, recorded: Make, inputs: Make) -> None:
@@ -234,7 +286,11 @@ def test_a_retrained_network_is_told_by_its_learnables(load: Make) -> None:
     for layer, name in (("conv1", "Weights"), ("res1_branch2a", "Bias"), ("fc", "Weights")):
         wrong = learnable(wrong, layer, name, lambda value: value + np.float32(0.1))
     found = check(wrong, against=network)
-    assert found.cause is not None and "as are learnables of 3 layers in all" in found.cause.text and not found.cause.remaining
+    assert (
+        found.cause is not None
+        and "as are learnables of 3 layers in all" in found.cause.text
+        and not found.cause.remaining
+    )
 
 
 def test_a_learnable_known_by_samples_is_named_without_agreement(load: Make, recorded: Make, inputs: Make) -> None:
@@ -245,7 +301,12 @@ def test_a_learnable_known_by_samples_is_named_without_agreement(load: Make, rec
     assert found.cause.text.startswith("the Weights of res1_branch2b differ from the reference's by up to")
     rng = np.random.default_rng(0)
     position = int(rng.integers(16 * 16 * 9))
-    hidden = learnable(network, "res1_branch2b", "Weights", lambda v: np.where(np.arange(v.size).reshape(v.shape, order="F") == position, v + 5, v))
+    hidden = learnable(
+        network,
+        "res1_branch2b",
+        "Weights",
+        lambda v: np.where(np.arange(v.size).reshape(v.shape, order="F") == position, v + 5, v),
+    )
     found = check(hidden, recorded(network, inputs(network, 2), samples=5))
     assert found.cause is not None and "in their mean, and in none of 5 samples" in found.cause.text
 
@@ -253,14 +314,20 @@ def test_a_learnable_known_by_samples_is_named_without_agreement(load: Make, rec
 def test_a_layer_of_the_other_network_is_named_by_what_it_is(load: Make) -> None:
     network = load("residual")
     found = check(kind(network, "bn_conv1", "IdentityLayer"), against=network)
-    assert found.cause is not None and found.cause.text == "bn_conv1 is a BatchNormalizationLayer and not a IdentityLayer"
+    assert (
+        found.cause is not None and found.cause.text == "bn_conv1 is a BatchNormalizationLayer and not a IdentityLayer"
+    )
 
 
 @pytest.mark.parametrize("ending", ["mat", "onnx"])
 def test_a_module_without_normalization_is_told_from_the_other_network(ending: str) -> None:
     network = bridge.load(FILES / "signs.mat")
     found = check(network.to_torch(include_normalization=False), against=FILES / f"signs.{ending}")
-    assert found.cause is not None and found.cause.layer == "imageinput" and "which normalises by zerocenter" in found.cause.text
+    assert (
+        found.cause is not None
+        and found.cause.layer == "imageinput"
+        and "which normalises by zerocenter" in found.cause.text
+    )
 
 
 def test_a_module_that_was_changed_is_told_from_its_network(load: Make, recorded: Make, inputs: Make) -> None:
@@ -279,8 +346,14 @@ def test_an_unknown_cause_is_not_invented(load: Make, recorded: Make, activation
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x.relu() + torch.from_numpy(rng.normal(0, 1, tuple(x.shape)).astype(np.float32))
 
-    found = without(network, inputs(network, 4), lambda model: model.set_submodule("relu2", Noise()), activations, recorded)
-    assert found.cause is None and found.tried > 10 and found.explanation.startswith(f"cause: none of the {found.tried} known ones")
+    found = without(
+        network, inputs(network, 4), lambda model: model.set_submodule("relu2", Noise()), activations, recorded
+    )
+    assert (
+        found.cause is None
+        and found.tried > 10
+        and found.explanation.startswith(f"cause: none of the {found.tried} known ones")
+    )
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -316,5 +389,3 @@ def test_a_bidirectional_layer_and_a_transposed_convolution(load: Make, recorded
     network = load(Net("SeriesNetwork", made))
     found = check(properties(network, "up", CroppingSize=(0, 2, 0, 2)), recorded(network, inputs(network, 2)))
     assert found.cause is not None and found.cause.name == "padding" and found.cause.layer == "up"
-
-

@@ -23,7 +23,12 @@ def info(seed: int, level: float = 1.0, rate: float = 0.01, every: int = 50, cou
     validation = np.full(count, np.nan)
     validation[[0, *range(every - 1, count, every), count - 1]] = 0.5
     rates = rate * 0.1 ** (at // 200)
-    return {"TrainingLoss": loss[None], "ValidationLoss": validation[None], "BaseLearnRate": rates[None], "FinalValidationLoss": 0.5}
+    return {
+        "TrainingLoss": loss[None],
+        "ValidationLoss": validation[None],
+        "BaseLearnRate": rates[None],
+        "FinalValidationLoss": 0.5,
+    }
 
 
 def pair(folder: Path, ours: dict[str, Any], theirs: dict[str, Any]) -> Any:
@@ -43,7 +48,10 @@ def test_two_runs_in_another_order_agree(tmp_path: Path) -> None:
     ("changed", "part"),
     [
         ({"count": 399}, "number of iterations: 399 iterations, expected 400"),
-        ({"every": 40}, "moments of ValidationLoss: 1, 40, 80, 120, 160, 200, ..., expected 1, 50, 100, 150, 200, 250, ..."),
+        (
+            {"every": 40},
+            "moments of ValidationLoss: 1, 40, 80, 120, 160, 200, ..., expected 1, 50, 100, 150, 200, 250, ...",
+        ),
         ({"rate": 0.011}, "learn rate from iteration 1 on"),
         ({"level": 1.6}, "TrainingLoss of iterations 1 to 40"),
     ],
@@ -62,10 +70,20 @@ def test_a_schedule_that_drops_late_is_told_by_its_iteration(tmp_path: Path) -> 
 def test_the_log_of_trainnet_is_read(tmp_path: Path) -> None:
     tall = {name: np.arange(1.0, 6.0)[:, None] for name in ("Iteration", "Epoch", "LearnRate", "Loss", "Accuracy")}
     validation = {"Iteration": np.array([[0.0], [5.0]]), "Loss": np.array([[3.0], [2.0]])}
-    savemat(tmp_path / "info.mat", {"info": {"TrainingHistory": tall, "ValidationHistory": validation, "StopReason": "Max epochs completed"}})
+    savemat(
+        tmp_path / "info.mat",
+        {"info": {"TrainingHistory": tall, "ValidationHistory": validation, "StopReason": "Max epochs completed"}},
+    )
     log = read_log(tmp_path / "info.mat")
-    assert log.iterations == 5 and set(log.columns) == {"BaseLearnRate", "TrainingLoss", "TrainingAccuracy", "ValidationLoss"}
-    np.testing.assert_array_equal(log.columns["ValidationLoss"], [np.nan] * 4 + [2.0])  # the one before the training has no iteration
+    assert log.iterations == 5 and set(log.columns) == {
+        "BaseLearnRate",
+        "TrainingLoss",
+        "TrainingAccuracy",
+        "ValidationLoss",
+    }
+    np.testing.assert_array_equal(
+        log.columns["ValidationLoss"], [np.nan] * 4 + [2.0]
+    )  # the one before the training has no iteration
 
 
 def test_the_command_takes_the_folder_of_a_run(tmp_path: Path, command: Command) -> None:

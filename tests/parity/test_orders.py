@@ -45,7 +45,9 @@ def test_sequences_in_cells_have_any_length() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "size"), [((3, 3, 3, 3), SQUARE), ((3, 3, 3), SQUARE), ((6, 6), VECTOR), ((2, 2), SEQUENCE), ((2, 4, 5), SEQUENCE)], ids=str
+    ("shape", "size"),
+    [((3, 3, 3, 3), SQUARE), ((3, 3, 3), SQUARE), ((6, 6), VECTOR), ((2, 2), SEQUENCE), ((2, 4, 5), SEQUENCE)],
+    ids=str,
 )
 def test_two_orders_that_fit_are_asked_for(shape: tuple[int, ...], size: Activation) -> None:
     with pytest.raises(UsageError, match="nothing tells which is meant") as raised:

@@ -80,12 +80,18 @@ def test_a_failure_is_the_verdict_and_its_cause(repository: Path, run: Make, mon
     failure = text.partition("test_broken _")[2].partition("::error")[0].splitlines()[1:]
     assert len(failure) == 3 and "Traceback" not in text
     assert re.match(r"FIRST DIVERGENCE conv1: max \|d\| \S+ \(allowed \S+\); the layer before it agrees", failure[0])
-    assert re.match(r"cause: agrees to \S+ when conv1 has the reference's Weights \(different by up to 1\.0e\+00 in 1 of", failure[1])
+    assert re.match(
+        r"cause: agrees to \S+ when conv1 has the reference's Weights \(different by up to 1\.0e\+00 in 1 of",
+        failure[1],
+    )
     assert failure[2].endswith("broken.mat against reference.mat, profile matlab")
     assert re.search(r"^FAILED \S+::test_broken - Failed: FIRST DIVERGENCE conv1", text, re.MULTILINE)
     (annotated,) = (line for line in result.outlines if line.startswith("::"))
     line = TESTS.splitlines().index("def test_broken(matlab_reference):")  # pytest counts from the decorator
-    assert re.match(rf"::error file=parity/test_parity\.py,line={line},title=test_broken::FIRST DIVERGENCE conv1: .*%0Acause: agrees to", annotated)
+    assert re.match(
+        rf"::error file=parity/test_parity\.py,line={line},title=test_broken::FIRST DIVERGENCE conv1: .*%0Acause: agrees to",
+        annotated,
+    )
 
 
 def test_the_report_and_properties_for_junit_from_two_processes(repository: Path, run: Make) -> None:
@@ -96,15 +102,29 @@ def test_the_report_and_properties_for_junit_from_two_processes(repository: Path
     facts = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
     assert [(each["schema"], each["passed"]) for each in facts] == [("bridge.check/1", False), ("bridge.check/1", True)]
     page = (folder / "index.html").read_text(encoding="utf-8")
-    assert "2 tests, 1 failed" in page and page.index("test_broken") < page.index("test_same") and "FIRST DIVERGENCE conv1" in page
+    assert (
+        "2 tests, 1 failed" in page
+        and page.index("test_broken") < page.index("test_same")
+        and "FIRST DIVERGENCE conv1" in page
+    )
     links = re.findall(r'href="([^"]+)"', page)
-    assert {Path(link).suffix for link in links} == {".html", ".json"} and len(links) == 4 and all((folder / link).is_file() for link in links)
+    assert (
+        {Path(link).suffix for link in links} == {".html", ".json"}
+        and len(links) == 4
+        and all((folder / link).is_file() for link in links)
+    )
     assert not list(repository.glob("report")), "the folder is seen from where pytest was started"
     assert "parity report: " in result.stdout.str()
     cases = {case.get("name"): case for case in ElementTree.parse("junit.xml").iter("testcase")}
-    told = {name: {each.get("name"): each.get("value") for each in case.iter("property")} for name, case in cases.items()}
+    told = {
+        name: {each.get("name"): each.get("value") for each in case.iter("property")} for name, case in cases.items()
+    }
     same, broken = told["test_same"], told["test_broken"]
-    assert same["parity_reference"] == "reference.mat" and same["parity_profile"] == "float32" and str(same["parity_verdict"]).startswith("PASSED 20 layers")
+    assert (
+        same["parity_reference"] == "reference.mat"
+        and same["parity_profile"] == "float32"
+        and str(same["parity_verdict"]).startswith("PASSED 20 layers")
+    )
     assert "parity_worst" in same and "parity_cause" not in same
     assert broken["parity_first_divergence"] == "conv1" and str(broken["parity_cause"]).startswith("agrees to")
 
@@ -152,20 +172,29 @@ def test_a_mistake_in_a_test_is_named(repository: Path, run: Make) -> None:
     (repository / "test_parity.py").write_text(MISTAKES, encoding="utf-8")
     result = run("-rN")
     text = result.stdout.str()
-    assert set(result.parseoutcomes()) == {"failed", "errors"} and "Traceback" not in text and "site-packages" not in text
+    assert (
+        set(result.parseoutcomes()) == {"failed", "errors"} and "Traceback" not in text and "site-packages" not in text
+    )
     for message in (
         'matlab_reference needs @pytest.mark.parity("reference.mat")', "other.mat does not exist",
         "the mark parity has no 'input'; it has profile, tolerances, inputs", "there is no tolerance profile 'loose'",
         "there is a tolerance for 'no_layer', and no such layer is compared",
     ):  # fmt: skip
         assert message in text
-    assert text.count("\nnothing was checked: take the fixture matlab_reference and call matlab_reference.check(model)\n") == 2
+    assert (
+        text.count("\nnothing was checked: take the fixture matlab_reference and call matlab_reference.check(model)\n")
+        == 2
+    )
 
 
 def test_a_folder_that_cannot_be_made_is_refused_at_once(pytester: pytest.Pytester, run: Make) -> None:
     pytester.makefile(".txt", taken="a file")
     result = run("--parity-report", "taken.txt")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR and "taken.txt" in result.stderr.str() and "Traceback" not in result.stderr.str()
+    assert (
+        result.ret == pytest.ExitCode.USAGE_ERROR
+        and "taken.txt" in result.stderr.str()
+        and "Traceback" not in result.stderr.str()
+    )
 
 
 def test_variables_tolerances_and_parameters(repository: Path, run: Make) -> None:
@@ -187,7 +216,9 @@ def test_variables_tolerances_and_parameters(repository: Path, run: Make) -> Non
     run().assert_outcomes(passed=2)
 
 
-def test_the_repository_of_the_documentation(pytester: pytest.Pytester, run: Make, recorded: Make, inputs: Make) -> None:
+def test_the_repository_of_the_documentation(
+    pytester: pytest.Pytester, run: Make, recorded: Make, inputs: Make
+) -> None:
     """Its files as they stand in docs/parity-tests.md, with a network of the fixtures and what it computes."""
     network = bridge.load(ROOT / "fixtures" / "files" / "signs.mat")
     shutil.copy(network.source.path, pytester.path / "signs.mat")
@@ -202,18 +233,29 @@ def test_the_repository_of_the_documentation(pytester: pytest.Pytester, run: Mak
     for name, code in files.items():
         (pytester.path / name).write_text(code, encoding="utf-8")
     run().assert_outcomes(passed=3)
-    broken = files["signs.py"].replace("return model.eval()", "conv = model.features[4].weight\n    conv.data = conv.data.swapaxes(2, 3)\n    return model.eval()")
+    broken = files["signs.py"].replace(
+        "return model.eval()",
+        "conv = model.features[4].weight\n    conv.data = conv.data.swapaxes(2, 3)\n    return model.eval()",
+    )
     (pytester.path / "signs.py").write_text(broken, encoding="utf-8")
     result = run()
     result.assert_outcomes(passed=2, failed=1)
-    result.stdout.fnmatch_lines(["FIRST DIVERGENCE conv_2: *", "cause: agrees to * when height and width of the Weights of conv_2 are swapped", "Signs against*"])
+    result.stdout.fnmatch_lines(
+        [
+            "FIRST DIVERGENCE conv_2: *",
+            "cause: agrees to * when height and width of the Weights of conv_2 are swapped",
+            "Signs against*",
+        ]
+    )
 
 
 def test_loading_the_plugin_imports_nothing_heavy(tmp_path: Path) -> None:
     """pytest loads it in every run, of any project."""
     code = f"import {NAME}, sys; print({{'numpy', 'torch', 'scipy', 'onnx', 'rich', 'h5py'}} & set(sys.modules))"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment, check=True
+    )
     assert run.stdout.strip() == "set()"
 
 

@@ -37,7 +37,9 @@ def run(command: Command) -> Run:
     return ran
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name == "segnet_R2020b" else ()) for name in PAIRS])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "segnet_R2020b" else ()) for name in PAIRS]
+)
 def test_a_mat_equals_its_onnx(name: str, run: Run) -> None:
     """Oracle: onnxruntime on MATLAB's own .onnx of the network, layer by layer."""
     code, out = run(MAT / f"{name}.mat", "--against", ONNX / f"{PAIRS[name]}.onnx", "--profile", "float32")
@@ -54,7 +56,14 @@ def test_an_onnx_equals_onnxruntime(name: str, run: Run) -> None:
 def test_the_labels_matlab_predicted(run: Run) -> None:
     """Oracle: MATLAB's own stored labels, 176 of 176."""
     labels = f"{MAT / 'fault_lstm_predictions.mat'}:validationResults"
-    code, out = run(MAT / "fault_lstm_R2020a.mat", MAT / "fault_lstm_features.mat", "--inputs", "validationFeatures", "--outputs", labels)
+    code, out = run(
+        MAT / "fault_lstm_R2020a.mat",
+        MAT / "fault_lstm_features.mat",
+        "--inputs",
+        "validationFeatures",
+        "--outputs",
+        labels,
+    )
     assert code == 0 and out.splitlines()[-1].endswith("176 of 176 classes equal")
 
 
@@ -81,7 +90,9 @@ def test_a_transposed_regression_input_is_diagnosed_by_outputs(run: Run, tmp_pat
     network = bridge.load(MAT / "regression_cnn_2026.mat")
     x = np.random.default_rng(0).normal(size=(20, 3, 3, 3)).astype(np.float32)
     with torch.no_grad():
-        np.savez(tmp_path / "data.npz", X=x.transpose(0, 1, 3, 2), YPred=network.to_torch()(torch.from_numpy(x)).numpy())
+        np.savez(
+            tmp_path / "data.npz", X=x.transpose(0, 1, 3, 2), YPred=network.to_torch()(torch.from_numpy(x)).numpy()
+        )
     code, out = run(MAT / "regression_cnn_2026.mat", tmp_path / "data.npz", "--input-dims", "NCHW")
     assert code == 1 and "when height and width of the input are swapped" in out
 

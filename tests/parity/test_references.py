@@ -24,7 +24,13 @@ Load = Callable[..., Network]
 
 def test_the_indices_follow_the_formula() -> None:
     """Oracle: the formula of docs/mat-structs.md in exact integers."""
-    for total, samples, seed in ((10, 4000, 1), (4000, 4000, 1), (4001, 4000, 7), (123_457, 4000, 1), (3_000_000_000, 17, 5)):
+    for total, samples, seed in (
+        (10, 4000, 1),
+        (4000, 4000, 1),
+        (4001, 4000, 7),
+        (123_457, 4000, 1),
+        (3_000_000_000, 17, 5),
+    ):
         assert (sample_indices(total, samples, seed) + 1).tolist() == reference.sample_indices(total, samples, seed)
 
 
@@ -37,10 +43,18 @@ def octave(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("octave")
     paths = ",".join(f"'{path}'" for path in (MATLAB.parents[1] / "bridge" / "matlab", MATLAB, MATLAB / "standins"))
     code = "X = reshape(single(sin(1:5000)), 1, 1, 1, 5000); net = SeriesNetwork(line(true));"
-    code = code.replace("line(true)", "[nnet.cnn.layer.ImageInputLayer('Name', 'input'); nnet.cnn.layer.RegressionOutputLayer('Name', 'output')]")
+    code = code.replace(
+        "line(true)",
+        "[nnet.cnn.layer.ImageInputLayer('Name', 'input'); nnet.cnn.layer.RegressionOutputLayer('Name', 'output')]",
+    )
     code += f" bridgeReference(net, X, '{folder}/images.mat', 'Seed', 7, 'Classes', {{'a', 'b'}});"
     code += f" bridgeReference(net, {{[1, 2, 3; 4, 5, 6]; [7; 8]}}, '{folder}/sequences.mat', 'Full', true);"
-    run = subprocess.run([program, "--no-gui", "--quiet", "--norc", "--eval", f"addpath({paths}); {code}"], capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [program, "--no-gui", "--quiet", "--norc", "--eval", f"addpath({paths}); {code}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert run.returncode == 0, run.stderr
     return folder
 
@@ -68,7 +82,9 @@ def test_a_reference_fits_its_network(load: Load, recorded: Callable[..., Path],
     assert ("Conv1", "Weights") in found.parameters and ("BN1", "TrainedMean") in found.parameters
 
 
-def test_samples_that_were_changed_are_refused(load: Load, content: Callable[..., Any], inputs: Callable[..., Any], tmp_path: Path) -> None:
+def test_samples_that_were_changed_are_refused(
+    load: Load, content: Callable[..., Any], inputs: Callable[..., Any], tmp_path: Path
+) -> None:
     network = load("chain_cnn")
     held = content(network, inputs(network))
     held["Activations"][1, 0]["Index"] = held["Activations"][1, 0]["Index"] + 1
@@ -78,7 +94,9 @@ def test_samples_that_were_changed_are_refused(load: Load, content: Callable[...
 
 
 @pytest.mark.parametrize("keep", [200, 4000, 60_000])
-def test_a_reference_cut_short_is_refused(keep: int, load: Load, recorded: Callable[..., Path], inputs: Callable[..., Any]) -> None:
+def test_a_reference_cut_short_is_refused(
+    keep: int, load: Load, recorded: Callable[..., Path], inputs: Callable[..., Any]
+) -> None:
     network = load("chain_cnn")
     path = recorded(network, inputs(network))
     path.write_bytes(path.read_bytes()[:keep])
@@ -86,7 +104,9 @@ def test_a_reference_cut_short_is_refused(keep: int, load: Load, recorded: Calla
         read(path, network)
 
 
-def test_a_transposed_input_is_named(load: Load, content: Callable[..., Any], inputs: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_transposed_input_is_named(
+    load: Load, content: Callable[..., Any], inputs: Callable[..., Any], tmp_path: Path
+) -> None:
     network = load("chain_cnn")
     held = content(network, inputs(network))
     held["Inputs"][0, 0]["Value"] = held["Inputs"][0, 0]["Value"].swapaxes(0, 1)
@@ -120,7 +140,10 @@ def test_an_npz_in_torchs_order(load: Load, inputs: Callable[..., Any], tmp_path
 def test_labels_become_positions(form: str, load: Load, inputs: Callable[..., Any], tmp_path: Path) -> None:
     network = load("residual")
     x, names = inputs(network, 4), ["owl", "cat", "cat", "fox"]
-    data = {"X": x.transpose(2, 3, 1, 0), "YPred": {"categorical": _categorical(names), "cellstr": names, "npz": np.array(names)}[form]}
+    data = {
+        "X": x.transpose(2, 3, 1, 0),
+        "YPred": {"categorical": _categorical(names), "cellstr": names, "npz": np.array(names)}[form],
+    }
     path = tmp_path / ("data.npz" if form == "npz" else "data.mat")
     np.savez(path, **data) if form == "npz" else mat.write(path, data)
     found = read(path, network).outputs[0]
@@ -192,7 +215,9 @@ def test_resized_images(load: Load, tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_what_does_not_fit_is_refused(names: Names, message: str, load: Load, inputs: Callable[..., Any], tmp_path: Path) -> None:
+def test_what_does_not_fit_is_refused(
+    names: Names, message: str, load: Load, inputs: Callable[..., Any], tmp_path: Path
+) -> None:
     network = load("chain_cnn")
     x = inputs(network).transpose(2, 3, 1, 0)
     bad = x.copy()

@@ -54,13 +54,22 @@ def diverging(tmp_path_factory: pytest.TempPathFactory) -> tuple[Check, Path]:
 
 def inside(box: dict[str, float]) -> bool:
     """Whether a box is seen without scrolling."""
-    return box["width"] > 0 and box["height"] > 0 and box["x"] >= 0 and box["y"] >= 0 and box["x"] + box["width"] <= 1280 and box["y"] + box["height"] <= 800
+    return (
+        box["width"] > 0
+        and box["height"] > 0
+        and box["x"] >= 0
+        and box["y"] >= 0
+        and box["x"] + box["width"] <= 1280
+        and box["y"] + box["height"] <= 800
+    )
 
 
 # In the browser
 
 
-def test_the_first_divergence_and_its_cause_are_seen_without_scrolling(diverging: tuple[Check, Path], look: Make) -> None:
+def test_the_first_divergence_and_its_cause_are_seen_without_scrolling(
+    diverging: tuple[Check, Path], look: Make
+) -> None:
     found, path = diverging
     page = look(path)
     assert page.locator("#verdict").inner_text() == f"First divergence: {FAULT}"
@@ -90,10 +99,14 @@ def test_points_of_the_chart_stand_as_high_as_the_errors(diverging: tuple[Check,
     """Oracle: the logarithms of the errors, which heights of points must follow on a straight line."""
     found, path = diverging
     points = look(path).locator(".chart").first.locator("a")
-    told = points.evaluate_all("(all) => all.map((a) => [a.getAttribute('href'), a.getBoundingClientRect().y + a.getBoundingClientRect().height / 2])")
+    told = points.evaluate_all(
+        "(all) => all.map((a) => [a.getAttribute('href'), a.getBoundingClientRect().y + a.getBoundingClientRect().height / 2])"
+    )
     heights = {int(link.removeprefix("#layer-")) - 1: y for link, y in told}
     assert sorted(heights) == list(range(len(found.layers)))
-    known = [(math.log10(each.relative), heights[number]) for number, each in enumerate(found.layers) if each.relative > 0]
+    known = [
+        (math.log10(each.relative), heights[number]) for number, each in enumerate(found.layers) if each.relative > 0
+    ]
     x, y = np.array(known).T
     assert np.corrcoef(x, y)[0, 1] < -0.9999
 
@@ -113,7 +126,9 @@ def test_tables_filter_and_sort(diverging: tuple[Check, Path], look: Make) -> No
     heading = page.locator("#layers th", has_text="Of its range")
     heading.locator("button").click()
     ascending = sorted(each.relative for each in found.layers)
-    assert [float(text) for text in rows.locator("td:nth-child(4)").all_inner_texts()] == pytest.approx(ascending, rel=0.06)
+    assert [float(text) for text in rows.locator("td:nth-child(4)").all_inner_texts()] == pytest.approx(
+        ascending, rel=0.06
+    )
     heading.locator("button").click()
     assert heading.get_attribute("aria-sort") == "descending" and found.comparison.worst is not None
     assert names()[0] == found.comparison.worst.layer
@@ -122,7 +137,9 @@ def test_tables_filter_and_sort(diverging: tuple[Check, Path], look: Make) -> No
 
 
 @pytest.mark.parametrize("place", [".graph", ".chart"])
-def test_a_click_on_a_layer_or_on_its_point_leads_to_its_row(place: str, diverging: tuple[Check, Path], look: Make) -> None:
+def test_a_click_on_a_layer_or_on_its_point_leads_to_its_row(
+    place: str, diverging: tuple[Check, Path], look: Make
+) -> None:
     found, path = diverging
     page, number = look(path), [each.layer for each in found.layers].index(FAULT) + 1
     page.locator(f'{place} a[href="#layer-{number}"]').first.click()
@@ -132,9 +149,18 @@ def test_a_click_on_a_layer_or_on_its_point_leads_to_its_row(place: str, divergi
 
 def test_the_values_are_shown_side_by_side(diverging: tuple[Check, Path], look: Make) -> None:
     page = look(diverging[1])
-    boxes = page.locator(".chart", has_text="difference").nth(1).locator("image").evaluate_all("(all) => all.map((i) => i.getBoundingClientRect().toJSON())")
+    boxes = (
+        page.locator(".chart", has_text="difference")
+        .nth(1)
+        .locator("image")
+        .evaluate_all("(all) => all.map((i) => i.getBoundingClientRect().toJSON())")
+    )
     panels = [box for box in boxes if box["width"] > 100]
-    assert len(panels) == 3 and len({round(box["y"]) for box in panels}) == 1 and panels[0]["right"] < panels[1]["left"] < panels[2]["left"]
+    assert (
+        len(panels) == 3
+        and len({round(box["y"]) for box in panels}) == 1
+        and panels[0]["right"] < panels[1]["left"] < panels[2]["left"]
+    )
 
 
 def test_learnables_with_factors_and_differences(diverging: tuple[Check, Path], look: Make) -> None:
@@ -159,11 +185,25 @@ def test_names_from_files_are_only_text(tmp_path: Path, look: Make) -> None:
         connections=tuple(replace(each, source=renamed[each.source], destination=renamed[each.destination]) for each in network.connections),
         inputs=tuple(map(renamed.__getitem__, network.inputs)), outputs=tuple(map(renamed.__getitem__, network.outputs)),
     )  # fmt: skip
-    layers = tuple(LayerDifference(each.name, 1e-3, 1.0, 1e-4, size=NASTY if at > 3 else "") for at, each in enumerate(network.layers))
+    layers = tuple(
+        LayerDifference(each.name, 1e-3, 1.0, 1e-4, size=NASTY if at > 3 else "")
+        for at, each in enumerate(network.layers)
+    )
     values = np.random.default_rng(0).normal(size=(2, 3, 4, 5))
-    evidence = Evidence(network, layers[0].layer, values, values + 0.1, "NCHW", {(layers[0].layer, NASTY): NASTY}, {NASTY: (values[0, 0, 0], values[0, 0, 1])}, (NASTY, NASTY))
+    evidence = Evidence(
+        network,
+        layers[0].layer,
+        values,
+        values + 0.1,
+        "NCHW",
+        {(layers[0].layer, NASTY): NASTY},
+        {NASTY: (values[0, 0, 0], values[0, 0, 1])},
+        (NASTY, NASTY),
+    )
     facts = {NASTY: NASTY, "</style><script>alert(2)</script>": "</script>"}
-    found = Check(NASTY, Comparison(NASTY, layers), Profile(NASTY, 1e-4, NASTY), notes=(NASTY,), facts=facts, evidence=evidence)
+    found = Check(
+        NASTY, Comparison(NASTY, layers), Profile(NASTY, 1e-4, NASTY), notes=(NASTY,), facts=facts, evidence=evidence
+    )
     page = look(report.write(found, tmp_path / "report.html"))
     assert page.locator("h1 em").inner_text() == f"{network.layers[0].name}".replace("\u202e", "?").replace("\x1b", "?")
     assert page.locator("script").count() == 1 and page.locator("img").count() == 0
@@ -191,15 +231,28 @@ def test_every_shape_of_network_has_a_report(name: str, load: Make, inputs: Make
 
 @pytest.mark.parametrize(
     ("name", "layer", "learnable"),
-    [("chain_cnn", "Conv1", "Weights"), ("bilstm_regression", "bilstm", "InputWeights"), ("feature_mlp", "fc_", "Weights"), ("segnet", "encoder1_conv1", "Weights")],
+    [
+        ("chain_cnn", "Conv1", "Weights"),
+        ("bilstm_regression", "bilstm", "InputWeights"),
+        ("feature_mlp", "fc_", "Weights"),
+        ("segnet", "encoder1_conv1", "Weights"),
+    ],
 )
-def test_samples_are_put_where_they_belong(name: str, layer: str, learnable: str, load: Make, inputs: Make, recorded: Make, activations: Make) -> None:
+def test_samples_are_put_where_they_belong(
+    name: str, layer: str, learnable: str, load: Make, inputs: Make, recorded: Make, activations: Make
+) -> None:
     """Oracle: an ordinary forward pass with hooks."""
     network = load(name)
     x, other = inputs(network, 6), scaled(network, layer, learnable, 1.5)
     found = check(network, recorded(other, x, samples=50), evidence=True)
     kept, at = found.evidence, found.first_divergence
-    assert kept is not None and at is not None and at.layer == kept.layer == layer and kept.ours is not None and kept.theirs is not None
+    assert (
+        kept is not None
+        and at is not None
+        and at.layer == kept.layer == layer
+        and kept.ours is not None
+        and kept.theirs is not None
+    )
     theirs = activations(other.to_torch(), x)[layer]
     whole = theirs if len(kept.theirs) == len(theirs) else theirs[at.batch : at.batch + 1]  # sequences run one by one
     known = np.isfinite(kept.theirs)
@@ -212,7 +265,12 @@ def test_without_evidence_there_are_verdict_chart_and_table(load: Make, inputs: 
     found = check(network, recorded(network, inputs(network)))
     assert found.evidence is None
     text = report.report(found)
-    assert "<em>Passed</em>" in text and text.count('class="chart"') == 1 and 'id="layers"' in text and 'class="box"' not in text
+    assert (
+        "<em>Passed</em>" in text
+        and text.count('class="chart"') == 1
+        and 'id="layers"' in text
+        and 'class="box"' not in text
+    )
 
 
 def test_any_module_without_a_network() -> None:
@@ -244,7 +302,9 @@ def test_other_sizes_are_shown_as_such() -> None:
         ("NC", (6, 3), (5, 2), "", (6, 3)),
     ],
 )
-def test_the_plane_with_the_largest_difference_is_looked_at(axes: str, size: tuple[int, ...], at: tuple[int, ...], fixed: str, shape: tuple[int, int]) -> None:
+def test_the_plane_with_the_largest_difference_is_looked_at(
+    axes: str, size: tuple[int, ...], at: tuple[int, ...], fixed: str, shape: tuple[int, int]
+) -> None:
     """Oracle: one value that differs, whose place is known."""
     ours = np.random.default_rng(0).normal(size=size)
     theirs = ours.copy()
@@ -284,7 +344,9 @@ def test_the_command_writes_the_page_and_keeps_its_exit_code(tmp_path: Path, mon
     assert "<em>Passed</em>" in page.read_text(encoding="utf-8")
 
 
-def test_a_report_takes_the_place_of_no_other_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_takes_the_place_of_no_other_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "net.mat"
     file.write_bytes(b"precious")
     assert run(monkeypatch, FILES / "signs.mat", "--against", FILES / "signs.onnx", "--html", file) == 2
@@ -293,7 +355,9 @@ def test_a_report_takes_the_place_of_no_other_file(tmp_path: Path, monkeypatch: 
         report.write(Check("net", Comparison("other", ()), Profile.of("matlab")), tmp_path / "nowhere" / "report.html")
 
 
-def test_without_matplotlib_nothing_is_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_matplotlib_nothing_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert run(monkeypatch, "not-there.mat", "--html", tmp_path / "report.html") == 4
     assert "pip install matplotlib" in capsys.readouterr().err and not (tmp_path / "report.html").exists()
@@ -315,7 +379,11 @@ def test_training_steps_have_a_report(tmp_path: Path, load: Make) -> None:
     wrong = [(loss, w * 1.01, b) for loss, w, b in sgdm(*start(network), 2)]
     found = check_steps(network, write(tmp_path, network, wrong, SGDM), semantics={"adam_epsilon": "A"})
     text = report.report(found)
-    assert "fc/Weights after iteration 1</em>" in text and text.count('class="chart"') == 1 and "adam_epsilon = &#x27;A&#x27;" in text
+    assert (
+        "fc/Weights after iteration 1</em>" in text
+        and text.count('class="chart"') == 1
+        and "adam_epsilon = &#x27;A&#x27;" in text
+    )
     assert "reference.steps.mat" in text and 'class="box"' in text and not references(text)
 
 

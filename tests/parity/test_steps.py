@@ -29,7 +29,14 @@ OBSERVATIONS, RATE, DECAY = 5, 0.05, 0.01
 def linear() -> Net:
     """Three values, two responses; the weights have an L2 factor of 1, the bias of 0."""
     rng = np.random.default_rng(3)
-    return Net("SeriesNetwork", (L.imageInputLayer((1, 1, 3), "in", "none"), L.fullyConnectedLayer(rng, "fc", (1, 1, 3), 2), L.regressionLayer("out")))
+    return Net(
+        "SeriesNetwork",
+        (
+            L.imageInputLayer((1, 1, 3), "in", "none"),
+            L.fullyConnectedLayer(rng, "fc", (1, 1, 3), 2),
+            L.regressionLayer("out"),
+        ),
+    )
 
 
 def data() -> tuple[NDArray, NDArray]:
@@ -64,14 +71,25 @@ def adam(w: NDArray, b: NDArray, count: int, form: str, epsilon: float) -> list[
         for at, g in enumerate((dw + DECAY * w, db)):
             m[at], v[at] = 0.9 * m[at] + 0.1 * g, 0.999 * v[at] + 0.001 * g * g
             corrected = m[at] / (1 - 0.9**k)
-            root = np.sqrt(v[at] / (1 - 0.999**k)) + epsilon if form == "A" else (np.sqrt(v[at]) + epsilon) / np.sqrt(1 - 0.999**k)
+            root = (
+                np.sqrt(v[at] / (1 - 0.999**k)) + epsilon
+                if form == "A"
+                else (np.sqrt(v[at]) + epsilon) / np.sqrt(1 - 0.999**k)
+            )
             steps.append(RATE * corrected / root)
         w, b = w - steps[0], b - steps[1]
         found.append((loss, w, b))
     return found
 
 
-def write(folder: Path, network: Network, steps: list[tuple[float, NDArray, NDArray]], options: list[Any], rate: float = RATE, **changed: Any) -> Path:
+def write(
+    folder: Path,
+    network: Network,
+    steps: list[tuple[float, NDArray, NDArray]],
+    options: list[Any],
+    rate: float = RATE,
+    **changed: Any,
+) -> Path:
     """Write reference.mat and reference.steps.mat; the learnables are rounded to single precision, as MATLAB's are."""
     x, t = data()
     layer = network.layers["fc"]
@@ -79,7 +97,9 @@ def write(folder: Path, network: Network, steps: list[tuple[float, NDArray, NDAr
     images = x.T.reshape(1, 1, 3, OBSERVATIONS)
     y = (x @ w.T + b).astype(np.float32)
     parameters = {("fc", "Weights"): layer.Weights, ("fc", "Bias"): layer.Bias}
-    held = reference.reference({"in": images}, {"out": y}, {"in": images, "fc": y.T.reshape(1, 1, 2, -1)}, parameters, {})
+    held = reference.reference(
+        {"in": images}, {"out": y}, {"in": images, "fc": y.T.reshape(1, 1, 2, -1)}, parameters, {}
+    )
     reference.write(folder / "reference.mat", held)
 
     def record(name: str, value: NDArray) -> dict[str, Any]:
@@ -87,7 +107,13 @@ def write(folder: Path, network: Network, steps: list[tuple[float, NDArray, NDAr
 
     def step(k: int, loss: float, w: NDArray, b: NDArray) -> dict[str, Any]:
         learnables = reference.column([record("Weights", w), record("Bias", b[:, None])])
-        return {"Iteration": float(k), "Loss": loss, "LearnRate": rate, "Learnables": learnables, "State": reference.column([])}
+        return {
+            "Iteration": float(k),
+            "Loss": loss,
+            "LearnRate": rate,
+            "Learnables": learnables,
+            "State": reference.column([]),
+        }
 
     loss, dw, db = gradients(w, b)
     content = {
@@ -140,19 +166,32 @@ def test_the_place_of_epsilon_is_found(form: str, load: Load, tmp_path: Path) ->
     assert found.cause is not None and found.cause.text.startswith(f"adam_epsilon is '{form}'")
 
 
-def test_a_profile_settles_what_is_open(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_profile_settles_what_is_open(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     network = load(linear())
-    steps = write(tmp_path, network, adam(*start(network), 2, "A", 0.1), ["adam", "InitialLearnRate", RATE, "L2Regularization", DECAY, "Epsilon", 0.1])
+    steps = write(
+        tmp_path,
+        network,
+        adam(*start(network), 2, "A", 0.1),
+        ["adam", "InitialLearnRate", RATE, "L2Regularization", DECAY, "Epsilon", 0.1],
+    )
     profile = tmp_path / "profile.toml"
-    profile.write_text('schema = "bridge.profile/1"\nname = "R2021a"\n[trainNetwork]\nadam_epsilon = "A"\n', encoding="utf-8")
+    profile.write_text(
+        'schema = "bridge.profile/1"\nname = "R2021a"\n[trainNetwork]\nadam_epsilon = "A"\n', encoding="utf-8"
+    )
     for options, code in (([], 1), (["--training-profile", str(profile)], 0)):
-        monkeypatch.setattr(sys, "argv", ["bridge", "check", str(network.source.path), "--steps", str(steps), "--json", *options])
+        monkeypatch.setattr(
+            sys, "argv", ["bridge", "check", str(network.source.path), "--steps", str(steps), "--json", *options]
+        )
         with pytest.raises(SystemExit) as stop:
             main()
         facts = json.loads(capsys.readouterr().out)
         schema = json.loads((Path(__file__).parents[2] / "docs" / "check.schema.json").read_text(encoding="utf-8"))
         jsonschema.validate(facts, schema, jsonschema.Draft202012Validator)
-        assert (stop.value.code or 0) == code and facts["facts"].get("training profile") == ("R2021a" if options else None)
+        assert (stop.value.code or 0) == code and facts["facts"].get("training profile") == (
+            "R2021a" if options else None
+        )
 
 
 def test_a_wrong_rate_shows_in_the_first_step(load: Load, tmp_path: Path) -> None:
@@ -172,7 +211,9 @@ def test_a_decayed_bias_shows_though_it_has_hardly_moved(load: Load, tmp_path: P
     assert found.verdict.startswith("FIRST DIVERGENCE fc/Bias after iteration 1")
 
 
-def test_the_command(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     network = load(linear())
     steps = write(tmp_path, network, sgdm(*start(network), 2), SGDM)
     (tmp_path / "recipe.toml").write_text(

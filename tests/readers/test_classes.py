@@ -132,7 +132,13 @@ def test_no_network(tmp_path: Path, variables: dict[str, Any], listed: str) -> N
 
 @pytest.mark.parametrize("container", ["v5", "v7.3"])
 def test_several_networks(tmp_path: Path, container: str) -> None:
-    path = written(tmp_path, container, cnn=networks.chain_cnn(), mlp=networks.feature_mlp(), old=shallow_network(np.random.default_rng(1)))
+    path = written(
+        tmp_path,
+        container,
+        cnn=networks.chain_cnn(),
+        mlp=networks.feature_mlp(),
+        old=shallow_network(np.random.default_rng(1)),
+    )
     with pytest.raises(UsageError, match="cnn, mlp, old") as refused:
         bridge.load(path)
     assert "--variable" in refused.value.hint
@@ -151,7 +157,10 @@ def test_a_variable_that_is_no_network(tmp_path: Path) -> None:
 
 @needs_real
 def test_files_of_matlab_without_a_network() -> None:
-    for name, listed in (("training_options_adam_2022", "options .training options."), ("yolov2_detector_info", "info .a training log.")):
+    for name, listed in (
+        ("training_options_adam_2022", "options .training options."),
+        ("yolov2_detector_info", "info .a training log."),
+    ):
         with pytest.raises(UnreadableError, match=listed):
             bridge.load(MAT / f"{name}.mat")
 
@@ -169,5 +178,7 @@ def test_options_and_log_of_matlab() -> None:
     path = MAT / "squeezenet_transfer_with_info_2022.mat"
     log = bridge.load(path).training_info
     assert log is not None
-    for name, expected in loadmat(path, variable_names=["trainInfoStruct_1"], simplify_cells=True)["trainInfoStruct_1"].items():
+    for name, expected in loadmat(path, variable_names=["trainInfoStruct_1"], simplify_cells=True)[
+        "trainInfoStruct_1"
+    ].items():
         np.testing.assert_array_equal(np.squeeze(log[name]), expected)

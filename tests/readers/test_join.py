@@ -48,7 +48,9 @@ def with_mean(mean: NDArray, dense: Layer) -> Net:
     ],
     ids=["image in the onnx", "image in the mat", "gray image in the onnx", "gray image in the mat"],
 )
-def test_one_mean_for_each_channel_or_pixel(in_onnx: NDArray, in_mat: NDArray, dense: Layer, dialect: str, tmp_path: Path) -> None:
+def test_one_mean_for_each_channel_or_pixel(
+    in_onnx: NDArray, in_mat: NDArray, dense: Layer, dialect: str, tmp_path: Path
+) -> None:
     """A mean of each channel is the mean image whose pixels are all alike; the network has the .mat's."""
     network = joined(tmp_path, dialect, with_mean(in_onnx, dense), with_mean(in_mat, dense))
     np.testing.assert_array_equal(np.squeeze(network.layers["in"].Mean), np.squeeze(in_mat))
@@ -57,7 +59,10 @@ def test_one_mean_for_each_channel_or_pixel(in_onnx: NDArray, in_mat: NDArray, d
 
 @pytest.mark.parametrize("over_time", [False, True])
 def test_statistics_of_vectors(over_time: bool, tmp_path: Path) -> None:
-    kept: dict[str, Any] = {"AverageImage": np.arange(6, dtype=np.float32)[:, None], "StandardDeviation": np.full((6, 1), 2, np.float32)}
+    kept: dict[str, Any] = {
+        "AverageImage": np.arange(6, dtype=np.float32)[:, None],
+        "StandardDeviation": np.full((6, 1), 2, np.float32),
+    }
     first = (L.sequenceInputLayer if over_time else L.featureInputLayer)(6, "in", "zscore", **kept)
     net = Net("SeriesNetwork", (first, L.fullyConnectedLayer(RNG, "fc", 6, 2)))
     assert joined(tmp_path, "20.2.2", net, net).notes[-1].endswith("weights equal bit for bit, 4 of 4")

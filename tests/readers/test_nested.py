@@ -67,7 +67,11 @@ def conv_block(rng: np.random.Generator) -> tuple[Layer, ...]:
 @pytest.mark.parametrize("container", ["v5", "v7.3"])
 def test_a_block_in_a_chain(tmp_path: Path, container: str) -> None:
     rng = np.random.default_rng(1)
-    data, block, head = L.imageInputLayer((6, 5, 3), "in", "none"), conv_block(rng), L.convolution2dLayer(rng, "head", (1, 1), 3, 2)
+    data, block, head = (
+        L.imageInputLayer((6, 5, 3), "in", "none"),
+        conv_block(rng),
+        L.convolution2dLayer(rng, "head", (1, 1), 3, 2),
+    )
     found = written(tmp_path, dl(data, L.networkLayer(dl(*block), "block"), head), container)
     expected = written(tmp_path, flat(data, *(named(layer, f"block/{layer.name}") for layer in block), head))
     require_same(found, expected, (3, 6, 5))
@@ -76,11 +80,16 @@ def test_a_block_in_a_chain(tmp_path: Path, container: str) -> None:
 
 def test_names_are_matlabs_paths(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
-    found = written(tmp_path, dl(L.imageInputLayer((6, 5, 3), "in", "none"), L.networkLayer(dl(*conv_block(rng)), "block")))
+    found = written(
+        tmp_path, dl(L.imageInputLayer((6, 5, 3), "in", "none"), L.networkLayer(dl(*conv_block(rng)), "block"))
+    )
     assert found.layers["block/conv"].WeightLearnRateFactor == 0
     model = found.to_torch()
     assert "block/conv.weight" in model.state_dict()
-    assert {each.factors.path for each in factors.learnables(model) if each.factors} >= {"block/conv/Weights", "block/bn/Scale"}
+    assert {each.factors.path for each in factors.learnables(model) if each.factors} >= {
+        "block/conv/Weights",
+        "block/bn/Scale",
+    }
 
 
 def test_any_depth_twice(tmp_path: Path) -> None:
@@ -100,9 +109,17 @@ def test_several_ports(tmp_path: Path) -> None:
     """in1, in2 are what nothing inside is connected to, in the order of the layers; out1, out2 the outputs."""
     rng = np.random.default_rng(4)
     data, other = L.imageInputLayer((6, 5, 3), "x", "none"), L.imageInputLayer((6, 5, 3), "y", "none")
-    conv, add, relu = L.convolution2dLayer(rng, "conv", (3, 3), 3, 3, padding="same"), L.additionLayer("add"), L.reluLayer("relu")
+    conv, add, relu = (
+        L.convolution2dLayer(rng, "conv", (3, 3), 3, 3, padding="same"),
+        L.additionLayer("add"),
+        L.reluLayer("relu"),
+    )
     block = dl(add, conv, relu, connections=(("conv", "add/in2"), ("add", "relu")))
-    block = replace(block, layers=(*block.layers, L.leakyReluLayer("leaky")), connections=(*(block.connections or ()), ("conv", "leaky")))
+    block = replace(
+        block,
+        layers=(*block.layers, L.leakyReluLayer("leaky")),
+        connections=(*(block.connections or ()), ("conv", "leaky")),
+    )
     outer = (("x", "block/in2"), ("y", "block/in1"), ("block/out2", "cat/in1"), ("block/out1", "cat/in2"))
     cat = L.depthConcatenationLayer("cat")
     found = written(tmp_path, dl(data, other, L.networkLayer(block, "block"), cat, connections=outer))
@@ -118,12 +135,19 @@ def test_ports_of_inner_layers(tmp_path: Path) -> None:
     """The ports of a pooling layer become those of its block, and a block's output may be the network's."""
     pool, unpool = L.maxPooling2dLayer("pool", (2, 2), stride=(2, 2), unpooling=True), L.maxUnpooling2dLayer("unpool")
     data = L.imageInputLayer((6, 4, 3), "in", "none")
-    pairs = (("block/out1", "unpool/in"), ("block/out2", "unpool/indices"), ("block/out3", "unpool/size"), ("in", "block"))
+    pairs = (
+        ("block/out1", "unpool/in"),
+        ("block/out2", "unpool/indices"),
+        ("block/out3", "unpool/size"),
+        ("in", "block"),
+    )
     inner = written(tmp_path, Net("LayerGraph", (pool,)))
     inner = replace(inner, outputs=("pool/out", "pool/indices", "pool/size"))
     outer = LayerList([written(tmp_path, Net("Layers", (each,))).layers[0] for each in (data, pool, unpool)])
     outer = LayerList([outer[0], nested.placeholder("block", inner), outer[2]])
-    layers, connections, outputs = nested.expanded(outer, connect(pairs, outer), ("unpool", "block/out2"), {"block": inner})
+    layers, connections, outputs = nested.expanded(
+        outer, connect(pairs, outer), ("unpool", "block/out2"), {"block": inner}
+    )
     assert [layer.name for layer in layers] == ["in", "block/pool", "unpool"]
     assert [(f"{c.source}/{c.source_port}", f"{c.destination}/{c.destination_port}") for c in connections] == [
         ("block/pool/out", "unpool/in"),
@@ -137,7 +161,10 @@ def test_ports_of_inner_layers(tmp_path: Path) -> None:
 def test_an_input_layer_inside(tmp_path: Path) -> None:
     """It normalises what comes from outside, and stays the input where nothing does."""
     rng = np.random.default_rng(5)
-    inner = (L.imageInputLayer((6, 5, 3), "data", "zscore", **L.input_statistics(rng, "zscore", (1, 1, 3))), *conv_block(rng))
+    inner = (
+        L.imageInputLayer((6, 5, 3), "data", "zscore", **L.input_statistics(rng, "zscore", (1, 1, 3))),
+        *conv_block(rng),
+    )
     first = written(tmp_path, dl(L.networkLayer(dl(*inner), "block"), L.reluLayer("relu")))
     expected = written(tmp_path, flat(*(named(layer, f"block/{layer.name}") for layer in inner), L.reluLayer("relu")))
     require_same(first, expected, (3, 6, 5))
@@ -156,7 +183,9 @@ def test_outputs_inside(tmp_path: Path) -> None:
     rng = np.random.default_rng(6)
     layers = (L.reluLayer("relu"), L.leakyReluLayer("leaky"), L.convolution2dLayer(rng, "conv", (1, 1), 3, 2))
     block = dl(*layers, connections=(("relu", "leaky"), ("relu", "conv")))
-    found = written(tmp_path, Net("LayerGraph", (L.imageInputLayer((6, 5, 3), "in", "none"), L.networkLayer(block, "block"))))
+    found = written(
+        tmp_path, Net("LayerGraph", (L.imageInputLayer((6, 5, 3), "in", "none"), L.networkLayer(block, "block")))
+    )
     assert found.outputs == ("block/leaky", "block/conv")
 
 
@@ -170,7 +199,9 @@ def test_saved_and_read_again(tmp_path: Path) -> None:
 def test_a_port_that_does_not_exist(tmp_path: Path) -> None:
     data = L.imageInputLayer((6, 5, 3), "in", "none")
     with pytest.raises(UnreadableError, match="layer 'block' has no port 'in2'"):
-        written(tmp_path, dl(data, L.networkLayer(dl(L.reluLayer("relu")), "block"), connections=(("in", "block/in2"),)))
+        written(
+            tmp_path, dl(data, L.networkLayer(dl(L.reluLayer("relu")), "block"), connections=(("in", "block/in2"),))
+        )
 
 
 def test_a_network_layer_without_its_network(tmp_path: Path) -> None:

@@ -15,19 +15,47 @@ from fixtures.layers import Layer, Net
 
 CLASSES = ("road", "sky")
 RNG = np.random.default_rng(0)
-PIXELS = (L.imageInputLayer((6, 4, 3), "in", "none"), L.convolution2dLayer(RNG, "conv", (1, 1), 3, 2), L.softmaxLayer("softmax"))
+PIXELS = (
+    L.imageInputLayer((6, 4, 3), "in", "none"),
+    L.convolution2dLayer(RNG, "conv", (1, 1), 3, 2),
+    L.softmaxLayer("softmax"),
+)
 VECTOR = (L.featureInputLayer(3, "in"), L.fullyConnectedLayer(RNG, "fc", 3, 2), L.softmaxLayer("softmax"))
-HEAD = (L.imageInputLayer((6, 4, 3), "in", "none"), L.convolution2dLayer(RNG, "conv", (1, 1), 3, 14), L.yolov2TransformLayer("transform", 2))
+HEAD = (
+    L.imageInputLayer((6, 4, 3), "in", "none"),
+    L.convolution2dLayer(RNG, "conv", (1, 1), 3, 14),
+    L.yolov2TransformLayer("transform", 2),
+)
 
 OUTPUTS: dict[str, tuple[tuple[Layer, ...], Layer, dict[str, Any]]] = {
-    "classification": (VECTOR, L.classificationLayer("out", CLASSES, weights=[1, 3]), {"Classes": CLASSES, "ClassWeights": (1, 3)}),
+    "classification": (
+        VECTOR,
+        L.classificationLayer("out", CLASSES, weights=[1, 3]),
+        {"Classes": CLASSES, "ClassWeights": (1, 3)},
+    ),
     "classification without weights": (VECTOR, L.classificationLayer("out", CLASSES), {"Classes": CLASSES}),
     "regression": (VECTOR[:2], L.regressionLayer("out"), {}),
-    "pixels": (PIXELS, L.pixelClassificationLayer("out", CLASSES, (6, 4), weights=[0.5, 2]), {"Classes": CLASSES, "ClassWeights": (0.5, 2)}),
+    "pixels": (
+        PIXELS,
+        L.pixelClassificationLayer("out", CLASSES, (6, 4), weights=[0.5, 2]),
+        {"Classes": CLASSES, "ClassWeights": (0.5, 2)},
+    ),
     "dice": (PIXELS, L.dicePixelClassificationLayer("out", CLASSES, (6, 4)), {"Classes": CLASSES}),
-    "focal": (VECTOR, L.focalLossLayer("out", CLASSES, alpha=0.5, gamma=3), {"Classes": CLASSES, "Alpha": 0.5, "Gamma": 3}),
-    "tversky": (PIXELS, L.tverskyPixelClassificationLayer("out", CLASSES, alpha=0.3, beta=0.7), {"Classes": CLASSES, "Alpha": 0.3, "Beta": 0.7}),
-    "yolo v2": (HEAD, L.yolov2OutputLayer("out", [(8, 8), (32, 48)], CLASSES), {"Classes": CLASSES, "LossFactors": (5, 1, 1, 1)}),
+    "focal": (
+        VECTOR,
+        L.focalLossLayer("out", CLASSES, alpha=0.5, gamma=3),
+        {"Classes": CLASSES, "Alpha": 0.5, "Gamma": 3},
+    ),
+    "tversky": (
+        PIXELS,
+        L.tverskyPixelClassificationLayer("out", CLASSES, alpha=0.3, beta=0.7),
+        {"Classes": CLASSES, "Alpha": 0.3, "Beta": 0.7},
+    ),
+    "yolo v2": (
+        HEAD,
+        L.yolov2OutputLayer("out", [(8, 8), (32, 48)], CLASSES),
+        {"Classes": CLASSES, "LossFactors": (5, 1, 1, 1)},
+    ),
 }
 
 

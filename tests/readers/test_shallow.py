@@ -80,11 +80,21 @@ def simulated(net: Mapping[str, Any], *inputs: Array) -> Array:
 
 
 def end(size: int, *steps: tuple[str, Fields], name: str = "End") -> Fields:
-    return {"name": name, "size": float(size), "processFcns": [f for f, _ in steps], "processSettings": [s for _, s in steps]}
+    return {
+        "name": name,
+        "size": float(size),
+        "processFcns": [f for f, _ in steps],
+        "processSettings": [s for _, s in steps],
+    }
 
 
 def scaling(function: str, rng: np.random.Generator, rows: int, y0: float = -1.0) -> tuple[str, Fields]:
-    settings = {"xrows": float(rows), "yrows": float(rows), "no_change": False, "ymin" if function == "mapminmax" else "ymean": y0}
+    settings = {
+        "xrows": float(rows),
+        "yrows": float(rows),
+        "no_change": False,
+        "ymin" if function == "mapminmax" else "ymean": y0,
+    }
     return function, settings | {"gain": rng.uniform(0.1, 3, (rows, 1)), "xoffset": rng.uniform(-9, 9, (rows, 1))}
 
 
@@ -123,7 +133,9 @@ def network(
         {
             "version": "8",
             "inputs": list(inputs),
-            "layers": cell([{"name": name, "netInputFcn": "netsum", "transferFcn": function} for name, function in layers]),
+            "layers": cell(
+                [{"name": name, "netInputFcn": "netsum", "transferFcn": function} for name, function in layers]
+            ),
             "outputs": [*[empty()] * (count - 1), output],
             "biasConnect": np.array([[bias is not None] for bias in biases]),
             "inputConnect": np.array([[(row, column) in reads for column in range(sources)] for row in range(count)]),
@@ -184,7 +196,9 @@ def test_a_network_of_matlab() -> None:
     settings = settings[0] if isinstance(settings, (list, np.ndarray)) else settings
     x = np.linspace(settings["xmin"], settings["xmax"], 101)
     hidden = TRANSFER["tansig"](np.outer(saved["IW"][0], applied("mapminmax", settings, x)) + saved["b"][0][:, None])
-    expected = reversed_("mapminmax", settings, saved["LW"][1][0] @ hidden + saved["b"][1])  # input and output have the same range
+    expected = reversed_(
+        "mapminmax", settings, saved["LW"][1][0] @ hidden + saved["b"][1]
+    )  # input and output have the same range
     with torch.no_grad():
         found = net.to_torch()(torch.tensor(x[:, None], dtype=torch.float32)).numpy()[:, 0]
     np.testing.assert_allclose(found, expected, rtol=0, atol=SINGLE * np.abs(expected).max())
@@ -258,12 +272,17 @@ def test_patternnet_with_rows_removed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("function", "y0", "normalization"), [("mapminmax", -1, "rescale-symmetric"), ("mapminmax", 0, "zscore"), ("mapstd", 0.5, "zscore")]
+    ("function", "y0", "normalization"),
+    [("mapminmax", -1, "rescale-symmetric"), ("mapminmax", 0, "zscore"), ("mapstd", 0.5, "zscore")],
 )
-def test_scaling_is_the_normalization_of_the_input(tmp_path: Path, function: str, y0: float, normalization: str) -> None:
+def test_scaling_is_the_normalization_of_the_input(
+    tmp_path: Path, function: str, y0: float, normalization: str
+) -> None:
     rng = np.random.default_rng(4)
     weights = {(0, 0): rng.standard_normal((2, 3))}
-    made = network([end(3, scaling(function, rng, 3, y0))], [("Layer", "purelin")], weights, {}, [column(rng, 2)], end(2))
+    made = network(
+        [end(3, scaling(function, rng, 3, y0))], [("Layer", "purelin")], weights, {}, [column(rng, 2)], end(2)
+    )
     net = loaded(tmp_path, made)
     assert kinds(net) == ["End FeatureInputLayer", "Layer FullyConnectedLayer"]
     assert net.layers["End"].Normalization == normalization and net.outputs == ("Layer",)
@@ -292,7 +311,10 @@ def test_cascade_with_two_inputs(tmp_path: Path) -> None:
     )
     net = loaded(tmp_path, made)
     assert net.inputs == ("End", "End_2") and net.outputs == ("End_processing",)
-    assert [name for name in kinds(net) if "Addition" in name] == ["Layer_addition AdditionLayer", "layer3_addition AdditionLayer"]
+    assert [name for name in kinds(net) if "Addition" in name] == [
+        "Layer_addition AdditionLayer",
+        "layer3_addition AdditionLayer",
+    ]
     assert net.layers["layer3_addition"].NumInputs == 3
     assert [name for name, _ in net.layers["layer3_1"].learnables.items()] == ["Weights", "Bias"]
     assert list(net.layers["layer3_2"].learnables) == ["Weights"]
@@ -302,7 +324,9 @@ def test_cascade_with_two_inputs(tmp_path: Path) -> None:
 def test_layers_need_not_be_in_running_order(tmp_path: Path) -> None:
     rng = np.random.default_rng(7)
     first, second = rng.standard_normal((3, 2)), rng.standard_normal((1, 3))
-    made = network([end(2)], [("a", "purelin"), ("b", "tansig")], {(1, 0): first}, {(0, 1): second}, [None, None], empty())
+    made = network(
+        [end(2)], [("a", "purelin"), ("b", "tansig")], {(1, 0): first}, {(0, 1): second}, [None, None], empty()
+    )
     made.fields["outputs"] = [end(1, name="Output"), empty()]
     net = loaded(tmp_path, made)
     x = rng.standard_normal((2, 9))

@@ -46,7 +46,11 @@ def value(item: Any) -> Any:
 
 def struct_of_layer(layer: Layer) -> dict[str, Any]:
     learnables = {
-        name: {"Value": mat.trimmed(each.value), "LearnRateFactor": factor(each.learn_rate_factor), "L2Factor": factor(each.l2_factor)}
+        name: {
+            "Value": mat.trimmed(each.value),
+            "LearnRateFactor": factor(each.learn_rate_factor),
+            "L2Factor": factor(each.l2_factor),
+        }
         for name, each in layer.learnables.items()
     }
     return {
@@ -69,7 +73,10 @@ def struct_of(network: Network, **more: Any) -> dict[str, Any]:
     def end(layer: str, port: str, side: str) -> str:
         return layer if len(getattr(network.layers[layer], side)) == 1 else f"{layer}/{port}"
 
-    pairs = [(end(c.source, c.source_port, "outputs"), end(c.destination, c.destination_port, "inputs")) for c in network.connections]
+    pairs = [
+        (end(c.source, c.source_port, "outputs"), end(c.destination, c.destination_port, "inputs"))
+        for c in network.connections
+    ]
     read = {c.source for c in network.connections}
     return {
         "Format": "bridge.network/1",
@@ -79,7 +86,9 @@ def struct_of(network: Network, **more: Any) -> dict[str, Any]:
         "Layers": cell([struct_of_layer(layer) for layer in network.layers]),
         "Connections": texts([a for a, _ in pairs] + [b for _, b in pairs], len(pairs), 2),
         "InputNames": texts(network.inputs),
-        "OutputNames": texts([layer.name for layer in network.layers if layer.name not in read]),  # output layers, in MATLAB
+        "OutputNames": texts(
+            [layer.name for layer in network.layers if layer.name not in read]
+        ),  # output layers, in MATLAB
         "Classes": texts(network.classes or (), len(network.classes or ()), 1),
         "TrainingOptions": np.empty((0, 0)),
         "TrainingInfo": np.empty((0, 0)),
@@ -109,7 +118,11 @@ def require_equal(found: Network, expected: Network) -> None:
         assert list(a.learnables) == list(b.learnables) and list(a.state) == list(b.state)
         for name, each in a.learnables.items():
             other = b.learnables[name]
-            assert (each.learn_rate_factor, each.l2_factor, each.assumed) == (other.learn_rate_factor, other.l2_factor, other.assumed)
+            assert (each.learn_rate_factor, each.l2_factor, each.assumed) == (
+                other.learn_rate_factor,
+                other.l2_factor,
+                other.assumed,
+            )
             np.testing.assert_array_equal(each.value, other.value, strict=True)
         for name, array in a.state.items():
             np.testing.assert_array_equal(array.read(), b.state[name].read(), strict=True)
@@ -157,7 +170,11 @@ def test_a_factor_for_each_gate(tmp_path: Path) -> None:
 
 def test_untrained_layers(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
-    layers = (L.imageInputLayer((8, 8, 1), "in", "none"), L.untrained(L.convolution2dLayer(rng, "conv", (3, 3), 1, 4)), L.reluLayer("relu"))
+    layers = (
+        L.imageInputLayer((8, 8, 1), "in", "none"),
+        L.untrained(L.convolution2dLayer(rng, "conv", (3, 3), 1, 4)),
+        L.reluLayer("relu"),
+    )
     expected = original(tmp_path, Net("Layers", layers))
     found = exported(tmp_path, expected)
     require_equal(found, expected)
@@ -169,7 +186,13 @@ def test_a_class_of_the_users_own(tmp_path: Path) -> None:
     base = original(tmp_path, networks.as_dlnetwork(networks.feature_mlp()))
     last = base.layers[-1]
     arrays = {"Alpha": Learnable(Array.of(np.arange(3, dtype=np.float32).reshape(1, 3)), 2.0, 0.0)}
-    own = make_layer(unknown_row("my.pkg.GateLayer"), "gate", {"Rate": 3, "Mode": "soft"}, arrays, {"TrainedMean": Array.of(np.eye(2))})
+    own = make_layer(
+        unknown_row("my.pkg.GateLayer"),
+        "gate",
+        {"Rate": 3, "Mode": "soft"},
+        arrays,
+        {"TrainedMean": Array.of(np.eye(2))},
+    )
     own = replace(own, inputs=("in1", "in2"), outputs=("out", "mask"))
     wired = [Connection(last.name, "gate", last.outputs[0], port) for port in own.inputs]
     layers, connections = LayerList([*base.layers, own]), (*base.connections, *wired)
@@ -219,7 +242,13 @@ OPTIONS: Mapping[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("solver", OPTIONS)
 def test_training_options(tmp_path: Path, solver: str) -> None:
     own, class_name = OPTIONS[solver]
-    saved = {**own, "InitialLearnRate": 0.003, "Shuffle": "every-epoch", "LearnRateSchedule": "none", "Verbose": np.bool_(True)}
+    saved = {
+        **own,
+        "InitialLearnRate": 0.003,
+        "Shuffle": "every-epoch",
+        "LearnRateSchedule": "none",
+        "Verbose": np.bool_(True),
+    }
     found = exported(tmp_path, original(tmp_path, networks.feature_mlp()), TrainingOptions=saved).training_options
     assert found is not None
     assert found == {"class": class_name, **saved}
@@ -232,7 +261,10 @@ def test_schedules(tmp_path: Path) -> None:
     saved = {"Momentum": 0.9, "LearnRateSchedule": cell([warmup, "cosine"], 1, 2)}
     found = exported(tmp_path, original(tmp_path, networks.feature_mlp()), TrainingOptions=saved).training_options
     assert found is not None
-    assert found["LearnRateSchedule"] == ({"schedule": "WarmupLearnRate", "NumSteps": 3, "FrequencyUnit": "epoch"}, "cosine")
+    assert found["LearnRateSchedule"] == (
+        {"schedule": "WarmupLearnRate", "NumSteps": 3, "FrequencyUnit": "epoch"},
+        "cosine",
+    )
     options = saved_training_options(found["class"], {"LearnRateSchedule": found["LearnRateSchedule"]})
     assert options.schedules == (schedule("warmupLearnRate", NumSteps=3, FrequencyUnit="epoch"), "cosine")
 
@@ -317,8 +349,12 @@ def test_a_file_of_bridge_export(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     arrays = {name: rng.standard_normal(size).astype(np.float32) for name, (_, _, size) in ARRAYS.items()}
     savemat(tmp_path / "arrays.mat", arrays)
-    script = SCRIPT.format(functions=ROOT / "bridge" / "matlab", standins=ROOT / "tests" / "matlab" / "standins", folder=tmp_path)
-    run = subprocess.run([octave, "--no-gui", "--quiet", "--norc", "--eval", script], capture_output=True, text=True, check=False)
+    script = SCRIPT.format(
+        functions=ROOT / "bridge" / "matlab", standins=ROOT / "tests" / "matlab" / "standins", folder=tmp_path
+    )
+    run = subprocess.run(
+        [octave, "--no-gui", "--quiet", "--norc", "--eval", script], capture_output=True, text=True, check=False
+    )
     assert run.returncode == 0, run.stderr
 
     net = bridge.load(tmp_path / "net.bridge.mat")
@@ -330,7 +366,9 @@ def test_a_file_of_bridge_export(tmp_path: Path) -> None:
         found = getattr(net.layers[layer], array)
         assert found.shape == size
         np.testing.assert_array_equal(found, arrays[name], strict=True)
-    factors = {f"{layer.name}/{name}": (each.learn_rate_factor, each.l2_factor) for layer, name, each in net.learnables()}
+    factors = {
+        f"{layer.name}/{name}": (each.learn_rate_factor, each.l2_factor) for layer, name, each in net.learnables()
+    }
     assert factors == {
         "conv-1/Weights": (10, 1),
         "conv-1/Bias": (0, 0.5),
@@ -344,6 +382,12 @@ def test_a_file_of_bridge_export(tmp_path: Path) -> None:
     }
     assert not any(each.assumed for _, _, each in net.learnables())
     assert net.training_options is not None and net.training_info is not None
-    assert net.training_options["class"] == "nnet.cnn.TrainingOptionsSGDM" and net.training_options["InitialLearnRate"] == 0.003
-    assert net.training_options["LearnRateSchedule"] == ({"schedule": "Schedule", "DropFactor": 0.1, "FrequencyUnit": "epoch"}, "none")
+    assert (
+        net.training_options["class"] == "nnet.cnn.TrainingOptionsSGDM"
+        and net.training_options["InitialLearnRate"] == 0.003
+    )
+    assert net.training_options["LearnRateSchedule"] == (
+        {"schedule": "Schedule", "DropFactor": 0.1, "FrequencyUnit": "epoch"},
+        "none",
+    )
     np.testing.assert_array_equal(net.training_info["TrainingLoss"], [[2, 1]])

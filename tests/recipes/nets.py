@@ -65,7 +65,11 @@ def facts(network: Network) -> dict[str, Any]:
     """Return everything but notes and provenance."""
     known = to_json(network)
     arrays = {f"{layer.name}/{name}": each.value.tobytes() for layer, name, each in network.learnables()}
-    arrays |= {f"{layer.name}/{name}": array.read().tobytes() for layer in network.layers for name, array in layer.state.items()}
+    arrays |= {
+        f"{layer.name}/{name}": array.read().tobytes()
+        for layer in network.layers
+        for name, array in layer.state.items()
+    }
     return {key: value for key, value in known.items() if key not in ("source", "notes")} | arrays
 
 

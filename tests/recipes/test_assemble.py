@@ -21,7 +21,14 @@ LAYERS = [
     {"layer": "softmaxLayer", "Name": "softmax"},
     {"layer": "classificationLayer", "Name": "output"},
 ]
-CONNECTIONS = [["in", "conv"], ["conv", "add/in1"], ["conv", "add/in2"], ["add", "fc"], ["fc", "softmax"], ["softmax", "output"]]
+CONNECTIONS = [
+    ["in", "conv"],
+    ["conv", "add/in1"],
+    ["conv", "add/in2"],
+    ["add", "fc"],
+    ["fc", "softmax"],
+    ["softmax", "output"],
+]
 
 
 def recipe() -> Recipe:
@@ -44,7 +51,11 @@ def test_python_makes_the_same() -> None:
 
 
 def test_number_of_classes_needs_them() -> None:
-    made = Recipe(Base(name="alexnet"), training_options("adam"), (Edit("replace", "fc8", {"layers": {**LAYERS[3], "Name": "new"}}),))
+    made = Recipe(
+        Base(name="alexnet"),
+        training_options("adam"),
+        (Edit("replace", "fc8", {"layers": {**LAYERS[3], "Name": "new"}}),),
+    )
     from bridge.networks import architecture
 
     assert made.takes_classes and made.edits[0].apply(architecture("alexnet"), ("a", "b")).layers["new"].OutputSize == 2
@@ -54,6 +65,17 @@ def test_number_of_classes_needs_them() -> None:
 
 def test_comments_are_beside_their_entries(tmp_path: Path) -> None:
     made = Recipe(Base(name="alexnet"), training_options("adam", MaxEpochs=2), (Edit("freeze", "1:2"),))
-    text = made.to_toml({("options", "MaxEpochs"): "line 3:  opts\n", ("edits", 0): "line 1", ("network", "name"): "line 2", ("data", "path"): "lost"})
-    assert "MaxEpochs = 2  # line 3: opts\n" in text and "[[edits]]  # line 1\n" in text and 'name = "alexnet"  # line 2\n' in text
+    text = made.to_toml(
+        {
+            ("options", "MaxEpochs"): "line 3:  opts\n",
+            ("edits", 0): "line 1",
+            ("network", "name"): "line 2",
+            ("data", "path"): "lost",
+        }
+    )
+    assert (
+        "MaxEpochs = 2  # line 3: opts\n" in text
+        and "[[edits]]  # line 1\n" in text
+        and 'name = "alexnet"  # line 2\n' in text
+    )
     assert "lost" not in text and Recipe.from_mapping(tomllib.loads(text)) == made

@@ -27,19 +27,30 @@ def test_rates_decay_and_groups_are_those_of_the_optimizer() -> None:
     rows = {row.learnable: row for row in effects(net, OPTIONS)}
     groups = bridge.param_groups(net.to_torch(), OPTIONS)
     learnable = {
-        f"{layer.name}.{row.torch[0]}": f"{layer.name}/{name}" for layer in net.layers for name, row in layer.row.learnables.items()
+        f"{layer.name}.{row.torch[0]}": f"{layer.name}/{name}"
+        for layer in net.layers
+        for name, row in layer.row.learnables.items()
     }
     for group in groups:
         members = [rows[learnable[name]] for name in group["param_names"]]
         assert {(row.learn_rate, row.l2) for row in members} == {(group["lr"], group["weight_decay"])}
         assert len({row.group for row in members}) == 1
     assert len(groups) == len({row.group for row in rows.values()} - {None})
-    assert {name for name, row in rows.items() if row.frozen} == {"conv1/Weights", "conv1/Bias", "bn1/Offset", "bn1/Scale"}
+    assert {name for name, row in rows.items() if row.frozen} == {
+        "conv1/Weights",
+        "conv1/Bias",
+        "bn1/Offset",
+        "bn1/Scale",
+    }
     assert rows["conv1/Weights"].l2 == 0 and rows["conv1/Weights"].group is None
 
 
 def test_gates_have_rates_of_their_own() -> None:
-    net = sequence().set_learn_rate_factor("lstm/Bias", [1, 2, 0, 1]).set_learn_rate_factor("lstm/InputWeights", [2, 2, 2, 2])
+    net = (
+        sequence()
+        .set_learn_rate_factor("lstm/Bias", [1, 2, 0, 1])
+        .set_learn_rate_factor("lstm/InputWeights", [2, 2, 2, 2])
+    )
     rows = {row.learnable: row for row in effects(net, OPTIONS)}
     assert rows["lstm/Bias"].learn_rate == (3e-4, 6e-4, 0, 3e-4)
     assert rows["lstm/InputWeights"].learn_rate == 6e-4
@@ -54,7 +65,9 @@ def test_statistics_of_frozen_batch_normalisation_are_mentioned() -> None:
 def saved(tmp_path: Path) -> Path:
     residual().save(tmp_path / "net")
     edits = (Edit("freeze", "1:3"), Edit("with_classes", "data", {"WeightLearnRateFactor": 10}))
-    Recipe(Base(file="net"), training_options("sgdm", InitialLearnRate=0.003), edits, description="A test.").save(tmp_path / "recipe.toml")
+    Recipe(Base(file="net"), training_options("sgdm", InitialLearnRate=0.003), edits, description="A test.").save(
+        tmp_path / "recipe.toml"
+    )
     return tmp_path / "recipe.toml"
 
 
@@ -109,5 +122,7 @@ def test_show_needs_no_torch(saved: Path) -> None:
         "assert 'torch' not in sys.modules, 'torch was imported'",
     ]
     code = "\n".join(lines)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2]
+    )
     assert done.returncode == 0, done.stderr

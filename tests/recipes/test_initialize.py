@@ -68,14 +68,24 @@ def test_recurrent_weights_are_orthogonal_and_the_forget_gate_starts_open() -> N
     assert made.Bias.reshape(4, 5).tolist() == [[0] * 5, [1] * 5, [0] * 5, [0] * 5]
     both = behind(layers.sequence_input(3, name="in"), layers.bilstm(2, name="x"))
     assert both.Bias.reshape(-1).tolist() == [0, 0, 1, 1, 0, 0, 0, 0] * 2
-    gru = behind(layers.sequence_input(3, name="in"), layers.gru(2, name="x", ResetGateMode="recurrent-bias-after-multiplication"))
+    gru = behind(
+        layers.sequence_input(3, name="in"),
+        layers.gru(2, name="x", ResetGateMode="recurrent-bias-after-multiplication"),
+    )
     assert gru.Bias.shape == (12, 1)
 
 
 def test_constants_statistics_and_sizes_told_by_the_input() -> None:
     made = behind(image(6), layers.batch_normalization(name="x"))
-    assert {name: set(flat(made.learnables[name].value)) for name in ("Scale", "Offset")} == {"Scale": {1}, "Offset": {0}}
-    assert (set(flat(made.TrainedMean)), set(flat(made.TrainedVariance)), made.TrainedMean.shape) == ({0}, {1}, (1, 1, 6))
+    assert {name: set(flat(made.learnables[name].value)) for name in ("Scale", "Offset")} == {
+        "Scale": {1},
+        "Offset": {0},
+    }
+    assert (set(flat(made.TrainedMean)), set(flat(made.TrainedVariance)), made.TrainedMean.shape) == (
+        {0},
+        {1},
+        (1, 1, 6),
+    )
     assert made.NumChannels == 6
     assert flat(behind(image(6), layers.prelu(name="x")).Alpha).tolist() == [0.25]
     assert behind(image(6), layers.fully_connected(2, name="x")).InputSize == 8 * 8 * 6
@@ -85,7 +95,9 @@ def test_values_are_a_function_of_seed_and_name_alone() -> None:
     assert facts(residual(1)) == facts(residual(1))
     assert facts(residual(1)) != facts(residual(2))
     alone = Network.assemble([image(), layers.convolution2d(3, 4, name="conv")]).initialize(0)
-    among = Network.assemble([image(), layers.convolution2d(3, 16, name="other"), layers.convolution2d(3, 4, name="conv")]).initialize(0)
+    among = Network.assemble(
+        [image(), layers.convolution2d(3, 16, name="other"), layers.convolution2d(3, 4, name="conv")]
+    ).initialize(0)
     assert np.array_equal(alone.layers["conv"].Weights, among.layers["conv"].Weights)
     assert not np.array_equal(among.layers["other"].Weights[..., :4], among.layers["conv"].Weights)
 

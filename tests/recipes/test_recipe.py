@@ -31,14 +31,26 @@ EDITS = (
     Edit(
         "replace",
         "relu1",
-        {"layers": [{"layer": "leakyReluLayer", "Scale": 0.2, "Name": "leaky"}, {"layer": "dropoutLayer", "Name": "drop"}]},
+        {
+            "layers": [
+                {"layer": "leakyReluLayer", "Scale": 0.2, "Name": "leaky"},
+                {"layer": "dropoutLayer", "Name": "drop"},
+            ]
+        },
     ),
     Edit("disconnect", ["drop", "add/in2"]),
-    Edit("add", {"layer": "convolution2dLayer", "FilterSize": 1, "NumFilters": 4, "Name": "side", "WeightLearnRateFactor": 10}),
+    Edit(
+        "add",
+        {"layer": "convolution2dLayer", "FilterSize": 1, "NumFilters": 4, "Name": "side", "WeightLearnRateFactor": 10},
+    ),
     Edit("connect", ["bn1", "side"]),
     Edit("connect", ["side", "add/in2"]),
     Edit("with_input_size", [16, 12]),
-    Edit("with_classes", ["cap", "cube", "card", "die"], {"name": "new_fc", "WeightLearnRateFactor": 10, "BiasLearnRateFactor": 10}),
+    Edit(
+        "with_classes",
+        ["cap", "cube", "card", "die"],
+        {"name": "new_fc", "WeightLearnRateFactor": 10, "BiasLearnRateFactor": 10},
+    ),
     Edit("remove", "output"),
 )
 OPTIONS = training_options(
@@ -51,7 +63,16 @@ FULL = Recipe(
     EDITS,
     Loss("crossentropy", (1, 2.5, 0, 1)),
     Data(
-        "images", (0.7, 0.15), True, 3, "", (16, 12), "centercrop", "gray2rgb", True, {"RandXReflection": True, "RandRotation": [-10, 10]}
+        "images",
+        (0.7, 0.15),
+        True,
+        3,
+        "",
+        (16, 12),
+        "centercrop",
+        "gray2rgb",
+        True,
+        {"RandXReflection": True, "RandRotation": [-10, 10]},
     ),
     seed=7,
     description='Everything at once, with "quotes" and ×.',
@@ -78,14 +99,18 @@ def test_the_edits_are_those_of_the_network() -> None:
     net = residual()
     by_hand = net.freeze(net.layers[:3], batch_norm=False).freeze([*net.layers[6:], "conv*"])
     by_hand = by_hand.set_learn_rate_factor("conv2", "Weights", 0.5).set_l2_factor("conv2", "Bias", 1)
-    by_hand = by_hand.replace("relu1", [layers.leaky_relu(0.2, name="leaky"), layers.dropout(name="drop")]).disconnect("drop", "add/in2")
+    by_hand = by_hand.replace("relu1", [layers.leaky_relu(0.2, name="leaky"), layers.dropout(name="drop")]).disconnect(
+        "drop", "add/in2"
+    )
     by_hand = (
-        by_hand.add(layers.convolution2d(1, 4, name="side", WeightLearnRateFactor=10)).connect("bn1", "side").connect("side", "add/in2")
+        by_hand.add(layers.convolution2d(1, 4, name="side", WeightLearnRateFactor=10))
+        .connect("bn1", "side")
+        .connect("side", "add/in2")
     )
     by_hand = by_hand.with_input_size([16, 12])
-    by_hand = by_hand.with_classes(["cap", "cube", "card", "die"], "new_fc", WeightLearnRateFactor=10, BiasLearnRateFactor=10).remove(
-        "output"
-    )
+    by_hand = by_hand.with_classes(
+        ["cap", "cube", "card", "die"], "new_fc", WeightLearnRateFactor=10, BiasLearnRateFactor=10
+    ).remove("output")
     assert same(FULL.network(net), by_hand.initialize(7))
 
 
@@ -100,7 +125,12 @@ def test_python_source_does_the_same(tmp_path: Path) -> None:
     recipe = replace(FULL, folder=tmp_path)
     made = run(recipe.python())
     assert same(made["net"], recipe.network())
-    assert (made["options"], made["loss"], made["data"], made["seed"]) == (recipe.options, recipe.loss, recipe.data, recipe.seed)
+    assert (made["options"], made["loss"], made["data"], made["seed"]) == (
+        recipe.options,
+        recipe.loss,
+        recipe.data,
+        recipe.seed,
+    )
 
 
 @pytest.mark.parametrize("name", sorted(shipped()))
@@ -176,7 +206,11 @@ def test_shipped_options_are_documented_ones() -> None:
         ("sgdm", 10, 6, 3e-4), ("sgdm", 10, 6, 1e-4), ("sgdm", 11, 8, 1e-4), ("adam", 128, 30, 1e-3),
     ]  # fmt: skip
     data = Recipe.load("googlenet-transfer").data
-    assert (data.split, data.augmentation["RandXTranslation"], data.augmentation["RandXScale"]) == ((0.7,), (-30, 30), (0.9, 1.1))
+    assert (data.split, data.augmentation["RandXTranslation"], data.augmentation["RandXScale"]) == (
+        (0.7,),
+        (-30, 30),
+        (0.9, 1.1),
+    )
 
 
 def test_validation_once_an_epoch_is_counted_in_iterations() -> None:
@@ -292,7 +326,10 @@ def test_files_that_are_no_toml_or_not_there(tmp_path: Path) -> None:
         (Edit("freeze", "conv9"), "no layer fits 'conv9'"),
         (Edit("set_learn_rate_factor", "conv1/Weight", {"factor": 1}), "no learnable 'Weight'"),
         (Edit("set_learn_rate_factor", "conv1/Weights", {"factor": [1, 2]}), "2 factors"),
-        (Edit("replace", "1:3", {"layers": [{"layer": "reluLayer", "Name": "r"}]}), "1 layer cannot take the place of 3"),
+        (
+            Edit("replace", "1:3", {"layers": [{"layer": "reluLayer", "Name": "r"}]}),
+            "1 layer cannot take the place of 3",
+        ),
         (Edit("with_input_size", [8, 8, 1]), "'conv1' does not fit behind 'data'"),
     ],
 )
@@ -305,7 +342,19 @@ def test_edits_that_do_not_fit_are_named_by_their_number(edit: Edit, words: str)
 LISTS = st.lists(st.one_of(st.integers(0, 300), st.text(max_size=3)), max_size=3)
 VALUES = st.one_of(st.booleans(), st.integers(-5, 5), st.floats(allow_nan=False), st.text(max_size=5), LISTS)
 NAMES = st.sampled_from(
-    ["freeze", "replace", "layers", "factor", "with_classes", "with_input_size", "connect", "batch_norm", "name", "Weights", "layer"]
+    [
+        "freeze",
+        "replace",
+        "layers",
+        "factor",
+        "with_classes",
+        "with_input_size",
+        "connect",
+        "batch_norm",
+        "name",
+        "Weights",
+        "layer",
+    ]
 )
 ENTRIES = st.sampled_from(["seed", "network", "edits", "loss", "data", "trainer", "x"])
 
@@ -351,5 +400,10 @@ def test_the_python_of_a_named_network_builds_it() -> None:
     source = recipe.python().replace("classes = net.classes", "classes = ['cap', 'cube']")
     made = run(source)["net"]
     expected = recipe.network(classes=["cap", "cube"])
-    assert [layer.name for layer in made.layers] == [layer.name for layer in expected.layers] and made.classes == ("cap", "cube")
-    assert [each.learn_rate_factor for _, _, each in made.learnables()] == [each.learn_rate_factor for _, _, each in expected.learnables()]
+    assert [layer.name for layer in made.layers] == [layer.name for layer in expected.layers] and made.classes == (
+        "cap",
+        "cube",
+    )
+    assert [each.learn_rate_factor for _, _, each in made.learnables()] == [
+        each.learn_rate_factor for _, _, each in expected.learnables()
+    ]

@@ -44,9 +44,14 @@ class_weights = [1.0, 2.5]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    unet_layers((8, 8, 3), ["sky", "road"], EncoderDepth=1, NumFirstEncoderFilters=2).initialize().save(tmp_path / "net")
+    unet_layers((8, 8, 3), ["sky", "road"], EncoderDepth=1, NumFirstEncoderFilters=2).initialize().save(
+        tmp_path / "net"
+    )
     rng, colors = np.random.default_rng(0), np.array([[0, 0, 255], [0, 0, 128], [64, 64, 64], [0, 0, 0]], np.uint8)
-    for name, pixels in (("images", rng.integers(0, 256, (5, 8, 8, 3), np.uint8)), ("labels", colors[rng.integers(0, 4, (5, 8, 8))])):
+    for name, pixels in (
+        ("images", rng.integers(0, 256, (5, 8, 8, 3), np.uint8)),
+        ("labels", colors[rng.integers(0, 4, (5, 8, 8))]),
+    ):
         (tmp_path / name).mkdir()
         for number, each in enumerate(pixels):
             Image.fromarray(each).save(tmp_path / name / f"{number}.png")

@@ -66,7 +66,9 @@ def test_it_learns_to_paint(name: str, folder: Path, labels: PixelLabelDatastore
     weights = inverse_frequency(labels.countEachLabel())
     options = training_options("adam", MaxEpochs=20, MiniBatchSize=4, InitialLearnRate=5e-3, Verbose=False)
     pairs = pixelLabelImageDatastore(images, labels)
-    info = bridge.train(NETWORKS[name]().initialize(), pairs, options, class_weights=[weights[each] for each in CLASSES])
+    info = bridge.train(
+        NETWORKS[name]().initialize(), pairs, options, class_weights=[weights[each] for each in CLASSES]
+    )
     assert info.network is not None and info.network.classes == tuple(CLASSES)
     with torch.no_grad():
         pixels = torch.from_numpy(np.stack([pairs[index][0] for index in range(len(pairs))]))
@@ -98,7 +100,9 @@ def test_an_image_and_its_labels_change_alike(folder: Path, labels: PixelLabelDa
         bright = batch.inputs[0].amin(1) >= 150
         defined = batch.targets >= 0
         assert torch.equal((batch.targets == 0)[defined], bright[defined]), "VALUES begins with the square"
-        assert not defined[:, :2].any() and not batch.inputs[0][:, :, :2].any(), "what came in from outside has no label"
+        assert not defined[:, :2].any() and not batch.inputs[0][:, :, :2].any(), (
+            "what came in from outside has no label"
+        )
     assert torch.equal(first.targets, again.targets) and not torch.equal(first.targets, later.targets)
     assert source.changing
 
@@ -123,8 +127,12 @@ def test_what_does_not_fit_is_told(folder: Path, labels: PixelLabelDatastore) ->
 
 def test_a_damaged_label_image_is_named(folder: Path, tmp_path: Path) -> None:
     for number in range(12):
-        (tmp_path / f"{number:02}.png").write_bytes((folder / "labels" / f"{number:02}.png").read_bytes()[: 40 if number == 7 else None])
-    pairs = pixelLabelImageDatastore(imageDatastore(folder / "images"), pixelLabelDatastore(tmp_path, VALUES, ignored=[0]))
+        (tmp_path / f"{number:02}.png").write_bytes(
+            (folder / "labels" / f"{number:02}.png").read_bytes()[: 40 if number == 7 else None]
+        )
+    pairs = pixelLabelImageDatastore(
+        imageDatastore(folder / "images"), pixelLabelDatastore(tmp_path, VALUES, ignored=[0])
+    )
     with pytest.raises(UnreadableError, match="1 of 12 images cannot be read") as caught:
         bridge.train(NETWORKS["unet"]().initialize(), pairs, training_options("sgdm", Verbose=False))
     assert "07.png" in caught.value.cause

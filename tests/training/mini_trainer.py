@@ -10,7 +10,14 @@ import numpy as np
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 EPSILON, DECAY = 1e-5, 0.1  # of batch normalisation
-FACTORS = {"W1": (0.5, 2.0), "b1": (1.0, 0.0), "scale": (1.0, 1.0), "offset": (1.0, 1.0), "W2": (10.0, 1.0), "b2": (20.0, 0.0)}
+FACTORS = {
+    "W1": (0.5, 2.0),
+    "b1": (1.0, 0.0),
+    "scale": (1.0, 1.0),
+    "offset": (1.0, 1.0),
+    "W2": (10.0, 1.0),
+    "b2": (20.0, 0.0),
+}
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,11 @@ class MiniTrainer:
                 if first or iteration % r.frequency == 0 or iteration == last:
                     log.validations[iteration] = self.evaluate(*validation)
                     if log.validations[iteration][0] < best[0]:
-                        best = (log.validations[iteration][0], iteration, ({n: v.copy() for n, v in self.w.items()}, self.moving))
+                        best = (
+                            log.validations[iteration][0],
+                            iteration,
+                            ({n: v.copy() for n, v in self.w.items()}, self.moving),
+                        )
         log.output = last
         if r.best:
             log.output, (self.w, self.moving) = best[1], best[2]
@@ -96,7 +107,9 @@ class MiniTrainer:
         z = self.normal(x)
         a = np.tanh(z @ w["W1"].T + w["b1"])
         mean, variance = a.mean(0), a.var(0)
-        self.moving = tuple(DECAY * new + (1 - DECAY) * old for new, old in zip((mean, variance), self.moving, strict=True))  # type: ignore[assignment]
+        self.moving = tuple(
+            DECAY * new + (1 - DECAY) * old for new, old in zip((mean, variance), self.moving, strict=True)
+        )  # type: ignore[assignment]
         inverse = 1 / np.sqrt(variance + EPSILON)
         n = (a - mean) * inverse
         out = (n * w["scale"] + w["offset"]) @ w["W2"].T + w["b2"]
@@ -118,7 +131,9 @@ class MiniTrainer:
             return
         self.first[name] = 0.9 * self.first[name] + 0.1 * g
         self.second[name] = 0.999 * self.second[name] + 0.001 * g**2
-        self.w[name] = self.w[name] - rate * np.sqrt(1 - 0.999**t) / (1 - 0.9**t) * self.first[name] / (np.sqrt(self.second[name]) + 1e-8)
+        self.w[name] = self.w[name] - rate * np.sqrt(1 - 0.999**t) / (1 - 0.9**t) * self.first[name] / (
+            np.sqrt(self.second[name]) + 1e-8
+        )
 
     def loss(self, out: Array, y: Array) -> tuple[float, float, Array]:
         """Return the loss, the metric of the log and the gradient."""

@@ -34,7 +34,11 @@ def mlp(output: Layer, outputs: int, *, seed: int = 0, batch_norm: bool = True, 
     """
     rng = np.random.default_rng(seed)
     first = L.fullyConnectedLayer(rng, "fc1", FEATURES, HIDDEN)
-    first = L.with_factors(first, Weights=(0.0, 0.0), Bias=(0.0, 0.0)) if frozen else L.with_factors(first, Weights=(0.5, 2.0), Bias=(1.0, 0.0))
+    first = (
+        L.with_factors(first, Weights=(0.0, 0.0), Bias=(0.0, 0.0))
+        if frozen
+        else L.with_factors(first, Weights=(0.5, 2.0), Bias=(1.0, 0.0))
+    )
     made = [
         L.featureInputLayer(FEATURES, "input", "zscore", **L.input_statistics(rng, "zscore", (FEATURES, 1))),
         first,
@@ -53,7 +57,9 @@ def regression(**options: bool) -> Network:
     return mlp(L.regressionLayer("output", ("a", "b")), 2, **options)
 
 
-def cnn(*, seed: int = 0, classes: tuple[str, ...] = CLASSES, frozen: bool = True, dropout: bool = False, size: int = 8) -> Network:
+def cnn(
+    *, seed: int = 0, classes: tuple[str, ...] = CLASSES, frozen: bool = True, dropout: bool = False, size: int = 8
+) -> Network:
     """Two convolutions, the first frozen, and a head with factors 10; images of size x size x 3, 0..255."""
     rng = np.random.default_rng(seed)
     factor = 0.0 if frozen else 1.0

@@ -30,4 +30,11 @@ def run(folder: Path, resume: bool, iterations: Connection) -> None:
         "adam", MaxEpochs=10, MiniBatchSize=4, InitialLearnRate=1e-3, Shuffle="every-epoch", Verbose=False, ValidationFrequency=5,
         OutputNetwork="best-validation-loss", CheckpointFrequency=2, CheckpointFrequencyUnit="iteration", OutputFcn=tell,
     )  # fmt: skip
-    train(nets.cnn(dropout=True), images(18), options, validation=images(7, 1), output=folder, resume=folder if resume else None)
+    train(
+        nets.cnn(dropout=True),
+        images(18),
+        options,
+        validation=images(7, 1),
+        output=folder,
+        resume=folder if resume else None,
+    )

@@ -18,7 +18,14 @@ MINI_BATCH = 5  # two processes get 3 and 2 of it
 
 
 def options(**more: Any) -> TrainingOptions:
-    given = {"MaxEpochs": 3, "MiniBatchSize": MINI_BATCH, "Verbose": False, "InitialLearnRate": 1e-3, "Shuffle": "every-epoch", "ValidationFrequency": 3}
+    given = {
+        "MaxEpochs": 3,
+        "MiniBatchSize": MINI_BATCH,
+        "Verbose": False,
+        "InitialLearnRate": 1e-3,
+        "Shuffle": "every-epoch",
+        "ValidationFrequency": 3,
+    }
     return training_options("sgdm", **{**given, **more})
 
 
@@ -44,4 +51,6 @@ def run(case: str, folder: Path, rank: int, processes: int, port: int) -> None:
     torch.set_num_threads(1)
     network, data, validation = cases()[case]
     info = train(network, data, options(), validation=validation, output=folder)
-    torch.save({"state": info.model.state_dict(), "rows": info.rows, "final": dict(info.final)}, folder.with_suffix(f".{rank}"))
+    torch.save(
+        {"state": info.model.state_dict(), "rows": info.rows, "final": dict(info.final)}, folder.with_suffix(f".{rank}")
+    )

@@ -16,7 +16,9 @@ from bridge.training.moments import Moments
 
 def test_every_layer_normalises_with_the_mini_batch_in_the_pass() -> None:
     """Oracle: the pass written out in float64 numpy, three mini-batches of 4, 4 and 1 observations, two layers deep."""
-    model = nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5), nn.Tanh(), nn.Dropout(0.5), nn.Linear(5, 2), nn.BatchNorm1d(2)).double()
+    model = nn.Sequential(
+        nn.Linear(3, 5), nn.BatchNorm1d(5), nn.Tanh(), nn.Dropout(0.5), nn.Linear(5, 2), nn.BatchNorm1d(2)
+    ).double()
     with torch.no_grad():
         model[1].weight.uniform_(0.5, 2)
         model[1].bias.uniform_(-1, 1)
@@ -26,7 +28,9 @@ def test_every_layer_normalises_with_the_mini_batch_in_the_pass() -> None:
     first, second = [], []
     for batch in batches:
         a = batch.numpy() @ model[0].weight.detach().numpy().T + model[0].bias.detach().numpy()
-        n = (a - a.mean(0)) / np.sqrt(a.var(0) + 1e-5) * model[1].weight.detach().numpy() + model[1].bias.detach().numpy()
+        n = (a - a.mean(0)) / np.sqrt(a.var(0) + 1e-5) * model[1].weight.detach().numpy() + model[
+            1
+        ].bias.detach().numpy()
         first.append(a)
         second.append(np.tanh(n) @ model[4].weight.detach().numpy().T + model[4].bias.detach().numpy())
 
@@ -42,7 +46,9 @@ def test_every_layer_normalises_with_the_mini_batch_in_the_pass() -> None:
     (nn.BatchNorm3d(3), (10, 3, 2, 5, 4), (0, 2, 3, 4)),
     (BatchNormOverTime(3), (10, 7, 3), (0, 1)),
 ])  # fmt: skip
-def test_statistics_run_over_observations_space_and_time(layer: Any, shape: tuple[int, ...], axes: tuple[int, ...]) -> None:
+def test_statistics_run_over_observations_space_and_time(
+    layer: Any, shape: tuple[int, ...], axes: tuple[int, ...]
+) -> None:
     """Oracle: numpy over all elements. A mean that is large against the spread costs single precision no digits of the variance."""
     x = torch.from_numpy(np.random.default_rng(0).normal(100, 0.1, shape).astype(np.float32))
     finalize_batch_norm(layer, x.split(4))

@@ -26,7 +26,12 @@ def regression(kind: str = "lstm") -> Network:
     """A recurrent layer of 3 units over 2 channels, and one response a step."""
     rng = np.random.default_rng(0)
     recurrent = L.lstmLayer(rng, "rnn", 2, 3) if kind == "lstm" else L.gruLayer(rng, "rnn", 2, 3)
-    made = (L.sequenceInputLayer(2, "in"), recurrent, L.fullyConnectedLayer(rng, "fc", 3, 1), L.regressionLayer("out", ["y"]))
+    made = (
+        L.sequenceInputLayer(2, "in"),
+        recurrent,
+        L.fullyConnectedLayer(rng, "fc", 3, 1),
+        L.regressionLayer("out", ["y"]),
+    )
     return nets.load(made)
 
 
@@ -36,7 +41,14 @@ def data(lengths: tuple[int, ...] = LENGTHS) -> tuple[list[Any], list[Any]]:
 
 
 def options(**more: Any) -> TrainingOptions:
-    given = {"MaxEpochs": 2, "MiniBatchSize": 2, "InitialLearnRate": RATE, "Momentum": 0.0, "L2Regularization": 0.0, "Shuffle": "never"}
+    given = {
+        "MaxEpochs": 2,
+        "MiniBatchSize": 2,
+        "InitialLearnRate": RATE,
+        "Momentum": 0.0,
+        "L2Regularization": 0.0,
+        "Shuffle": "never",
+    }
     return training_options("sgdm", SequenceLength=LENGTH, Verbose=False, **{**given, **more})
 
 
@@ -52,7 +64,15 @@ def test_pieces_are_iterations_that_hand_on_their_state() -> None:
         for first in (0, 2):  # 7 and 4 steps become 9, 6 and 5 become 6
             longest = max(LENGTHS[first : first + 2])
             steps = -(-longest // LENGTH) * LENGTH
-            padded = [torch.stack([nn.functional.pad(torch.tensor(each), (0, steps - each.shape[1])).T for each in part[first : first + 2]]) for part in (x, y)]
+            padded = [
+                torch.stack(
+                    [
+                        nn.functional.pad(torch.tensor(each), (0, steps - each.shape[1])).T
+                        for each in part[first : first + 2]
+                    ]
+                )
+                for part in (x, y)
+            ]
             state = (torch.zeros(1, 2, 3, dtype=torch.double),) * 2
             for start in range(0, steps, LENGTH):
                 hidden, after = nn.LSTM.forward(rnn, padded[0][:, start : start + LENGTH], state)
@@ -99,6 +119,8 @@ def test_input_statistics_are_those_of_sequences_without_padding() -> None:
     """Oracle: numpy over the steps that were given."""
     network, (x, y) = regression(), data()
     layer = network.layers["in"]
-    normalised = network.with_layers({"in": replace(layer, properties={**layer.properties, "Normalization": "zerocenter"})})
+    normalised = network.with_layers(
+        {"in": replace(layer, properties={**layer.properties, "Normalization": "zerocenter"})}
+    )
     info = train(normalised, (x, y), options(MaxEpochs=1))
     np.testing.assert_allclose(info.model.get_buffer("in_.mean").flatten(), np.concatenate(x, 1).mean(1), rtol=1e-5)

@@ -30,7 +30,17 @@ PROCESSES.set_forkserver_preload(["tests.training.resumed"])  # torch is importe
 
 
 def options(**more: Any) -> TrainingOptions:
-    return training_options("sgdm", **{"MaxEpochs": 6, "MiniBatchSize": 4, "Verbose": False, "InitialLearnRate": 1e-3, "Shuffle": "every-epoch", **more})
+    return training_options(
+        "sgdm",
+        **{
+            "MaxEpochs": 6,
+            "MiniBatchSize": 4,
+            "Verbose": False,
+            "InitialLearnRate": 1e-3,
+            "Shuffle": "every-epoch",
+            **more,
+        },
+    )
 
 
 def weights(folder: Path) -> bytes:
@@ -39,7 +49,9 @@ def weights(folder: Path) -> bytes:
 
 def log(folder: Path) -> Any:
     facts = json.loads((folder / "history.json").read_text(encoding="utf-8"))
-    return [{name: value for name, value in row.items() if name != "TimeElapsed"} for row in facts["rows"]], facts["FinalValidationLoss"]
+    return [{name: value for name, value in row.items() if name != "TimeElapsed"} for row in facts["rows"]], facts[
+        "FinalValidationLoss"
+    ]
 
 
 @dataclass
@@ -129,7 +141,12 @@ def test_a_new_solver_begins_anew_with_the_learnables_of_the_checkpoint(tmp_path
 
 
 def test_patience_that_had_run_out_is_not_forgotten(tmp_path: Path) -> None:
-    given: dict[str, Any] = {"InitialLearnRate": 1e-30, "ValidationFrequency": 1, "ValidationPatience": 3, "CheckpointFrequencyUnit": "iteration"}
+    given: dict[str, Any] = {
+        "InitialLearnRate": 1e-30,
+        "ValidationFrequency": 1,
+        "ValidationPatience": 3,
+        "CheckpointFrequencyUnit": "iteration",
+    }
     for resume in (None, tmp_path):
         info = train(nets.cnn(), images(12), options(**given), validation=images(6), output=tmp_path, resume=resume)
         assert info.StopReason == "Met validation criterion" and info.iterations == 4
@@ -155,7 +172,9 @@ def test_where_there_is_no_checkpoint_yet_training_begins(tmp_path: Path) -> Non
         ({"seed": 1}, "order differs"),
     ],
 )
-def test_a_checkpoint_of_another_recipe_is_refused_and_the_difference_named(tmp_path: Path, change: dict[str, Any], difference: str) -> None:
+def test_a_checkpoint_of_another_recipe_is_refused_and_the_difference_named(
+    tmp_path: Path, change: dict[str, Any], difference: str
+) -> None:
     interrupted(tmp_path, 4)
     before = {path: path.read_bytes() for path in tmp_path.glob("*.*")}
     given = {"model": nets.cnn(), "data": images(12), "options": options(), **change}
@@ -178,7 +197,9 @@ def test_another_number_of_threads_is_mentioned(tmp_path: Path, monkeypatch: pyt
     assert any("here are" in note and "99 thread(s)" in note for note in info.notes)
 
 
-@pytest.mark.parametrize("content", [b"", b"\x10" + b"\0" * 7 + b"{}", b"no checkpoint at all, but some text that is long enough"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\x10" + b"\0" * 7 + b"{}", b"no checkpoint at all, but some text that is long enough"]
+)
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / checkpoint.NAME).write_bytes(content)
     with pytest.raises(UnreadableError, match="is no checkpoint"):

@@ -192,7 +192,11 @@ def sequence_source(**options: Any) -> SequenceSource:
 @pytest.mark.parametrize(("length", "steps"), [("longest", 5), ("shortest", 2), (6, 6)])
 def test_sequences_are_padded_and_cut_as_told(length: Any, steps: int, left: bool) -> None:
     """By hand: N,T,C; padding of 7 on the side told, cutting on the same side."""
-    batch, _ = everything(sequence_source(SequenceLength=length, SequencePaddingValue=7, SequencePaddingDirection="left" if left else "right"))
+    batch, _ = everything(
+        sequence_source(
+            SequenceLength=length, SequencePaddingValue=7, SequencePaddingDirection="left" if left else "right"
+        )
+    )
     assert batch.shape == (3, steps, 4)
     for found, sequence in zip(batch, SEQUENCES, strict=True):
         given = sequence.T[-steps:] if left else sequence.T[:steps]
@@ -226,7 +230,9 @@ def test_targets_of_every_step() -> None:
     targets = [np.arange(2.0 * n).reshape(2, n) for n in (2, 4)]
     held = take((inputs, targets), expected, training_options("sgdm", SequencePaddingValue=9))
     _, found = everything(held.train)
-    assert np.array_equal(found[1], targets[1].T) and np.array_equal(found[0], np.concatenate([targets[0].T, np.full((2, 2), 9.0)]))
+    assert np.array_equal(found[1], targets[1].T) and np.array_equal(
+        found[0], np.concatenate([targets[0].T, np.full((2, 2), 9.0)])
+    )
     assert any("padded steps" in note for note in held.notes)
     with pytest.raises(UsageError, match="has 4 steps, its target 3"):
         take((inputs, [targets[0], targets[1][:, :3]]), expected)
@@ -244,7 +250,10 @@ def test_classes_of_every_step_are_undefined_where_they_are_padding() -> None:
     held = take((inputs, labels), Expected.of(network, True))
     assert everything(held.train)[1].tolist() == [[1, -1, -1], [0, 1, 1]]
     as_tensors = [torch.tensor([1]), torch.tensor([0, 1, 1])]
-    assert everything(take((inputs, as_tensors), Expected.of(network, True)).train)[1].tolist() == [[1, -1, -1], [0, 1, 1]]
+    assert everything(take((inputs, as_tensors), Expected.of(network, True)).train)[1].tolist() == [
+        [1, -1, -1],
+        [0, 1, 1],
+    ]
     info = train(network, (inputs, labels), training_options("sgdm", MaxEpochs=2, Verbose=False))
     assert np.isfinite(info.TrainingLoss).all()
 
@@ -278,19 +287,30 @@ def test_TargetDataFormats_tells_how_targets_lie_where_inputs_lie_otherwise() ->
     inputs, targets = [np.zeros((4, 2))], [np.array([[1.0, 2.0], [3.0, 4.0]])]
     options = training_options("sgdm", trainer="trainnet", InputDataFormats="CTB", TargetDataFormats="TCB")
     assert np.array_equal(everything(take((inputs, targets), expected, options).train)[1][0], targets[0])
-    assert np.array_equal(everything(take((inputs, targets), expected, options.replace(TargetDataFormats="auto")).train)[1][0], targets[0].T)
+    assert np.array_equal(
+        everything(take((inputs, targets), expected, options.replace(TargetDataFormats="auto")).train)[1][0],
+        targets[0].T,
+    )
 
 
 # Images in files
 
 
-def write_images(folder: Path, classes: tuple[str, ...] = nets.CLASSES, count: int = 4, size: tuple[int, int] = (8, 8), mode: str = "RGB") -> Path:
+def write_images(
+    folder: Path,
+    classes: tuple[str, ...] = nets.CLASSES,
+    count: int = 4,
+    size: tuple[int, int] = (8, 8),
+    mode: str = "RGB",
+) -> Path:
     rng = np.random.default_rng(0)
     for name in classes:
         (folder / name).mkdir(parents=True)
         for index in range(count):
             channels = {"RGB": (3,), "RGBA": (4,), "L": ()}[mode]
-            Image.fromarray(rng.integers(0, 256, (*size, *channels), dtype=np.uint8), mode).save(folder / name / f"{index}.png")
+            Image.fromarray(rng.integers(0, 256, (*size, *channels), dtype=np.uint8), mode).save(
+                folder / name / f"{index}.png"
+            )
     return folder
 
 
@@ -299,10 +319,14 @@ def test_a_folder_of_images_is_labelled_by_its_folders_and_resized(tmp_path: Pat
     write_images(tmp_path / "fit")
     pixels, labels = everything(take(tmp_path / "fit").train)
     assert labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
-    assert np.array_equal(pixels[5].numpy().transpose(1, 2, 0), np.asarray(Image.open(tmp_path / "fit" / "bee" / "1.png")))
+    assert np.array_equal(
+        pixels[5].numpy().transpose(1, 2, 0), np.asarray(Image.open(tmp_path / "fit" / "bee" / "1.png"))
+    )
     write_images(tmp_path / "large", size=(20, 16))
     held = take(str(tmp_path / "large"))
-    expected = augmentedImageDatastore((8, 8), imageDatastore(tmp_path / "large", IncludeSubfolders=True, LabelSource="foldernames"))
+    expected = augmentedImageDatastore(
+        (8, 8), imageDatastore(tmp_path / "large", IncludeSubfolders=True, LabelSource="foldernames")
+    )
     assert np.array_equal(everything(held.train)[0][3], expected[3][0])
     assert any("resized" in note for note in held.notes)
 
@@ -322,14 +346,18 @@ def bridge_imread(path: Path) -> Any:
 def test_augmentation_is_a_function_of_seed_epoch_and_number_in_any_process(tmp_path: Path) -> None:
     """The same images from worker processes, in another order, and in mini-batches; others in another epoch."""
     store = imageDatastore(write_images(tmp_path), IncludeSubfolders=True, LabelSource="foldernames")
-    augmented = augmentedImageDatastore((8, 8), store, DataAugmentation=imageDataAugmenter(RandRotation=(-90, 90), RandXReflection=True))
+    augmented = augmentedImageDatastore(
+        (8, 8), store, DataAugmentation=imageDataAugmenter(RandRotation=(-90, 90), RandXReflection=True)
+    )
     source = take(augmented, seed=5).train
     whole, _ = everything(source, epoch=2)
     requests = [Request(2, indices) for indices in all_batches(np.arange(12)[::-1], 5)]
     source.workers = 2
     parts = torch.cat([batch.inputs[0] for batch in load(source, requests)])
     assert torch.equal(parts.flip(0), whole)
-    assert not torch.equal(everything(source, epoch=3)[0], whole) and not torch.equal(everything(take(augmented, seed=6).train, epoch=2)[0], whole)
+    assert not torch.equal(everything(source, epoch=3)[0], whole) and not torch.equal(
+        everything(take(augmented, seed=6).train, epoch=2)[0], whole
+    )
     before = torch.get_rng_state()
     list(load(source, requests))
     assert torch.equal(before, torch.get_rng_state())
@@ -338,9 +366,15 @@ def test_augmentation_is_a_function_of_seed_epoch_and_number_in_any_process(tmp_
 def test_worker_processes_are_those_that_the_options_say(tmp_path: Path) -> None:
     """Few images are read by the training itself, unless the options say otherwise."""
     write_images(tmp_path)
-    workers = [take(tmp_path, options=training_options("sgdm", **more)).train.workers > 0 for more in ({}, {"DispatchInBackground": True})]
+    workers = [
+        take(tmp_path, options=training_options("sgdm", **more)).train.workers > 0
+        for more in ({}, {"DispatchInBackground": True})
+    ]
     assert workers == [False, True]
-    background = [take(tmp_path, options=training_options("sgdm", PreprocessingEnvironment=word)).train.workers > 0 for word in ("serial", "parallel")]
+    background = [
+        take(tmp_path, options=training_options("sgdm", PreprocessingEnvironment=word)).train.workers > 0
+        for word in ("serial", "parallel")
+    ]
     assert background == [False, True]
 
 
@@ -395,8 +429,14 @@ def deep(folder: Path) -> None:
 
 def deep_colour(folder: Path) -> None:
     """Pillow writes no such file: the chunks of 8 x 8 pixels of 3 x 16 bits, by hand."""
-    chunks = [(b"IHDR", struct.pack(">2I5B", 8, 8, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(8 * bytes(1 + 8 * 6))), (b"IEND", b"")]
-    packed = [struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks]
+    chunks = [
+        (b"IHDR", struct.pack(">2I5B", 8, 8, 16, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(8 * bytes(1 + 8 * 6))),
+        (b"IEND", b""),
+    ]
+    packed = [
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    ]
     (write_images(folder) / "bee" / "deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
 
 
@@ -451,10 +491,17 @@ def write_table(folder: Path, lines: list[str], header: str = "path,label,split,
 def test_a_table_of_bridgeData_gives_split_and_order(tmp_path: Path) -> None:
     """As bridgeData writes it: quoted, positions from 1 in each split, here in lines of another order."""
     write_images(tmp_path)
-    lines = ['"cat/1.png","cat",train,2', '"ant/0.png","ant",train,1', '"bee/3.png","bee",validation,1', '"bee/2.png","bee",train,3']
+    lines = [
+        '"cat/1.png","cat",train,2',
+        '"ant/0.png","ant",train,1',
+        '"bee/3.png","bee",validation,1',
+        '"bee/2.png","bee",train,3',
+    ]
     held = take(write_table(tmp_path, lines))
     pixels, labels = everything(held.train)
-    assert labels.tolist() == [0, 2, 1] and np.array_equal(pixels[0].numpy().transpose(1, 2, 0), np.asarray(Image.open(tmp_path / "ant" / "0.png")))
+    assert labels.tolist() == [0, 2, 1] and np.array_equal(
+        pixels[0].numpy().transpose(1, 2, 0), np.asarray(Image.open(tmp_path / "ant" / "0.png"))
+    )
     assert held.validation is not None and everything(held.validation)[1].tolist() == [1]
 
 
@@ -475,7 +522,9 @@ def test_numbers_as_labels_of_a_table_are_responses(tmp_path: Path) -> None:
         ([], "path,label,split,position", UsageError, "has no training images"),
     ],
 )
-def test_tables_that_are_none(tmp_path: Path, lines: list[str], header: str, kind: type[BridgeError], message: str) -> None:
+def test_tables_that_are_none(
+    tmp_path: Path, lines: list[str], header: str, kind: type[BridgeError], message: str
+) -> None:
     write_images(tmp_path)
     with pytest.raises(kind, match=message):
         take(write_table(tmp_path, lines, header))
@@ -561,9 +610,15 @@ def test_matlabs_own_sequences_and_labels_give_its_predictions() -> None:
     for name in ("features", "predictions"):
         held |= dict(mat_data.variables(MAT / f"fault_lstm_{name}.mat"))
     data = mat_data.pair(
-        mat_data.Cell([held["validationFeatures"], held["validationResults"]], (1, 2)), Expected.of(bridge.load(MAT / "fault_lstm_R2020a.mat"), True)
+        mat_data.Cell([held["validationFeatures"], held["validationResults"]], (1, 2)),
+        Expected.of(bridge.load(MAT / "fault_lstm_R2020a.mat"), True),
     )
-    info = train(bridge.load(MAT / "fault_lstm_R2020a.mat"), data, training_options("adam", **untrained_rate(MiniBatchSize=1)), validation=data)
+    info = train(
+        bridge.load(MAT / "fault_lstm_R2020a.mat"),
+        data,
+        training_options("adam", **untrained_rate(MiniBatchSize=1)),
+        validation=data,
+    )
     assert info.FinalValidationAccuracy == 100
 
 
@@ -572,7 +627,9 @@ def test_ValidationData_of_a_saved_options_object_is_used() -> None:
     """Oracle: RMSE 0.0159 of MATLAB's network on the data in the object; one sequence a mini-batch, so that none is padded."""
     file = MAT / "lstm_projected_with_options_R2022b.mat"
     saved = dict(mat_data.variables(file))["options"]
-    options = saved_training_options(saved.class_name, saved.properties).replace(**untrained_rate(MiniBatchSize=1, Plots="none"))
+    options = saved_training_options(saved.class_name, saved.properties).replace(
+        **untrained_rate(MiniBatchSize=1, Plots="none")
+    )
     inputs, targets = options.ValidationData
     network = bridge.load(file)
     info = train(network, ([*inputs][:2], [*targets][:2]), options, loss="RegressionOutputLayer")
@@ -633,7 +690,10 @@ def test_orders_of_epochs() -> None:
         rows.epoch(3)
 
 
-@pytest.mark.parametrize(("given", "hint"), [([1, 2, 3], "subtract 1"), ([0, 1], ""), ([0, 1, 1], ""), ([0.0, 1.0, 2.0], ""), ([[0, 1, 2], [1]], "")])
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [([1, 2, 3], "subtract 1"), ([0, 1], ""), ([0, 1, 1], ""), ([0.0, 1.0, 2.0], ""), ([[0, 1, 2], [1]], "")],
+)
 def test_orders_that_are_none(given: Any, hint: str) -> None:
     with pytest.raises(UsageError, match="is no order of 3 observations|differ in length") as caught:
         Order(3, "once", 0, given)
@@ -643,4 +703,6 @@ def test_orders_that_are_none(given: Any, hint: str) -> None:
 def test_partial_mini_batches_are_left_out_in_training_only() -> None:
     assert [each.tolist() for each in mini_batches(np.arange(7), 3)] == [[0, 1, 2], [3, 4, 5]]
     assert [len(each) for each in all_batches(np.arange(7), 3)] == [3, 3, 1]
-    assert [len(each) for each in mini_batches(np.arange(2), 3)] == [2] and [len(each) for each in mini_batches(np.arange(6), 3)] == [3, 3]
+    assert [len(each) for each in mini_batches(np.arange(2), 3)] == [2] and [
+        len(each) for each in mini_batches(np.arange(6), 3)
+    ] == [3, 3]

@@ -23,11 +23,24 @@ from tests.training.test_loop import bits, images, observations
 
 
 def options(**more: Any) -> Any:
-    return training_options("sgdm", **{"MaxEpochs": 4, "MiniBatchSize": 5, "Verbose": False, "InitialLearnRate": 1e-3, "ValidationFrequency": 3, **more})
+    return training_options(
+        "sgdm",
+        **{
+            "MaxEpochs": 4,
+            "MiniBatchSize": 5,
+            "Verbose": False,
+            "InitialLearnRate": 1e-3,
+            "ValidationFrequency": 3,
+            **more,
+        },
+    )
 
 
 def same(one: TrainingInfo, other: TrainingInfo) -> bool:
-    logged = [[{name: value for name, value in row.items() if name != "TimeElapsed"} for row in each.rows] for each in (one, other)]
+    logged = [
+        [{name: value for name, value in row.items() if name != "TimeElapsed"} for row in each.rows]
+        for each in (one, other)
+    ]
     return bits(one) == bits(other) and logged[0] == logged[1] and one.final == other.final
 
 
@@ -36,8 +49,12 @@ def same(one: TrainingInfo, other: TrainingInfo) -> bool:
 def test_cached_and_uncached_runs_are_bit_equal(network: str, shuffle: str) -> None:
     """Oracle: the same training without cache: learnables, statistics, the whole log. Partial mini-batches, in training and validation."""
     net: Network = nets.classifier(frozen=True) if network == "batch norm" else nets.cnn(dropout=network == "dropout")
-    data, held = ((observations(13, True, 1), observations(7, True, 2)) if network == "batch norm" else (images(13), images(7, 1)))
-    runs = [train(net, data, options(Shuffle=shuffle), validation=held, cache_features=cached) for cached in (True, False)]
+    data, held = (
+        (observations(13, True, 1), observations(7, True, 2)) if network == "batch norm" else (images(13), images(7, 1))
+    )
+    runs = [
+        train(net, data, options(Shuffle=shuffle), validation=held, cache_features=cached) for cached in (True, False)
+    ]
     assert same(*runs)
     assert "features of the frozen layers are computed once for each observation" in runs[0].notes
 
@@ -46,7 +63,12 @@ def test_the_frozen_layers_run_once_for_each_mini_batch() -> None:
     model = nets.cnn().to_torch()
     seen: list[int] = []
     model.conv1.register_forward_hook(lambda module, arguments, output: seen.append(len(output)))
-    train(model, (torch.from_numpy(images(10)[0]).float(), torch.arange(10) % 3), options(ResetInputNormalization=False), loss="ClassificationOutputLayer")
+    train(
+        model,
+        (torch.from_numpy(images(10)[0]).float(), torch.arange(10) % 3),
+        options(ResetInputNormalization=False),
+        loss="ClassificationOutputLayer",
+    )
     assert seen == [5, 5, 5]  # once to see how large they are, then two mini-batches of the first of four epochs
 
 
@@ -54,7 +76,9 @@ def test_without_a_cache_nothing_is_recorded_for_frozen_layers() -> None:
     model = nets.cnn(dropout=True).to_torch()
     recorded: dict[str, set[bool]] = {"relu1": set(), "drop": set(), "conv2": set()}
     for name, found in recorded.items():
-        model.get_submodule(name).register_forward_hook(lambda module, arguments, output, found=found: found.add(output.requires_grad))
+        model.get_submodule(name).register_forward_hook(
+            lambda module, arguments, output, found=found: found.add(output.requires_grad)
+        )
     data = torch.from_numpy(images(10)[0]).float(), torch.arange(10) % 3
     train(model, data, options(ResetInputNormalization=False), loss="ClassificationOutputLayer", cache_features=False)
     assert recorded == {"relu1": {False}, "drop": {False}, "conv2": {True}}
@@ -80,7 +104,9 @@ def test_a_cache_on_disk_is_removed_with_its_training(monkeypatch: pytest.Monkey
 
 def augmented() -> augmentedImageDatastore:
     pixels, labels = images(12)
-    return augmentedImageDatastore((8, 8), pixels.transpose(2, 3, 1, 0), labels, DataAugmentation=imageDataAugmenter(RandXReflection=True))
+    return augmentedImageDatastore(
+        (8, 8), pixels.transpose(2, 3, 1, 0), labels, DataAugmentation=imageDataAugmenter(RandXReflection=True)
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,7 +119,10 @@ def augmented() -> augmentedImageDatastore:
 )  # fmt: skip
 def test_where_it_would_change_the_numbers_it_is_refused(network: Network, data: Any, reason: str) -> None:
     if data == "sequences":
-        data = ([np.random.default_rng(i).normal(size=(4, 3 + i % 3)) for i in range(9)], ["healthy", "leak", "worn"] * 3)
+        data = (
+            [np.random.default_rng(i).normal(size=(4, 3 + i % 3)) for i in range(9)],
+            ["healthy", "leak", "worn"] * 3,
+        )
     with pytest.raises(UsageError, match="cache_features") as caught:
         train(network, data, options(MiniBatchSize=3), cache_features=True)
     assert reason in caught.value.cause
@@ -110,7 +139,10 @@ def test_what_ends_the_frozen_part_is_named() -> None:
     model.eval()
     assert torch.equal(parts.rest(*parts.fixed(x)), model(x))
     frozen_norm = features.split(nets.load(networks.residual()).freeze("*conv1").to_torch())
-    assert frozen_norm.reason == "layer 'bn_conv1' normalises with the statistics of the mini-batch" and frozen_norm.layers == 1
+    assert (
+        frozen_norm.reason == "layer 'bn_conv1' normalises with the statistics of the mini-batch"
+        and frozen_norm.layers == 1
+    )
     assert features.split(torch.nn.Linear(2, 2)).fixed is None
 
 

@@ -40,11 +40,19 @@ def test_one_group_for_each_pair_of_factors() -> None:
     groups = param_groups(made, OPTIONS)
     plain = [{name: value for name, value in group.items() if name != "params"} for group in groups]
     assert plain == [
-        {"param_names": ["1.weight", "1.bias"], "lr": 0.01, "weight_decay": 0.1, "without_factors": ["1.weight", "1.bias"]},
+        {
+            "param_names": ["1.weight", "1.bias"],
+            "lr": 0.01,
+            "weight_decay": 0.1,
+            "without_factors": ["1.weight", "1.bias"],
+        },
         {"param_names": ["2.weight"], "lr": 0.2, "weight_decay": 0.1, "without_factors": []},
         {"param_names": ["2.bias"], "lr": 0.2, "weight_decay": 0.0, "without_factors": []},
     ]
-    assert [name for name, parameter in made.named_parameters() if not parameter.requires_grad] == ["0.weight", "0.bias"]
+    assert [name for name, parameter in made.named_parameters() if not parameter.requires_grad] == [
+        "0.weight",
+        "0.bias",
+    ]
 
 
 @pytest.mark.parametrize("make", [torch.optim.SGD, torch.optim.Adam, torch.optim.RMSprop, torch.optim.NAdam])
@@ -90,7 +98,9 @@ def test_gates_need_our_own_solvers() -> None:
     lstm.lstm(torch.ones(1, 2, 2))[0].sum().backward()
     optimizer.step()
     moved = (lstm.lstm.weight_ih_l0 - before) / lstm.lstm.weight_ih_l0.grad
-    torch.testing.assert_close(moved[[0, 3, 9]].detach()[:, 0], -0.01 * torch.tensor([1.0, 2.0, 1.0]), rtol=1e-3, atol=0)
+    torch.testing.assert_close(
+        moved[[0, 3, 9]].detach()[:, 0], -0.01 * torch.tensor([1.0, 2.0, 1.0]), rtol=1e-3, atol=0
+    )
     assert torch.equal(lstm.lstm.weight_ih_l0[6:9], before[6:9])
 
 
@@ -113,15 +123,24 @@ def test_options_make_their_solver(solver: str, kind: type, settings: dict[str, 
     options = training_options(solver, GradientThreshold=2, GradientThresholdMethod="absolute-value")
     optimizer = options.optimizer(model(**TRANSFER))
     assert type(optimizer) is kind
-    assert (optimizer.clipping.method, optimizer.clipping.threshold, optimizer.clipping.after_l2) == ("absolute-value", 2, True)
+    assert (optimizer.clipping.method, optimizer.clipping.threshold, optimizer.clipping.after_l2) == (
+        "absolute-value",
+        2,
+        True,
+    )
     for group in optimizer.param_groups:
         assert {name: group[name] for name in settings} == settings
     assert [group["lr_factor"] for group in optimizer.param_groups] == [1.0, 20.0, 20.0]
-    assert optimizer.param_groups[1]["paths"] == ["fc2/Weights"] and optimizer.param_groups[0]["paths"] == ["1.weight", "1.bias"]
+    assert optimizer.param_groups[1]["paths"] == ["fc2/Weights"] and optimizer.param_groups[0]["paths"] == [
+        "1.weight",
+        "1.bias",
+    ]
 
 
 def test_a_profile_sets_the_form_of_adam() -> None:
-    optimizer = training_options("adam", semantics={"adam_epsilon": "A", "l2_before_clipping": False}).optimizer(model())
+    optimizer = training_options("adam", semantics={"adam_epsilon": "A", "l2_before_clipping": False}).optimizer(
+        model()
+    )
     assert optimizer.param_groups[0]["form"] == "A" and not optimizer.clipping.after_l2
 
 

@@ -85,7 +85,11 @@ def test_a_bar_is_only_drawn_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> N
         progress.update(ROWS[1])
         progress._bar.refresh()
     shown = stream.getvalue()
-    assert "epoch 1, loss 1, Accuracy 50, rate 0.01" in shown and re.search(r"iteration\S* \S*\s*2/50", shown) and "left" in shown
+    assert (
+        "epoch 1, loss 1, Accuracy 50, rate 0.01" in shown
+        and re.search(r"iteration\S* \S*\s*2/50", shown)
+        and "left" in shown
+    )
     assert "\x1b" not in printed(monkeypatch, "trainNetwork", ROWS, ("Accuracy",))
 
 
@@ -103,10 +107,25 @@ def test_clock() -> None:
 def log(trainer: str, folder: Path | None = None, **more: Any) -> TrainingInfo:
     metrics = {"Metrics": "accuracy"} if trainer == "trainnet" else {}
     options = training_options(
-        "sgdm", trainer=trainer, MaxEpochs=3, MiniBatchSize=4, ValidationFrequency=3, Verbose=False, InitialLearnRate=0.001, **metrics, **more
+        "sgdm",
+        trainer=trainer,
+        MaxEpochs=3,
+        MiniBatchSize=4,
+        ValidationFrequency=3,
+        Verbose=False,
+        InitialLearnRate=0.001,
+        **metrics,
+        **more,
     )
     data = observations(11, True, 1)
-    return train(nets.classifier(), data, options, validation=observations(6, True, 2), output=folder, loss="crossentropy" if trainer == "trainnet" else None)
+    return train(
+        nets.classifier(),
+        data,
+        options,
+        validation=observations(6, True, 2),
+        output=folder,
+        loss="crossentropy" if trainer == "trainnet" else None,
+    )
 
 
 def test_info_mat_of_trainNetwork_has_matlabs_fields(tmp_path: Path) -> None:
@@ -151,7 +170,16 @@ def test_the_plot_is_one_page_that_needs_no_network(tmp_path: Path) -> None:
 
 
 def test_a_plot_under_way_reloads_and_is_bounded() -> None:
-    rows = [{"Iteration": n, "Epoch": 1, "TimeElapsed": 0.0, "BaseLearnRate": 0.1, "TrainingLoss": 1 / n if n != 5 else np.nan} for n in range(1, 20_000)]
+    rows = [
+        {
+            "Iteration": n,
+            "Epoch": 1,
+            "TimeElapsed": 0.0,
+            "BaseLearnRate": 0.1,
+            "TrainingLoss": 1 / n if n != 5 else np.nan,
+        }
+        for n in range(1, 20_000)
+    ]
     text = page(rows, (), False)
     assert 'http-equiv="refresh"' in text and "running: epoch 1, iteration 19999" in text
     assert max(len(points.split()) for points in re.findall(r'points="([^"]*)"', text)) <= MOST_POINTS

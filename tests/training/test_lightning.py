@@ -60,9 +60,16 @@ def test_lightning_trains_with_the_same_numbers_as_plain_torch(optimizer: Make) 
             solver.zero_grad()
             loss(plain, batch).backward()
             solver.step()
-    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
     lightning.Trainer(accelerator="cpu", max_epochs=EPOCHS, **quiet).fit(module, loader)
 
     for name, value in plain.state_dict().items():
         assert torch.equal(module.network.state_dict()[name], value), name
-    assert torch.equal(plain.state_dict()["fc1.weight"], before["fc1.weight"]) and not torch.equal(plain.state_dict()["fc2.weight"], before["fc2.weight"])
+    assert torch.equal(plain.state_dict()["fc1.weight"], before["fc1.weight"]) and not torch.equal(
+        plain.state_dict()["fc2.weight"], before["fc2.weight"]
+    )

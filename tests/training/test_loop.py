@@ -28,7 +28,9 @@ RECIPES = [
     Recipe("trainNetwork", "sgdm", False, population=False, l2=0.0),
     Recipe("trainnet", "sgdm", True, population=False, best=True),
     Recipe("trainnet", "adam", False, rate=0.002, population=False, best=True, frequency=2),
-    Recipe("trainnet", "sgdm", False, population=True, best=True, size=40, epochs=5),  # fewer observations than MiniBatchSize
+    Recipe(
+        "trainnet", "sgdm", False, population=True, best=True, size=40, epochs=5
+    ),  # fewer observations than MiniBatchSize
 ]
 
 
@@ -56,19 +58,35 @@ def matlab_options(recipe: Recipe, **more: Any) -> TrainingOptions:
 def of_network(network: Network) -> tuple[dict[str, Any], Any, Any]:
     """Return learnables and batch-norm statistics as the numpy trainer has them."""
     fc1, bn, fc2 = (network.layers[name] for name in ("fc1", "bn", "fc2"))
-    values = {"W1": fc1.Weights, "b1": fc1.Bias.ravel(), "scale": bn.Scale.ravel(), "offset": bn.Offset.ravel(), "W2": fc2.Weights, "b2": fc2.Bias.ravel()}
+    values = {
+        "W1": fc1.Weights,
+        "b1": fc1.Bias.ravel(),
+        "scale": bn.Scale.ravel(),
+        "offset": bn.Offset.ravel(),
+        "W2": fc2.Weights,
+        "b2": fc2.Bias.ravel(),
+    }
     return {name: value.astype(np.float64) for name, value in values.items()}, *(
         each.ravel().astype(np.float64) for each in (bn.TrainedMean, bn.TrainedVariance)
     )
 
 
 def of_module(module: Any) -> tuple[dict[str, Any], Any, Any]:
-    names = {"W1": "fc1.weight", "b1": "fc1.bias", "scale": "bn.weight", "offset": "bn.bias", "W2": "fc2.weight", "b2": "fc2.bias"}
+    names = {
+        "W1": "fc1.weight",
+        "b1": "fc1.bias",
+        "scale": "bn.weight",
+        "offset": "bn.bias",
+        "W2": "fc2.weight",
+        "b2": "fc2.bias",
+    }
     state = {name: value.double().numpy() for name, value in module.state_dict().items()}
     return {key: state[name] for key, name in names.items()}, state["bn.running_mean"], state["bn.running_var"]
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda r: f"{r.trainer}-{r.solver}-{'classes' if r.classifies else 'responses'}-{r.size}")
+@pytest.mark.parametrize(
+    "recipe", RECIPES, ids=lambda r: f"{r.trainer}-{r.solver}-{'classes' if r.classifies else 'responses'}-{r.size}"
+)
 def test_events_and_numbers_are_those_of_the_numpy_trainer(recipe: Recipe) -> None:
     """Oracle: `MiniTrainer`. In float64 throughout: rounding alone separates the two, 1e-9 leaves room for the Adam step's division."""
     network = nets.classifier() if recipe.classifies else nets.regression()
@@ -87,10 +105,16 @@ def test_events_and_numbers_are_those_of_the_numpy_trainer(recipe: Recipe) -> No
     np.testing.assert_allclose(info.TrainingLoss, expected.losses, **close)
     np.testing.assert_allclose(info.column(f"Training{metric}"), expected.metrics, **close)
     np.testing.assert_allclose(info.BaseLearnRate, expected.rates, **close)
-    found = {row["Iteration"]: (row["ValidationLoss"], row[f"Validation{metric}"]) for row in info.rows if "ValidationLoss" in row}
+    found = {
+        row["Iteration"]: (row["ValidationLoss"], row[f"Validation{metric}"])
+        for row in info.rows
+        if "ValidationLoss" in row
+    }
     assert list(found) == list(expected.validations)
     np.testing.assert_allclose(list(found.values()), list(expected.validations.values()), **close)
-    np.testing.assert_allclose([info.FinalValidationLoss, info.final[f"FinalValidation{metric}"]], expected.final, **close)
+    np.testing.assert_allclose(
+        [info.FinalValidationLoss, info.final[f"FinalValidation{metric}"]], expected.final, **close
+    )
     assert info.OutputNetworkIteration == expected.output
     weights, mean, variance = of_module(info.model)
     for key, value in expected.weights.items():
@@ -153,7 +177,9 @@ def test_rmse_of_a_log_is_the_root_of_twice_the_loss() -> None:
 @pytest.mark.parametrize(("count", "size", "iterations"), [(11, 4, 2), (12, 4, 3), (3, 4, 1), (225, 32, 7)])
 def test_iterations_are_epochs_times_whole_mini_batches(count: int, size: int, iterations: int) -> None:
     """225 images in mini-batches of 32 gave 7 iterations an epoch in a log; fewer than a mini-batch are one."""
-    info = train(nets.classifier(batch_norm=False), observations(count, True, 1), small(MaxEpochs=2, MiniBatchSize=size))
+    info = train(
+        nets.classifier(batch_norm=False), observations(count, True, 1), small(MaxEpochs=2, MiniBatchSize=size)
+    )
     assert info.iterations == 2 * iterations
     assert info.column("Epoch").tolist() == [1] * iterations + [2] * iterations
 
@@ -167,7 +193,10 @@ def logs() -> dict[str, dict[str, Any]]:
         "squeezenet_transfer_with_info_2022.mat": "trainInfoStruct_1",
         "yolov2_detector_info.mat": "info",
     }
-    found = {name: loadmat(MAT / name, squeeze_me=True, variable_names=[variable])[variable] for name, variable in held.items()}
+    found = {
+        name: loadmat(MAT / name, squeeze_me=True, variable_names=[variable])[variable]
+        for name, variable in held.items()
+    }
     return {name: {field: np.atleast_1d(log[field].item()) for field in log.dtype.names} for name, log in found.items()}
 
 
@@ -177,7 +206,9 @@ def test_the_grids_of_real_logs_follow_from_their_options() -> None:
     for log in logs().values():
         moments = np.flatnonzero(~np.isnan(log["ValidationLoss"])) + 1 if "ValidationLoss" in log else np.empty(0, int)
         count = log["TrainingLoss"].size
-        epochs = 1 if count % 30 else 30  # 346 iterations of SqueezeNet are no whole epochs: a log of unknown options, taken as one
+        epochs = (
+            1 if count % 30 else 30
+        )  # 346 iterations of SqueezeNet are no whole epochs: a log of unknown options, taken as one
         observations = count // epochs * 32 + 31  # with a partial mini-batch, which is left out
         frequency, base = int(moments[2] - moments[1]) if len(moments) else 50, float(log["BaseLearnRate"][0])
         options = small(MaxEpochs=epochs, MiniBatchSize=32, InitialLearnRate=base, ValidationFrequency=frequency)
@@ -191,7 +222,9 @@ def test_the_grids_of_real_logs_follow_from_their_options() -> None:
 
 @needs_real
 def test_the_fields_of_a_log_are_those_of_real_logs() -> None:
-    validated = train(nets.classifier(), observations(11, True, 1), small(), validation=observations(6, True, 2)).to_matlab()
+    validated = train(
+        nets.classifier(), observations(11, True, 1), small(), validation=observations(6, True, 2)
+    ).to_matlab()
     plain = train(nets.regression(), observations(11, False, 1), small()).to_matlab()
     classified, _, detected = logs().values()
     assert list(validated) == list(classified)
@@ -282,10 +315,17 @@ def test_a_loss_of_ones_own_gets_the_index_of_each_label() -> None:
     x, _ = observations(9, True, 1)
     names = [nets.CLASSES[index % 3] for index in range(9)]
     expected = train(nets.classifier(), (x, names), small(MiniBatchSize=9)).TrainingLoss[0]
-    own = train(nets.classifier(), (x, names), small(MiniBatchSize=9), loss=lambda y, t: torch.nn.functional.nll_loss(y.log(), t))
+    own = train(
+        nets.classifier(),
+        (x, names),
+        small(MiniBatchSize=9),
+        loss=lambda y, t: torch.nn.functional.nll_loss(y.log(), t),
+    )
     assert own.TrainingLoss[0] == pytest.approx(expected, rel=1e-5) and not own.metrics
     module = nets.classifier().to_torch(include_softmax=False)
-    alone = train(module, (torch.tensor(x), torch.arange(9) % 3), small(MiniBatchSize=9), loss=torch.nn.CrossEntropyLoss())
+    alone = train(
+        module, (torch.tensor(x), torch.arange(9) % 3), small(MiniBatchSize=9), loss=torch.nn.CrossEntropyLoss()
+    )
     assert alone.TrainingLoss[0] == pytest.approx(expected, rel=1e-5)
 
 
@@ -306,7 +346,10 @@ def test_options_that_ask_for_what_is_not_there(change: dict[str, Any], message:
 
 def test_what_could_only_fail_later_is_refused_at_once(tmp_path: Path) -> None:
     data = observations(11, True, 1)
-    for change, message in ({"CheckpointPath": str(tmp_path / "none")}, "no such folder"), ({"MiniBatchSize": 1}, "'bn' has a single value"):
+    for change, message in (
+        ({"CheckpointPath": str(tmp_path / "none")}, "no such folder"),
+        ({"MiniBatchSize": 1}, "'bn' has a single value"),
+    ):
         with pytest.raises(UsageError, match=message):
             train(nets.classifier(), data, small(**change))
     for seed in (-1, "0"):
@@ -321,10 +364,15 @@ def test_what_could_only_fail_later_is_refused_at_once(tmp_path: Path) -> None:
 def test_options_that_do_nothing_here_are_mentioned(tmp_path: Path) -> None:
     given = small(Plots="training-progress", WorkerLoad=[1, 2], CheckpointPath=str(tmp_path))
     notes = train(nets.classifier(), observations(11, True, 1), given, output=tmp_path / "made").notes
-    assert {note.split()[0] for note in notes} >= {"WorkerLoad", "CheckpointPath"} and not any("Plots" in note for note in notes)
+    assert {note.split()[0] for note in notes} >= {"WorkerLoad", "CheckpointPath"} and not any(
+        "Plots" in note for note in notes
+    )
     x, y = observations(11, True, 1)
     notes = train(nets.classifier(), (x, y), given, validation=(x[:0], y[:0])).notes
-    assert any("Plots" in note for note in notes) and "the validation data are empty: the network is not validated" in notes
+    assert (
+        any("Plots" in note for note in notes)
+        and "the validation data are empty: the network is not validated" in notes
+    )
 
 
 def test_metrics_that_are_not_known() -> None:
@@ -355,7 +403,15 @@ def test_a_gpu_that_is_not_there_is_asked_for(word: str) -> None:
 
 @pytest.mark.parametrize(
     ("word", "device"),
-    [("auto", "cuda:1"), ("gpu", "cuda:1"), ("multi-gpu", "cuda:1"), ("parallel", "cuda:1"), ("parallel-gpu", "cuda:1"), ("cpu", ""), ("parallel-cpu", "")],
+    [
+        ("auto", "cuda:1"),
+        ("gpu", "cuda:1"),
+        ("multi-gpu", "cuda:1"),
+        ("parallel", "cuda:1"),
+        ("parallel-gpu", "cuda:1"),
+        ("cpu", ""),
+        ("parallel-cpu", ""),
+    ],
 )
 def test_where_a_module_goes_on_a_machine_with_gpus(word: str, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The choice alone, by a machine that pretends to have two; nothing is computed on it."""

@@ -34,7 +34,9 @@ def one_hot(index: torch.Tensor, dim: int) -> torch.Tensor:
     return torch.stack([index == k for k in range(3)], dim).double()
 
 
-def entropy_by_loops(probabilities: torch.Tensor, index: torch.Tensor, dim: int, weights: Any) -> tuple[float, int, int]:
+def entropy_by_loops(
+    probabilities: torch.Tensor, index: torch.Tensor, dim: int, weights: Any
+) -> tuple[float, int, int]:
     """(sum, observations, labelled elements), one element after another."""
     scores = np.moveaxis(probabilities.numpy(), dim, -1).reshape(-1, 3)
     total, labelled = 0.0, 0
@@ -57,7 +59,9 @@ def test_cross_entropy_is_the_sum_over_what_it_says(kind: str, undefined: bool, 
     for over, value in wanted.items():
         for targets in (index, one_hot(index, dim)):
             for given, is_logits in ((scores.softmax(dim), False), (scores, True)):
-                found = losses.cross_entropy(given, targets, over=over, class_weights=weights, dim=dim, logits=is_logits)
+                found = losses.cross_entropy(
+                    given, targets, over=over, class_weights=weights, dim=dim, logits=is_logits
+                )
                 assert found.item() == pytest.approx(value, rel=1e-13)
 
 
@@ -109,21 +113,30 @@ def test_logits_reach_where_probabilities_underflow() -> None:
 
 def test_small_probabilities_are_not_clamped() -> None:
     """By hand: e^-87 is still a number in single precision."""
-    assert losses.cross_entropy(torch.tensor([[math.exp(-87.0), 1.0]]), torch.tensor([0])).item() == pytest.approx(87, rel=1e-6)
+    assert losses.cross_entropy(torch.tensor([[math.exp(-87.0), 1.0]]), torch.tensor([0])).item() == pytest.approx(
+        87, rel=1e-6
+    )
 
 
 def test_binary_cross_entropy() -> None:
     """Oracle: torch's, which is the mean over all: times the channels over elements, and the pixels too over observations."""
     probabilities, targets = logits((2, 3, 4, 5)).sigmoid(), (logits((2, 3, 4, 5)) > 0.3).double()
     mean = functional.binary_cross_entropy(probabilities, targets).item()
-    assert losses.binary_cross_entropy(probabilities, targets, over="elements").item() == pytest.approx(mean * 3, rel=1e-13)
+    assert losses.binary_cross_entropy(probabilities, targets, over="elements").item() == pytest.approx(
+        mean * 3, rel=1e-13
+    )
     assert losses.binary_cross_entropy(probabilities, targets).item() == pytest.approx(mean * 60, rel=1e-13)
     assert losses.binary_cross_entropy(targets, targets).item() == 0
 
 
 @pytest.mark.parametrize(
     ("shape", "sequence", "divisor"),
-    [((4, 3), False, 2 * 4), ((4, 2, 5, 6), False, 2 * 4), ((4, 2, 3, 5, 6), False, 2 * 4), ((4, 7, 3), True, 2 * 4 * 7)],
+    [
+        ((4, 3), False, 2 * 4),
+        ((4, 2, 5, 6), False, 2 * 4),
+        ((4, 2, 3, 5, 6), False, 2 * 4),
+        ((4, 7, 3), True, 2 * 4 * 7),
+    ],
     ids=["responses", "images", "volumes", "sequence to sequence"],
 )
 def test_half_mse_in_its_shapes(shape: tuple[int, ...], sequence: bool, divisor: int) -> None:
@@ -169,7 +182,9 @@ def test_crossentropy_by_trainer() -> None:
     assert found["ClassificationOutputLayer"](scores, index).item() == pytest.approx(total / observations, rel=1e-13)
     assert found["PixelClassificationLayer"](scores, index).item() == pytest.approx(total / pixels, rel=1e-13)
     switched = Semantics.of("trainnet", {"crossentropy_over": "observations"})
-    assert losses.loss("index-crossentropy", switched)(scores, index).item() == pytest.approx(total / observations, rel=1e-13)
+    assert losses.loss("index-crossentropy", switched)(scores, index).item() == pytest.approx(
+        total / observations, rel=1e-13
+    )
 
 
 def test_a_loss_for_sequences_looks_at_the_last_axis() -> None:

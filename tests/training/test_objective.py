@@ -58,7 +58,12 @@ def test_partial_mini_batches_weigh_as_much_as_they_count() -> None:
     assert pixels.count(scores, labels) == 24 and pixels.metrics[0].count(scores, labels) == 24
     assert objective(nets.classifier(), old()).count(torch.zeros(5, 3), torch.zeros(5)) == 5
     assert objective(nets.regression(), new()).count(torch.zeros(5, 2), torch.zeros(5, 2)) == 10
-    assert objective(nets.regression(), new(), "binary-crossentropy").count(torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)) == 32
+    assert (
+        objective(nets.regression(), new(), "binary-crossentropy").count(
+            torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)
+        )
+        == 32
+    )
 
 
 def test_a_function_of_ones_own_is_taken_as_it_is() -> None:
@@ -69,10 +74,14 @@ def test_a_function_of_ones_own_is_taken_as_it_is() -> None:
 def test_with_a_function_of_ones_own_the_network_still_tells_what_targets_are() -> None:
     networks_ = nets.classifier(), nets.regression(), None
     assert [objective(each, old(), torch.nn.functional.nll_loss).by_class for each in networks_] == [True, False, None]
-    assert [each.name for each in objective(None, new(Metrics="accuracy"), torch.nn.CrossEntropyLoss()).metrics] == ["Accuracy"]
+    assert [each.name for each in objective(None, new(Metrics="accuracy"), torch.nn.CrossEntropyLoss()).metrics] == [
+        "Accuracy"
+    ]
 
 
-@pytest.mark.parametrize("weights", [(1, 2), (1, 2, 3, 4), (1, 2, -3), (1, 2, float("nan")), ("a", "b", "c"), [[1, 2, 3]], 2])
+@pytest.mark.parametrize(
+    "weights", [(1, 2), (1, 2, 3, 4), (1, 2, -3), (1, 2, float("nan")), ("a", "b", "c"), [[1, 2, 3]], 2]
+)
 def test_class_weights_that_do_not_fit(weights: Any) -> None:
     with pytest.raises(UsageError, match="the class weights are"):
         objective(nets.classifier(), old(), class_weights=weights)

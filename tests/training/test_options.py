@@ -30,11 +30,24 @@ def test_defaults_of_each_solver() -> None:
     found = {solver: training_options(solver) for solver in ("sgdm", "adam", "rmsprop")}
     assert [options.InitialLearnRate for options in found.values()] == [0.01, 0.001, 0.001]
     assert found["sgdm"].Momentum == 0.9
-    assert (found["adam"].GradientDecayFactor, found["adam"].SquaredGradientDecayFactor, found["adam"].Epsilon) == (0.9, 0.999, 1e-8)
+    assert (found["adam"].GradientDecayFactor, found["adam"].SquaredGradientDecayFactor, found["adam"].Epsilon) == (
+        0.9,
+        0.999,
+        1e-8,
+    )
     assert (found["rmsprop"].SquaredGradientDecayFactor, found["rmsprop"].Epsilon) == (0.9, 1e-8)
     for options in found.values():
-        assert (options.L2Regularization, options.MaxEpochs, options.MiniBatchSize, options.Shuffle) == (1e-4, 30, 128, "once")
-        assert (options.LearnRateSchedule, options.LearnRateDropFactor, options.LearnRateDropPeriod) == ("none", 0.1, 10)
+        assert (options.L2Regularization, options.MaxEpochs, options.MiniBatchSize, options.Shuffle) == (
+            1e-4,
+            30,
+            128,
+            "once",
+        )
+        assert (options.LearnRateSchedule, options.LearnRateDropFactor, options.LearnRateDropPeriod) == (
+            "none",
+            0.1,
+            10,
+        )
         assert (options.GradientThreshold, options.GradientThresholdMethod) == (math.inf, "l2norm")
         assert (options.ValidationFrequency, options.ValidationPatience) == (50, math.inf)
         assert options.ResetInputNormalization is True
@@ -42,7 +55,11 @@ def test_defaults_of_each_solver() -> None:
 
 def test_the_trainer_decides_some_defaults() -> None:
     old, new = training_options("sgdm"), training_options("sgdm", trainer="TrainNet")
-    assert (old.trainer, old.BatchNormalizationStatistics, old.OutputNetwork) == ("trainNetwork", "population", "last-iteration")
+    assert (old.trainer, old.BatchNormalizationStatistics, old.OutputNetwork) == (
+        "trainNetwork",
+        "population",
+        "last-iteration",
+    )
     assert (new.trainer, new.BatchNormalizationStatistics, new.OutputNetwork) == ("trainnet", "auto", "auto")
     assert (old.semantics.crossentropy_over, new.semantics.crossentropy_over) == ("observations", "elements")
     assert (old.semantics.batchnorm_auto, new.semantics.batchnorm_auto) == ("population", "moving")
@@ -110,14 +127,20 @@ def test_options_can_be_copied_and_pickled() -> None:
 
 
 def test_numpy_numbers_become_plain() -> None:
-    options = training_options("sgdm", MaxEpochs=np.float64(3), Verbose=np.bool_(False), InitialLearnRate=np.float32(0.25))
+    options = training_options(
+        "sgdm", MaxEpochs=np.float64(3), Verbose=np.bool_(False), InitialLearnRate=np.float32(0.25)
+    )
     assert [type(value) for _, value in options.given] == [float, int, bool]
 
 
 def test_explain_has_a_row_for_every_option() -> None:
     rows = {row.name: row for row in training_options("sgdm", InitialLearnRate=3e-4).explain()}
     assert list(rows) == [name for name, row in ROWS.items() if "sgdm" in row.get("solvers", ["sgdm"])]
-    assert (rows["InitialLearnRate"].value, rows["InitialLearnRate"].default, rows["InitialLearnRate"].given) == (3e-4, 0.01, True)
+    assert (rows["InitialLearnRate"].value, rows["InitialLearnRate"].default, rows["InitialLearnRate"].given) == (
+        3e-4,
+        0.01,
+        True,
+    )
     assert "lr" in rows["InitialLearnRate"].torch and not rows["MaxEpochs"].given
     assert rows["Metrics"].since == "R2023b"
 
@@ -129,10 +152,19 @@ def test_lbfgs_and_lm_are_known_by_their_options() -> None:
 
 WRITTEN = [
     training_options("sgdm"),
-    training_options("sgdm", InitialLearnRate=3e-4, MaxEpochs=6, Verbose=False, Shuffle="never", GradientThreshold=math.inf),
-    training_options("adam", trainer="trainnet", semantics={"adam_epsilon": "A", "patience_resets": False}, Metrics=["accuracy", "rmse"]),
+    training_options(
+        "sgdm", InitialLearnRate=3e-4, MaxEpochs=6, Verbose=False, Shuffle="never", GradientThreshold=math.inf
+    ),
+    training_options(
+        "adam",
+        trainer="trainnet",
+        semantics={"adam_epsilon": "A", "patience_resets": False},
+        Metrics=["accuracy", "rmse"],
+    ),
     training_options("rmsprop", CheckpointPath='a "quoted" \\ path\n', SequenceLength=20),
-    training_options("sgdm", LearnRateSchedule=["warmup", schedule("cosineLearnRate", Period=9, PeriodGrowthFactor=math.inf)]),
+    training_options(
+        "sgdm", LearnRateSchedule=["warmup", schedule("cosineLearnRate", Period=9, PeriodGrowthFactor=math.inf)]
+    ),
 ]
 
 
@@ -142,7 +174,10 @@ def test_toml_and_back(options: TrainingOptions) -> None:
     assert TrainingOptions.from_mapping(options.to_mapping()) == options
 
 
-@given(st.floats(min_value=0, exclude_min=True, allow_infinity=False), st.text(st.characters(exclude_categories=["Cs", "Cc"])))
+@given(
+    st.floats(min_value=0, exclude_min=True, allow_infinity=False),
+    st.text(st.characters(exclude_categories=["Cs", "Cc"])),
+)
 def test_any_number_and_text_survives_toml(number: float, text: str) -> None:
     options = training_options("sgdm", InitialLearnRate=number, CheckpointPath=text)
     assert TrainingOptions.from_mapping(tomllib.loads(toml.dumps(options.to_mapping()))) == options
@@ -161,7 +196,12 @@ def test_a_mapping_needs_a_solver() -> None:
 
 def test_schedules_have_their_properties() -> None:
     stage = schedule("WarmupLearnRate", numsteps=3)
-    assert (stage.name, stage.NumSteps, stage.InitialFactor, stage.FrequencyUnit) == ("warmupLearnRate", 3, 0.1, "iteration")
+    assert (stage.name, stage.NumSteps, stage.InitialFactor, stage.FrequencyUnit) == (
+        "warmupLearnRate",
+        3,
+        0.1,
+        "iteration",
+    )
     assert training_options("sgdm", LearnRateSchedule=stage.to_mapping()).LearnRateSchedule == stage
     with pytest.raises(UsageError, match="needs Period"):
         schedule("cosineLearnRate")
@@ -182,14 +222,24 @@ def test_notes_name_what_the_run_depends_on() -> None:
     assert switches(training_options("sgdm")) == set()
     assert switches(training_options("sgdm"), ("yolov2",)) == {"undefined_labels_count"}
     assert switches(training_options("adam")) == {"adam_epsilon"}
-    clipped = training_options("sgdm", GradientThreshold=1, GradientThresholdMethod="global-l2norm", ValidationPatience=5)
+    clipped = training_options(
+        "sgdm", GradientThreshold=1, GradientThresholdMethod="global-l2norm", ValidationPatience=5
+    )
     assert switches(clipped) == {"l2_before_clipping", "frozen_in_global_norm", "patience_resets"}
     assert "l2_before_clipping" not in switches(clipped.replace(L2Regularization=0))
     newer = training_options("sgdm", trainer="trainnet", Metrics="RMSE")
-    assert switches(newer, ("yolov2",)) == {"undefined_labels_count", "batchnorm_auto", "batchnorm_variance", "crossentropy_over", "rmse_over"}
+    assert switches(newer, ("yolov2",)) == {
+        "undefined_labels_count",
+        "batchnorm_auto",
+        "batchnorm_variance",
+        "crossentropy_over",
+        "rmse_over",
+    }
     assert switches(newer) == {"batchnorm_auto", "batchnorm_variance", "rmse_over"}
     assert switches(newer.replace(Metrics=["accuracy"]), ("batch normalization", "elements", "yolov2")) == set()
-    scheduled = training_options("sgdm", LearnRateSchedule=["warmup", schedule("exponentialLearnRate", Period=2)]).notes()
+    scheduled = training_options(
+        "sgdm", LearnRateSchedule=["warmup", schedule("exponentialLearnRate", Period=2)]
+    ).notes()
     assert any("schedule_counting" in note for note in scheduled)
     assert any("'warmup'" in note and "InitialFactor = 0.1" in note and "NumSteps" not in note for note in scheduled)
     assert any("'exponential'" in note and "DropFactor" in note and "Period" not in note for note in scheduled)
@@ -241,10 +291,19 @@ def test_a_saved_object() -> None:
 @pytest.mark.parametrize(
     ("file", "wanted"),
     [
-        ("training_options_adam_2022.mat", {"MaxEpochs": 4000, "MiniBatchSize": 500, "Shuffle": "once", "InitialLearnRate": 0.001}),
+        (
+            "training_options_adam_2022.mat",
+            {"MaxEpochs": 4000, "MiniBatchSize": 500, "Shuffle": "once", "InitialLearnRate": 0.001},
+        ),
         (
             "lstm_projected_with_options_R2022b.mat",
-            {"MaxEpochs": 500, "MiniBatchSize": 64, "GradientThreshold": 1, "LearnRateDropPeriod": 200, "InitialLearnRate": 0.01},
+            {
+                "MaxEpochs": 500,
+                "MiniBatchSize": 64,
+                "GradientThreshold": 1,
+                "LearnRateDropPeriod": 200,
+                "InitialLearnRate": 0.01,
+            },
         ),
     ],
 )

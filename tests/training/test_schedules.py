@@ -14,7 +14,12 @@ from bridge.training.schedules import rate
 
 def rates(value: Any, iterations: int, per_epoch: int = 1, counting: str = "k", **names: Any) -> list[float]:
     options = training_options(
-        "sgdm", InitialLearnRate=1, LearnRateSchedule=value, trainer="trainnet", semantics={"schedule_counting": counting}, **names
+        "sgdm",
+        InitialLearnRate=1,
+        LearnRateSchedule=value,
+        trainer="trainnet",
+        semantics={"schedule_counting": counting},
+        **names,
     )
     return [rate(options, iteration, per_epoch) for iteration in range(1, iterations + 1)]
 
@@ -52,7 +57,9 @@ def test_exponential(counting: str, wanted: list[float]) -> None:
     assert rates(stage, 4, counting=counting) == close(wanted)
 
 
-@pytest.mark.parametrize(("counting", "wanted"), [("k", [0.65, 0.4, 0.25, 0.2]), ("k-1", [1, 0.2 + 0.8 * 4 / 9, 0.2 + 0.8 / 9, 0.2])])
+@pytest.mark.parametrize(
+    ("counting", "wanted"), [("k", [0.65, 0.4, 0.25, 0.2]), ("k-1", [1, 0.2 + 0.8 * 4 / 9, 0.2 + 0.8 / 9, 0.2])]
+)
 def test_polynomial(counting: str, wanted: list[float]) -> None:
     """final + (initial-final)*(1-k/N)^2 with 1, 0.2 and N = 4; it holds its last value."""
     stage = schedule("polynomialLearnRate", FinalFactor=0.2, Power=2, NumSteps=4)
@@ -93,7 +100,9 @@ def test_cyclical_step_ratio() -> None:
     assert rates(schedule("cyclicalLearnRate", MaxFactor=4, Period=4, StepRatio=0.25), 4) == close([4, 3, 2, 1])
 
 
-@pytest.mark.parametrize(("counting", "wanted"), [("k", [0.28, 0.46, 0.64, 0.82, 1, 1]), ("k-1", [0.1, 0.325, 0.55, 0.775, 1, 1])])
+@pytest.mark.parametrize(
+    ("counting", "wanted"), [("k", [0.28, 0.46, 0.64, 0.82, 1, 1]), ("k-1", [0.1, 0.325, 0.55, 0.775, 1, 1])]
+)
 def test_warmup_by_default(counting: str, wanted: list[float]) -> None:
     """From 0.1 to 1 in 5 iterations, in the middle of an epoch too."""
     assert rates("warmup", 6, per_epoch=4, counting=counting) == close(wanted)

@@ -40,7 +40,9 @@ CLIPPINGS = [
 SOLVERS = ["sgdm", "adam-A", "adam-B", "rmsprop"]
 
 
-def make(solver: str, groups: list[dict[str, Any]], clipping: Clipping | None = None, foreach: bool | None = None) -> Solver:
+def make(
+    solver: str, groups: list[dict[str, Any]], clipping: Clipping | None = None, foreach: bool | None = None
+) -> Solver:
     shared: dict[str, Any] = {"lr": LR, "l2": L2, "clipping": clipping or Clipping(), "foreach": foreach}
     if solver == "sgdm":
         return SGDM(groups, momentum=0.9, **shared)
@@ -51,7 +53,10 @@ def make(solver: str, groups: list[dict[str, Any]], clipping: Clipping | None = 
 
 def weights(dtype: torch.dtype = torch.float64, seed: int = 0) -> dict[str, torch.nn.Parameter]:
     rng = np.random.default_rng(seed)
-    return {name: torch.nn.Parameter(torch.tensor(rng.standard_normal(shape), dtype=dtype)) for name, shape in SHAPES.items()}
+    return {
+        name: torch.nn.Parameter(torch.tensor(rng.standard_normal(shape), dtype=dtype))
+        for name, shape in SHAPES.items()
+    }
 
 
 def grouped(parameters: dict[str, torch.nn.Parameter]) -> list[dict[str, Any]]:
@@ -84,7 +89,9 @@ def rows(factor: Any, like: Array) -> Array:
     """A factor as an array that multiplies `like`."""
     if not isinstance(factor, tuple):
         return np.full_like(like, factor)
-    return np.repeat(np.array(factor), len(like) // len(factor)).reshape(-1, *[1] * (like.ndim - 1)) * np.ones_like(like)
+    return np.repeat(np.array(factor), len(like) // len(factor)).reshape(-1, *[1] * (like.ndim - 1)) * np.ones_like(
+        like
+    )
 
 
 def clipped(gradient: dict[str, Array], clipping: Clipping) -> dict[str, Array]:
@@ -127,7 +134,9 @@ def reference(solver: str, clipping: Clipping, dtype: torch.dtype) -> dict[str, 
                 if solver == "adam-A":
                     update = -rate * (first[name] / (1 - 0.9**t)) / (np.sqrt(second[name] / (1 - 0.999**t)) + 1e-8)
                 else:
-                    update = -rate * math.sqrt(1 - 0.999**t) / (1 - 0.9**t) * first[name] / (np.sqrt(second[name]) + 1e-8)
+                    update = (
+                        -rate * math.sqrt(1 - 0.999**t) / (1 - 0.9**t) * first[name] / (np.sqrt(second[name]) + 1e-8)
+                    )
             weight[name] = weight[name] + np.where(moving, update, 0)
     return weight
 
@@ -212,7 +221,9 @@ def test_sgdm_is_torch_sgd_with_its_buffer_rescaled(changes: bool) -> None:
     """Oracle: torch.optim.SGD in float64; buffers times old/new rate before a step at a new one. Without that it differs."""
     ours, theirs, plain = weights(), weights(), weights()
     mine = make("sgdm", [{"params": list(ours.values())}])
-    twin, unscaled = (torch.optim.SGD(list(values.values()), lr=LR, momentum=0.9, weight_decay=L2) for values in (theirs, plain))
+    twin, unscaled = (
+        torch.optim.SGD(list(values.values()), lr=LR, momentum=0.9, weight_decay=L2) for values in (theirs, plain)
+    )
     for step in range(1, 51):
         rate = rate_at(step) if changes else LR
         for name, gradient in gradients(step, torch.float64).items():

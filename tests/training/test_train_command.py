@@ -66,9 +66,16 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> 
 def test_a_recipe_trains_from_its_own_data(shell: Shell) -> None:
     """12 of 16 images train (splitEachLabel(0.75)), in mini-batches of 4: 9 iterations in 3 epochs, validated every 3."""
     ran = shell("recipe.toml", "-o", "run")
-    assert ran.code == 0 and re.fullmatch(r"Max epochs completed after 9 iterations; .*FinalValidationAccuracy .*\nsaved to run\n", ran.out)
+    assert ran.code == 0 and re.fullmatch(
+        r"Max epochs completed after 9 iterations; .*FinalValidationAccuracy .*\nsaved to run\n", ran.out
+    )
     assert "|  Epoch  |" in ran.err and "Training finished: Max epochs completed." in ran.err
-    assert {path.name for path in (shell.folder / "run").iterdir()} == {"network", "history.json", "info.mat", "checkpoint.safetensors"}
+    assert {path.name for path in (shell.folder / "run").iterdir()} == {
+        "network",
+        "history.json",
+        "info.mat",
+        "checkpoint.safetensors",
+    }
     saved = loadmat("run/info.mat", squeeze_me=True)["info"]
     assert np.flatnonzero(~np.isnan(saved["ValidationLoss"].item())).tolist() == [0, 2, 5, 8]
     trained, before = bridge.load("run/network"), bridge.load("net")
@@ -81,13 +88,19 @@ def test_json_holds_the_outcome(shell: Shell) -> None:
     ran = shell("recipe.toml", "-o", "run", "--json")
     facts = json.loads(ran.out)
     assert ran.code == 0 and facts["schema"] == "bridge.train/1"
-    assert facts["iterations"] == 9 and facts["OutputNetworkIteration"] == 9 and facts["StopReason"] == "Max epochs completed"
+    assert (
+        facts["iterations"] == 9
+        and facts["OutputNetworkIteration"] == 9
+        and facts["StopReason"] == "Max epochs completed"
+    )
     assert facts["last"]["Iteration"] == 9 and 0 <= facts["FinalValidationAccuracy"] <= 100 and facts["notes"]
 
 
 def test_a_profile_is_used_and_named(shell: Shell) -> None:
     """The log of the run and the check of that log name the profile."""
-    Path("profile.toml").write_text('schema = "bridge.profile/1"\nname = "R2024b"\n[trainNetwork]\nl2_before_clipping = false\n', encoding="utf-8")
+    Path("profile.toml").write_text(
+        'schema = "bridge.profile/1"\nname = "R2024b"\n[trainNetwork]\nl2_before_clipping = false\n', encoding="utf-8"
+    )
     ran = shell("recipe.toml", "-o", "run", "--profile", "profile.toml", "--json")
     facts = json.loads(ran.out) if not ran.code else {}
     assert facts.get("profile") == "R2024b", ran.err
@@ -121,7 +134,10 @@ def test_a_mat_file_and_an_order(shell: Shell) -> None:
     assert len(one) == len(two) == 6 and one[0]["TrainingLoss"] != two[0]["TrainingLoss"]
     model = bridge.load("net").to_torch()
     model.input.mean.copy_(bridge.load("two/network").to_torch().input.mean)
-    first = torch.from_numpy(pixels[:3:-1].copy()).float(), torch.tensor([nets.CLASSES.index(name) for name in names[:3:-1]])
+    first = (
+        torch.from_numpy(pixels[:3:-1].copy()).float(),
+        torch.tensor([nets.CLASSES.index(name) for name in names[:3:-1]]),
+    )
     expected = torch.nn.functional.nll_loss(model(first[0]).log(), first[1])
     assert two[0]["TrainingLoss"] == pytest.approx(expected.item(), rel=1e-5)
     assert shell("plain.toml", "--data", "data.mat", "-o", "three", "--order", "plain.toml").code == 2
@@ -138,7 +154,9 @@ def test_split_and_order_of_bridgeData(shell: Shell) -> None:
         for index, (file, label) in enumerate(zip(store.Files, store.Labels, strict=True))
     ]
     Path("data.csv").write_text("path,label,split,position\n" + "\n".join(lines) + "\n", encoding="utf-8")
-    text = RECIPE.replace("MaxEpochs = 3", 'MaxEpochs = 1\nShuffle = "never"').replace("MiniBatchSize = 4", "MiniBatchSize = 3")
+    text = RECIPE.replace("MaxEpochs = 3", 'MaxEpochs = 1\nShuffle = "never"').replace(
+        "MiniBatchSize = 4", "MiniBatchSize = 3"
+    )
     Path("recipe.toml").write_text(text, encoding="utf-8")
     ran = shell("recipe.toml", "--data", "data.csv", "-o", "run", "--json")
     assert ran.code == 0 and json.loads(ran.out)["iterations"] == 4
@@ -166,10 +184,15 @@ def test_a_split_beside_validation_images(shell: Shell) -> None:
         (("recipe.toml", "-o", "run", "--order", "missing.txt"), "cannot read the order"),
         (("recipe.toml", "-o", "run", "--resume", "--restart"), "--resume and --restart"),
         (("recipe.toml", "-o", "run", "--network", "missing.mat"), "missing.mat"),
-        (("googlenet-transfer", "-o", "run", "--network", "net", "--data", "images"), "the recipe is for another network"),
+        (
+            ("googlenet-transfer", "-o", "run", "--network", "net", "--data", "images"),
+            "the recipe is for another network",
+        ),
     ],
 )
-def test_what_makes_no_sense_is_said_before_anything_is_written(shell: Shell, arguments: tuple[str, ...], message: str) -> None:
+def test_what_makes_no_sense_is_said_before_anything_is_written(
+    shell: Shell, arguments: tuple[str, ...], message: str
+) -> None:
     ran = shell(*arguments)
     assert ran.code == 2 and message in ran.err
     assert THREE_PARTS.search(ran.err)

@@ -42,8 +42,16 @@ def test_a_saved_network_goes_back_to_matlab(run: Command) -> None:
     ran = run("net/", "-o", "back.mat")
     assert ran == Ran(0, "wrote back.mat\nwrote bridgeRebuild.m\nin MATLAB: net = bridgeRebuild('back.mat')\n", "")
     network = bridge.load("back.mat")
-    assert network.layers["fc"].WeightLearnRateFactor == 10 and network.classes == ("blue", "green", "red", "white", "yellow")
-    np.testing.assert_array_equal(network.layers["conv_1"].Weights, bridge.load("signs.mat").layers["conv_1"].Weights, strict=True)
+    assert network.layers["fc"].WeightLearnRateFactor == 10 and network.classes == (
+        "blue",
+        "green",
+        "red",
+        "white",
+        "yellow",
+    )
+    np.testing.assert_array_equal(
+        network.layers["conv_1"].Weights, bridge.load("signs.mat").layers["conv_1"].Weights, strict=True
+    )
 
 
 def test_json(run: Command) -> None:
@@ -68,7 +76,9 @@ def custom(path: Path) -> None:
 def test_losses_are_listed_and_strict_refuses_them(run: Command) -> None:
     custom(Path("custom.mat"))
     refused = run("custom.mat", "-o", "back.mat", "--strict")
-    assert (refused.code, refused.out) == (3, "") and THREE_PARTS.fullmatch(refused.err) and "my.GateLayer" in refused.err
+    assert (
+        (refused.code, refused.out) == (3, "") and THREE_PARTS.fullmatch(refused.err) and "my.GateLayer" in refused.err
+    )
     assert not Path("back.mat").exists() and not Path("bridgeRebuild.m").exists()
     ran = run("custom.mat", "-o", "back.mat", "--no-test", "--json")
     loss = "layer 'gate' (GateLayer): bridgeRebuild refuses its class my.GateLayer, which is not MathWorks'"
@@ -79,7 +89,13 @@ def test_no_test_runs_no_module(run: Command) -> None:
     """It does without torch."""
     code = "import sys; from bridge.commands import main; sys.argv = ['bridge', 'export', 'signs.mat', '-o', 'b.mat', '--no-test']; main()"
     check = "import atexit, sys; atexit.register(lambda: print('torch' in sys.modules))\n"
-    done = subprocess.run([sys.executable, "-c", check + code], capture_output=True, text=True, check=False, env={"PYTHONPATH": str(ROOT), "PATH": ""})
+    done = subprocess.run(
+        [sys.executable, "-c", check + code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+    )
     assert done.returncode == 0 and done.stdout.endswith("False\n"), done.stderr
     assert run("b.mat", "-o", "c.mat").code == 0
 
@@ -102,12 +118,27 @@ def test_the_folder_of_a_training_exports_with_its_log(run: Command) -> None:
     mat.write("net.mat", {"net": networks.feature_mlp()})
     network = replace(bridge.load("net.mat"), training_info={"TrainingLoss": np.array([[9.0]])})
     rows = tuple({"Iteration": k, "Epoch": 1, "BaseLearnRate": 0.1, "TrainingLoss": 2.0 / k} for k in (1, 2))
-    info = TrainingInfo("trainNetwork", (), ({**rows[0], "ValidationLoss": 3.0}, rows[1]), {}, 2, "Max epochs completed", (), nn.Identity(), network)
+    info = TrainingInfo(
+        "trainNetwork",
+        (),
+        ({**rows[0], "ValidationLoss": 3.0}, rows[1]),
+        {},
+        2,
+        "Max epochs completed",
+        (),
+        nn.Identity(),
+        network,
+    )
     Path("run").mkdir()
     info.save(Path("run"))
     assert run("run", "-o", "back.mat").code == 0
     found = bridge.load("back.mat").training_info
-    assert found is not None and list(found) == ["TrainingLoss", "ValidationLoss", "BaseLearnRate", "OutputNetworkIteration"]
+    assert found is not None and list(found) == [
+        "TrainingLoss",
+        "ValidationLoss",
+        "BaseLearnRate",
+        "OutputNetworkIteration",
+    ]
     np.testing.assert_array_equal(found["TrainingLoss"], [[2.0, 1.0]])
     np.testing.assert_array_equal(found["ValidationLoss"], [[3.0, np.nan]])
     info = loadmat("back.mat", squeeze_me=True)["info"]  # oracle: scipy reads the variable that MATLAB's scripts plot
@@ -117,7 +148,12 @@ def test_the_folder_of_a_training_exports_with_its_log(run: Command) -> None:
 # Every form
 
 
-FORMS = {"net.onnx": ["net.onnx"], "net.pt2": ["net.pt2"], "net.safetensors": ["net.safetensors"], "net.py": ["net.py", "net.safetensors"]}
+FORMS = {
+    "net.onnx": ["net.onnx"],
+    "net.pt2": ["net.pt2"],
+    "net.safetensors": ["net.safetensors"],
+    "net.py": ["net.py", "net.safetensors"],
+}
 
 
 @pytest.mark.parametrize("target", FORMS)
@@ -125,7 +161,11 @@ def test_every_form(target: str, run: Command) -> None:
     """Losses on stderr, files on stdout; a second time the files are kept, and --force replaces them."""
     ran = run("signs.mat", "-o", target, "--json")
     facts = json.loads(ran.out)
-    assert ran.code == 0 and facts["written"] == FORMS[target] and all(f"note: {loss}\n" in ran.err for loss in facts["losses"])
+    assert (
+        ran.code == 0
+        and facts["written"] == FORMS[target]
+        and all(f"note: {loss}\n" in ran.err for loss in facts["losses"])
+    )
     before = {name: Path(name).read_bytes() for name in FORMS[target]}
     again = run("signs.mat", "-o", target)
     assert (again.code, again.out) == (2, "") and THREE_PARTS.search(again.err) and "--force" in again.err
@@ -137,7 +177,9 @@ def test_every_form(target: str, run: Command) -> None:
 def test_strict_refuses_what_loses_something(target: str, run: Command) -> None:
     lossless = {"net.onnx", "net.pt2"}
     ran = run("signs.mat", "-o", target, "--strict")
-    assert (ran.code == 0) == (target in lossless) and [Path(name).exists() for name in FORMS[target]] == [target in lossless] * len(FORMS[target])
+    assert (ran.code == 0) == (target in lossless) and [Path(name).exists() for name in FORMS[target]] == [
+        target in lossless
+    ] * len(FORMS[target])
     assert ran.code == 0 or (ran.code == 3 and THREE_PARTS.fullmatch(ran.err))
 
 
@@ -152,7 +194,9 @@ def test_a_full_disk_leaves_nothing_behind(target: str, run: Command, monkeypatc
     assert sorted(Path().iterdir()) == before
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="permissions do not bind root, nor on Windows")
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="permissions do not bind root, nor on Windows"
+)
 @pytest.mark.parametrize("target", FORMS)
 def test_a_read_only_folder(target: str, run: Command) -> None:
     Path("kept").mkdir(mode=0o555)
@@ -164,7 +208,12 @@ def test_a_read_only_folder(target: str, run: Command) -> None:
 def test_a_folder_that_is_none(target: str, run: Command) -> None:
     before = sorted(Path().iterdir())
     ran = run("signs.mat", "-o", f"nowhere/{target}")
-    assert ran.code == 2 and "cannot write" in ran.err and "Traceback" not in ran.err and sorted(Path().iterdir()) == before
+    assert (
+        ran.code == 2
+        and "cannot write" in ran.err
+        and "Traceback" not in ran.err
+        and sorted(Path().iterdir()) == before
+    )
 
 
 @pytest.mark.parametrize("target", FORMS)
@@ -173,7 +222,9 @@ def test_the_length_of_a_name(target: str, run: Command) -> None:
     before, suffix = sorted(Path().iterdir()), Path(target).suffix
     for length in (256, 5000):
         ran = run("signs.mat", "-o", "a" * (length - len(suffix)) + suffix)
-        assert ran.code == 2 and THREE_PARTS.search(ran.err) and "cannot write" in ran.err and "Traceback" not in ran.err
+        assert (
+            ran.code == 2 and THREE_PARTS.search(ran.err) and "cannot write" in ran.err and "Traceback" not in ran.err
+        )
     assert sorted(Path().iterdir()) == before
     stem = "a" * (255 - max(len(Path(name).suffix) for name in FORMS[target]))
     assert run("signs.mat", "-o", stem + suffix).code == 0 and Path(stem + suffix).exists()
@@ -194,7 +245,17 @@ def test_a_training_exports_to_onnx_with_its_log(run: Command) -> None:
     """From the command that trains to the file: the log in the .onnx is the one in the folder, under MATLAB's field names."""
     mat.write("net.mat", {"net": networks.feature_mlp()})
     network = bridge.load("net.mat")
-    info = TrainingInfo("trainNetwork", (), ({"Iteration": 1, "Epoch": 1, "BaseLearnRate": 0.1, "TrainingLoss": 2.0},), {}, 1, "Max epochs completed", (), nn.Identity(), network)
+    info = TrainingInfo(
+        "trainNetwork",
+        (),
+        ({"Iteration": 1, "Epoch": 1, "BaseLearnRate": 0.1, "TrainingLoss": 2.0},),
+        {},
+        1,
+        "Max epochs completed",
+        (),
+        nn.Identity(),
+        network,
+    )
     Path("run").mkdir()
     info.save(Path("run"))
     assert run("run", "-o", "net.onnx").code == 0

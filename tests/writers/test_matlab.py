@@ -69,11 +69,15 @@ def test_every_layer_comes_back_bit_for_bit(case: Case, tmp_path: Path) -> None:
     """
     network = read(tmp_path, case.net)
     lines = told(tmp_path, network)[0]
-    without = [layer for layer in network.layers if not (layer.row.constructor and layer.row.matlab[0].startswith("nnet."))]
+    without = [
+        layer for layer in network.layers if not (layer.row.constructor and layer.row.matlab[0].startswith("nnet."))
+    ]
     assert len(lines) == len(without) and all("refuses its class" in line for line in lines)
     found = bridge.load(tmp_path / "back.mat")
     require_equal(found, network)
-    assert [each.initializer for _, _, each in found.learnables()] == [each.initializer for _, _, each in network.learnables()]
+    assert [each.initializer for _, _, each in found.learnables()] == [
+        each.initializer for _, _, each in network.learnables()
+    ]
 
 
 @pytest.mark.parametrize("make", NETS, ids=[make.__name__ for make in NETS])
@@ -85,7 +89,9 @@ def test_networks_come_back_equal(make: Callable[[], Net], tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("make", [networks.segnet, networks.lstm_classifier])
-def test_networks_come_back_equal_from_version_73(make: Callable[[], Net], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_networks_come_back_equal_from_version_73(
+    make: Callable[[], Net], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The form above MATLAB's limit for version 7, which is lowered here."""
     monkeypatch.setattr(matlab, "LARGEST", 1000)
     network = read(tmp_path, make())
@@ -95,20 +101,27 @@ def test_networks_come_back_equal_from_version_73(make: Callable[[], Net], tmp_p
 
 
 @pytest.mark.parametrize(("count", "version"), [(2**29 - 16_000, "v7"), (2**29, "v7.3"), (2**31, "v7.3")])
-def test_the_size_is_known_before_anything_is_written(count: int, version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_is_known_before_anything_is_written(
+    count: int, version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """2^31 bytes are 2^29 numbers in single precision; none of them is read to tell."""
     called = []
     monkeypatch.setattr(mat5, "write", lambda path, variable: called.append("v7") or path.touch())
     monkeypatch.setattr(mat73, "write", lambda path, variables, size: called.append("v7.3") or path.touch())
     network = read(tmp_path, networks.feature_mlp())
-    huge = replace(network.layers["fc_"].learnables["Weights"], array=Array((16, count // 16), np.dtype(np.float32), pytest.fail, (16, count // 16)))
+    huge = replace(
+        network.layers["fc_"].learnables["Weights"],
+        array=Array((16, count // 16), np.dtype(np.float32), pytest.fail, (16, count // 16)),
+    )
     told(tmp_path, network.with_layers({"fc_": replace(network.layers["fc_"], learnables={"Weights": huge})}))
     assert called == [version]
 
 
 def test_a_file_of_bridge_export_keeps_where_it_came_from(tmp_path: Path) -> None:
     network = replace(read(tmp_path, networks.chain_cnn()))
-    network = replace(network, source=replace(network.source, producer="MATLAB Deep Learning Toolbox 24.2", release="R2024b"))
+    network = replace(
+        network, source=replace(network.source, producer="MATLAB Deep Learning Toolbox 24.2", release="R2024b")
+    )
     source = back(tmp_path, network).source
     assert (source.producer, source.release) == ("MATLAB Deep Learning Toolbox 24.2", "R2024b")
 
@@ -122,12 +135,21 @@ def test_an_onnx_comes_back_in_matlabs_dimensions(make: Callable[[], Net], tmp_p
     onnx.write(tmp_path / "net.onnx", make(), "24.2.0")
     network = bridge.load(tmp_path / "net.onnx")
     found = back(tmp_path, network)
-    assert found.connections == network.connections and (found.inputs, found.outputs) == (network.inputs, network.outputs)
+    assert found.connections == network.connections and (found.inputs, found.outputs) == (
+        network.inputs,
+        network.outputs,
+    )
     for layer, other in zip(network.layers, found.layers, strict=True):
-        assert {key: value if value != (other.properties[key],) else value[0] for key, value in layer.properties.items()} == dict(other.properties)
+        assert {
+            key: value if value != (other.properties[key],) else value[0] for key, value in layer.properties.items()
+        } == dict(other.properties)
         for name, each in layer.learnables.items():
             known = other.learnables[name]
-            assert (known.learn_rate_factor, known.l2_factor, known.assumed) == (each.learn_rate_factor, each.l2_factor, each.assumed)
+            assert (known.learn_rate_factor, known.l2_factor, known.assumed) == (
+                each.learn_rate_factor,
+                each.l2_factor,
+                each.assumed,
+            )
             np.testing.assert_array_equal(known.value.ravel("F"), each.value.ravel("F"), strict=True)
         for name, array in layer.state.items():
             np.testing.assert_array_equal(other.state[name].read().ravel("F"), array.read().ravel("F"), strict=True)
@@ -136,17 +158,26 @@ def test_an_onnx_comes_back_in_matlabs_dimensions(make: Callable[[], Net], tmp_p
 
 def test_vectors_lie_along_the_channels(tmp_path: Path) -> None:
     """[1 1 C] among images, [C 1] behind sequences, as MathWorks documents Offset, Scale and Bias."""
-    for make, layer, name, size in ((networks.chain_cnn, "BN1", "Scale", (1, 1, 8)), (networks.lstm_classifier, "lstm_1", "Bias", (32, 1))):
+    for make, layer, name, size in (
+        (networks.chain_cnn, "BN1", "Scale", (1, 1, 8)),
+        (networks.lstm_classifier, "lstm_1", "Bias", (32, 1)),
+    ):
         onnx.write(tmp_path / "net.onnx", make(), "24.2.0")
         assert back(tmp_path, bridge.load(tmp_path / "net.onnx")).layers[layer].learnables[name].shape == size
 
 
 def test_layers_made_here_and_not_trained(tmp_path: Path) -> None:
     network = read(tmp_path, networks.chain_cnn())
-    network = network.replace("FC", bridge.layers.fully_connected(3, name="new", WeightLearnRateFactor=20, WeightsInitializer="he"))
+    network = network.replace(
+        "FC", bridge.layers.fully_connected(3, name="new", WeightLearnRateFactor=20, WeightsInitializer="he")
+    )
     found = back(tmp_path, network)
     new = found.layers["new"]
-    assert new.learnables["Weights"].array.size == 0 and new.WeightLearnRateFactor == 20 and new.learnables["Weights"].initializer == "he"
+    assert (
+        new.learnables["Weights"].array.size == 0
+        and new.WeightLearnRateFactor == 20
+        and new.learnables["Weights"].initializer == "he"
+    )
 
 
 def test_a_class_of_the_users_own_comes_back(tmp_path: Path) -> None:
@@ -159,8 +190,19 @@ def with_own_layer(folder: Path) -> Network:
     base = read(folder, networks.feature_mlp())
     last = base.layers[-1]
     arrays = {"Alpha": Learnable(Array.of(np.arange(3, dtype=np.float32).reshape(1, 3)), 2.0, 0.0)}
-    own = make_layer(unknown_row("my.pkg.GateLayer"), "gate", {"Rate": 3, "Mode": "soft"}, arrays, {"TrainedMean": Array.of(np.eye(2))})
-    return replace(base, layers=LayerList([*base.layers, own]), connections=(*base.connections, Connection(last.name, "gate")), outputs=("gate",))
+    own = make_layer(
+        unknown_row("my.pkg.GateLayer"),
+        "gate",
+        {"Rate": 3, "Mode": "soft"},
+        arrays,
+        {"TrainedMean": Array.of(np.eye(2))},
+    )
+    return replace(
+        base,
+        layers=LayerList([*base.layers, own]),
+        connections=(*base.connections, Connection(last.name, "gate")),
+        outputs=("gate",),
+    )
 
 
 # Options and log
@@ -172,17 +214,28 @@ def test_training_options_come_back(solver: str, tmp_path: Path) -> None:
     network = read(tmp_path, networks.feature_mlp())
     schedules = ({"schedule": "WarmupLearnRate", "NumSteps": 3, "FrequencyUnit": "epoch"}, "cosine")
     for schedule in ("none", schedules, schedules[0]):
-        options = {"class": class_name, **own, "InitialLearnRate": 0.003, "Verbose": True, "LearnRateSchedule": schedule, "ValidationData": None}
+        options = {
+            "class": class_name,
+            **own,
+            "InitialLearnRate": 0.003,
+            "Verbose": True,
+            "LearnRateSchedule": schedule,
+            "ValidationData": None,
+        }
         assert back(tmp_path, replace(network, training_options=options)).training_options == options
 
 
-ROWS = tuple({"Iteration": k, "Epoch": 1, "BaseLearnRate": 0.1, "TrainingLoss": 2.0 / k, "TrainingRMSE": 2.0} for k in (1, 2, 3))
+ROWS = tuple(
+    {"Iteration": k, "Epoch": 1, "BaseLearnRate": 0.1, "TrainingLoss": 2.0 / k, "TrainingRMSE": 2.0} for k in (1, 2, 3)
+)
 VALIDATED = ({**ROWS[0], "ValidationLoss": 3.0, "ValidationRMSE": 2.5}, *ROWS[1:])
 
 
 def run_of(network: Network | None, trainer: str) -> TrainingInfo:
     final = {"FinalValidationLoss": 1.5, "FinalValidationRMSE": 1.7}
-    return TrainingInfo(trainer, ("RMSE",), VALIDATED if network else ROWS, final, 3, "Max epochs completed", (), nn.Identity(), network)
+    return TrainingInfo(
+        trainer, ("RMSE",), VALIDATED if network else ROWS, final, 3, "Max epochs completed", (), nn.Identity(), network
+    )
 
 
 def require_same_log(found: Any, expected: Any) -> None:
@@ -225,17 +278,25 @@ def test_names_matlab_refuses_are_mapped(tmp_path: Path) -> None:
     first = network.layers[1]
     renamed = {"inputImage": "block/in", "encoder1_maxpool": "encoder1/pool", first.name: "block_in", "softmax": ""}
     layers = LayerList(replace(layer, name=renamed.get(layer.name, layer.name)) for layer in network.layers)
-    connections = tuple(replace(c, source=renamed.get(c.source, c.source), destination=renamed.get(c.destination, c.destination)) for c in network.connections)
+    connections = tuple(
+        replace(c, source=renamed.get(c.source, c.source), destination=renamed.get(c.destination, c.destination))
+        for c in network.connections
+    )
     outputs = tuple(renamed.get(name, name) for name in network.outputs)
     network = replace(network, layers=layers, connections=connections, inputs=("block/in",), outputs=outputs)
     lines, _ = told(tmp_path, network, test=True)
     new = {"block/in": "block_in_", "encoder1/pool": "encoder1_pool", "": "_"}
-    assert [line.partition(":")[0] for line in lines] == [f"layer '{old}' becomes '{name}'" for old, name in new.items()]
+    assert [line.partition(":")[0] for line in lines] == [
+        f"layer '{old}' becomes '{name}'" for old, name in new.items()
+    ]
     found = bridge.load(tmp_path / "back.mat")
     assert found.inputs == ("block_in_",) and found.layers[1].name == "block_in"
     assert Connection("encoder1_pool", "decoder1_unpool", "indices", "indices") in found.connections
     struct = loadmat(tmp_path / "back.mat", struct_as_record=False)["bridge"][0, 0]
-    assert [[str(text[0]) for text in pair] for pair in struct.RenamedLayers[:2]] == [["block_in_", "block/in"], ["encoder1_pool", "encoder1/pool"]]
+    assert [[str(text[0]) for text in pair] for pair in struct.RenamedLayers[:2]] == [
+        ["block_in_", "block/in"],
+        ["encoder1_pool", "encoder1/pool"],
+    ]
     assert struct.TestInput[0, 0][0, 0].Name[0] == "block_in_"
 
 
@@ -254,10 +315,16 @@ def test_what_is_lost_is_told_before_anything_is_written(tmp_path: Path) -> None
 def test_losses(tmp_path: Path) -> None:
     network = read(tmp_path, networks.chain_cnn())
     floor = make_layer(layer_mappings().rows["ClippedReLULayer"], "Relu1", {"Ceiling": 6, "Floor": -1})
-    half = replace(network.layers["Conv1"], learnables={"Weights": Learnable(Array.of(np.ones((3, 3, 3, 8), np.float16)))})
+    half = replace(
+        network.layers["Conv1"], learnables={"Weights": Learnable(Array.of(np.ones((3, 3, 3, 8), np.float16)))}
+    )
     odd = replace(network.layers["FC"], properties={**network.layers["FC"].properties, "a.b": 1})
     network = network.with_layers({"Relu1": floor, "Conv1": half, "FC": odd})
-    network = replace(network, detector={"class": "yolov2ObjectDetector", "AnchorBoxes": ((1.0, 2.0),)}, training_info={"Monitor": object()})
+    network = replace(
+        network,
+        detector={"class": "yolov2ObjectDetector", "AnchorBoxes": ((1.0, 2.0),)},
+        training_info={"Monitor": object()},
+    )
     assert told(tmp_path, network)[0] == [
         "layer 'Conv1' (Convolution2DLayer): the half precision of Weights, which becomes single",
         "layer 'Relu1' (ClippedReLULayer): clippedReluLayer takes no Floor, which is -1",
@@ -301,7 +368,11 @@ def test_a_network_that_cannot_run_goes_without_a_test(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     layers = (L.imageInputLayer((8, 8, 1), "in", "none"), L.untrained(L.convolution2dLayer(rng, "conv", (3, 3), 1, 4)))
     lines, written = told(tmp_path, read(tmp_path, Net("Layers", layers)), test=True)
-    assert len(lines) == 1 and lines[0].startswith("there is no test input in it: layer 'conv' is not trained") and not written.losses
+    assert (
+        len(lines) == 1
+        and lines[0].startswith("there is no test input in it: layer 'conv' is not trained")
+        and not written.losses
+    )
 
 
 # The test input
@@ -310,7 +381,12 @@ def test_a_network_that_cannot_run_goes_without_a_test(tmp_path: Path) -> None:
 def test_the_test_input_is_in_the_range_of_the_statistics(tmp_path: Path) -> None:
     """A mean between 1 and 255 implies pixels 0..255, none of the kind 0..1."""
     (pixels,) = trial.observations(bridge.load(FILES / "signs.mat"))
-    assert pixels.shape == (1, 3, 32, 32) and pixels.dtype == np.float32 and 250 < pixels.max() <= 255 and pixels.min() >= 0
+    assert (
+        pixels.shape == (1, 3, 32, 32)
+        and pixels.dtype == np.float32
+        and 250 < pixels.max() <= 255
+        and pixels.min() >= 0
+    )
     (steps,) = trial.observations(read(tmp_path, networks.lstm_classifier()))
     assert steps.shape == (1, 7, 4) and 0 <= steps.min() <= steps.max() <= 1
 
@@ -327,14 +403,18 @@ def test_a_sequence_is_as_long_as_its_layer_wants(tmp_path: Path) -> None:
 
 
 def test_modules_of_the_user_are_run(tmp_path: Path) -> None:
-    lines, _ = told(tmp_path, with_own_layer(tmp_path), test=True, modules={"my.pkg.GateLayer": lambda layer: nn.Identity()})
+    lines, _ = told(
+        tmp_path, with_own_layer(tmp_path), test=True, modules={"my.pkg.GateLayer": lambda layer: nn.Identity()}
+    )
     assert len(lines) == 1 and "my.pkg.GateLayer" in lines[0]
     struct = loadmat(tmp_path / "back.mat", struct_as_record=False)["bridge"][0, 0]
     assert struct.TestOutput[0, 0][0, 0].Value.shape == (1, 1)
 
 
 def test_a_module_that_does_not_run_leaves_the_test_out(tmp_path: Path) -> None:
-    lines, _ = told(tmp_path, with_own_layer(tmp_path), test=True, modules={"my.pkg.GateLayer": lambda layer: nn.Linear(5, 5)})
+    lines, _ = told(
+        tmp_path, with_own_layer(tmp_path), test=True, modules={"my.pkg.GateLayer": lambda layer: nn.Linear(5, 5)}
+    )
     assert "its torch module does not run (mat1 and mat2 shapes cannot be multiplied" in lines[-1]
     assert loadmat(tmp_path / "back.mat", struct_as_record=False)["bridge"][0, 0].TestInput.size == 0
 
@@ -345,11 +425,27 @@ def test_a_module_that_does_not_run_leaves_the_test_out(tmp_path: Path) -> None:
 def test_the_exceptions_name_what_the_rows_have() -> None:
     rows, facts = layer_mappings().rows, table("constructors")
     known = {name for row in rows.values() for name in row.properties}
-    assert {*facts["derived"], *facts["later"], *facts["columns"], *(name for pair in facts["sides"].values() for name in pair)} <= known
+    assert {
+        *facts["derived"],
+        *facts["later"],
+        *facts["columns"],
+        *(name for pair in facts["sides"].values() for name in pair),
+    } <= known
     for name, own in facts.items():
         if name not in ("derived", "later", "sides", "columns"):
-            named = {*own.get("derived", ()), *own.get("fixed", ()), *own.get("last", ()), *own.get("instead", {}).values()}
-            assert named <= set(rows[name].properties) and set(own) <= {"derived", "fixed", "last", "instead", "factors"}
+            named = {
+                *own.get("derived", ()),
+                *own.get("fixed", ()),
+                *own.get("last", ()),
+                *own.get("instead", {}).values(),
+            }
+            assert named <= set(rows[name].properties) and set(own) <= {
+                "derived",
+                "fixed",
+                "last",
+                "instead",
+                "factors",
+            }
 
 
 def test_class_names_given_to_the_network_reach_its_output_layer(tmp_path: Path) -> None:
@@ -371,7 +467,10 @@ NUMBERS = st.one_of(  # below, a list of anything ends in a text: of numbers alo
 )
 TREES = st.recursive(
     st.one_of(TEXTS, NUMBERS),
-    lambda inner: st.one_of(st.dictionaries(st.sampled_from(["A", "Bc", "D_1", "X" * 63]), inner, max_size=4), st.lists(inner, max_size=3).map(lambda items: (*items, "end"))),
+    lambda inner: st.one_of(
+        st.dictionaries(st.sampled_from(["A", "Bc", "D_1", "X" * 63]), inner, max_size=4),
+        st.lists(inner, max_size=3).map(lambda items: (*items, "end")),
+    ),
     max_leaves=12,
 )
 
@@ -391,7 +490,9 @@ def require_as_scipy(found: Any, value: Any, *, tall: bool = False) -> None:
             require_as_scipy(item, expected)
     else:
         expected = np.atleast_2d(np.asarray(value, bool if isinstance(value, bool) else np.float64))
-        np.testing.assert_array_equal(found.astype(expected.dtype), expected.T if tall and isinstance(value, tuple) else expected)
+        np.testing.assert_array_equal(
+            found.astype(expected.dtype), expected.T if tall and isinstance(value, tuple) else expected
+        )
 
 
 @settings(max_examples=60, deadline=None)
@@ -411,7 +512,12 @@ def test_scipy_reads_what_version_7_holds(value: dict[str, Any], tmp_path_factor
 def test_numbers_of_every_class_and_size(dtype: str, shape: tuple[int, ...], tmp_path: Path) -> None:
     """Oracle: scipy; read at once or later, in rows, in columns or big-endian."""
     values = np.arange(np.prod(shape, dtype=int)).reshape(shape).astype(np.dtype(dtype[0] + dtype[1:]))
-    for name, value in {"now": values, "later": Array.of(values), "columns": Array.of(np.asfortranarray(values)), "big": Array.of(values.astype(values.dtype.newbyteorder(">")))}.items():
+    for name, value in {
+        "now": values,
+        "later": Array.of(values),
+        "columns": Array.of(np.asfortranarray(values)),
+        "big": Array.of(values.astype(values.dtype.newbyteorder(">"))),
+    }.items():
         mat5.write(tmp_path / "n.mat", mat5.encoded(name, value))
         found = loadmat(tmp_path / "n.mat")[name]
         assert found.shape == mat5.dims(shape) and found.dtype == (np.uint8 if dtype == "b1" else np.dtype(dtype))
@@ -420,7 +526,10 @@ def test_numbers_of_every_class_and_size(dtype: str, shape: tuple[int, ...], tmp
 
 def test_text_beyond_the_first_plane(tmp_path: Path) -> None:
     """Two units of UTF-16 a character, as MATLAB counts; oracle: our own reader, as scipy counts characters."""
-    for write in (lambda path, value: mat5.write(path, mat5.encoded("t", value)), lambda path, value: mat73.write(path, {"t": value}, 0)):
+    for write in (
+        lambda path, value: mat5.write(path, mat5.encoded("t", value)),
+        lambda path, value: mat73.write(path, {"t": value}, 0),
+    ):
         write(tmp_path / "t.mat", {"A": "a😀ü"})
         from bridge.readers.mat.networks import variables
 
@@ -446,7 +555,10 @@ def described(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
 
     def add(name: str, item: Any) -> None:
-        attributes = {key: np.asarray(value).tolist() if key != "MATLAB_fields" else [b"".join(each) for each in value] for key, value in item.attrs.items()}
+        attributes = {
+            key: np.asarray(value).tolist() if key != "MATLAB_fields" else [b"".join(each) for each in value]
+            for key, value in item.attrs.items()
+        }
         is_data = isinstance(item, h5py.Dataset)
         found[name] = (attributes, (item.shape, str(item.dtype)) if is_data else sorted(item))
         if is_data and item.dtype == h5py.ref_dtype:
@@ -476,7 +588,10 @@ def test_arrays_are_read_once_and_one_at_a_time(tmp_path: Path) -> None:
 
     network = read(tmp_path, networks.segnet())
     layers = {
-        layer.name: replace(layer, learnables={name: replace(each, array=lazy(each.shape)) for name, each in layer.learnables.items()}) for layer in network.layers
+        layer.name: replace(
+            layer, learnables={name: replace(each, array=lazy(each.shape)) for name, each in layer.learnables.items()}
+        )
+        for layer in network.layers
     }
     told(tmp_path, network.with_layers(layers))
     assert most <= 2 and reads == len(list(network.learnables()))
@@ -504,7 +619,9 @@ def test_the_function_beside_is_written_once(tmp_path: Path) -> None:
     network, function = read(tmp_path, networks.feature_mlp()), tmp_path / "bridgeRebuild.m"
     assert told(tmp_path, network)[1].paths == (tmp_path / "back.mat", function)
     assert function.read_bytes() == (Path(bridge.__file__).parent / "matlab" / "bridgeRebuild.m").read_bytes()
-    assert matlab.save(network, tmp_path / "second.mat", test=False) == Written((tmp_path / "second.mat",), "in MATLAB: net = bridgeRebuild('second.mat')")
+    assert matlab.save(network, tmp_path / "second.mat", test=False) == Written(
+        (tmp_path / "second.mat",), "in MATLAB: net = bridgeRebuild('second.mat')"
+    )
     function.write_text("% mine")
     lines: list[str] = []
     matlab.save(network, tmp_path / "third.mat", test=False, tell=lines.append)

@@ -73,7 +73,10 @@ def require_same_outputs(path: Path, network: Network, inputs: tuple[torch.Tenso
 # What it computes, and what comes back
 
 
-EVERY = [pytest.param(case, id=case.name, marks=[] if case.name in one_of_each() else pytest.mark.slow) for case in CASES.values()]
+EVERY = [
+    pytest.param(case, id=case.name, marks=[] if case.name in one_of_each() else pytest.mark.slow)
+    for case in CASES.values()
+]
 
 
 @pytest.mark.parametrize("case", EVERY)
@@ -119,7 +122,11 @@ def test_networks_are_written_as_matlab_writes_them(make: Callable[[], Net], tmp
     network = read(tmp_path, net)
     matlab_onnx.write(tmp_path / "matlab.onnx", net, "20.2.2")
     ours, theirs = (weights(path) for path in (exported(tmp_path, network), tmp_path / "matlab.onnx"))
-    arrays = {name: value for name, value in theirs.items() if name.endswith(("_W", "_R", "_B", "_Mean", "_scale", "_mean", "_var"))}
+    arrays = {
+        name: value
+        for name, value in theirs.items()
+        if name.endswith(("_W", "_R", "_B", "_Mean", "_scale", "_mean", "_var"))
+    }
     assert arrays.keys() <= ours.keys() and arrays
     for name, value in arrays.items():
         np.testing.assert_array_equal(ours[name].reshape(value.shape), value, strict=True, err_msg=name)
@@ -142,14 +149,20 @@ def test_the_graph_alone_is_read_as_the_same_layers(make: Callable[[], Net], tmp
     assert all(each.assumed for _, _, each in bare.learnables())
     inputs = [torch.from_numpy(each) for each in sample_inputs(network)]
     with torch.no_grad():
-        for ours, theirs in zip(outputs(network.to_torch(), tuple(inputs)), outputs(bare.to_torch(), tuple(inputs)), strict=True):
+        for ours, theirs in zip(
+            outputs(network.to_torch(), tuple(inputs)), outputs(bare.to_torch(), tuple(inputs)), strict=True
+        ):
             assert torch.equal(ours, theirs)
 
 
 @pytest.mark.parametrize("opset", [opset for opset in OPSETS if opset != 14])
 def test_every_opset(opset: int, tmp_path: Path) -> None:
     """Oracle: onnxruntime, and onnx's own checker, which knows what each opset has."""
-    chosen = [case for index, case in enumerate(one_of_each().values()) if index % len(OPSETS) == opset - OPSETS[0] or case.name in OPSET_CASES]
+    chosen = [
+        case
+        for index, case in enumerate(one_of_each().values())
+        if index % len(OPSETS) == opset - OPSETS[0] or case.name in OPSET_CASES
+    ]
     for case in chosen:
         network = read(tmp_path, case.net)
         path = exported(tmp_path, network, opset=opset)
@@ -170,7 +183,10 @@ def test_opsets_have_the_ir_version_that_came_with_them() -> None:
 
 
 @needs_real
-@pytest.mark.parametrize(("name", "genuine"), [("segnet_R2020b", "_op8_com_mathworks"), ("traffic_light_R2020b", "_op8"), ("object_recognition_R2019a", "_op8")])
+@pytest.mark.parametrize(
+    ("name", "genuine"),
+    [("segnet_R2020b", "_op8_com_mathworks"), ("traffic_light_R2020b", "_op8"), ("object_recognition_R2019a", "_op8")],
+)
 def test_real_networks_are_written_as_matlab_wrote_them(name: str, genuine: str, tmp_path: Path) -> None:
     """Oracle: MATLAB's own export of the same .mat: names and values of all initializers, and the operators in their order.
 
@@ -178,7 +194,9 @@ def test_real_networks_are_written_as_matlab_wrote_them(name: str, genuine: str,
     """
     network = bridge.load(REAL / "mat" / f"{name}.mat")
     path, theirs = exported(tmp_path, network, unpooling="mathworks"), REAL / "onnx" / f"{name}{genuine}.onnx"
-    assert [node.op_type for node in onnx.load(path).graph.node] == [node.op_type for node in onnx.load(theirs).graph.node]
+    assert [node.op_type for node in onnx.load(path).graph.node] == [
+        node.op_type for node in onnx.load(theirs).graph.node
+    ]
     mine, its = weights(path), {key.replace("_AvgImg", "_Mean"): value for key, value in weights(theirs).items()}
     assert mine.keys() == its.keys()
     for key, value in its.items():
@@ -225,13 +243,20 @@ def test_names_are_identifiers_in_the_graph_and_true_in_the_metadata(tmp_path: P
     network = renamed(bridge.load("fixtures/files/signs.mat"), names)
     lines: list[str] = []
     written = save(network, tmp_path / "net.onnx", tell=lines.append)
-    assert lines == list(written.notes) and "3 layer name(s) are identifiers in the graph: a-b as a_b, a_b as a_b_, ä/ö as ___" in lines[0]
+    assert (
+        lines == list(written.notes)
+        and "3 layer name(s) are identifiers in the graph: a-b as a_b, a_b as a_b_, ä/ö as ___" in lines[0]
+    )
     assert not written.losses
     require_equal(bridge.load(tmp_path / "net.onnx"), network)
     model = onnx.load(tmp_path / "net.onnx")
-    made = [name for node in model.graph.node for name in node.output] + [each.name for each in (*model.graph.initializer, *model.graph.input)]
+    made = [name for node in model.graph.node for name in node.output] + [
+        each.name for each in (*model.graph.initializer, *model.graph.input)
+    ]
     assert len(made) == len(set(made)) and len({node.name for node in model.graph.node}) == len(model.graph.node)
-    require_same_outputs(tmp_path / "net.onnx", network, tuple(torch.from_numpy(each) for each in sample_inputs(network)))
+    require_same_outputs(
+        tmp_path / "net.onnx", network, tuple(torch.from_numpy(each) for each in sample_inputs(network))
+    )
 
 
 def test_a_layer_without_a_name(tmp_path: Path) -> None:
@@ -272,12 +297,18 @@ def test_unpooling_as_onnx_or_as_mathworks_has_it(tmp_path: Path) -> None:
 def test_factors_classes_options_and_logs_come_back(tmp_path: Path) -> None:
     network = bridge.load("fixtures/files/signs.mat")
     network = network.set_learn_rate_factor("conv_1", "Weights", 0)
-    network = replace(network, training_options={"class": "nnet.cnn.TrainingOptionsSGDM", "InitialLearnRate": 0.01}, training_info={"TrainingLoss": (2.0, float("nan"))})
+    network = replace(
+        network,
+        training_options={"class": "nnet.cnn.TrainingOptionsSGDM", "InitialLearnRate": 0.01},
+        training_info={"TrainingLoss": (2.0, float("nan"))},
+    )
     back = bridge.load(exported(tmp_path, network))
     assert back.layers["conv_1"].WeightLearnRateFactor == 0 and back.layers["fc"].WeightLearnRateFactor == 10
     assert not any(each.assumed for _, _, each in back.learnables()) and back.classes == network.classes
     assert back.training_options == network.training_options and str(back.training_info) == str(network.training_info)
-    assert back.source.format == "onnx" and back.source.producer == network.source.producer and back.source.batch is None
+    assert (
+        back.source.format == "onnx" and back.source.producer == network.source.producer and back.source.batch is None
+    )
 
 
 def test_changed_nodes_leave_the_metadata_aside(tmp_path: Path) -> None:
@@ -300,7 +331,10 @@ def test_damaged_metadata_are_refused(damage: str, tmp_path: Path) -> None:
     path = exported(tmp_path, bridge.load("fixtures/files/signs.mat"))
     model = onnx.load(path)
     (entry,) = (each for each in model.metadata_props if each.key == KEY)
-    entry.value = {"arrays": entry.value.replace('"conv_1": {"Weights"', '"other": {"Weights"'), "place": entry.value.replace("conv_1_W", "conv_9_W")}.get(damage, damage)
+    entry.value = {
+        "arrays": entry.value.replace('"conv_1": {"Weights"', '"other": {"Weights"'),
+        "place": entry.value.replace("conv_1_W", "conv_9_W"),
+    }.get(damage, damage)
     onnx.save(model, path)
     with pytest.raises(UnreadableError) as caught:
         bridge.load(path)
@@ -313,7 +347,12 @@ def test_our_own_check_proves_the_file(tmp_path: Path) -> None:
     path = exported(tmp_path, network)
     back = bridge.load(path)
     proof = prove(back, back.to_torch())
-    assert proof.holds and proof.comparison is not None and [each.layer for each in proof.comparison.layers] == [layer.name for layer in network.layers if not layer.row.is_output][1:]
+    assert (
+        proof.holds
+        and proof.comparison is not None
+        and [each.layer for each in proof.comparison.layers]
+        == [layer.name for layer in network.layers if not layer.row.is_output][1:]
+    )
 
 
 # What cannot be held
@@ -335,11 +374,18 @@ def test_other_precisions_are_kept(dtype: Any, tmp_path: Path) -> None:
     layer, source = network.layers["fc"], network.layers["imageinput"]
     other = replace(layer.learnables["Weights"], array=Array.of(layer.Weights.astype(dtype)))
     mean = {"Mean": Array.of(source.Mean.astype(dtype))}
-    network = network.with_layers({"fc": replace(layer, learnables={**layer.learnables, "Weights": other}), "imageinput": replace(source, state=mean)})
+    network = network.with_layers(
+        {
+            "fc": replace(layer, learnables={**layer.learnables, "Weights": other}),
+            "imageinput": replace(source, state=mean),
+        }
+    )
     save(network, tmp_path / "net.onnx", strict=True)
     onnx.checker.check_model(str(tmp_path / "net.onnx"), full_check=True)
     require_equal(bridge.load(tmp_path / "net.onnx"), network)
-    require_same_outputs(tmp_path / "net.onnx", network, tuple(torch.from_numpy(each) for each in sample_inputs(network)))
+    require_same_outputs(
+        tmp_path / "net.onnx", network, tuple(torch.from_numpy(each) for each in sample_inputs(network))
+    )
 
 
 def test_nan_is_kept_and_noted(tmp_path: Path) -> None:
@@ -372,7 +418,9 @@ def test_large_networks_lie_in_two_files(tmp_path: Path, monkeypatch: pytest.Mon
     assert [path.name for path in written.paths] == ["net.onnx", "net.onnx.data"]
     onnx.checker.check_model(str(tmp_path / "net.onnx"), full_check=True)
     require_equal(bridge.load(tmp_path / "net.onnx"), network)
-    require_same_outputs(tmp_path / "net.onnx", network, tuple(torch.from_numpy(each) for each in sample_inputs(network)))
+    require_same_outputs(
+        tmp_path / "net.onnx", network, tuple(torch.from_numpy(each) for each in sample_inputs(network))
+    )
 
 
 def test_arrays_are_read_once_and_none_before_it_is_written(tmp_path: Path) -> None:
@@ -383,7 +431,13 @@ def test_arrays_are_read_once_and_none_before_it_is_written(tmp_path: Path) -> N
         return Array(array.shape, array.dtype, lambda: reads.append(name) or array.read(), array.shape)
 
     layers = {
-        layer.name: replace(layer, learnables={name: replace(each, array=watched(f"{layer.name}/{name}", each.array)) for name, each in layer.learnables.items()})
+        layer.name: replace(
+            layer,
+            learnables={
+                name: replace(each, array=watched(f"{layer.name}/{name}", each.array))
+                for name, each in layer.learnables.items()
+            },
+        )
         for layer in network.layers
     }
     save(network.with_layers(layers), tmp_path / "net.onnx", tell=lambda text: None)

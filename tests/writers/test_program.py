@@ -37,7 +37,16 @@ def read(folder: Path, net: Net) -> Network:
 # .pt2
 
 
-CHOSEN = ("conv2d_same_strided", "fc_image", "conv1d", "conv1d_same_strided", "unpooling", "lstm_last", "words", "folding")
+CHOSEN = (
+    "conv2d_same_strided",
+    "fc_image",
+    "conv1d",
+    "conv1d_same_strided",
+    "unpooling",
+    "lstm_last",
+    "words",
+    "folding",
+)
 
 
 @pytest.mark.parametrize("case", [CASES[name] for name in CHOSEN], ids=CHOSEN)
@@ -47,7 +56,10 @@ def test_a_program_runs_with_any_batch(case: Case, tmp_path: Path) -> None:
     steps = next((x.shape[1] for x in case.inputs(network.inputs) if x.dim() == 3), 5)
     written = program.save(network, tmp_path / "net.pt2", steps=steps, tell=lambda text: None)
     loaded = torch.export.load(tmp_path / "net.pt2").module()
-    for inputs in (case.inputs(network.inputs), tuple(torch.cat([x, x.flip(0), x[:1]]) for x in case.inputs(network.inputs))):
+    for inputs in (
+        case.inputs(network.inputs),
+        tuple(torch.cat([x, x.flip(0), x[:1]]) for x in case.inputs(network.inputs)),
+    ):
         with torch.no_grad():
             for ours, theirs in zip(outputs(network.to_torch(), inputs), outputs(loaded, inputs), strict=True):
                 torch.testing.assert_close(theirs, ours, rtol=1e-5, atol=1e-6)
@@ -84,7 +96,10 @@ def test_the_size_of_images_is_free_where_the_file_leaves_it_free(tmp_path: Path
         [onnx.helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])], "g",
         [value("x", 1, ["N", 3, "H", "W"])], [value("y", 1, ["N", 2, "H", "W"])], [weights],
     )  # fmt: skip
-    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 14)], ir_version=8), tmp_path / "free.onnx")
+    onnx.save(
+        onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 14)], ir_version=8),
+        tmp_path / "free.onnx",
+    )
     network = bridge.load(tmp_path / "free.onnx")
     program.save(network, tmp_path / "net.pt2", strict=True)
     x = torch.rand(3, 3, 11, 20)
@@ -167,12 +182,16 @@ def test_what_a_state_dict_loses_is_told(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     lines: list[str] = []
     written = safetensors.save(network, tmp_path / "net.safetensors", tell=lines.append)
-    assert lines == list(written.losses) == [
-        "its layers, their properties and connections: a state dict holds arrays alone",
-        "its 5 class names",
-        "the learn-rate and L2 factors of 10 learnables",
-        "its training log",
-    ]
+    assert (
+        lines
+        == list(written.losses)
+        == [
+            "its layers, their properties and connections: a state dict holds arrays alone",
+            "its 5 class names",
+            "the learn-rate and L2 factors of 10 learnables",
+            "its training log",
+        ]
+    )
 
 
 # Both
@@ -180,7 +199,13 @@ def test_what_a_state_dict_loses_is_told(tmp_path: Path) -> None:
 
 def broken(network: Network, weights: Array) -> Network:
     layer = network.layers["fc"]
-    return network.with_layers({"fc": replace(layer, learnables={**layer.learnables, "Weights": replace(layer.learnables["Weights"], array=weights)})})
+    return network.with_layers(
+        {
+            "fc": replace(
+                layer, learnables={**layer.learnables, "Weights": replace(layer.learnables["Weights"], array=weights)}
+            )
+        }
+    )
 
 
 @pytest.mark.parametrize("ending", ["pt2", "safetensors"])

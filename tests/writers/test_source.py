@@ -55,7 +55,10 @@ def require_bit_equal(path: Path, network: Network, inputs: tuple[torch.Tensor, 
             np.testing.assert_array_equal(theirs.numpy(), ours.numpy(), strict=True)
 
 
-EVERY = [pytest.param(case, id=case.name, marks=[] if case.name in one_of_each() else pytest.mark.slow) for case in CASES.values()]
+EVERY = [
+    pytest.param(case, id=case.name, marks=[] if case.name in one_of_each() else pytest.mark.slow)
+    for case in CASES.values()
+]
 
 
 @pytest.mark.parametrize("case", EVERY)
@@ -92,7 +95,9 @@ def test_the_source_reads_well(tmp_path: Path) -> None:
     text = written(tmp_path, bridge.load(FILES / "signs.mat")).read_text()
     assert text[text.index("class Network") : text.index("def load_weights")] == CLASS
     assert 'CLASSES: tuple[str, ...] = ("blue", "green", "red", "white", "yellow")\n' in text
-    assert "    (10.0, 1.0): [\"fc.weight\"],\n" in text and 'FROZEN: list[str] = ["conv_1.weight", "conv_1.bias"]\n' in text
+    assert (
+        '    (10.0, 1.0): ["fc.weight"],\n' in text and 'FROZEN: list[str] = ["conv_1.weight", "conv_1.bias"]\n' in text
+    )
 
 
 CLASS = """class Network(nn.Module):
@@ -135,7 +140,9 @@ def test_ruff_passes(tmp_path: Path) -> None:
     for make in NETS:
         written(tmp_path, read(tmp_path, make()), make.__name__)
     for command in (["ruff", "check", "--isolated"], ["ruff", "check", "--config", str(ROOT / "pyproject.toml")]):
-        done = subprocess.run([sys.executable, "-m", *command, "."], cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", *command, "."], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stdout
 
 
@@ -144,7 +151,16 @@ def test_mypy_passes(tmp_path: Path) -> None:
     """Strict, as this project: torch has functions without types, which may be called."""
     test_ruff_passes(tmp_path)
     files = sorted(map(str, tmp_path.glob("*.py")))
-    command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(ROOT / ".mypy_cache"), *files]
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--config-file",
+        str(ROOT / "pyproject.toml"),
+        "--cache-dir",
+        str(ROOT / ".mypy_cache"),
+        *files,
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
@@ -153,11 +169,19 @@ def test_it_needs_torch_alone(tmp_path: Path) -> None:
     """Run where neither bridge nor numpy, safetensors or onnx can be imported."""
     network = bridge.load(FILES / "segnet.mat")
     path = written(tmp_path, network)
-    imported = {each.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Import) for each in node.names}
+    imported = {
+        each.name
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Import)
+        for each in node.names
+    }
     imported |= {node.module for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)}
     assert imported <= {"__future__", "collections.abc", "json", "math", "pathlib", "torch", "torch.nn", "typing"}
     (inputs,) = observations(network)
-    torch.save({"x": torch.from_numpy(inputs), "y": network.to_torch()(torch.from_numpy(inputs)).detach()}, tmp_path / "values.pt")
+    torch.save(
+        {"x": torch.from_numpy(inputs), "y": network.to_torch()(torch.from_numpy(inputs)).detach()},
+        tmp_path / "values.pt",
+    )
     code = """
 import sys, importlib.abc
 class Absent(importlib.abc.MetaPathFinder):
@@ -178,23 +202,58 @@ print(torch.equal(model.eval()(values["x"]), values["y"]))
 
 
 def test_names_are_identifiers_with_the_map_beside(tmp_path: Path) -> None:
-    names = {"conv_1": "a-b", "relu_1": "a_b", "conv_2": "1st", "maxpool_2": "forward", "fc": "x", "softmax": "class", "relu_2": "torch", "batchnorm_2": "float", "imageinput": 'in "quoted"\\', "maxpool_1": "self"}
+    names = {
+        "conv_1": "a-b",
+        "relu_1": "a_b",
+        "conv_2": "1st",
+        "maxpool_2": "forward",
+        "fc": "x",
+        "softmax": "class",
+        "relu_2": "torch",
+        "batchnorm_2": "float",
+        "imageinput": 'in "quoted"\\',
+        "maxpool_1": "self",
+    }
     network = renamed(bridge.load(FILES / "signs.mat"), names)
     path = written(tmp_path, network)
     model, held = model_of(path)
     assert held["LAYERS"] == {"a_b": "a-b", "a_b_": "a_b", "layer_1st": "1st", "forward_": "forward", "x_": "x", "class_": "class", "torch_": "torch", "float_": "float", "self_": "self",
                               "in__quoted__": 'in "quoted"\\'}  # fmt: skip
-    assert set(dict(model.named_children())) == {"a_b", "batchnorm_1", "a_b_", "self_", "layer_1st", "float_", "torch_", "forward_", "x_", "class_"}
+    assert set(dict(model.named_children())) == {
+        "a_b",
+        "batchnorm_1",
+        "a_b_",
+        "self_",
+        "layer_1st",
+        "float_",
+        "torch_",
+        "forward_",
+        "x_",
+        "class_",
+    }
     require_bit_equal(path, network, tuple(map(torch.from_numpy, observations(network))))
 
 
 def test_names_that_python_would_change_in_a_class(tmp_path: Path) -> None:
     """Alone, as "__x" becomes "_Network__x", and with what an input layer adds: "_" becomes "__mean"."""
-    names = {"imageinput": "_", "conv_1": "__x", "relu_1": "<b>b", "batchnorm_1": "../../x", "conv_2": "__init__", "fc": "_y"}
+    names = {
+        "imageinput": "_",
+        "conv_1": "__x",
+        "relu_1": "<b>b",
+        "batchnorm_1": "../../x",
+        "conv_2": "__init__",
+        "fc": "_y",
+    }
     network = renamed(bridge.load(FILES / "signs.mat"), names)
     path = written(tmp_path, network)
     model, held = model_of(path)
-    assert held["LAYERS"] == {"layer__": "_", "layer___x": "__x", "_b_b": "<b>b", "layer_______x": "../../x", "layer___init__": "__init__"}
+    assert held["LAYERS"] == {
+        "layer__": "_",
+        "layer___x": "__x",
+        "_b_b": "<b>b",
+        "layer_______x": "../../x",
+        "layer___init__": "__init__",
+    }
     assert not any(name.startswith("_Network") for name, _ in model.named_children())
     require_bit_equal(path, network, tuple(map(torch.from_numpy, observations(network))))
 
@@ -215,9 +274,15 @@ def test_the_groups_are_those_of_param_groups(make: Callable[[], Net], tmp_path:
     network = network.set_l2_factor(layer.name, name, 3)
     model, held = model_of(written(tmp_path, network))
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    ours = {(group["lr"], group["weight_decay"]): {names[id(each)] for each in group["params"]} for group in held["param_groups"](model, 0.1, 0.01)}
+    ours = {
+        (group["lr"], group["weight_decay"]): {names[id(each)] for each in group["params"]}
+        for group in held["param_groups"](model, 0.1, 0.01)
+    }
     options = training_options("sgdm", InitialLearnRate=0.1, L2Regularization=0.01)
-    theirs = {(group["lr"], group["weight_decay"]): set(group["param_names"]) for group in bridge.param_groups(network.to_torch(), options)}
+    theirs = {
+        (group["lr"], group["weight_decay"]): set(group["param_names"])
+        for group in bridge.param_groups(network.to_torch(), options)
+    }
     assert ours == theirs
     assert {name for name, each in model.named_parameters() if not each.requires_grad} == set(held["FROZEN"])
 
@@ -229,7 +294,9 @@ def test_losses_are_told_first_and_refused_if_strict(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     lines: list[str] = []
     done = save(network, tmp_path / "net.py", tell=lines.append)
-    assert lines == list(done.losses) == ["its output layers: classoutput (ClassificationOutputLayer)", "its training log"]
+    assert (
+        lines == list(done.losses) == ["its output layers: classoutput (ClassificationOutputLayer)", "its training log"]
+    )
     by_gate = read(tmp_path, CASES["lstm_gate_factors"].net)
     assert save(by_gate, tmp_path / "gates.py", tell=lines.append).losses == (
         "the factors of single gates, of which the first counts for all: r/InputWeights, r/Bias",
@@ -246,7 +313,17 @@ def test_nan_is_kept_and_noted(tmp_path: Path) -> None:
     layer = network.layers["fc"]
     weights = np.array(layer.Weights)
     weights[0, 0] = np.nan
-    broken = network.with_layers({"fc": replace(layer, learnables={**layer.learnables, "Weights": replace(layer.learnables["Weights"], array=Array.of(weights))})})
+    broken = network.with_layers(
+        {
+            "fc": replace(
+                layer,
+                learnables={
+                    **layer.learnables,
+                    "Weights": replace(layer.learnables["Weights"], array=Array.of(weights)),
+                },
+            )
+        }
+    )
     assert save(broken, tmp_path / "net.py", tell=lambda text: None).notes == ("NaN is kept in fc.weight",)
 
 
@@ -260,14 +337,20 @@ def test_either_existing_file_is_kept(tmp_path: Path) -> None:
     (tmp_path / "net.safetensors").write_text("mine")
     with pytest.raises(UsageError, match=r"net\.safetensors exists"):
         save(bridge.load(FILES / "signs.mat"), tmp_path / "net.py")
-    assert [each.name for each in tmp_path.iterdir()] == ["net.safetensors"] and (tmp_path / "net.safetensors").read_text() == "mine"
+    assert [each.name for each in tmp_path.iterdir()] == ["net.safetensors"] and (
+        tmp_path / "net.safetensors"
+    ).read_text() == "mine"
 
 
 def test_text_of_a_file_is_never_code(tmp_path: Path) -> None:
     """Names, classes and paths may hold anything; none of it leaves its literal, comment or docstring."""
     evil = "x\"\"\"'''\n\r\u2028import os; raise SystemExit('run')\\"
     network = renamed(bridge.load(FILES / "signs.mat"), {"imageinput": evil, "conv_1": f"{evil}2"})
-    network = replace(network, classes=(evil, *(network.classes or ())[1:]), source=replace(network.source, path=evil, producer=evil, release=evil))
+    network = replace(
+        network,
+        classes=(evil, *(network.classes or ())[1:]),
+        source=replace(network.source, path=evil, producer=evil, release=evil),
+    )
     path = tmp_path / 'quo"ted.py'
     save(network, path, tell=lambda text: None)
     model, held = model_of(path)

@@ -12,7 +12,9 @@ from bridge.network import Connection, Layer, LayerList, Network, Source, neares
 
 def chain(layers: LayerList) -> tuple[Connection, ...]:
     """Connect each layer to the next, as a SeriesNetwork does."""
-    return tuple(Connection(a.name, b.name, a.outputs[0], b.inputs[0]) for a, b in pairwise(layers) if a.outputs and b.inputs)
+    return tuple(
+        Connection(a.name, b.name, a.outputs[0], b.inputs[0]) for a, b in pairwise(layers) if a.outputs and b.inputs
+    )
 
 
 def connect(pairs: Iterable[tuple[str, str]], layers: LayerList) -> tuple[Connection, ...]:
@@ -26,7 +28,9 @@ def connect(pairs: Iterable[tuple[str, str]], layers: LayerList) -> tuple[Connec
 
 
 def with_named_ports(layers: LayerList, pairs: Sequence[tuple[str, str]], known: Container[str]) -> LayerList:
-    """Give layers of unknown classes, but for those `known`, the ports that the connections name; nothing else tells of them."""
+    """Give layers of unknown classes, but for those `known`, the ports that the connections name; nothing else tells of
+    them.
+    """
     named: dict[tuple[str, str], list[str]] = {}
     for pair in pairs:
         for text, side in zip(pair, ("outputs", "inputs"), strict=True):
@@ -36,7 +40,11 @@ def with_named_ports(layers: LayerList, pairs: Sequence[tuple[str, str]], known:
 
     def renamed(layer: Layer) -> Layer:
         inputs, outputs = (tuple(dict.fromkeys(named.get((layer.name, side), ()))) for side in ("inputs", "outputs"))
-        return replace(layer, inputs=inputs or layer.inputs, outputs=outputs or layer.outputs) if inputs or outputs else layer
+        return (
+            replace(layer, inputs=inputs or layer.inputs, outputs=outputs or layer.outputs)
+            if inputs or outputs
+            else layer
+        )
 
     return LayerList(renamed(layer) for layer in layers)
 
@@ -113,7 +121,11 @@ def _entries(layers: LayerList, connections: tuple[Connection, ...]) -> tuple[st
 
 
 def _exits(layers: LayerList, connections: tuple[Connection, ...]) -> tuple[str, ...]:
-    ends = [c for c in connections if layers.has(c.source) and layers.has(c.destination) and layers[c.destination].row.is_output]
+    ends = [
+        c
+        for c in connections
+        if layers.has(c.source) and layers.has(c.destination) and layers[c.destination].row.is_output
+    ]
     if ends:
         return tuple(dict.fromkeys(port_name(layers[c.source], c.source_port) for c in ends))
     read = {c.source for c in connections}
@@ -121,5 +133,9 @@ def _exits(layers: LayerList, connections: tuple[Connection, ...]) -> tuple[str,
 
 
 def _classes(layers: LayerList) -> tuple[str, ...] | None:
-    named = [layer.properties["Classes"] for layer in layers if layer.row.is_output and isinstance(layer.properties.get("Classes"), tuple)]
+    named = [
+        layer.properties["Classes"]
+        for layer in layers
+        if layer.row.is_output and isinstance(layer.properties.get("Classes"), tuple)
+    ]
     return named[0] if len(named) == 1 else None

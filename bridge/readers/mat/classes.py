@@ -25,8 +25,15 @@ def class_names(path: Path) -> tuple[str, ...]:
     held = dict(variables(path))
     found = {variable: names for variable, value in held.items() if (names := names_of(value))}
     if len(found) > 1:
-        listed = "; ".join(f"{variable} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})" for variable, names in found.items())
-        raise UsageError(f"{path} holds {len(found)} lists of names", listed, "save the class names alone: save('classes.mat', 'classes')")
+        listed = "; ".join(
+            f"{variable} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+            for variable, names in found.items()
+        )
+        raise UsageError(
+            f"{path} holds {len(found)} lists of names",
+            listed,
+            "save the class names alone: save('classes.mat', 'classes')",
+        )
     if not found:
         listed = ", ".join(f"{variable} ({describe(value)})" for variable, value in list(held.items())[:12])
         hint = "class names are a cell array, a string array or a categorical"
@@ -53,7 +60,9 @@ def names_of(value: Any) -> tuple[str, ...]:
 
 
 def string_array(packed: Any) -> tuple[str, ...]:
-    """Unpack a string array: version, number of dims, dims, length of each text, then the texts in UTF-16, as 64-bit words."""
+    """Unpack a string array: version, number of dims, dims, length of each text, then the texts in UTF-16, as 64-bit
+    words.
+    """
     if not isinstance(packed, np.ndarray) or packed.dtype != np.uint64:
         return ()
     words = packed.reshape(-1, order="F")

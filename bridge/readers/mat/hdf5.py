@@ -22,7 +22,9 @@ from bridge.readers.mat.v5 import DEEPEST, ELEMENT_COST, GROWTH, Allowance, Cell
 
 LAZY_ELEMENTS = 64  # arrays of more elements are not read until needed
 OBJECT_DECODE = 3  # MATLAB_object_decode of an object reference
-OBJECT_COST = 16 * ELEMENT_COST  # one HDF5 object takes h5py as long as sixteen elements of a v5 file, and 500 bytes there
+OBJECT_COST = (
+    16 * ELEMENT_COST
+)  # one HDF5 object takes h5py as long as sixteen elements of a v5 file, and 500 bytes there
 SMALL = 16 << 20  # bytes; smaller arrays may be stored at any ratio
 
 
@@ -70,26 +72,40 @@ class File:
         if attributes.get("MATLAB_object_decode") == OBJECT_DECODE:
             return Opaque(kind, self._read(item).T)
         if kind == "cell":
-            return Cell([self.decode(self._file[each], depth + 1) for each in self._read(item).reshape(-1)], item.shape[::-1])
+            return Cell(
+                [self.decode(self._file[each], depth + 1) for each in self._read(item).reshape(-1)], item.shape[::-1]
+            )
         if kind == "char":
             return self._text(item)
         if item.dtype.names:
-            return (self._read(item)["real"] + 1j * self._read(item)["imag"]).T if item.dtype.names == ("real", "imag") else Unread("complex")
+            return (
+                (self._read(item)["real"] + 1j * self._read(item)["imag"]).T
+                if item.dtype.names == ("real", "imag")
+                else Unread("complex")
+            )
         if item.dtype.hasobject or item.dtype.kind not in "iuf":
             return Unread(kind or str(item.dtype))
         if kind == "logical":
             return self._read(item).T.astype(bool)
         if item.size > LAZY_ELEMENTS and not _is_reference(item):
-            return Array(item.shape, item.dtype, self._reader(item), item.shape).transpose(tuple(range(item.ndim))[::-1])
+            return Array(item.shape, item.dtype, self._reader(item), item.shape).transpose(
+                tuple(range(item.ndim))[::-1]
+            )
         return self._read(item).T
 
     def _struct(self, group: Any, kind: str, depth: int) -> Any:
         members = {name: _member(group, name) for name in group}
         if kind == "function_handle":
             return Opaque(kind, {name: self.decode(each, depth + 1) for name, each in members.items()})
-        if members and all(isinstance(each, h5py.Dataset) and each.dtype.hasobject and "MATLAB_class" not in each.attrs for each in members.values()):
+        if members and all(
+            isinstance(each, h5py.Dataset) and each.dtype.hasobject and "MATLAB_class" not in each.attrs
+            for each in members.values()
+        ):
             rows = zip(*(self._read(each).reshape(-1) for each in members.values()), strict=True)
-            items = [{name: self.decode(self._file[each], depth + 1) for name, each in zip(members, row, strict=True)} for row in rows]
+            items = [
+                {name: self.decode(self._file[each], depth + 1) for name, each in zip(members, row, strict=True)}
+                for row in rows
+            ]
             return Cell(items, next(iter(members.values())).shape[::-1])
         return {name: self.decode(each, depth + 1) for name, each in members.items()}
 
@@ -152,7 +168,10 @@ def _holes(item: Any) -> bool:
     """Whether parts of a dataset were never written; HDF5 would make them up."""
     if item.chunks is None:
         return bool(item.id.get_storage_size() < item.nbytes)
-    return bool(item.id.get_num_chunks() < math.prod(-(-length // chunk) for length, chunk in zip(item.shape, item.chunks, strict=True)))
+    return bool(
+        item.id.get_num_chunks()
+        < math.prod(-(-length // chunk) for length, chunk in zip(item.shape, item.chunks, strict=True))
+    )
 
 
 def _is_reference(item: Any) -> bool:

@@ -58,17 +58,26 @@ def layer_from(saved: Object, tables: Mappings, notes: list[str]) -> Layer:
     fields = saved.properties
     name = plain(fields.get("Name"))
     if not isinstance(name, str) or not name:
-        raise UnreadableError(f"a layer of class {saved.class_name} has no name", "every saved layer has one", "save the network again in MATLAB")
+        raise UnreadableError(
+            f"a layer of class {saved.class_name} has no name",
+            "every saved layer has one",
+            "save the network again in MATLAB",
+        )
     row = tables.by_class(saved.class_name)
     if row is None:
         notes.append(f"layer '{name}' has the class {saved.class_name}, which no table knows")
         row = unknown_row(saved.class_name)
     elif normalization := "rescale-symmetric" if row.torch == "SymmetricPixels" else preprocessing(saved.class_name):
         does = "scales 0..255 to -1..1" if row.torch == "SymmetricPixels" else "has numbers of its own"
-        notes.append(f"layer '{name}' ({saved.class_name}) {does}, as Normalization '{normalization}' of newer files (unconfirmed)")
+        notes.append(
+            f"layer '{name}' ({saved.class_name}) {does}, as Normalization '{normalization}' of newer files "
+            "(unconfirmed)"
+        )
     with reading(f"layer '{name}' ({row.name})"):
         properties = {key: value for key, value in _properties(row, fields).items() if value is not None}
-        names = list(row.learnables) or [key for key, value in fields.items() if isinstance(value, dict) and "LearnRateFactor" in value]
+        names = list(row.learnables) or [
+            key for key, value in fields.items() if isinstance(value, dict) and "LearnRateFactor" in value
+        ]
         learnables = {key: _learnable(key, fields, row, name) for key in names}
         return make_layer(row, name, properties, learnables, _state(row, fields))
 
@@ -100,7 +109,10 @@ def _learnable(name: str, fields: Mapping[str, Any], row: LayerRow, layer: str) 
     array = as_array(saved.get("Value"))
     known = row.learnables.get(name)
     defaults = known.defaults if known else (1.0, 1.0)
-    rate, decay = (saved_factor(plain(saved[key]), layer, name) if key in saved else default for key, default in zip(FACTORS, defaults, strict=True))
+    rate, decay = (
+        saved_factor(plain(saved[key]), layer, name) if key in saved else default
+        for key, default in zip(FACTORS, defaults, strict=True)
+    )
     array = array or Array.of(np.empty((0, 0), np.float32))
     return Learnable(
         _matlab_layout(array, fields, name, row, layer),
@@ -135,7 +147,9 @@ def _outputs(fields: Mapping[str, Any], array: Array, layer: str) -> int:
     size = plain(fields.get("OutputSize"))
     count = int(size[-1] if isinstance(size, tuple) else size) if size is not None else array.shape[-1]
     if count < 1 or array.size % count:
-        raise UnreadableError(f"Weights of layer '{layer}' have size {array.shape}", f"it has {count} outputs", "save the network again")
+        raise UnreadableError(
+            f"Weights of layer '{layer}' have size {array.shape}", f"it has {count} outputs", "save the network again"
+        )
     return count
 
 

@@ -51,7 +51,9 @@ def expanded(
         UnreadableError: a connection names a port that its network does not have.
     """
     if sum(len(network.layers) for network in inner.values()) > MOST_LAYERS:
-        raise UnreadableError(f"a network of more than {MOST_LAYERS:,} layers", "it holds networks in networks", "save the inner ones")
+        raise UnreadableError(
+            f"a network of more than {MOST_LAYERS:,} layers", "it holds networks in networks", "save the inner ones"
+        )
     entries = {name: _entries(network) for name, network in inner.items()}
     exits = {name: _exits(network) for name, network in inner.items()}
     rewired = []
@@ -66,7 +68,11 @@ def expanded(
         for c in network.connections
     ]
     fed = {each.destination for each in rewired}
-    flat = [made for layer in layers for made in (_renamed(layer.name, inner[layer.name], fed) if layer.name in inner else [layer])]
+    flat = [
+        made
+        for layer in layers
+        for made in (_renamed(layer.name, inner[layer.name], fed) if layer.name in inner else [layer])
+    ]
     return LayerList(flat), (*rewired, *own), tuple(named)
 
 
@@ -91,7 +97,9 @@ def _inside(ends: Mapping[str, list[End]], layers: LayerList, end: End, side: st
         return end
     known: tuple[str, ...] = getattr(layers[name], side)
     if port not in known:
-        raise UnreadableError(f"layer '{name}' has no port '{port}'", f"its network has the {side} {', '.join(known) or 'none'}")
+        raise UnreadableError(
+            f"layer '{name}' has no port '{port}'", f"its network has the {side} {', '.join(known) or 'none'}"
+        )
     layer, inner_port = ends[name][known.index(port)]
     return f"{name}/{layer}", inner_port
 

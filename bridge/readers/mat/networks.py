@@ -51,9 +51,15 @@ class NoNetworkError(UnreadableError):
     """A .mat file without a network; `held` is what it holds instead."""
 
     def __init__(self, held: Contents) -> None:
-        holds = {**dict.fromkeys(held.options, "training options"), **dict.fromkeys(held.logs, "a training log"), **held.others}
+        holds = {
+            **dict.fromkeys(held.options, "training options"),
+            **dict.fromkeys(held.logs, "a training log"),
+            **held.others,
+        }
         listed = ", ".join(f"{name} ({kind})" for name, kind in list(holds.items())[:12]) or "nothing"
-        super().__init__(f"{held.path} holds no network", f"it holds {listed}", "save the network itself: save('net.mat', 'net')")
+        super().__init__(
+            f"{held.path} holds no network", f"it holds {listed}", "save the network itself: save('net.mat', 'net')"
+        )
         self.held = held
 
     def __reduce__(self) -> tuple[type[NoNetworkError], tuple[Contents]]:  # type: ignore[override]
@@ -73,7 +79,9 @@ def variables(path: Path) -> Iterator[tuple[str, Any]]:
 def _variables(path: Path) -> Iterator[tuple[str, Any]]:
     file = _opened(path)
     wrapper = file.subsystem()
-    content = wrapper["MCOS"].content if isinstance(wrapper, dict) and isinstance(wrapper.get("MCOS"), v5.Opaque) else None
+    content = (
+        wrapper["MCOS"].content if isinstance(wrapper, dict) and isinstance(wrapper.get("MCOS"), v5.Opaque) else None
+    )
     objects = Objects(content.__getitem__, len(content)) if content is not None else None
     for name, value in file.variables():
         yield name, objects.resolve(value) if objects else value
@@ -160,7 +168,9 @@ def load(path: Path, tables: Mappings, variable: str | None = None) -> Network:
     name = choose(held, variable)
     notes = [UNTRUSTED_V73] if held.format == "mat v7.3" else []
     network = network_from(held.networks[name], held, tables, notes)
-    options, log = (_first(what, found, notes) for what, found in (("training options", held.options), ("training logs", held.logs)))
+    options, log = (
+        _first(what, found, notes) for what, found in (("training options", held.options), ("training logs", held.logs))
+    )
     return replace(
         network,
         notes=(*network.notes, *notes),
@@ -186,12 +196,16 @@ def choose(held: Contents, variable: str | None) -> str:
         raise NoNetworkError(held)
     if len(held.networks) > 1:
         raise UsageError(
-            f"{held.path} holds {len(held.networks)} networks", f"they are {', '.join(held.networks)}", "choose one with --variable NAME"
+            f"{held.path} holds {len(held.networks)} networks",
+            f"they are {', '.join(held.networks)}",
+            "choose one with --variable NAME",
         )
     return next(iter(held.networks))
 
 
-def network_from(value: Any, held: Contents, tables: Mappings, notes: list[str], within: tuple[str, ...] = ()) -> Network:
+def network_from(
+    value: Any, held: Contents, tables: Mappings, notes: list[str], within: tuple[str, ...] = ()
+) -> Network:
     """Make a `Network` of a network variable's value; `within` names the network layers it lies in."""
     if len(within) > v5.DEEPEST:
         raise v5.damaged(f"more than {v5.DEEPEST} levels of networks")
@@ -210,7 +224,11 @@ def network_from(value: Any, held: Contents, tables: Mappings, notes: list[str],
         fields = {**inner, **fields}
     saved = [saved] if isinstance(saved, Object) else saved
     if not isinstance(saved, list) or not saved or not all(isinstance(each, Object) for each in saved):
-        raise UnreadableError(f"{held.path}: the {kind} holds no layers", "its object data is damaged or of an unknown version", "save it again")
+        raise UnreadableError(
+            f"{held.path}: the {kind} holds no layers",
+            "its object data is damaged or of an unknown version",
+            "save it again",
+        )
     layers, blocks = _layers(saved, held, tables, notes, within)
     table = fields.get("Connections")
     if isinstance(table, Object):
@@ -241,7 +259,10 @@ def _layers(
         name = str(plain(each.properties.get("Name")))
         blocks[name] = network_from(network, held, tables, notes, (*within, name))
         made.append(nested.placeholder(name, blocks[name]))
-        notes.append(f"layer '{'/'.join((*within, name))}' holds a network, whose {len(blocks[name].layers)} layers have its name in front")
+        notes.append(
+            f"layer '{'/'.join((*within, name))}' holds a network, whose {len(blocks[name].layers)} layers have its "
+            "name in front"
+        )
     return LayerList(made), blocks
 
 
@@ -249,10 +270,14 @@ def pairs_of(table: Object) -> list[tuple[str, str]]:
     """Read the Connections table: its columns Source and Destination, with ports where a layer has several."""
     columns = table.properties.get("data")
     if not isinstance(columns, Cell) or len(columns) < 2:
-        raise UnreadableError("the table of connections is damaged", "it has no columns Source and Destination", "save the network again")
+        raise UnreadableError(
+            "the table of connections is damaged", "it has no columns Source and Destination", "save the network again"
+        )
     sources, destinations = ([each] if isinstance(each, str) else [str(item) for item in each] for each in columns[:2])
     if len(sources) != len(destinations):
-        raise UnreadableError("the table of connections is damaged", "its columns differ in length", "save the network again")
+        raise UnreadableError(
+            "the table of connections is damaged", "its columns differ in length", "save the network again"
+        )
     return list(zip(sources, destinations, strict=True))
 
 
@@ -262,7 +287,9 @@ def _with_detector(network: Network, detector: Object) -> Network:
     facts = {"class": detector.class_name, **{key: plain(value) for key, value in fields.items()}}
     if isinstance(anchors, np.ndarray):
         facts["AnchorBoxes"] = _pairs(anchors)
-    elif isinstance(anchors, Cell) and all(isinstance(each, np.ndarray) for each in anchors):  # one matrix for each head
+    elif isinstance(anchors, Cell) and all(
+        isinstance(each, np.ndarray) for each in anchors
+    ):  # one matrix for each head
         facts["AnchorBoxes"] = tuple(map(_pairs, anchors))
     classes = facts.get("ClassNames")
     return replace(network, detector=facts, classes=classes if isinstance(classes, tuple) else network.classes)

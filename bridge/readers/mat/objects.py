@@ -103,7 +103,12 @@ class Objects:
             return {key: self.resolve(item, depth + 1) for key, item in value.items()}
         if isinstance(value, Cell):
             return Cell([self.resolve(item, depth + 1) for item in value], value.dims)
-        if isinstance(value, np.ndarray) and value.dtype == np.uint32 and value.size >= 5 and value.flat[0] == REFERENCE:
+        if (
+            isinstance(value, np.ndarray)
+            and value.dtype == np.uint32
+            and value.size >= 5
+            and value.flat[0] == REFERENCE
+        ):
             return self._referenced(value, depth)
         return value
 
@@ -149,4 +154,3 @@ class Objects:
                 raise damaged(f"value number {value} of {self._count - FIRST_VALUE}")
             return self.resolve(self._cells(FIRST_VALUE + value), depth + 1)
         raise damaged(f"a property of type {kind}")
-

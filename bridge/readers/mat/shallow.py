@@ -1,4 +1,5 @@
-"""The shallow `network` object (feedforwardnet, fitnet, patternnet, cascadeforwardnet), as layers that compute the same.
+"""The shallow `network` object (feedforwardnet, fitnet, patternnet, cascadeforwardnet), as layers that compute the
+same.
 
 A layer of such a network is transferFcn(IW p + LW a + b). Here each weight is a fully connected layer, several that
 meet are followed by an addition, and the transfer function is a layer of its own. What inputs and outputs go through
@@ -25,7 +26,13 @@ from bridge.readers.mat.v5 import Cell
 
 Fields = Mapping[str, Any]
 
-TRANSFER = {"tansig": "TanhLayer", "logsig": "SigmoidLayer", "purelin": None, "softmax": "SoftmaxLayer", "poslin": "ReLULayer"}
+TRANSFER = {
+    "tansig": "TanhLayer",
+    "logsig": "SigmoidLayer",
+    "purelin": None,
+    "softmax": "SoftmaxLayer",
+    "poslin": "ReLULayer",
+}
 DOUBLE = "MATLAB computes a shallow network in double precision, its torch module in single"
 
 
@@ -51,7 +58,9 @@ def network_from(value: dict[str, Any], source: Source, tables: Mappings) -> Net
         graph = _Graph(tables)
         entries = [graph.add_input(each) for each in value["inputs"]]
         ends = _add_layers(graph, value, entries)
-        outputs = [graph.add_output(ends[index], each) for index, each in enumerate(value["outputs"]) if isinstance(each, dict)]
+        outputs = [
+            graph.add_output(ends[index], each) for index, each in enumerate(value["outputs"]) if isinstance(each, dict)
+        ]
     network = assemble("network", LayerList(graph.layers), tuple(graph.connections), source, outputs=tuple(outputs))
     return network.with_notes(*graph.notes, DOUBLE)
 
@@ -76,7 +85,9 @@ def _problems(value: Fields) -> Iterator[str]:
         yield f"feedback through layers {', '.join(str(index + 1) for index in sorted(feedback))}"
     for field, functions in (("inputs", FORWARD), ("outputs", REVERSE)):
         for name, end in _parts(value, field):
-            yield from (f"{name}.processFcns '{function}'" for function in end["processFcns"] if function not in functions)
+            yield from (
+                f"{name}.processFcns '{function}'" for function in end["processFcns"] if function not in functions
+            )
             if not _numbers(end["size"]).any():
                 yield f"{name}.size 0: it was never configured"
 
@@ -86,7 +97,11 @@ def _parts(value: Fields, field: str) -> Iterator[tuple[str, Fields]]:
     cell = value.get(field, Cell([], (1, 0)))
     for index, item in enumerate(cell):
         if isinstance(item, dict):
-            place = f"{index % cell.dims[0] + 1},{index // cell.dims[0] + 1}" if field.endswith("Weights") else f"{index + 1}"
+            place = (
+                f"{index % cell.dims[0] + 1},{index // cell.dims[0] + 1}"
+                if field.endswith("Weights")
+                else f"{index + 1}"
+            )
             yield f"{field}{{{place}}}", item
 
 
@@ -121,8 +136,14 @@ def _add_layers(graph: _Graph, value: Fields, entries: Sequence[str]) -> dict[in
     for row in _order(from_layers):
         layer = value["layers"][row]
         name = layer["name"] or f"layer{row + 1}"
-        read = [(entries[column], "IW", f"inputWeights{{{row + 1},{column + 1}}}", column) for column in _places(from_inputs[row])]
-        read += [(ends[column], "LW", f"layerWeights{{{row + 1},{column + 1}}}", column) for column in _places(from_layers[row])]
+        read = [
+            (entries[column], "IW", f"inputWeights{{{row + 1},{column + 1}}}", column)
+            for column in _places(from_inputs[row])
+        ]
+        read += [
+            (ends[column], "LW", f"layerWeights{{{row + 1},{column + 1}}}", column)
+            for column in _places(from_layers[row])
+        ]
         parts = []
         for index, (source, field, path, column) in enumerate(read, 1):
             cell = value[field]
@@ -130,7 +151,11 @@ def _add_layers(graph: _Graph, value: Fields, entries: Sequence[str]) -> dict[in
             if index == 1 and biases[row]:
                 learnables["Bias"] = _learnable(value["b"][row], f"biases{{{row + 1}}}" not in fixed, 0.0)
             parts.append(graph.add_fully_connected(name if len(read) == 1 else f"{name}_{index}", source, learnables))
-        end = parts[0] if len(parts) == 1 else graph.add("AdditionLayer", f"{name}_addition", parts, {"NumInputs": len(parts)})
+        end = (
+            parts[0]
+            if len(parts) == 1
+            else graph.add("AdditionLayer", f"{name}_addition", parts, {"NumInputs": len(parts)})
+        )
         kind = TRANSFER[layer["transferFcn"]]
         ends[row] = graph.add(kind, f"{name}_{layer['transferFcn']}", [end]) if kind else end
     return ends
@@ -164,10 +189,14 @@ class _Graph:
     ) -> str:
         """Add a layer behind `sources`. Its name gets a number where another layer has it."""
         taken = {layer.name for layer in self.layers}
-        name = next(each for each in (name, *(f"{name}_{count}" for count in range(2, len(taken) + 3))) if each not in taken)
+        name = next(
+            each for each in (name, *(f"{name}_{count}" for count in range(2, len(taken) + 3))) if each not in taken
+        )
         layer = make_layer(self._tables.rows[kind], name, properties, learnables, state)
         self.layers.append(layer)
-        self.connections += [Connection(source, name, destination_port=port) for source, port in zip(sources, layer.inputs, strict=True)]
+        self.connections += [
+            Connection(source, name, destination_port=port) for source, port in zip(sources, layer.inputs, strict=True)
+        ]
         return name
 
     def add_fully_connected(self, name: str, source: str, learnables: Mapping[str, Learnable]) -> str:
@@ -181,7 +210,9 @@ class _Graph:
         state: Mapping[str, Array] = EMPTY
         if len(steps) == 1 and steps[0].function in SCALING:
             properties["Normalization"], state = _normalization(steps[0].settings)
-            self.notes.append(f"layer '{name}' does {steps[0].function} as its Normalization '{properties['Normalization']}'")
+            self.notes.append(
+                f"layer '{name}' does {steps[0].function} as its Normalization '{properties['Normalization']}'"
+            )
             steps = []
         if "fixunknowns" in end["processFcns"]:
             self.notes.append(f"layer '{name}': a NaN in an input is not replaced, as fixunknowns would")
@@ -199,7 +230,9 @@ class _Graph:
         arrays = {"Weights": whole.matrix, "Bias": whole.offset[:, None]}
         learnables = {key: Learnable(Array.of(array), 0.0, 0.0) for key, array in arrays.items()}
         made = self.add_fully_connected(f"{name}_processing", source, learnables)
-        self.notes.append(f"layer '{made}' does {', '.join(step.function for step in steps)}: fixed numbers, so its factors are 0")
+        self.notes.append(
+            f"layer '{made}' does {', '.join(step.function for step in steps)}: fixed numbers, so its factors are 0"
+        )
         return made
 
 
@@ -234,13 +267,17 @@ class Step:
 def _steps(end: Fields, known: Mapping[str, Callable[[Fields], Affine]]) -> list[Step]:
     """Return the processing functions of an input or output that change anything, in MATLAB's order."""
     pairs = zip(end["processFcns"], end["processSettings"], strict=True)
-    changing = [(function, settings) for function, settings in pairs if not _numbers(settings.get("no_change", 0)).any()]
+    changing = [
+        (function, settings) for function, settings in pairs if not _numbers(settings.get("no_change", 0)).any()
+    ]
     steps = [Step(function, settings, known[function](settings)) for function, settings in changing]
     return [step for step in steps if not step.affine.is_identity]
 
 
 def _scaling(settings: Fields) -> tuple[NDArray, NDArray, NDArray]:
-    """Return gain, xoffset and y0 of y = (x - xoffset) gain + y0, a number a row; y0 is mapminmax's ymin, mapstd's ymean."""
+    """Return gain, xoffset and y0 of y = (x - xoffset) gain + y0, a number a row; y0 is mapminmax's ymin, mapstd's
+    ymean.
+    """
     gain = _numbers(settings["gain"]).ravel()
     y0 = _numbers(settings["ymin"] if "ymin" in settings else settings["ymean"]).ravel()
     return gain, _numbers(settings["xoffset"]).ravel(), np.broadcast_to(y0, gain.shape)
@@ -280,7 +317,8 @@ def with_constant_rows(settings: Fields) -> Affine:
 def with_known_flags(settings: Fields) -> Affine:
     """Return fixunknowns for data without NaN: behind each row that had some in training comes one that says 1, known.
 
-    The saved fields are read as published code uses them (`shift`: how far a row moves down); no file with one was seen.
+    The saved fields are read as published code uses them (`shift`: how far a row moves down); no file with one was
+    seen.
     """
     inputs, outputs = _rows(settings), int(_numbers(settings["yrows"]).item())
     moved = np.arange(inputs) + (_numbers(settings["shift"]).ravel().astype(int) if outputs > inputs else 0)
@@ -298,5 +336,10 @@ def _indices(value: Any) -> NDArray:
 
 
 SCALING = ("mapminmax", "mapstd")
-FORWARD = {"mapminmax": scaled, "mapstd": scaled, "removeconstantrows": without_constant_rows, "fixunknowns": with_known_flags}
+FORWARD = {
+    "mapminmax": scaled,
+    "mapstd": scaled,
+    "removeconstantrows": without_constant_rows,
+    "fixunknowns": with_known_flags,
+}
 REVERSE = {"mapminmax": unscaled, "mapstd": unscaled, "removeconstantrows": with_constant_rows}

@@ -41,7 +41,9 @@ def network_from(value: dict[str, Any], source: Source, tables: Mappings) -> Net
         raise UnsupportedError(f"{source.path} has the format {value['Format']}", f"{VERSION} is read here", hint)
     saved = value.get("Layers")
     if not isinstance(saved, Cell) or not saved or not all(isinstance(each, dict) for each in saved):
-        raise UnreadableError(f"{source.path} holds no layers", "Layers is a column of structs", "export the network again")
+        raise UnreadableError(
+            f"{source.path} holds no layers", "Layers is a column of structs", "export the network again"
+        )
     notes: list[str] = []
     layers = LayerList(_layer(each, tables, notes) for each in saved)
     network = assemble(
@@ -69,7 +71,9 @@ def _layer(saved: dict[str, Any], tables: Mappings, notes: list[str]) -> Layer:
     layer = layer_from(Object(_text(saved, "Class"), fields), tables, notes)
     if layer.row.build == "unknown":
         arrays = {name: array for name, each in state.items() if (array := as_array(each)) is not None}
-        layer = replace(layer, state=arrays, properties={key: each for key, each in layer.properties.items() if key not in state})
+        layer = replace(
+            layer, state=arrays, properties={key: each for key, each in layer.properties.items() if key not in state}
+        )
     lost = sorted(set(learnables) - set(layer.learnables))
     if lost:
         what = f"layer '{layer.name}' ({layer.kind}) has the learnables {', '.join(lost)}"
@@ -77,7 +81,9 @@ def _layer(saved: dict[str, Any], tables: Mappings, notes: list[str]) -> Layer:
     unsaved = [name for name in _texts(saved, "Skipped") if name in layer.row.properties]
     if unsaved:
         notes.append(f"layer '{layer.name}': MATLAB did not give its {', '.join(unsaved)}")
-    return replace(layer, inputs=_texts(saved, "InputNames") or layer.inputs, outputs=_texts(saved, "OutputNames") or layer.outputs)
+    return replace(
+        layer, inputs=_texts(saved, "InputNames") or layer.inputs, outputs=_texts(saved, "OutputNames") or layer.outputs
+    )
 
 
 def _training_options(saved: dict[str, Any]) -> Mapping[str, Any] | None:
@@ -86,11 +92,16 @@ def _training_options(saved: dict[str, Any]) -> Mapping[str, Any] | None:
         return None
     solver = next((solver for name, solver in SOLVER_OF.items() if name in saved), "")
     class_name = table("solvers")["solvers"][solver]["matlab"] if solver else ""
-    return {"class": class_name, **{name: _schedule(each) if name == "LearnRateSchedule" else plain(each) for name, each in saved.items()}}
+    return {
+        "class": class_name,
+        **{name: _schedule(each) if name == "LearnRateSchedule" else plain(each) for name, each in saved.items()},
+    }
 
 
 def _schedule(saved: Any) -> Any:
-    """Return a text, a schedule object as a mapping that `bridge.training.options.schedule` knows, or a tuple of them."""
+    """Return a text, a schedule object as a mapping that `bridge.training.options.schedule` knows, or a
+    tuple of them.
+    """
     if isinstance(saved, Cell):
         return tuple(_schedule(each) for each in saved)
     if isinstance(saved, dict):

@@ -41,7 +41,9 @@ CELL, STRUCT, OBJECT, CHAR, SPARSE, FUNCTION, OPAQUE = 1, 2, 3, 4, 5, 16, 17
 # Small files may grow to GROWN bytes, others GROWTH times; of the files MATLAB wrote none grew 10 times.
 GROWN, GROWTH = 256 << 20, 64
 ELEMENT_COST = 1024  # bytes that one element stands for: it takes that much time, if not memory
-PIECE = 1 << 16  # compressed bytes inflated at a time; with more, each result is fresh memory, and touching that takes longer
+PIECE = (
+    1 << 16
+)  # compressed bytes inflated at a time; with more, each result is fresh memory, and touching that takes longer
 
 
 class Cell(list[Any]):
@@ -79,7 +81,8 @@ class Allowance:
         self._left -= size
         if self._left < 0:
             raise UnreadableError(
-                f"{self._path} is refused: its {self._size:,} bytes decode to more than {max(GROWN, GROWTH * self._size):,}",
+                f"{self._path} is refused: its {self._size:,} bytes decode to more than "
+                f"{max(GROWN, GROWTH * self._size):,}",
                 "no network compresses that well; a file like this exhausts memory",
                 "save the network alone, without other variables",
             )
@@ -93,7 +96,9 @@ class File:
         with path.open("rb") as stream:
             self._data: Any = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         if len(self._data) < HEADER_SIZE or self._data[124:128] not in (b"\x00\x01IM", b"\x01\x00MI"):
-            raise UnreadableError(f"{path} is no MAT v5 file", "its header is missing or damaged", "save it again in MATLAB")
+            raise UnreadableError(
+                f"{path} is no MAT v5 file", "its header is missing or damaged", "save it again in MATLAB"
+            )
         self._order = "<" if self._data[126:128] == b"IM" else ">"
         (self._subsystem,) = struct.unpack_from(self._order + "Q", self._data, SUBSYSTEM_OFFSET)
 
@@ -255,7 +260,10 @@ class Reader:
         if width <= 0 or size % width:
             raise damaged("a struct whose field names are damaged")
         self._allowance.take(ELEMENT_COST * (size // width))
-        names = [bytes(self._data[i : i + width]).split(b"\0")[0].decode("latin-1") for i in range(start, start + size, width)]
+        names = [
+            bytes(self._data[i : i + width]).split(b"\0")[0].decode("latin-1")
+            for i in range(start, start + size, width)
+        ]
         self._check_count(count * len(names), 8, at, end)
         if (not names and count > 1) or len(set(names)) < len(names):
             raise damaged("a struct array without fields, or with one twice")
@@ -298,4 +306,8 @@ class Reader:
 
 
 def damaged(what: str) -> UnreadableError:
-    return UnreadableError(f"the .mat file is damaged: {what}", "it was cut short or changed after MATLAB wrote it", "copy or save it again")
+    return UnreadableError(
+        f"the .mat file is damaged: {what}",
+        "it was cut short or changed after MATLAB wrote it",
+        "copy or save it again",
+    )

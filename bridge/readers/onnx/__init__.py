@@ -36,7 +36,9 @@ def load(path: Path, tables: Mappings) -> Network:
 
 
 def fixed_batch(graph: Graph) -> int | None:
-    """Return the number of observations that the first input declares, or None where it is symbolic; MATLAB's sequences run T, N, C."""
+    """Return the number of observations that the first input declares, or None where it is symbolic; MATLAB's sequences
+    run T, N, C.
+    """
     first = next((dims[graph.matlab and len(dims) == 3] for dims in graph.inputs.values() if dims), None)
     return first if isinstance(first, int) and first > 0 else None
 

@@ -34,11 +34,13 @@ def foreign_layer(node: Node, name: str, sizes: Sequence[Activation], graph: Gra
     """Make the layer of a foreign node.
 
     Its state is named as its torch module names it: `constants.input2` is the constant at the node's input 2,
-    `constants.value` a tensor among its attributes. `Layout` tells for each input of the node where it comes from: "in" (the
-    layer's next input), a learnable, a state, or "" where it is left out.
+    `constants.value` a tensor among its attributes. `Layout` tells for each input of the node where it comes from: "in"
+    (the layer's next input), a learnable, a state, or "" where it is left out.
     """
     learnables: dict[str, Learnable] = {}
-    state = {f"constants.{key}": Array.of(value) for key, value in node.attributes.items() if isinstance(value, np.ndarray)}
+    state = {
+        f"constants.{key}": Array.of(value) for key, value in node.attributes.items() if isinstance(value, np.ndarray)
+    }
     layout = []
     for index, value in enumerate(node.inputs):
         array, local = graph.constants.get(value), TRAINED.get(node.op, {}).get(index, "")
@@ -55,12 +57,16 @@ def foreign_layer(node: Node, name: str, sizes: Sequence[Activation], graph: Gra
         "Operator": node.op,
         "Opset": graph.opset,
         "Layout": tuple(layout),
-        "Attributes": {key: value for key, value in node.attributes.items() if isinstance(value, (int, float, str, tuple))},
+        "Attributes": {
+            key: value for key, value in node.attributes.items() if isinstance(value, (int, float, str, tuple))
+        },
         "Format": size.format,
         "Size": size.size,
     }
     kind = f"onnx:{node.op}"
-    row = LayerRow(kind, (), "", onnx=(node.op,), torch="onnx2torch", build="foreign", size="from_file", evidence="documented")
+    row = LayerRow(
+        kind, (), "", onnx=(node.op,), torch="onnx2torch", build="foreign", size="from_file", evidence="documented"
+    )
     inputs, outputs = layout.count("in"), len(sizes)
     return Layer(name, row.name, row, properties, learnables, state, numbered("in", inputs), numbered("out", outputs))
 
@@ -78,7 +84,8 @@ def common_size(sizes: Sequence[Activation]) -> Activation:
 
 
 def plain_form(node: Node, rank: int) -> list[Node]:
-    """Return the node, and what must run before it, as ONNX's own operators: the passes and MATLAB's rows know more than those.
+    """Return the node, and what must run before it, as ONNX's own operators: the passes and MATLAB's rows know more
+    than those.
 
     A Gemm is one over the last axis too. A formula joined over the last axes is a LayerNormalization from an axis on.
     A convolution whose padding differs at the two ends pads in a node of its own.

@@ -28,7 +28,11 @@ def join_swish(graph: Graph) -> tuple[Graph, str]:
 def join_gelu(graph: Graph) -> tuple[Graph, str]:
     """x / 2 * (1 + erf(x / sqrt 2)), or with tanh(sqrt(2 / pi) * (x + 0.044715 x^3)) for erf -> Gelu."""
     for factor, approximate in ((ERF, "none"), (TANH, "tanh")):
-        orders = [("Mul", ("Mul", "x", 0.5), factor), ("Mul", ("Mul", "x", factor), 0.5), ("Mul", "x", ("Mul", factor, 0.5))]
+        orders = [
+            ("Mul", ("Mul", "x", 0.5), factor),
+            ("Mul", ("Mul", "x", factor), 0.5),
+            ("Mul", "x", ("Mul", factor, 0.5)),
+        ]
         made: Made = ("Gelu", ("x",), {"approximate": approximate})
         graph, _ = _join(graph, "Mul", orders, lambda match, made=made: made)  # type: ignore[misc]
     return graph, ""
@@ -42,13 +46,18 @@ def join_layer_normalization(graph: Graph) -> tuple[Graph, str]:
         epsilon = graph.constants[match.values["$epsilon"]]
         if mean.get("keepdims", 1) != 1 or dict(mean) != dict(variance) or not mean.get("axes") or epsilon.size != 1:
             return None
-        return "LayerNormalization", ("x", "$scale", "$offset"), {"axes": mean["axes"], "epsilon": float(epsilon.read().reshape(-1)[0])}
+        return (
+            "LayerNormalization",
+            ("x", "$scale", "$offset"),
+            {"axes": mean["axes"], "epsilon": float(epsilon.read().reshape(-1)[0])},
+        )
 
     return _join(graph, "Add", ("Add", ("Mul", NORMAL, "$scale"), "$offset"), made, centred=CENTRED)
 
 
 def join_group_normalization(graph: Graph) -> tuple[Graph, str]:
-    """Groups of channels laid out as rows, InstanceNormalization of the rows, then scale and offset -> GroupNormalization.
+    """Groups of channels laid out as rows, InstanceNormalization of the rows, then scale and offset ->
+    GroupNormalization.
 
     The `shape` that the rows are brought back to comes along; None where it is worked out, from the shape of x.
     """
@@ -58,19 +67,32 @@ def join_group_normalization(graph: Graph) -> tuple[Graph, str]:
         v = match.values
         groups, shape, back = graph.constant(v["$groups"]), graph.constant(v["shape"]), producers.get(v["shape"])
         ones, zeros = graph.constant(v["$ones"]), graph.constant(v["$zeros"])
-        if groups is None or groups.shape != (3,) or groups[0] != 0 or groups[2] != -1 or np.any(ones != 1) or np.any(zeros != 0):
+        if (
+            groups is None
+            or groups.shape != (3,)
+            or groups[0] != 0
+            or groups[2] != -1
+            or np.any(ones != 1)
+            or np.any(zeros != 0)
+        ):
             return None
         if shape is None and (back is None or back.op != "Shape" or back.inputs[0] != v["x"]):
             return None
         target = None if shape is None else tuple(int(n) for n in shape)
         epsilon = match.named["rows"].attributes.get("epsilon", 1e-5)
-        return "GroupNormalization", ("x", "$scale", "$offset"), {"num_groups": int(groups[1]), "epsilon": epsilon, "shape": target}
+        return (
+            "GroupNormalization",
+            ("x", "$scale", "$offset"),
+            {"num_groups": int(groups[1]), "epsilon": epsilon, "shape": target},
+        )
 
     return _join(graph, "Add", ("Add", ("Mul", ("Reshape", ROWS, "shape"), "$scale"), "$offset"), made)
 
 
 def join_multiplications(graph: Graph) -> tuple[Graph, str]:
-    """A multiplication layer of several inputs, which MATLAB's exporter writes as <l>_Mul1, <l>_Mul2, ..., <l> -> one Mul."""
+    """A multiplication layer of several inputs, which MATLAB's exporter writes as <l>_Mul1, <l>_Mul2, ..., <l> -> one
+    Mul.
+    """
     producers, readers = graph.producers(), graph.readers()
 
     def factors(name: str, layer: str) -> Iterator[str]:
@@ -91,7 +113,9 @@ def join_multiplications(graph: Graph) -> tuple[Graph, str]:
 Made = tuple[str, tuple[str, ...], Mapping[str, Any]]  # operator, the pattern's names of its inputs, attributes
 
 
-def _join(graph: Graph, last: str, pattern: Pattern, made: Callable[[Match], Made | None], **where: Pattern) -> tuple[Graph, str]:
+def _join(
+    graph: Graph, last: str, pattern: Pattern, made: Callable[[Match], Made | None], **where: Pattern
+) -> tuple[Graph, str]:
     """Put the operator that `made` makes of a match in place of each `last` operator that the pattern ends in."""
     matcher = Matcher(graph)
 

@@ -109,15 +109,23 @@ def graph_from(model: Any, constants: Mapping[str, Array]) -> Graph:
 
 
 def check_supported(path: Path, model: Any) -> None:
-    """Raise UnsupportedError, naming everything in the file that a graph of plain nodes and dense constants cannot hold."""
+    """Raise UnsupportedError, naming everything in the file that a graph of plain nodes and dense constants cannot
+    hold.
+    """
     found = [f"the function {each.domain}::{each.name}" for each in model.functions]
     found += [f"the sparse initializer '{each.values.name}'" for each in model.graph.sparse_initializer]
     found += ["training information"] * bool(model.training_info)
     ends = (*model.graph.input, *model.graph.output)
-    found += [f"'{each.name}', which is no tensor" for each in ends if each.type.WhichOneof("value") not in (None, "tensor_type")]
+    found += [
+        f"'{each.name}', which is no tensor"
+        for each in ends
+        if each.type.WhichOneof("value") not in (None, "tensor_type")
+    ]
     for node in model.graph.node:
         name = node.name or (node.output or [""])[0]
-        kinds = {OTHERWISE.get(each.type, f"the attribute {each.name}") for each in node.attribute if each.type not in PLAIN}
+        kinds = {
+            OTHERWISE.get(each.type, f"the attribute {each.name}") for each in node.attribute if each.type not in PLAIN
+        }
         found += [f"{kind} in node '{name}' ({node.op_type})" for kind in sorted(kinds)]
     if found:
         cause, hint = "only plain nodes with dense constants are read", "export the network without them"
@@ -132,7 +140,10 @@ def check_nodes(path: Path, model: Any) -> None:
     from onnx import NodeProto, checker, defs
 
     context = type(checker.DEFAULT_CONTEXT)()
-    context.ir_version, context.opset_imports = model.ir_version, {each.domain: each.version for each in model.opset_import}
+    context.ir_version, context.opset_imports = (
+        model.ir_version,
+        {each.domain: each.version for each in model.opset_import},
+    )
     problems = []
     for node in model.graph.node:
         if node.domain or not defs.has(node.op_type, context.opset_imports.get("", 1)):
@@ -146,7 +157,9 @@ def check_nodes(path: Path, model: Any) -> None:
         except checker.ValidationError as error:
             problems.append(f"'{node.name or (node.output or [''])[0]}' ({node.op_type}): {str(error).splitlines()[0]}")
     if problems:
-        raise UnreadableError(f"{path} holds {len(problems)} node(s) that are none", "; ".join(problems), "export the network again")
+        raise UnreadableError(
+            f"{path} holds {len(problems)} node(s) that are none", "; ".join(problems), "export the network again"
+        )
 
 
 def check_values(path: Path, graph: Graph) -> None:
@@ -162,11 +175,15 @@ def check_values(path: Path, graph: Graph) -> None:
             raise UnreadableError(what, f"{path} is damaged or has a cycle")
         again = [name for name in node.outputs if name in known and name]
         if again:
-            raise UnreadableError(f"node '{node.name}' ({node.op}) makes '{again[0]}', which exists already", f"{path} is damaged")
+            raise UnreadableError(
+                f"node '{node.name}' ({node.op}) makes '{again[0]}', which exists already", f"{path} is damaged"
+            )
         known.update(node.outputs)
     lost = [name for name in graph.outputs if name not in known]
     if lost or not graph.outputs:
-        raise UnreadableError(f"the graph's output {lost[0] if lost else ''!r} is made by no node", f"{path} is damaged")
+        raise UnreadableError(
+            f"the graph's output {lost[0] if lost else ''!r} is made by no node", f"{path} is damaged"
+        )
 
 
 def _attribute(proto: Any) -> Any:
@@ -186,12 +203,16 @@ def _attribute(proto: Any) -> Any:
 
 
 def _constant(output: str, attributes: Mapping[str, Any]) -> Array:
-    """A Constant node's value: a tensor, or (value_float, value_ints, ...) plain numbers in ONNX's single or 64-bit precision."""
+    """A Constant node's value: a tensor, or (value_float, value_ints, ...) plain numbers in ONNX's single or 64-bit
+    precision.
+    """
     import numpy as np
 
     if len(attributes) != 1:
-        raise UnreadableError(f"the Constant '{output}' has {len(attributes)} values", "it must have one", "export the network again")
-    (name, value), = attributes.items()
+        raise UnreadableError(
+            f"the Constant '{output}' has {len(attributes)} values", "it must have one", "export the network again"
+        )
+    ((name, value),) = attributes.items()
     return Array.of(np.asarray(value, np.float32 if name.startswith("value_float") else None))
 
 
@@ -212,7 +233,9 @@ def _inferred(model: Any) -> Shapes:
 
 
 def _dims(value: Any) -> Dims:
-    return tuple(d.dim_value if d.HasField("dim_value") else (d.dim_param or None) for d in value.type.tensor_type.shape.dim)
+    return tuple(
+        d.dim_value if d.HasField("dim_value") else (d.dim_param or None) for d in value.type.tensor_type.shape.dim
+    )
 
 
 def _type(value: Any) -> str:
@@ -224,7 +247,9 @@ def _type(value: Any) -> str:
 
 @cache
 def declared_defaults(operator: str, opset: int) -> Mapping[str, Any]:
-    """Return what the attributes of an operator are where a node leaves them out; nothing for one that the opset does not have."""
+    """Return what the attributes of an operator are where a node leaves them out; nothing for one that the opset does
+    not have.
+    """
     from onnx import defs
 
     known = defs.get_schema(operator, opset).attributes if defs.has(operator, opset) else {}

@@ -47,7 +47,12 @@ def _normalization(value: str, graph: Graph, readers: dict[str, list[Node]]) -> 
     statistics: dict[str, Array] = {}
     for op, statistic in (("Sub", "Mean"), ("Div", "StandardDeviation")):
         found = readers.get(value, [])
-        if len(found) != 1 or found[0].op != op or found[0].inputs[0] != value or found[0].inputs[1] not in graph.constants:
+        if (
+            len(found) != 1
+            or found[0].op != op
+            or found[0].inputs[0] != value
+            or found[0].inputs[1] not in graph.constants
+        ):
             break
         statistics[statistic] = graph.constants[found[0].inputs[1]]
         value = found[0].outputs[0]

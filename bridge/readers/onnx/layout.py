@@ -16,13 +16,19 @@ from bridge.sizes import Activation, Length
 
 UNKNOWN = "?"
 TORCH_AXES = {"CB": "BC", "CBT": "BTC", "SCB": "BCH", "SSCB": "BCHW", "SSSCB": "BCHWD", UNKNOWN: ""}
-BY_RANK = {2: "CB", 4: "SSCB", 5: "SSSCB"}  # the format of a value by its rank; with three dims it depends on its readers
+BY_RANK = {
+    2: "CB",
+    4: "SSCB",
+    5: "SSSCB",
+}  # the format of a value by its rank; with three dims it depends on its readers
 CHANNELS_SECOND = frozenset((
     "AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "DepthToSpace", "GlobalAveragePool", "GlobalMaxPool",
-    "GroupNormalization", "InstanceNormalization", "LRN", "MaxPool", "PRelu", "Resize", "SpaceToDepth", "YOLOv2Transform",
+    "GroupNormalization", "InstanceNormalization", "LRN", "MaxPool", "PRelu", "Resize", "SpaceToDepth",
+    "YOLOv2Transform",
 ))  # fmt: skip
 ELEMENTWISE = frozenset((
-    "Add", "Clip", "Div", "Dropout", "Elu", "Gelu", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "Mul", "Relu", "Sigmoid",
+    "Add", "Clip", "Div", "Dropout", "Elu", "Gelu", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "Mul", "Relu",
+    "Sigmoid",
     "Softplus", "Sub", "Sum", "Swish", "Tanh",
 ))  # fmt: skip
 LAST = ("LayerNormalization", "Gemm")  # over the last axis, where they read three
@@ -93,7 +99,9 @@ def activation_of(dims: Dims, wanted: str) -> Activation:
 
 
 def wanted_axes(graph: Graph) -> Mapping[str, str]:
-    """Tell of values with three dims how the operators that read them take their axes, through what keeps or turns axes."""
+    """Tell of values with three dims how the operators that read them take their axes, through what keeps or turns
+    axes.
+    """
     wanted: dict[str, str] = {}
     for node in reversed(graph.nodes):
         axes = wanted.get(node.outputs[0], "") if node.op in (*ELEMENTWISE, "Transpose") else ""

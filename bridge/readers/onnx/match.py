@@ -58,7 +58,9 @@ class Matcher:
 
     def _private(self, node: Node, match: Match) -> bool:
         read_by = [reader for name in node.outputs for reader in self.readers.get(name, [])]
-        return all(reader in match.nodes for reader in read_by) and not set(node.outputs).intersection(self.graph.outputs)
+        return all(reader in match.nodes for reader in read_by) and not set(node.outputs).intersection(
+            self.graph.outputs
+        )
 
     def _match(self, pattern: Pattern, value: str, match: Match) -> Iterator[Match]:
         if isinstance(pattern, list):

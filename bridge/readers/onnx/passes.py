@@ -13,7 +13,13 @@ from typing import Any
 import numpy as np
 
 from bridge.arrays import Array, NDArray
-from bridge.readers.onnx.formulas import join_gelu, join_group_normalization, join_layer_normalization, join_multiplications, join_swish
+from bridge.readers.onnx.formulas import (
+    join_gelu,
+    join_group_normalization,
+    join_layer_normalization,
+    join_multiplications,
+    join_swish,
+)
 from bridge.readers.onnx.graph import Graph, Node
 from bridge.readers.onnx.recurrent import join_recurrent
 from bridge.readers.onnx.yolov2 import join_yolov2_transform
@@ -28,9 +34,17 @@ ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
     "Clip": ("min", "max"), "Dropout": ("ratio",), "Split": ("split",), "Squeeze": ("axes",), "Unsqueeze": ("axes",),
     **{f"Reduce{name}": ("axes",) for name in REDUCTIONS},
 }  # fmt: skip
-INPUTS: Mapping[str, tuple[str, ...]] = {"Pad": ("pads", "value"), "Slice": ("starts", "ends", "axes"), "Upsample": ("scales",)}
+INPUTS: Mapping[str, tuple[str, ...]] = {
+    "Pad": ("pads", "value"),
+    "Slice": ("starts", "ends", "axes"),
+    "Upsample": ("scales",),
+}
 
-GROWING = ("ConstantOfShape", "Expand", "Tile")  # what these make may be larger than what they read, by the product of their last input
+GROWING = (
+    "ConstantOfShape",
+    "Expand",
+    "Tile",
+)  # what these make may be larger than what they read, by the product of their last input
 UNFOLDED = ("Bernoulli", "EyeLike", "Multinomial", "OneHot", "Pad", "Range", "Resize")  # random, or of any size
 LARGEST = 1_000_000  # elements of a constant that is worked out
 
@@ -53,17 +67,26 @@ def repair_opset6(graph: Graph) -> PassResult:
         axis = name == "axis" and node.op in ("Add", "Sub", "Mul", "Div") and graph.matlab
         return name in OBSOLETE or axis or (name == "spatial" and node.attributes[name] == 1)
 
-    nodes = [replace(node, attributes={k: v for k, v in node.attributes.items() if not obsolete(node, k)}) for node in graph.nodes]
+    nodes = [
+        replace(node, attributes={k: v for k, v in node.attributes.items() if not obsolete(node, k)})
+        for node in graph.nodes
+    ]
     changed = sum(a != b for a, b in zip(nodes, graph.nodes, strict=True))
     return graph.with_nodes(nodes), f"repaired {changed} node(s) with attributes of opset 6" if changed else ""
 
 
 def fold_constants(graph: Graph) -> PassResult:
-    """Work out the nodes that read nothing but constants; an Identity or Transpose of a weight stays unread in the file."""
+    """Work out the nodes that read nothing but constants; an Identity or Transpose of a weight stays unread in the
+    file.
+    """
     known = dict(graph.constants)
     nodes = []
     for node in graph.nodes:
-        value = _worked_out(node, known, graph.opset) if node.inputs and all(not name or name in known for name in node.inputs) else None
+        value = (
+            _worked_out(node, known, graph.opset)
+            if node.inputs and all(not name or name in known for name in node.inputs)
+            else None
+        )
         if value is None:
             nodes.append(node)
         else:
@@ -116,7 +139,11 @@ def settle_forms(graph: Graph) -> PassResult:
 def _with_attributes(node: Node, graph: Graph) -> Node:
     names, attributes = ATTRIBUTES[node.op], dict(node.attributes)
     inputs = node.inputs[1:]
-    if node.op == "Dropout" and len(inputs) == 2 and not np.any(graph.constant(inputs[1]) if inputs[1] in graph.constants else True):
+    if (
+        node.op == "Dropout"
+        and len(inputs) == 2
+        and not np.any(graph.constant(inputs[1]) if inputs[1] in graph.constants else True)
+    ):
         inputs = inputs[:1]  # training_mode: it is off
     if len(inputs) > len(names) or any(name and name not in graph.constants for name in inputs):
         return node
@@ -151,14 +178,21 @@ def fold_same_padding(graph: Graph) -> PassResult:
     folded: dict[str, Node] = {}
     for pad in graph.nodes:
         followers = readers.get(pad.outputs[0], []) if pad.op == "Pad" else []
-        if len(followers) != 1 or followers[0].op != "Conv" or len(pad.inputs) < 2 or any(followers[0].attributes.get("pads", ())):
+        if (
+            len(followers) != 1
+            or followers[0].op != "Conv"
+            or len(pad.inputs) < 2
+            or any(followers[0].attributes.get("pads", ()))
+        ):
             continue
         convolution = followers[0]
         constants = _shape_arithmetic(pad.inputs[1], pad.inputs[0], graph, producers)
         if constants is None or not _pads_with_zero(pad, graph) or not _is_same_rule(convolution, constants):
             continue
         attributes = {**{k: v for k, v in convolution.attributes.items() if k != "pads"}, "auto_pad": "SAME_UPPER"}
-        folded[convolution.outputs[0]] = replace(convolution, inputs=(pad.inputs[0], *convolution.inputs[1:]), attributes=attributes)
+        folded[convolution.outputs[0]] = replace(
+            convolution, inputs=(pad.inputs[0], *convolution.inputs[1:]), attributes=attributes
+        )
     nodes = [folded.get(node.outputs[0], node) for node in graph.nodes]
     return graph.with_nodes(nodes), f"folded the 'same' padding of {len(folded)} convolution(s)" if folded else ""
 
@@ -204,8 +238,14 @@ def join_unpooling(graph: Graph) -> PassResult:
     """Give a max pooling the third output that its unpooling reads: the size of its input."""
     readers = graph.readers()
     shapes = {node.inputs[0]: node.outputs[0] for node in graph.nodes if node.op == "Shape"}
-    sizes = {value: size for value, size in shapes.items() if {reader.op for reader in readers.get(size, [])} == {"MaxUnpool"}}
-    pools = [node for node in graph.nodes if node.op == "MaxPool" and len(node.outputs) == 2 and node.inputs[0] in sizes]
+    sizes = {
+        value: size
+        for value, size in shapes.items()
+        if {reader.op for reader in readers.get(size, [])} == {"MaxUnpool"}
+    }
+    pools = [
+        node for node in graph.nodes if node.op == "MaxPool" and len(node.outputs) == 2 and node.inputs[0] in sizes
+    ]
     joined = {node.outputs[0]: replace(node, outputs=(*node.outputs, sizes[node.inputs[0]])) for node in pools}
     made = {sizes[node.inputs[0]] for node in pools}
     nodes = [joined.get(node.outputs[0], node) for node in graph.nodes if node.outputs[0] not in made]
@@ -243,17 +283,22 @@ def _followed_by_constant(graph: Graph, ops: Sequence[str], inputs: int) -> Iter
 def join_fully_connected(graph: Graph) -> PassResult:
     """Make one Gemm of the forms a fully connected layer comes in: MatMul [, Add], or Gemm.
 
-    The Gemm that comes out has weights [out, in] (transB), at most a bias vector, and no other attribute but `last_axis`
-    where it was a MatMul, which acts on the last axis of any number.
+    The Gemm that comes out has weights [out, in] (transB), at most a bias vector, and no other attribute but
+    `last_axis` where it was a MatMul, which acts on the last axis of any number.
     """
     constants: dict[str, Array] = {}
     joined: dict[str, Node] = {}
     adds = {node.outputs[0]: (add, other) for node, add, other in _followed_by_constant(graph, ("MatMul", "Gemm"), 2)}
     for node in graph.nodes:
-        weights = graph.constants.get(node.inputs[1]) if node.op in ("MatMul", "Gemm") and len(node.inputs) > 1 else None
+        weights = (
+            graph.constants.get(node.inputs[1]) if node.op in ("MatMul", "Gemm") and len(node.inputs) > 1 else None
+        )
         if weights is None or len(weights.shape) != 2 or weights.dtype.kind != "f" or not _is_plain(node):
             continue
-        key, rows = f"{node.inputs[1]} [out, in]", weights if node.attributes.get("transB", 0) else weights.transpose((1, 0))
+        key, rows = (
+            f"{node.inputs[1]} [out, in]",
+            weights if node.attributes.get("transB", 0) else weights.transpose((1, 0)),
+        )
         bias, name, outputs = (node.inputs[2] if len(node.inputs) > 2 else ""), node.name, node.outputs
         add, other = adds.get(node.outputs[0], (node, bias))
         if other and (other not in graph.constants or not _is_vector(graph.constants[other], rows.shape[0])):
@@ -266,7 +311,9 @@ def join_fully_connected(graph: Graph) -> PassResult:
         if other:
             constants[f"{other} [out]"] = graph.constants[other].reshape((rows.shape[0],))
         inputs = (node.inputs[0], key, f"{other} [out]") if other else (node.inputs[0], key)
-        joined[outputs[0]] = Node("Gemm", name, inputs, outputs, {"transB": 1, **({"last_axis": 1} if node.op == "MatMul" else {})})
+        joined[outputs[0]] = Node(
+            "Gemm", name, inputs, outputs, {"transB": 1, **({"last_axis": 1} if node.op == "MatMul" else {})}
+        )
     return graph.with_nodes([joined.get(node.outputs[0], node) for node in graph.nodes], constants), ""
 
 

@@ -51,7 +51,11 @@ def node_properties(row: LayerRow, reading: Reading) -> Properties | None:
     """Read a node's attributes, and what ONNX says of those it leaves out, as the row's properties."""
     a = {**declared_defaults(reading.node.operator, reading.graph.opset), **reading.node.attributes}
     same = a.get("auto_pad", "NOTSET")
-    if any(a.get(name, value) != value for name, value in MUST_BE.items()) or same not in ("NOTSET", "VALID", "SAME_UPPER"):
+    if any(a.get(name, value) != value for name, value in MUST_BE.items()) or same not in (
+        "NOTSET",
+        "VALID",
+        "SAME_UPPER",
+    ):
         return None
     if set(a.get("dilations", (1,))) != {1} and "DilationFactor" not in row.properties:
         return None
@@ -71,7 +75,9 @@ def node_properties(row: LayerRow, reading: Reading) -> Properties | None:
 
 
 def as_number(value: Any) -> Any:
-    """Return the number of a tuple of one: layers over one dimension have numbers where others have a number for each."""
+    """Return the number of a tuple of one: layers over one dimension have numbers where others have a
+    number for each.
+    """
     return value[0] if isinstance(value, tuple) and len(value) == 1 else value
 
 
@@ -85,12 +91,19 @@ def convolution(found: Properties, reading: Reading) -> Properties | None:
             return None
         return {**found, "NumChannels": weights[0], "NumFilters": weights[1]}
     if groups > 1:
-        return {**found, "NumGroups": groups, "NumChannelsPerGroup": weights[1], "NumFiltersPerGroup": weights[0] // groups}
+        return {
+            **found,
+            "NumGroups": groups,
+            "NumChannelsPerGroup": weights[1],
+            "NumFiltersPerGroup": weights[0] // groups,
+        }
     return {**found, "NumChannels": weights[1], "NumFilters": weights[0]}
 
 
 def fully_connected(found: Properties, reading: Reading) -> Properties | None:
-    """A Gemm as `join_fully_connected` makes it. Over the last axis of an image it would be no fully connected layer."""
+    """A Gemm as `join_fully_connected` makes it. Over the last axis of an image it would be no fully
+    connected layer.
+    """
     weights, bias = reading.shape(1), reading.shape(2) if len(reading.node.inputs) > 2 else None
     joined = reading.attribute("transB", 0) and set(reading.node.attributes) <= {"transB", "last_axis"}
     if weights is None or not joined or (len(reading.node.inputs) > 2 and bias != weights[:1]):
@@ -112,7 +125,11 @@ def lstm(found: Properties, reading: Reading, directions: int = 1) -> Properties
     a, weights = reading.node.attributes, reading.shape(1)
     if weights is None or "last" not in a or reading.first.axes != "TBC" or a["directions"] != directions:
         return None
-    found = {"InputSize": weights[1], "NumHiddenUnits": a["hidden_size"], "OutputMode": "last" if a["last"] else "sequence"}
+    found = {
+        "InputSize": weights[1],
+        "NumHiddenUnits": a["hidden_size"],
+        "OutputMode": "last" if a["last"] else "sequence",
+    }
     return {**found, "StateActivationFunction": a["state"], "GateActivationFunction": a["gate"]}
 
 
@@ -164,7 +181,9 @@ def max_pooling(found: Properties, reading: Reading) -> Properties | None:
 
 
 def global_pooling(found: Properties, reading: Reading) -> Properties | None:
-    """Also a mean or maximum over the time of a sequence, which it takes away, or over the space of an image, which it keeps."""
+    """Also a mean or maximum over the time of a sequence, which it takes away, or over the space of an image, which it
+    keeps.
+    """
     if not reading.node.op.startswith("Reduce"):
         return found
     first, axes = reading.first, tuple(reading.attribute("axes", ()))
@@ -196,7 +215,11 @@ def depth_concatenation(found: Properties, reading: Reading) -> Properties | Non
 def are_alike(reading: Reading) -> bool:
     """Whether all inputs are computed and laid out alike; images that the file has flattened must be single pixels."""
     first, kinds = reading.first, {(value.axes, value.size.format) for value in reading.given}
-    return len(reading.given) == len(reading.node.inputs) and len(kinds) == 1 and (not first.is_flat or set(first.size.spatial) == {1})
+    return (
+        len(reading.given) == len(reading.node.inputs)
+        and len(kinds) == 1
+        and (not first.is_flat or set(first.size.spatial) == {1})
+    )
 
 
 def blocks(found: Properties, reading: Reading) -> Properties | None:
@@ -211,13 +234,18 @@ def prelu(found: Properties, reading: Reading) -> Properties | None:
     shape, spatial = reading.shape(1) or (), len(reading.first.axes) - 2
     count = math.prod(shape)
     by_channel = shape[-1 - spatial :] == (count, *(1,) * spatial) or (shape == (count,) and reading.graph.opset < 7)
-    return found if reading.shape(1) is not None and (count == 1 or (by_channel and count == reading.first.size.channels)) else None
+    return (
+        found
+        if reading.shape(1) is not None and (count == 1 or (by_channel and count == reading.first.size.channels))
+        else None
+    )
 
 
 def layer_normalization(found: Properties, reading: Reading) -> Properties | None:
     """Over the channels, or space and channels; scale and offset must be one for each channel.
 
-    ONNX's own operator runs over its axis and all behind it, the formula that `join_layer_normalization` joins over `axes`.
+    ONNX's own operator runs over its axis and all behind it, the formula that `join_layer_normalization` joins over
+    `axes`.
     """
     first, axis = reading.first, int(reading.attribute("axis", -1))
     rank, position = len(first.axes), first.axes.find("C")
@@ -235,22 +263,36 @@ def group_normalization(found: Properties, reading: Reading) -> Properties | Non
     size, shape = reading.first.size, reading.attribute("shape", None)
     channels = [math.prod(reading.shape(index) or ()) for index in (1, 2)]
     lengths = (None, size.channels, *size.spatial, *(None,) * size.over_time)
-    back = shape is None or (len(shape) == len(lengths) and all(b is None or a in (0, -1, b) for a, b in zip(shape, lengths, strict=True)))
+    back = shape is None or (
+        len(shape) == len(lengths) and all(b is None or a in (0, -1, b) for a, b in zip(shape, lengths, strict=True))
+    )
     return found if channels == [size.channels] * 2 and back else None
 
 
 def flatten(found: Properties, reading: Reading) -> Properties | None:
-    """MATLAB's order, height fastest: the file turned the image over first, or one spatial dimension at most is long."""
+    """MATLAB's order, height fastest: the file turned the image over first, or one spatial dimension at
+    most is long.
+    """
     first = reading.first
     order = first.axes == "BC" + "HWD"[: len(first.size.spatial)][::-1]
     long = sum(n != 1 for n in first.size.spatial)
-    flat = reading.attribute("axis", 1) == 1 and bool(first.size.spatial) and not first.size.over_time and not first.is_flat
+    flat = (
+        reading.attribute("axis", 1) == 1
+        and bool(first.size.spatial)
+        and not first.size.over_time
+        and not first.is_flat
+    )
     return found if flat and (order or (long < 2 and first.as_in_torch)) else None
 
 
 def resize(found: Properties, reading: Reading) -> Properties | None:
-    """Sampled at pixel centres, nearest only if ties go up as MATLAB rounds or there are none; or nearest from the corner, rounded down."""
-    spatial, old = reading.first.size.spatial, len(reading.node.inputs) == 2  # opset 10 had two inputs and one way to sample
+    """Sampled at pixel centres, nearest only if ties go up as MATLAB rounds or there are none; or nearest from the
+    corner, rounded down.
+    """
+    spatial, old = (
+        reading.first.size.spatial,
+        len(reading.node.inputs) == 2,
+    )  # opset 10 had two inputs and one way to sample
     method = METHODS.get((reading.attribute("mode", "nearest"), len(spatial)))
     coordinates = "asymmetric" if old else reading.attribute("coordinate_transformation_mode", "half_pixel")
     rounding = "floor" if old else reading.attribute("nearest_mode", "round_prefer_floor")
@@ -264,17 +306,24 @@ def resize(found: Properties, reading: Reading) -> Properties | None:
     if coordinates not in HALF_PIXEL or (coordinates == "pytorch_half_pixel" and 1 in to.get("OutputSize", ())):
         return None
     lengths = zip(spatial, to.get("OutputSize", (None,) * len(spatial)), strict=True)
-    up = rounding == "round_prefer_ceil" or (rounding == "round_prefer_floor" and not any(has_ties(n, m) for n, m in lengths))
+    up = rounding == "round_prefer_ceil" or (
+        rounding == "round_prefer_floor" and not any(has_ties(n, m) for n, m in lengths)
+    )
     return {"Method": method, **to} if method != "nearest" or up else None
 
 
 def new_size(reading: Reading, spatial: Sequence[int | None], index: int) -> Properties | None:
-    """Return Scale or OutputSize; None for a scale that leaves a part of a pixel, of which ONNX and torch make different things.
+    """Return Scale or OutputSize; None for a scale that leaves a part of a pixel, of which ONNX and torch make
+    different things.
 
     `index` is the place of the scales among the inputs; the sizes follow them.
     """
     scales, sizes = reading.constant(index), reading.constant(index + 1)
-    if sizes is not None and sizes.size == len(spatial) + 2 and reading.attribute("keep_aspect_ratio_policy", "stretch") == "stretch":
+    if (
+        sizes is not None
+        and sizes.size == len(spatial) + 2
+        and reading.attribute("keep_aspect_ratio_policy", "stretch") == "stretch"
+    ):
         return {"OutputSize": tuple(int(n) for n in sizes[2:])}
     if scales is None or scales.size != len(spatial) + 2 or set(scales[:2].tolist()) != {1.0}:
         return None
@@ -292,12 +341,21 @@ def has_ties(old: int | None, new: int | None) -> bool:
 
 SPECIAL: Mapping[str, Callable[[Properties, Reading], Properties | None]] = {
     **dict.fromkeys(
-        ("Convolution1DLayer", "Convolution2DLayer", "Convolution3DLayer", "GroupedConvolution2DLayer", "TransposedConvolution2DLayer",
-         "TransposedConvolution3DLayer"), convolution,
+        (
+            "Convolution1DLayer",
+            "Convolution2DLayer",
+            "Convolution3DLayer",
+            "GroupedConvolution2DLayer",
+            "TransposedConvolution2DLayer",
+            "TransposedConvolution3DLayer",
+        ),
+        convolution,
     ),
     **dict.fromkeys((f"AveragePooling{n}DLayer" for n in (1, 2, 3)), average_pooling),
     **dict.fromkeys((f"MaxPooling{n}DLayer" for n in (1, 2, 3)), max_pooling),
-    **dict.fromkeys((f"Global{kind}Pooling{n}DLayer" for n in (1, 2, 3) for kind in ("Average", "Max")), global_pooling),
+    **dict.fromkeys(
+        (f"Global{kind}Pooling{n}DLayer" for n in (1, 2, 3) for kind in ("Average", "Max")), global_pooling
+    ),
     **dict.fromkeys(("AdditionLayer", "MultiplicationLayer"), combination),
     **dict.fromkeys(("DepthToSpace2DLayer", "SpaceToDepthLayer"), blocks),
     **dict.fromkeys(("Resize2DLayer", "Resize3DLayer"), resize),
@@ -316,4 +374,4 @@ SPECIAL: Mapping[str, Callable[[Properties, Reading], Properties | None]] = {
     "LayerNormalizationLayer": layer_normalization,
     "GroupNormalizationLayer": group_normalization,
     "FlattenLayer": flatten,
-}  # fmt: skip
+}

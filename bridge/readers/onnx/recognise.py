@@ -22,7 +22,9 @@ from bridge.readers.onnx.rows import fitting_layer
 from bridge.sizes import Activation, layer_sizes
 
 AMBIGUOUS = "fully connected, or 1-by-1 convolutions on 1-by-1 pixels (an ONNX file cannot tell them apart)"
-FLATTENED = "fully connected weights after an image are taken in ONNX's order C, H, W (unconfirmed for the exporters of 2018)"
+FLATTENED = (
+    "fully connected weights after an image are taken in ONNX's order C, H, W (unconfirmed for the exporters of 2018)"
+)
 
 
 @dataclass
@@ -30,7 +32,8 @@ class Recogniser:
     """Walks the nodes in order, knowing what puts each value out, its size and how the file lays it out.
 
     Attributes:
-        recorded: "layer" or "layer/port" -> the value in the file, where that is laid out as in torch (T, N, C for MATLAB's sequences).
+        recorded: "layer" or "layer/port" -> the value in the file, where that is laid out as in torch (T, N, C for
+            MATLAB's sequences).
     """
 
     graph: Graph
@@ -45,7 +48,9 @@ class Recogniser:
     def run(self, source: Source) -> Network:
         inputs, taken = [], set[str]()
         for name in self.graph.inputs:
-            layer, last, between = input_layer(name, self._unique(name), self.graph, self.tables, self.wanted.get(name, ""))
+            layer, last, between = input_layer(
+                name, self._unique(name), self.graph, self.tables, self.wanted.get(name, "")
+            )
             inputs.append(layer.name)
             taken.update(between)
             self._add(layer, [], (last,), "TBC" if layer.kind == "SequenceInputLayer" else "")
@@ -54,7 +59,15 @@ class Recogniser:
                 self.layer(node)
         outputs = tuple(self._output(name) for name in self.graph.outputs)
         layers, notes = LayerList(self.layers.values()), (*self.notes, *self._closing_notes())
-        return Network("onnx", layers, tuple(self.connections), tuple(inputs), outputs, replace(source, values=self.recorded), notes=notes)
+        return Network(
+            "onnx",
+            layers,
+            tuple(self.connections),
+            tuple(inputs),
+            outputs,
+            replace(source, values=self.recorded),
+            notes=notes,
+        )
 
     @cached_property
     def wanted(self) -> Mapping[str, str]:
@@ -93,7 +106,9 @@ class Recogniser:
             return self._alias(node, "".join(value.axes[axis] for axis in perm))
         behind = [reader.op == "Gemm" for reader in self.readers.get(node.outputs[0], [])]
         by_itself = (bool(behind) and all(behind)) or (self.graph.matlab and set(value.pixel.spatial) == {1})
-        whole = node.attributes.get("axis", 1) == 1 and (value.is_pixel or (value.channels_second and not value.size.over_time))
+        whole = node.attributes.get("axis", 1) == 1 and (
+            value.is_pixel or (value.channels_second and not value.size.over_time)
+        )
         return by_itself and whole and self._alias(node, "BC")
 
     def _alias(self, node: Node, axes: str) -> bool:
@@ -134,17 +149,25 @@ class Recogniser:
 
     def _read_outputs(self, node: Node) -> tuple[str, ...]:
         """Return the outputs of a foreign node up to the last one that is read; a Split is told by how many it has."""
-        read = [index for index, name in enumerate(node.outputs) if name and (name in self.readers or name in self.graph.outputs)]
+        read = [
+            index
+            for index, name in enumerate(node.outputs)
+            if name and (name in self.readers or name in self.graph.outputs)
+        ]
         return node.outputs if node.op == "Split" else node.outputs[: max(read, default=0) + 1]
 
     def _unknown(self, node: Node, computed: Sequence[str]) -> None:
-        """Keep a node of an unknown domain, or the Placeholder MATLAB leaves for a layer it cannot export, as an unknown class."""
+        """Keep a node of an unknown domain, or the Placeholder MATLAB leaves for a layer it cannot export, as an
+        unknown class.
+        """
         row = replace(unknown_row(node.operator), name=node.operator)
         ports = numbered("in", len(computed)), numbered("out", len(node.outputs))
         layer = Layer(self._unique(node.name), row.name, row, inputs=ports[0], outputs=ports[1])
         if not computed:
             size = Activation(UNKNOWN, ())
-            layer = replace(layer, row=replace(row, size="from_file"), properties={"Format": size.format, "Size": size.size})
+            layer = replace(
+                layer, row=replace(row, size="from_file"), properties={"Format": size.format, "Size": size.size}
+            )
         self._add(layer, computed, node.outputs)
 
     def _lay_out(self, name: str) -> None:
@@ -156,7 +179,9 @@ class Recogniser:
         if len(value.axes) < len(torch_axes):
             node = Node("Flatten", f"{value.layer}_Flatten", (name,), (name,), {"axis": 1})
         elif value.is_pixel:
-            node = Node("Unsqueeze", f"{value.layer}_Unsqueeze", (name,), (name,), {"axes": tuple(range(2, len(value.axes)))})
+            node = Node(
+                "Unsqueeze", f"{value.layer}_Unsqueeze", (name,), (name,), {"axes": tuple(range(2, len(value.axes)))}
+            )
         else:
             perm = tuple(torch_axes.index(axis) for axis in value.axes)
             node = Node("Transpose", f"{value.layer}_Transpose", (name,), (name,), {"perm": perm})
@@ -171,9 +196,13 @@ class Recogniser:
             self._add(layer, [name], [name], "TBC")
 
     def _output(self, name: str) -> str:
-        """Return "layer" or "layer/port" of a graph output; where MATLAB did not write the file, laid out as in the file."""
+        """Return "layer" or "layer/port" of a graph output; where MATLAB did not write the file, laid out as in the
+        file.
+        """
         if name not in self.values:
-            raise UnsupportedError(f"the output '{name}' is a constant", "it depends on no input", "export the network without it")
+            raise UnsupportedError(
+                f"the output '{name}' is a constant", "it depends on no input", "export the network without it"
+            )
         if not self.graph.matlab:
             self._lay_out(name)
         value = self.values[name]
@@ -186,21 +215,26 @@ class Recogniser:
         """Add a layer that reads the values `computed` and makes `outputs`.
 
         Args:
-            axes: how the file lays out what it makes; else as its first input, or as torch does where its format is another.
+            axes: how the file lays out what it makes; else as its first input, or as torch does where its format is
+                another.
         """
         given = [self.values[name] for name in computed]
         sizes = layer_sizes(layer, [value.size for value in given])
         self.layers[layer.name] = layer
         for value, port in zip(given, layer.inputs, strict=True):
             self.connections.append(Connection(value.layer, layer.name, value.port, port))
-        kept = given[0].axes if given and layer.row.build != "foreign" and sizes[0].format == given[0].size.format else ""
+        kept = (
+            given[0].axes if given and layer.row.build != "foreign" and sizes[0].format == given[0].size.format else ""
+        )
         for name, port, size in zip(outputs, layer.outputs, sizes, strict=False):
             if name:
                 self._put(name, Value(layer.name, port, size, axes or kept or TORCH_AXES[size.format]))
 
     def _put(self, name: str, value: Value) -> None:
         self.values[name] = value
-        sequence = self.graph.matlab and (value.size.over_time or (value.size.format == UNKNOWN and len(value.size.size) == 2))
+        sequence = self.graph.matlab and (
+            value.size.over_time or (value.size.format == UNKNOWN and len(value.size.size) == 2)
+        )
         if value.axes == "TBC" if sequence else (value.as_in_torch or value.is_pixel):
             first = value.port == self.layers[value.layer].outputs[0]
             self.recorded[value.layer if first else f"{value.layer}/{value.port}"] = name
@@ -219,7 +253,10 @@ class Recogniser:
                 yield f"input '{layer.name}' normalises by zscore or rescale (an ONNX file cannot tell them apart)"
         recurrent = [layer.name for layer in self.layers.values() if layer.kind == "LSTMLayer" and self.graph.matlab]
         if recurrent:
-            yield f"{len(recurrent)} layer(s) are LSTM layers or projected ones (an ONNX file cannot tell them apart): {_some(recurrent)}"
+            yield (
+                f"{len(recurrent)} layer(s) are LSTM layers or projected ones (an ONNX file cannot tell them "
+                f"apart): {_some(recurrent)}"
+            )
         if self.ambiguous:
             yield f"{len(self.ambiguous)} layer(s) are {AMBIGUOUS}: {_some(self.ambiguous)}"
         foreign = [layer for layer in self.layers.values() if layer.row.build == "foreign"]
@@ -230,7 +267,9 @@ class Recogniser:
         kept = [f"{layer.name}/{key.removeprefix('constants.')}" for layer in foreign for key in layer.state]
         if kept:
             yield f"{len(kept)} constant(s) of those are buffers, which training leaves alone: {_some(kept)}"
-        learned = Counter(learnable.array.load for layer in self.layers.values() for learnable in layer.learnables.values())
+        learned = Counter(
+            learnable.array.load for layer in self.layers.values() for learnable in layer.learnables.values()
+        )
         shared = sum(count > 1 for count in learned.values())
         if shared:
             yield f"{shared} constant(s) that several nodes read became a learnable of each"

@@ -11,9 +11,18 @@ import numpy as np
 from bridge.arrays import Array, NDArray
 from bridge.readers.onnx.graph import Graph, Node
 
-GATES = {"LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2)}  # ONNX's i, o, f, c and z, r, h in MATLAB's order: i, f, c, o and r, z, h
+GATES = {
+    "LSTM": (0, 2, 3, 1),
+    "GRU": (1, 0, 2),
+}  # ONNX's i, o, f, c and z, r, h in MATLAB's order: i, f, c, o and r, z, h
 STATES = {"LSTM": (5, 6), "GRU": (5,)}  # the inputs that hold initial states
-ACTIVATIONS = {"Tanh": "tanh", "Softsign": "softsign", "Relu": "relu", "Sigmoid": "sigmoid", "HardSigmoid": "hard-sigmoid"}
+ACTIVATIONS = {
+    "Tanh": "tanh",
+    "Softsign": "softsign",
+    "Relu": "relu",
+    "Sigmoid": "sigmoid",
+    "HardSigmoid": "hard-sigmoid",
+}
 STATE_FUNCTIONS = {"LSTM": 2, "GRU": 1}  # of each direction, after the function of its gates
 
 
@@ -57,7 +66,9 @@ def _note(added: int, graph: Graph) -> str:
 
 
 def _ending(node: Node, graph: Graph, readers: Mapping[str, list[Node]]) -> Ending | None:
-    """Follow the one output that is used: Squeeze of the directions, or Transpose and Reshape of both into the channels."""
+    """Follow the one output that is used: Squeeze of the directions, or Transpose and Reshape of both into the
+    channels.
+    """
     used = [index for index, name in enumerate(node.outputs) if name and (readers.get(name) or name in graph.outputs)]
     if len(used) != 1 or used[0] > 1 or node.attributes.get("layout", 0):
         return None
@@ -70,7 +81,12 @@ def _ending(node: Node, graph: Graph, readers: Mapping[str, list[Node]]) -> Endi
         return Ending(last, follower.outputs[0]) if squeezed else None
     reshape = _only_reader(follower.outputs[0], graph, readers)
     perm = (1, 0, 2) if last else (0, 2, 1, 3)
-    if follower.op != "Transpose" or follower.attributes.get("perm") != perm or reshape is None or reshape.op != "Reshape":
+    if (
+        follower.op != "Transpose"
+        or follower.attributes.get("perm") != perm
+        or reshape is None
+        or reshape.op != "Reshape"
+    ):
         return None
     shape = graph.constant(reshape.inputs[1])
     kept, channels = (1 if last else 2), 2 * int(node.attributes.get("hidden_size", 0))
@@ -91,12 +107,25 @@ def _attributes(node: Node) -> dict[str, Any] | None:
     per_direction = 1 + STATE_FUNCTIONS[node.op]
     functions = tuple(a.get("activations", ("Sigmoid", *("Tanh",) * STATE_FUNCTIONS[node.op]) * directions))
     gate, *state = functions[:per_direction]
-    uniform = functions == functions[:per_direction] * directions and len(set(state)) == 1 and {gate, *state} <= set(ACTIVATIONS)
-    odd = any(key in a for key in ("clip", "activation_alpha", "activation_beta")) or a.get("input_forget", 0) or any(node.inputs[7:])
+    uniform = (
+        functions == functions[:per_direction] * directions
+        and len(set(state)) == 1
+        and {gate, *state} <= set(ACTIVATIONS)
+    )
+    odd = (
+        any(key in a for key in ("clip", "activation_alpha", "activation_beta"))
+        or a.get("input_forget", 0)
+        or any(node.inputs[7:])
+    )
     lengths = node.inputs[4] if len(node.inputs) > 4 else ""
     if not uniform or odd or lengths or direction == "reverse" or (node.op == "GRU" and directions == 2):
         return None
-    found = {"hidden_size": int(a["hidden_size"]), "gate": ACTIVATIONS[gate], "state": ACTIVATIONS[state[0]], "directions": directions}
+    found = {
+        "hidden_size": int(a["hidden_size"]),
+        "gate": ACTIVATIONS[gate],
+        "state": ACTIVATIONS[state[0]],
+        "directions": directions,
+    }
     return {**found, "after": int(a.get("linear_before_reset", 0))} if node.op == "GRU" else found
 
 
@@ -137,7 +166,10 @@ def _stacked(node: Node, weights: list[Array], attributes: Mapping[str, Any]) ->
     both = bool(attributes.get("after")) and bool(halves(weights[2].read())[:, 1].any())
     if both:
         return [*stacked, _later(weights[2], (2 * count,), lambda value: halves(value).reshape(-1))], True
-    return [*stacked, _later(weights[2], (count,), lambda value: halves(value).sum(1, dtype=value.dtype).reshape(-1))], False
+    return [
+        *stacked,
+        _later(weights[2], (count,), lambda value: halves(value).sum(1, dtype=value.dtype).reshape(-1)),
+    ], False
 
 
 def _later(array: Array, shape: tuple[int, ...], change: Callable[[NDArray], NDArray]) -> Array:

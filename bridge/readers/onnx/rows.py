@@ -47,16 +47,22 @@ def reads_more(reading: Reading, layer: Layer) -> bool:
     """Whether the graph uses an output of the node that the layer does not have (the mask of a Dropout, say)."""
     graph = reading.graph
     unknown = set(reading.node.outputs[len(layer.outputs) :]) - {""}
-    return bool(unknown) and any(unknown.intersection(names) for names in (graph.outputs, *(node.inputs for node in graph.nodes)))
+    return bool(unknown) and any(
+        unknown.intersection(names) for names in (graph.outputs, *(node.inputs for node in graph.nodes))
+    )
 
 
 def fitted(row: LayerRow, reading: Reading, name: str, tables: Mappings) -> Layer | None:
     properties = node_properties(row, reading)
-    learnables = learnables_of(row, reading, int((properties or {}).get("NumGroups") or 1)) if properties is not None else None
+    learnables = (
+        learnables_of(row, reading, int((properties or {}).get("NumGroups") or 1)) if properties is not None else None
+    )
     state = {key: array_at(reading, known.onnx) for key, known in row.state.items() if known.onnx is not None}
     if properties is None or learnables is None or None in state.values():
         return None
-    layer = make_layer(row, name, properties, learnables, {key: array for key, array in state.items() if array is not None})
+    layer = make_layer(
+        row, name, properties, learnables, {key: array for key, array in state.items() if array is not None}
+    )
     if layer.kind in ("Convolution2DLayer", "Convolution3DLayer") and is_fully_connected(layer, reading):
         return as_fully_connected(layer, tables)
     return None if reading.first.is_pixel and layer.kind.startswith("Convolution") else layer
@@ -82,7 +88,9 @@ def learnables_of(row: LayerRow, reading: Reading, groups: int) -> Mapping[str, 
             return None
         if array is not None:
             array = array.reshape((array.size,)) if len(parse(known.torch_axes)) == 1 else array
-            found[name] = Learnable(Turn(known.torch_axes, known.matlab_axes)(array, lengths), *known.defaults, assumed=True)
+            found[name] = Learnable(
+                Turn(known.torch_axes, known.matlab_axes)(array, lengths), *known.defaults, assumed=True
+            )
     return found
 
 

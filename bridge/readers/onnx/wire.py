@@ -20,7 +20,20 @@ from bridge.errors import UnreadableError, UnsupportedError
 
 GRAPH, INITIALIZER, RAW_DATA = 7, 5, 9
 SMALLEST_LIFTED = 1024  # bytes; smaller constants stay in the skeleton, where passes and shape inference want them
-DTYPES = {1: "<f4", 2: "u1", 3: "i1", 4: "<u2", 5: "<i2", 6: "<i4", 7: "<i8", 9: "?", 10: "<f2", 11: "<f8", 12: "<u4", 13: "<u8"}
+DTYPES = {
+    1: "<f4",
+    2: "u1",
+    3: "i1",
+    4: "<u2",
+    5: "<i2",
+    6: "<i4",
+    7: "<i8",
+    9: "?",
+    10: "<f2",
+    11: "<f8",
+    12: "<u4",
+    13: "<u8",
+}
 
 
 @dataclass(frozen=True)
@@ -55,9 +68,13 @@ def read_skeleton(path: Path) -> Skeleton:
             cause = str(error) or "it was cut short or damaged"
             raise UnreadableError(f"{path} is no readable ONNX model", cause, "export or copy it again") from error
     if not model.graph.node and not model.graph.initializer and not model.graph.output:
-        raise UnreadableError(f"{path} is no ONNX model", "it holds no graph", "export the network again with exportONNXNetwork")
+        raise UnreadableError(
+            f"{path} is no ONNX model", "it holds no graph", "export the network again with exportONNXNetwork"
+        )
     if not model.opset_import:
-        raise UnreadableError(f"{path} names no version of the ONNX operators", "it was cut short or damaged", "export or copy it again")
+        raise UnreadableError(
+            f"{path} names no version of the ONNX operators", "it was cut short or damaged", "export or copy it again"
+        )
     return Skeleton(model, lifted)
 
 
@@ -139,7 +156,10 @@ def initializer_arrays(path: Path, skeleton: Skeleton) -> dict[str, Array]:
         UnreadableError: a size disagrees with its data, or external data is missing or outside the file's folder.
         UnsupportedError: a data type that numpy has not.
     """
-    return {tensor.name: _array(path, tensor, skeleton.lifted.get(index)) for index, tensor in enumerate(skeleton.model.graph.initializer)}
+    return {
+        tensor.name: _array(path, tensor, skeleton.lifted.get(index))
+        for index, tensor in enumerate(skeleton.model.graph.initializer)
+    }
 
 
 def _array(path: Path, tensor: Any, where: tuple[int, int] | None) -> Array:
@@ -155,7 +175,9 @@ def _array(path: Path, tensor: Any, where: tuple[int, int] | None) -> Array:
         try:
             return Array.of(np.asarray(numpy_helper.to_array(tensor)))
         except (ValueError, TypeError) as error:
-            raise UnreadableError(f"initializer '{tensor.name}' is damaged", str(error), "export the network again") from error
+            raise UnreadableError(
+                f"initializer '{tensor.name}' is damaged", str(error), "export the network again"
+            ) from error
     return _slice(path, tensor, shape, *where)
 
 

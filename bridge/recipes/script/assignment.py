@@ -9,9 +9,33 @@ from typing import TYPE_CHECKING, Any
 from tree_sitter import Node
 
 from bridge.errors import UsageError
-from bridge.recipes.script.indexing import Variables, along, field, field_name, inside, is_curly, is_matrix, positions, subscripts
+from bridge.recipes.script.indexing import (
+    Variables,
+    along,
+    field,
+    field_name,
+    inside,
+    is_curly,
+    is_matrix,
+    positions,
+    subscripts,
+)
 from bridge.recipes.script.syntax import text
-from bridge.recipes.script.values import Cell, Graph, Handle, Item, Layers, Options, Place, Sourced, Store, Struct, Table, Unknown, unknown_in
+from bridge.recipes.script.values import (
+    Cell,
+    Graph,
+    Handle,
+    Item,
+    Layers,
+    Options,
+    Place,
+    Sourced,
+    Store,
+    Struct,
+    Table,
+    Unknown,
+    unknown_in,
+)
 
 if TYPE_CHECKING:
     from bridge.recipes.script.evaluate import Evaluator
@@ -19,7 +43,8 @@ if TYPE_CHECKING:
 MOST_GROWTH = 20_000
 MOST_LAYERS = 2000  # NASNet-Large, the longest of MATLAB's, has 1243
 DEEPEST_VALUE = 60
-ELEMENTS_OF_A_STEP = 200  # a long value is copied whole wherever a part of it is set: that counts as steps, so that growing it in a loop ends
+# a long value is copied whole wherever a part of it is set: that counts as steps, so that growing it in a loop ends
+ELEMENTS_OF_A_STEP = 200
 
 
 def work(value: Any) -> int:
@@ -29,16 +54,27 @@ def work(value: Any) -> int:
 
 
 def is_small(value: Any) -> bool:
-    """Whether a value has few enough elements, counted all the way down, is not nested too deeply, and its texts are short enough."""
+    """Whether a value has few enough elements, counted all the way down, is not nested too deeply, and its texts are
+    short enough.
+    """
     layers = value.layers if isinstance(value, Graph) else value
     if isinstance(layers, Layers):
         return len(layers) <= MOST_LAYERS
     level, left = [value], MOST_GROWTH
     for _ in range(DEEPEST_VALUE):
-        left -= sum(len(each) // 10 if isinstance(each, str) else len(each) for each in level if isinstance(each, (str, tuple, dict)))
+        left -= sum(
+            len(each) // 10 if isinstance(each, str) else len(each)
+            for each in level
+            if isinstance(each, (str, tuple, dict))
+        )
         if left <= 0 or not level:
             return left > 0
-        level = [item for each in level if isinstance(each, (tuple, dict)) for item in (each.values() if isinstance(each, dict) else each)]
+        level = [
+            item
+            for each in level
+            if isinstance(each, (tuple, dict))
+            for item in (each.values() if isinstance(each, dict) else each)
+        ]
     return False
 
 
@@ -57,7 +93,9 @@ def assign(reader: Evaluator, target: Node, value: Any, variables: Variables) ->
 
 
 def _steps(target: Node) -> list[Node]:
-    """Return the name of the variable, and each field and pair of brackets behind it; brackets are a node with arguments."""
+    """Return the name of the variable, and each field and pair of brackets behind it; brackets are a node with
+    arguments.
+    """
     if target.type == "function_call":
         return [target.child_by_field_name("name") or target, target]
     if target.type != "field_expression":
@@ -66,7 +104,9 @@ def _steps(target: Node) -> list[Node]:
     return [step for each in parts if each is not None for step in _steps(each)]
 
 
-def _changed(reader: Evaluator, held: Any, steps: Sequence[Node], value: Any, target: Node, variables: Variables) -> Any:
+def _changed(
+    reader: Evaluator, held: Any, steps: Sequence[Node], value: Any, target: Node, variables: Variables
+) -> Any:
     """Return `held` with a part of it set to the value."""
     if not steps:
         return value
@@ -87,14 +127,20 @@ def _changed(reader: Evaluator, held: Any, steps: Sequence[Node], value: Any, ta
 
 
 def _with_field(held: Any, key: str, value: Any, place: Place, nothing: Unknown) -> Any:
-    """Return a value with a field set; `nothing` where that cannot be followed. A datastore changes in place, as in MATLAB."""
+    """Return a value with a field set; `nothing` where that cannot be followed. A datastore changes in place, as in
+    MATLAB.
+    """
     if isinstance(held, Struct):
         return type(held)({**held, key: value})
     if isinstance(held, Layers) and len(held) == 1:
         if key == "Name" and not isinstance(value, str):
             return value if isinstance(value, Unknown) and value.why else nothing
         if held[0].row is not None and key.endswith("Factor") and key not in held[0].properties:
-            raise UsageError(f"layer '{held[0].name}' has no property {key}", f"it is a {held[0].row.name}", "MATLAB refuses this assignment")
+            raise UsageError(
+                f"layer '{held[0].name}' has no property {key}",
+                f"it is a {held[0].row.name}",
+                "MATLAB refuses this assignment",
+            )
         return Layers((held[0].set(key, value, place),))
     if isinstance(held, Options):
         return replace(held, given={**held.given, key: Sourced(value, place)})
@@ -104,7 +150,9 @@ def _with_field(held: Any, key: str, value: Any, place: Place, nothing: Unknown)
     return held if isinstance(held, Graph) and key in ("Learnables", "State") else nothing
 
 
-def _with_elements(reader: Evaluator, held: Any, step: Node, rest: Sequence[Node], value: Any, target: Node, variables: Variables) -> Any:
+def _with_elements(
+    reader: Evaluator, held: Any, step: Node, rest: Sequence[Node], value: Any, target: Node, variables: Variables
+) -> Any:
     """Return `held` with the elements in brackets set, or a part of each."""
     nothing = reader.unknown(target, f"which part of '{text(step)}' is set is not known")
     if isinstance(held, (Store, Table, Handle)) or is_matrix(held):

@@ -8,11 +8,34 @@ from typing import Any
 from bridge.errors import UsageError
 from bridge.recipes.parts import Data
 from bridge.recipes.script.findings import Findings
-from bridge.recipes.script.values import Augmenter, Graph, Handle, Options, Sourced, Store, Training, described, is_plain, unknown_in
+from bridge.recipes.script.values import (
+    Augmenter,
+    Graph,
+    Handle,
+    Options,
+    Sourced,
+    Store,
+    Training,
+    described,
+    is_plain,
+    unknown_in,
+)
 
 OF_VIEW = ("OutputSizeMode", "ColorPreprocessing")
-HARMLESS = ("DispatchInBackground", "IncludeSubfolders", "LabelSource", "FileExtensions", "ReadSize", "MiniBatchSize", "IncludeInfo", "Labels")
-FOLDER = ("imageDatastore", "augmentedImageDatastore")  # what a datastore of a folder, as a recipe names it, is made with
+HARMLESS = (
+    "DispatchInBackground",
+    "IncludeSubfolders",
+    "LabelSource",
+    "FileExtensions",
+    "ReadSize",
+    "MiniBatchSize",
+    "IncludeInfo",
+    "Labels",
+)
+FOLDER = (
+    "imageDatastore",
+    "augmentedImageDatastore",
+)  # what a datastore of a folder, as a recipe names it, is made with
 
 
 def data_of(call: Training, graph: Graph | None, per_epoch: bool, findings: Findings) -> Data:
@@ -70,7 +93,9 @@ def _source(store: Store, values: dict[str, Any], findings: Findings) -> None:
 
 
 def _folder(store: Store) -> str:
-    """Return the path of a folder with a folder for each class, where it is written out and lies in the script's own, else ""."""
+    """Return the path of a folder with a folder for each class, where it is written out and lies in the script's own,
+    else "".
+    """
     first, labels = store.argument("1"), store.argument("LabelSource")
     path = str(first.value) if first is not None and isinstance(first.value, str) else ""
     outside = re.match(r"[A-Za-z]:|[/\\~]", path)
@@ -88,7 +113,12 @@ def _augmented(store: Store, values: dict[str, Any], graph: Graph | None, findin
         findings.keep(store.place, f"data: {store.text}")
     size = store.argument("1")
     entry = graph.image_input.get("InputSize") if graph is not None and graph.image_input is not None else None
-    if size is None or not isinstance(size.value, tuple) or unknown_in(size.value) or not all(isinstance(n, int) for n in size.value):
+    if (
+        size is None
+        or not isinstance(size.value, tuple)
+        or unknown_in(size.value)
+        or not all(isinstance(n, int) for n in size.value)
+    ):
         findings.problem(store.place, f"the size of the images is not known: {store.text}")
     else:
         brought = f"images brought to {' x '.join(map(str, size.value[:2]))}"
@@ -135,7 +165,11 @@ def _augmentation(given: Sourced, values: dict[str, Any], findings: Findings) ->
 def _validation(given: Sourced, values: dict[str, Any], findings: Findings) -> None:
     """Take the folder that validates, where the training data are not divided; other data are kept as text."""
     store = given.value
-    path = _folder(store.images) if isinstance(store, Store) and all(each.function in FOLDER for each in store.chain()) else ""
+    path = (
+        _folder(store.images)
+        if isinstance(store, Store) and all(each.function in FOLDER for each in store.chain())
+        else ""
+    )
     if path:
         values["validation"] = path
         findings.fact(store.images.place, f"validation images in {path}", ("data", "validation"))
@@ -153,17 +187,27 @@ def _split(parts: list[Store], validation: Sourced | None, values: dict[str, Any
     if len(parts) > 1:
         findings.problem(parts[1].place, "what is divided was divided before, which a recipe has no word for")
     if any(each.part != 0 for each in parts):
-        findings.problem(part.place, "the training data are not the first part of a split, which a recipe has no word for")
+        findings.problem(
+            part.place, "the training data are not the first part of a split, which a recipe has no word for"
+        )
         return
     if validation is None:
         values["validates"] = False
         findings.fact(part.place, "no part of the split validates", ("data", "validates"))
     elif _part_of(validation.value, part) != 1:
         values["validates"] = False
-        what = f"{described(validation.value)}, which validates, is not the second part of the split: a recipe has no word for it"
+        what = (
+            f"{described(validation.value)}, which validates, is not the second part of the split: a recipe has no "
+            "word for it"
+        )
         findings.problem(validation.place, what)
     values |= {"split": tuple(int(n) if n >= 1 and n == int(n) else n for n in numbers), "randomized": randomized}
-    findings.fact(part.place, f"split {', '.join(f'{n:g}' for n in numbers)}{', at random' if randomized else ''}", ("data", "split"), ("data", "randomized"))
+    findings.fact(
+        part.place,
+        f"split {', '.join(f'{n:g}' for n in numbers)}{', at random' if randomized else ''}",
+        ("data", "split"),
+        ("data", "randomized"),
+    )
 
 
 def _part_of(value: Any, part: Store) -> int | None:

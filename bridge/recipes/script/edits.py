@@ -52,18 +52,29 @@ def assembly_of(graph: Graph, findings: Findings) -> list[Placed]:
     """
     place = graph.layers[0].place
     chain = set(graph.links) == set(chained(graph.layers))
-    pairs = {} if chain else {"connections": [tuple(end.removesuffix("/out").removesuffix("/in") for end in link) for link in graph.links]}
+    pairs = (
+        {}
+        if chain
+        else {
+            "connections": [tuple(end.removesuffix("/out").removesuffix("/in") for end in link) for link in graph.links]
+        }
+    )
     edit = Edit("assemble", [written(item, findings) for item in graph.layers], pairs)
     Recipe(Base(), training_options("sgdm"), (edit,)).load_base()
     return [Placed(edit, place)]
 
 
 def _real(link: Link, network: Network) -> Link:
-    """Return a connection with the ports that the layers really have: a layer's one input may have a name of its own."""
+    """Return a connection with the ports that the layers really have: a layer's one input may have a name
+    of its own.
+    """
     source, destination = link
     layer = network.layers[owner(destination)]
     port = destination.rpartition("/")[2]
-    return source, f"{layer.name}/{layer.inputs[0]}" if port in ("in", "in1") and port not in layer.inputs and layer.inputs else destination
+    return source, f"{layer.name}/{layer.inputs[0]}" if port in (
+        "in",
+        "in1",
+    ) and port not in layer.inputs and layer.inputs else destination
 
 
 def _short(link: Link, network: Network) -> Link:
@@ -74,7 +85,9 @@ def _short(link: Link, network: Network) -> Link:
 
 
 def _completed(graph: Graph, base: Network) -> Graph:
-    """Return a graph of the newer kind with the output layer that the recipe's network has, and without a flatten layer at its end."""
+    """Return a graph of the newer kind with the output layer that the recipe's network has, and without a flatten layer
+    at its end.
+    """
     extra = set(entries("dlnetwork_ends").values()) - {layer.name for layer in base.layers}
     layers = [item for item in graph.layers if item.name not in extra or item.base is not None or item.origin is None]
     names = {item.name for item in layers}
@@ -84,7 +97,9 @@ def _completed(graph: Graph, base: Network) -> Graph:
         whole = graph_of(layers[0].origin, "DAGNetwork") if layers and layers[0].origin else None
         sinks = [item.name for item in Graph(Layers(layers), tuple(links), graph.kind).sinks]
         output = whole.item(outputs[0].name) if whole else None
-        softmax = next((item for item in layers if item.name in sinks and item.row and item.row.name == "SoftmaxLayer"), None)
+        softmax = next(
+            (item for item in layers if item.name in sinks and item.row and item.row.name == "SoftmaxLayer"), None
+        )
         if output is not None and len(sinks) == 1 and softmax is not None:
             layers.append(output)
             links.append((f"{sinks[0]}/out", f"{output.name}/in"))
@@ -92,27 +107,47 @@ def _completed(graph: Graph, base: Network) -> Graph:
 
 
 def _structure(target: Graph, base: Network, findings: Findings) -> tuple[Graph, list[Placed]]:
-    """Return the graph without what is new in name only, and the edits that put the new layers in place, but for connections."""
+    """Return the graph without what is new in name only, and the edits that put the new layers in place, but for
+    connections.
+    """
     for item in target.layers:
-        if item.origin is not None and target.origin is not None and (item.origin.name, item.origin.file) != (target.origin.name, target.origin.file):
+        if (
+            item.origin is not None
+            and target.origin is not None
+            and (item.origin.name, item.origin.file) != (target.origin.name, target.origin.file)
+        ):
             raise Unreadable(item, f"layer '{item.name}' comes from a second network, which a recipe has no word for")
         if item.base is not None and item.name != item.base.name and item.base.learnables:
             raise Unreadable(item, f"layer '{item.base.name}' gets another name, which a recipe has no word for")
     gone = {layer.name for layer in base.layers} - {item.name for item in target.layers if not _is_new(item)}
     pairs = [pair for chain in _chains(target) for pair in _aligned(_old_chain(chain, target, base, gone), chain, base)]
-    same = {made[0].name: old[0] for old, made in pairs if len(old) == len(made) == 1 and _is_same(base, old[0], made[0])}
+    same = {
+        made[0].name: old[0] for old, made in pairs if len(old) == len(made) == 1 and _is_same(base, old[0], made[0])
+    }
     pairs = [(old, made) for old, made in pairs if made[0].name not in same]
     target = _with_old_names(target, same, base)
-    whole = _with_classes(pairs, base, findings) if gone <= {*same.values(), *(name for old, _ in pairs for name in old)} else None
+    whole = (
+        _with_classes(pairs, base, findings)
+        if gone <= {*same.values(), *(name for old, _ in pairs for name in old)}
+        else None
+    )
     if whole is not None:
-        return _with_old_names(target, {made[0].name: old[0] for old, made in pairs if old[0] != head(base).layer.name}, base), [whole]
+        return _with_old_names(
+            target, {made[0].name: old[0] for old, made in pairs if old[0] != head(base).layer.name}, base
+        ), [whole]
     edits = [_replacement(old[0], made, findings) for old, made in pairs]
     last = max((item.place for item in target.layers), key=lambda place: place[1])
-    left = [layer.name for layer in base.layers if layer.name in gone and layer.name not in {*same.values(), *(n for old, _ in pairs for n in old)}]
+    left = [
+        layer.name
+        for layer in base.layers
+        if layer.name in gone and layer.name not in {*same.values(), *(n for old, _ in pairs for n in old)}
+    ]
     edits += [Placed(Edit("remove", tuple(left)), last)] if left else []
     placed = {item.name for _, made in pairs for item in made}
     added = [chain for chain in _chains(target) if chain[0].name not in placed]
-    return target, edits + [Placed(Edit("add", [written(item, findings) for item in chain]), chain[0].place) for chain in added]
+    return target, edits + [
+        Placed(Edit("add", [written(item, findings) for item in chain]), chain[0].place) for chain in added
+    ]
 
 
 def _is_new(item: Item) -> bool:
@@ -121,9 +156,17 @@ def _is_new(item: Item) -> bool:
 
 def _chains(graph: Graph) -> list[list[Item]]:
     """Return the new layers, those in a row together."""
-    after = {item.name: [owner(b) for a, b in graph.links if owner(a) == item.name] for item in graph.layers if _is_new(item)}
-    before = {item.name: [owner(a) for a, b in graph.links if owner(b) == item.name] for item in graph.layers if _is_new(item)}
-    follows = {name: ends[0] for name, ends in after.items() if len(ends) == 1 and ends[0] in after and len(before[ends[0]]) == 1}
+    after = {
+        item.name: [owner(b) for a, b in graph.links if owner(a) == item.name] for item in graph.layers if _is_new(item)
+    }
+    before = {
+        item.name: [owner(a) for a, b in graph.links if owner(b) == item.name] for item in graph.layers if _is_new(item)
+    }
+    follows = {
+        name: ends[0]
+        for name, ends in after.items()
+        if len(ends) == 1 and ends[0] in after and len(before[ends[0]]) == 1
+    }
     chains = []
     for name in after:
         if name not in follows.values():
@@ -135,13 +178,21 @@ def _chains(graph: Graph) -> list[list[Item]]:
 
 
 def _old_chain(chain: Sequence[Item], graph: Graph, base: Network, gone: set[str]) -> list[str]:
-    """Return the layers of the base that stood, in a row, where a chain of new ones stands; none where there is no such row."""
+    """Return the layers of the base that stood, in a row, where a chain of new ones stands; none where there is no such
+    row.
+    """
     before = [owner(a) for a, b in graph.links if owner(b) == chain[0].name]
     after = {owner(b) for a, b in graph.links if owner(a) == chain[-1].name}
     following: dict[str, list[str]] = {}
     for c in base.connections:
         following.setdefault(c.source, []).append(c.destination)
-    starts = [each for each in following.get(before[0], []) if each in gone] if len(before) == 1 else list(base.inputs) if not before else []
+    starts = (
+        [each for each in following.get(before[0], []) if each in gone]
+        if len(before) == 1
+        else list(base.inputs)
+        if not before
+        else []
+    )
     found: list[str] = []
     name = starts[0] if len(starts) == 1 else ""
     while name and name in gone and name not in found and len(base.incoming[name]) <= 1:
@@ -157,7 +208,9 @@ Pair = tuple[list[str], list[Item]]
 
 
 def _aligned(old: list[str], chain: list[Item], base: Network) -> list[Pair]:
-    """Return which new layers take the place of which old ones: one for one, or a chain for the one that has no partner."""
+    """Return which new layers take the place of which old ones: one for one, or a chain for the one that has no
+    partner.
+    """
     if len(old) == len(chain):
         return [([name], [item]) for name, item in zip(old, chain, strict=True)]
     ends: list[Pair] = []
@@ -174,7 +227,12 @@ def _is_kind(base: Network, name: str, item: Item) -> bool:
 def _is_same(base: Network, name: str, item: Item) -> bool:
     """Whether a new layer differs from an old one by a name that nobody gave it, at most."""
     layer = base.layers[name]
-    if not _is_kind(base, name, item) or layer.learnables or layer.row.is_output or not (item.automatic or item.name == name):
+    if (
+        not _is_kind(base, name, item)
+        or layer.learnables
+        or layer.row.is_output
+        or not (item.automatic or item.name == name)
+    ):
         return False
     return all(key in layer.properties and equal(layer.properties[key], value) for key, value in item.values.items())
 
@@ -204,9 +262,19 @@ def _with_classes(pairs: Sequence[Pair], base: Network, findings: Findings) -> P
         return None
     size = next(key for key in COUNTS if key in old_head.layer.row.properties)
     values = made.values
-    rest = {key: value for key, value in values.items() if key not in old_head.layer.properties or not equal(old_head.layer.properties[key], value)}
-    allowed = {f for each in ("Weights", "Bias") for f in (*factor_names(old_head.layer.row, each), f"{each}Initializer")}
-    of_data = isinstance(values.get(size), Symbol) and set(rest) <= {size, *allowed} and values.keys() & SIDES.keys() <= old_head.layer.properties.keys()
+    rest = {
+        key: value
+        for key, value in values.items()
+        if key not in old_head.layer.properties or not equal(old_head.layer.properties[key], value)
+    }
+    allowed = {
+        f for each in ("Weights", "Bias") for f in (*factor_names(old_head.layer.row, each), f"{each}Initializer")
+    }
+    of_data = (
+        isinstance(values.get(size), Symbol)
+        and set(rest) <= {size, *allowed}
+        and values.keys() & SIDES.keys() <= old_head.layer.properties.keys()
+    )
     others = all(_follows_data(base, name, item) for name, item in by_name.items())
     if not of_data or not others:
         return None
@@ -219,8 +287,14 @@ def _follows_data(base: Network, name: str, item: Item) -> bool:
     """Whether a layer behind the head is new in name only, or an output layer that takes its classes from the data."""
     layer = base.layers[name]
     if layer.row.is_output:
-        return _is_kind(base, name, item) and all(key == "Classes" and isinstance(value, Symbol) for key, value in item.values.items())
-    return _is_kind(base, name, item) and not layer.learnables and all(equal(layer.properties.get(k), v) for k, v in item.values.items())
+        return _is_kind(base, name, item) and all(
+            key == "Classes" and isinstance(value, Symbol) for key, value in item.values.items()
+        )
+    return (
+        _is_kind(base, name, item)
+        and not layer.learnables
+        and all(equal(layer.properties.get(k), v) for k, v in item.values.items())
+    )
 
 
 def _replacement(old: str, made: list[Item], findings: Findings) -> Placed:

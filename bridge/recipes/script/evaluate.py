@@ -1,7 +1,7 @@
 """A small abstract evaluator: what the variables of a script hold, where reading alone tells.
 
-What cannot be told becomes `Unknown`, and whatever is computed from it too. A branch whose condition is not known is read on both
-sides, and what differs between them is unknown afterwards. Nothing is executed but this arithmetic.
+What cannot be told becomes `Unknown`, and whatever is computed from it too. A branch whose condition is not known is
+read on both sides, and what differs between them is unknown afterwards. Nothing is executed but this arithmetic.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class Call:
 
     def unknown(self, why: str = "") -> Unknown:
         """Return that the call's value is not known."""
-        return next((each for each in self.values if isinstance(each, Unknown) and each.why), None) or Unknown(self.text, self.place, why)
+        return next((each for each in self.values if isinstance(each, Unknown) and each.why), None) or Unknown(
+            self.text, self.place, why
+        )
 
     def report(self, what: str) -> None:
         """Tell of something odd."""
@@ -92,7 +94,9 @@ class Evaluator:
         statements = self.script.statements
         first = next(iter(self.script.functions.values()), None)
         if not statements and first is not None:
-            variables.update({each: self.unknown(first, quote=each) for each in parameters(child(first, "function_arguments"))})
+            variables.update(
+                {each: self.unknown(first, quote=each) for each in parameters(child(first, "function_arguments"))}
+            )
             statements = children(child(first, "block") or first)
         with suppress(Leave):
             run(self, statements, variables)
@@ -149,7 +153,17 @@ class Evaluator:
         """Return what a function gives: one of the script, one beside it, or one of MATLAB's that is known here."""
         self.steps += 1
         values, where = tuple(value for value, _ in given), tuple(self.place(each) for _, each in given)
-        call = Call(called, values, where, tuple(text(each) for _, each in given), text(node), self.place(node), outputs, node, self)
+        call = Call(
+            called,
+            values,
+            where,
+            tuple(text(each) for _, each in given),
+            text(node),
+            self.place(node),
+            outputs,
+            node,
+            self,
+        )
         script, definition = self.script.definition(called)
         if definition is not None:
             return self.defined(script, definition, call)
@@ -170,7 +184,9 @@ class Evaluator:
                 return call.unknown(f"the arguments of {call.function} are not understood")
 
     def defined(self, script: Script, definition: Node, call: Call) -> Any:
-        """Return what a function of the script's own gives; for MathWorks' helpers what is documented, where their source cannot be followed."""
+        """Return what a function of the script's own gives; for MathWorks' helpers what is documented, where their
+        source cannot be followed.
+        """
         if call.function not in words("helpers"):
             return marked(self.user(script, definition, call), call)
         with suppress(BridgeError):
@@ -209,12 +225,16 @@ class Evaluator:
             if each.type != "property":
                 continue
             default = child(each, "default_value")
-            value = self.evaluate(children(default)[0], variables) if default is not None and children(default) else None
+            value = (
+                self.evaluate(children(default)[0], variables) if default is not None and children(default) else None
+            )
             owner, _, field_name = name(each).partition(".")
             if field_name:
                 held = variables.get(owner)
                 struct = held if isinstance(held, Struct) else Struct()
-                given = dict(zip(map(str, call.values[len(names) - 1 :: 2]), call.values[len(names) :: 2], strict=False))
+                given = dict(
+                    zip(map(str, call.values[len(names) - 1 :: 2]), call.values[len(names) :: 2], strict=False)
+                )
                 known = {key.lower(): item for key, item in given.items()}
                 variables[owner] = Struct({**struct, field_name: known.get(field_name.lower(), value)})
             elif owner not in variables and default is not None:
@@ -245,7 +265,11 @@ class Evaluator:
         except BridgeError as error:
             if hasattr(error, "place"):
                 raise
-            told = type(error)(f"{self.script.path.name}, line {line(node)}, {self.script.quote(line(node))}: {error.error}", error.cause, error.hint)
+            told = type(error)(
+                f"{self.script.path.name}, line {line(node)}, {self.script.quote(line(node))}: {error.error}",
+                error.cause,
+                error.hint,
+            )
             told.place = self.place(node)  # type: ignore[attr-defined]
             raise told from error
 
@@ -280,7 +304,13 @@ def marked(value: Any, call: Call) -> Any:
     return Layers(replace(each, frozen=call.place) for each in value)
 
 
-NO_STATEMENTS = ("function_arguments", "function_output", "arguments_statement", "function_definition", "class_definition")
+NO_STATEMENTS = (
+    "function_arguments",
+    "function_output",
+    "arguments_statement",
+    "function_definition",
+    "class_definition",
+)
 
 
 def _handle(reader: Evaluator, node: Node, variables: Variables) -> Any:
@@ -293,7 +323,9 @@ def _handle(reader: Evaluator, node: Node, variables: Variables) -> Any:
 def _lambda(reader: Evaluator, node: Node, variables: Variables) -> Any:
     body = node.child_by_field_name("expression")
     captured = {each: variables[each] for each in (calls(body) if body is not None else ()) if each in variables}
-    return Handle(text(node), reader.place(node), "", tuple(parameters(child(node, "arguments"))), body, captured, reader.script)
+    return Handle(
+        text(node), reader.place(node), "", tuple(parameters(child(node, "arguments"))), body, captured, reader.script
+    )
 
 
 EXPRESSIONS: Mapping[str, Callable[[Evaluator, Node, Variables], Any]] = {

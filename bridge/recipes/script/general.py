@@ -12,11 +12,31 @@ from bridge.recipes.script.indexing import elements, invoke, length, shape
 from bridge.recipes.script.known import named_value, reads, words
 from bridge.recipes.script.operators import broadcast, character, concatenated, truth, whole
 from bridge.recipes.script.statements import Leave
-from bridge.recipes.script.values import Cell, Char, Column, ColumnCell, Graph, Handle, Layers, Many, Options, Store, Struct, Symbol, Unknown, unknown_in
+from bridge.recipes.script.values import (
+    Cell,
+    Char,
+    Column,
+    ColumnCell,
+    Graph,
+    Handle,
+    Layers,
+    Many,
+    Options,
+    Store,
+    Struct,
+    Symbol,
+    Unknown,
+    unknown_in,
+)
 
-TEXTS: dict[str, Callable[[str, str], bool]] = {"contains": lambda a, b: b in a, "startsWith": str.startswith, "endsWith": str.endswith}
+TEXTS: dict[str, Callable[[str, str], bool]] = {
+    "contains": lambda a, b: b in a,
+    "startsWith": str.startswith,
+    "endsWith": str.endswith,
+}
 NUMBERS: dict[str, Callable[[float], float]] = {
-    "floor": math.floor, "ceil": math.ceil, "round": lambda x: math.floor(abs(x) + 0.5) * (1 if x >= 0 else -1), "fix": math.trunc, "abs": abs,
+    "floor": math.floor, "ceil": math.ceil, "round": lambda x: math.floor(abs(x) + 0.5) * (1 if x >= 0 else -1),
+    "fix": math.trunc, "abs": abs,
     "sqrt": math.sqrt, "exp": math.exp, "log10": math.log10, "log": math.log, "double": float, "single": float,
 }  # fmt: skip
 OF_COUNTS = ("floor", "ceil", "round", "fix", "abs", "double", "single")  # these leave whole numbers as they are
@@ -72,10 +92,16 @@ def _isempty(call: Call, value: Any) -> Any:
 @reads(*NUMBERS, takes=(object,))
 def _number(call: Call, value: Any) -> Any:
     if isinstance(value, Symbol):
-        exact = value.kind in ("observations", "class count") or (value.kind == "iterations" and call.function in ("floor", "fix"))
+        exact = value.kind in ("observations", "class count") or (
+            value.kind == "iterations" and call.function in ("floor", "fix")
+        )
         return value if exact and call.function in OF_COUNTS else call.unknown()
     function = NUMBERS[call.function]
-    return broadcast(lambda x, _: whole(function(x)), value, 0) if not unknown_in(value) and len(call.values) == 1 else call.unknown()
+    return (
+        broadcast(lambda x, _: whole(function(x)), value, 0)
+        if not unknown_in(value) and len(call.values) == 1
+        else call.unknown()
+    )
 
 
 @reads("max", "min")
@@ -155,7 +181,11 @@ def _any(call: Call, value: Any) -> Any:
 
 @reads("sum", takes=(tuple,))
 def _sum(call: Call, value: tuple[Any, ...]) -> Any:
-    return sum(value) if len(call.values) == 1 and all(isinstance(each, (int, float)) for each in value) else call.unknown()
+    return (
+        sum(value)
+        if len(call.values) == 1 and all(isinstance(each, (int, float)) for each in value)
+        else call.unknown()
+    )
 
 
 @reads("find", takes=(object,))
@@ -179,7 +209,9 @@ def _sets(call: Call, value: Any) -> Any:
     if unknown_in(call.values) or not all(isinstance(item, (str, int, float)) for each in sets for item in each):
         return call.unknown()
     first, other = set(sets[0]), set(sets[1]) if len(sets) > 1 else set()
-    made = sorted({"setdiff": first - other, "unique": first, "intersect": first & other, "union": first | other}[call.function])
+    made = sorted(
+        {"setdiff": first - other, "unique": first, "intersect": first & other, "union": first | other}[call.function]
+    )
     return Cell(made) if isinstance(value, Cell) else tuple(made)
 
 
@@ -198,7 +230,9 @@ def _as_is(call: Call, value: Any) -> Any:
 
 @reads("string", takes=((str, int, tuple),))
 def _string(call: Call, value: Any) -> Any:
-    return _shaped(map(str, _items(value)), value) if type(value) is int or _are_texts(_items(value)) else call.unknown()
+    return (
+        _shaped(map(str, _items(value)), value) if type(value) is int or _are_texts(_items(value)) else call.unknown()
+    )
 
 
 @reads("char", takes=((str, int, tuple),))
@@ -215,7 +249,9 @@ def _case(call: Call, value: str) -> Any:
 
 @reads("strrep", "replace", takes=(str, str, str))
 def _replaced(call: Call, value: str, old: str, new: str) -> Any:
-    return type(value)(value.replace(old, new)) if max(len(value), len(old), len(new)) < LONGEST_TEXT else call.unknown()
+    return (
+        type(value)(value.replace(old, new)) if max(len(value), len(old), len(new)) < LONGEST_TEXT else call.unknown()
+    )
 
 
 @reads("strcat", "append")
@@ -234,7 +270,11 @@ def _digits(call: Call, value: float) -> Any:
         return call.unknown()
     if isinstance(number, int):
         return Char(number)
-    return Char(f"{number:.{min(max(math.floor(math.log10(abs(number))), 0) + 5, 16)}g}") if call.function == "num2str" else call.unknown()
+    return (
+        Char(f"{number:.{min(max(math.floor(math.log10(abs(number))), 0) + 5, 16)}g}")
+        if call.function == "num2str"
+        else call.unknown()
+    )
 
 
 @reads("sprintf", takes=(str,))
@@ -252,7 +292,11 @@ def _formatted(call: Call, form: str) -> Any:
 @reads("regexp", "regexpi", takes=(str, str))
 def _regexp(call: Call, text: str, pattern: str) -> Any:
     """The position of the first match of a pattern of letters and anchors; other patterns are not followed."""
-    plain = re.fullmatch(r"\^?[\w.*()|-]*\$?", pattern) and pattern.count("*") <= 1 and pattern.count("(") == pattern.count(")")
+    plain = (
+        re.fullmatch(r"\^?[\w.*()|-]*\$?", pattern)
+        and pattern.count("*") <= 1
+        and pattern.count("(") == pattern.count(")")
+    )
     if not plain or any(each != "once" for each in call.values[2:]):
         return call.unknown()
     found = re.search(pattern, text[:PATTERN_LENGTH], re.IGNORECASE if call.function == "regexpi" else 0)
@@ -261,7 +305,13 @@ def _regexp(call: Call, text: str, pattern: str) -> Any:
 
 @reads("class", takes=(object,))
 def _class(call: Call, value: Any) -> Any:
-    return Char(value.kind) if isinstance(value, Graph) else Char(value[0].matlab) if isinstance(value, Layers) and len(value) == 1 else call.unknown()
+    return (
+        Char(value.kind)
+        if isinstance(value, Graph)
+        else Char(value[0].matlab)
+        if isinstance(value, Layers) and len(value) == 1
+        else call.unknown()
+    )
 
 
 @reads("isa", takes=(object, str))
@@ -269,13 +319,21 @@ def _isa(call: Call, value: Any, wanted: str) -> Any:
     kind = _class(call, value)
     if isinstance(kind, Unknown):
         return kind
-    return wanted.rpartition(".")[2].lower() == kind.rpartition(".")[2].lower() or (isinstance(value, Layers) and wanted == "nnet.cnn.layer.Layer")
+    return wanted.rpartition(".")[2].lower() == kind.rpartition(".")[2].lower() or (
+        isinstance(value, Layers) and wanted == "nnet.cnn.layer.Layer"
+    )
 
 
 @reads("properties", "fieldnames", takes=(object,))
 def _properties(call: Call, value: Any) -> Any:
     item = value[0] if isinstance(value, Layers) and len(value) == 1 else None
-    names = item.properties if item is not None and item.row is not None else list(value) if isinstance(value, Struct) else None
+    names = (
+        item.properties
+        if item is not None and item.row is not None
+        else list(value)
+        if isinstance(value, Struct)
+        else None
+    )
     return call.unknown() if names is None else ColumnCell(Char(each) for each in names)
 
 
@@ -297,7 +355,9 @@ def _struct(call: Call) -> Any:
         return call.unknown("a struct of several elements is not followed")
     if any(isinstance(each, Cell) and not each for each in values):
         return ()
-    return Struct({name: value[0] if isinstance(value, Cell) else value for name, value in zip(names, values, strict=True)})
+    return Struct(
+        {name: value[0] if isinstance(value, Cell) else value for name, value in zip(names, values, strict=True)}
+    )
 
 
 @reads(*FILLED)

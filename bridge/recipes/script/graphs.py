@@ -44,8 +44,13 @@ def _joins(item: Item) -> bool:
 
 
 def with_names(layers: Layers) -> Layers:
-    """Return layers of which each has a name, as training gives them: the kind's, with a number where there are several."""
-    kinds = [entries("automatic_names").get(item.constructor, item.constructor.removesuffix("Layer").lower()) for item in layers]
+    """Return layers of which each has a name, as training gives them: the kind's, with a number where there are
+    several.
+    """
+    kinds = [
+        entries("automatic_names").get(item.constructor, item.constructor.removesuffix("Layer").lower())
+        for item in layers
+    ]
     unnamed = [kind for item, kind in zip(layers, kinds, strict=True) if not item.name]
     taken = {item.name for item in layers}
     made = []
@@ -62,16 +67,26 @@ def require_free(layers: Layers, taken: Container[str]) -> None:
     """Raise a UsageError where a layer has a name that is taken."""
     twice = next((item.name for item in layers if item.name in taken), None)
     if twice is not None:
-        raise UsageError(f"there is a layer '{twice}' already", "names of layers are unique", "give the new layer another name")
+        raise UsageError(
+            f"there is a layer '{twice}' already", "names of layers are unique", "give the new layer another name"
+        )
 
 
 def exchanged(graph: Graph, name: str, new: Layers) -> Graph:
     """Return a graph with a chain of layers in the place of one."""
     require_free(new, graph.names.keys() - {name})
-    named_ones = Layers(item if item.name else replace(item, name=name, automatic=True) for item in new) if len(new) == 1 else with_names(new)
+    named_ones = (
+        Layers(item if item.name else replace(item, name=name, automatic=True) for item in new)
+        if len(new) == 1
+        else with_names(new)
+    )
     at = graph.names[name]
     links = [(_moved(a, name, named_ones[-1].name), _moved(b, name, named_ones[0].name)) for a, b in graph.links]
-    return replace(graph, layers=Layers((*graph.layers[:at], *named_ones, *graph.layers[at + 1 :])), links=(*links, *chained(named_ones)))
+    return replace(
+        graph,
+        layers=Layers((*graph.layers[:at], *named_ones, *graph.layers[at + 1 :])),
+        links=(*links, *chained(named_ones)),
+    )
 
 
 def _moved(end: str, name: str, new: str) -> str:
@@ -80,4 +95,6 @@ def _moved(end: str, name: str, new: str) -> str:
 
 def frozen(item: Item, place: Place) -> Item:
     """Return a layer of an array that was frozen, every learn-rate factor 0."""
-    return replace(item, changes={**item.changes, **{rate: (0, place) for rate in item.learn_rates.values()}}, frozen=place)
+    return replace(
+        item, changes={**item.changes, **{rate: (0, place) for rate in item.learn_rates.values()}}, frozen=place
+    )

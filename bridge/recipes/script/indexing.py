@@ -9,7 +9,23 @@ from tree_sitter import Node
 
 from bridge.errors import UsageError
 from bridge.recipes.script.syntax import child, children, name, text
-from bridge.recipes.script.values import Cell, Char, Column, ColumnCell, Graph, Handle, Layers, Many, Options, Store, Struct, Symbol, Table, Unknown, unknown_in
+from bridge.recipes.script.values import (
+    Cell,
+    Char,
+    Column,
+    ColumnCell,
+    Graph,
+    Handle,
+    Layers,
+    Many,
+    Options,
+    Store,
+    Struct,
+    Symbol,
+    Table,
+    Unknown,
+    unknown_in,
+)
 
 if TYPE_CHECKING:
     from bridge.recipes.script.evaluate import Evaluator
@@ -30,12 +46,19 @@ def columns(value: Any) -> Sequence[Any] | None:
         return [Cell((each,)) for each in value]
     if isinstance(value, tuple):
         return list(zip(*value, strict=True)) if is_matrix(value) else list(value)
-    return [value] if isinstance(value, (int, float)) or (isinstance(value, str) and (len(value) == 1 or not isinstance(value, Char))) else None
+    return (
+        [value]
+        if isinstance(value, (int, float))
+        or (isinstance(value, str) and (len(value) == 1 or not isinstance(value, Char)))
+        else None
+    )
 
 
 def elements(value: Any) -> Sequence[Any] | None:
     """Return the elements that arrayfun and cellfun go over, None where they are not known."""
-    return columns(tuple(value) if isinstance(value, Column) else Cell(value) if isinstance(value, ColumnCell) else value)
+    return columns(
+        tuple(value) if isinstance(value, Column) else Cell(value) if isinstance(value, ColumnCell) else value
+    )
 
 
 def shape(value: Any) -> tuple[int, int] | None:
@@ -57,7 +80,12 @@ def length(value: Any) -> int | None:
 
 def is_matrix(value: Any) -> bool:
     """Whether a value is a tuple of rows."""
-    return isinstance(value, tuple) and not isinstance(value, (Cell, Layers)) and bool(value) and isinstance(value[0], tuple)
+    return (
+        isinstance(value, tuple)
+        and not isinstance(value, (Cell, Layers))
+        and bool(value)
+        and isinstance(value[0], tuple)
+    )
 
 
 def bracketed(reader: Evaluator, value: Any, node: Node, variables: Variables, outputs: int = 1) -> Any:
@@ -142,7 +170,11 @@ def indexed(reader: Evaluator, value: Any, given: Sequence[Any], node: Node) -> 
         if not isinstance(value, Layers):
             return reader.unknown(node, "the index is beyond the end")
         worst = next(each for each in wanted if not 0 <= each < len(items))
-        raise UsageError(f"there is no element {worst + 1}", f"'{text(node)}' has {len(items)}, counted from 1", "check the index against the network")
+        raise UsageError(
+            f"there is no element {worst + 1}",
+            f"'{text(node)}' has {len(items)}, counted from 1",
+            "check the index against the network",
+        )
     chosen = [items[each] for each in wanted]
     if isinstance(value, Layers):
         return Layers(chosen)
@@ -155,7 +187,13 @@ def indexed(reader: Evaluator, value: Any, given: Sequence[Any], node: Node) -> 
 def along(given: Sequence[Any]) -> Any:
     """Return the one subscript of a vector: of two, one is 1 or all; None where that is not so."""
     chosen = [each for each in given if each not in (1, ":")]
-    return None if len(chosen) > 1 else chosen[0] if chosen else next((each for each in given if each == ":"), given[0] if given else None)
+    return (
+        None
+        if len(chosen) > 1
+        else chosen[0]
+        if chosen
+        else next((each for each in given if each == ":"), given[0] if given else None)
+    )
 
 
 def inside(wanted: Sequence[int], items: Sequence[Any]) -> bool:
@@ -181,7 +219,11 @@ def _of_table(reader: Evaluator, value: Table, given: Sequence[Any], node: Node)
     if isinstance(wanted, int):
         chosen = names[wanted - 1 : wanted]
     else:
-        chosen = names if wanted == ":" else [each for each in (wanted if isinstance(wanted, tuple) else (wanted,)) if each in value]
+        chosen = (
+            names
+            if wanted == ":"
+            else [each for each in (wanted if isinstance(wanted, tuple) else (wanted,)) if each in value]
+        )
     if not is_curly(node):
         return Table({key: type(value[key])(value[key][row] for row in rows) for key in chosen})
     found = [item for key in chosen for item in (value[key][row] for row in rows)]

@@ -1,4 +1,6 @@
-"""What the reader knows of MATLAB's functions: the tables of `mappings/scripts.toml`, and what tells each function's value."""
+"""What the reader knows of MATLAB's functions: the tables of `mappings/scripts.toml`, and what tells each function's
+value.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def entries(name: str) -> Mapping[str, Any]:
     return table("scripts")[name]  # type: ignore[no-any-return]
 
 
-def reads(*names: str, takes: tuple[Any, ...] = (), why: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def reads(
+    *names: str, takes: tuple[Any, ...] = (), why: str = ""
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register what tells the value of functions.
 
     Args:

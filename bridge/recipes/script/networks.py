@@ -12,7 +12,18 @@ from bridge.recipes.head import head
 from bridge.recipes.script.evaluate import Call
 from bridge.recipes.script.graphs import exchanged, graph_of
 from bridge.recipes.script.known import named, named_value, reads, words
-from bridge.recipes.script.values import Graph, Item, Layers, Many, Origin, Struct, Symbol, Unknown, links_of, unknown_in
+from bridge.recipes.script.values import (
+    Graph,
+    Item,
+    Layers,
+    Many,
+    Origin,
+    Struct,
+    Symbol,
+    Unknown,
+    links_of,
+    unknown_in,
+)
 from bridge.recipes.verbs import COUNTS
 
 DERIVED = ("InputSize", "NumChannels", "NumClasses")
@@ -34,7 +45,10 @@ def _pretrained(call: Call) -> Any:
         call.report(f"the weights are those of '{weights}'; pass the saved network with --network")
     untrained = weights == "none"
     chain = all(len(sources) == 1 for name, sources in found.incoming.items() if name not in found.inputs)
-    graph = graph_of(Origin(call.function, "", found, call.place), "LayerGraph" if untrained else "SeriesNetwork" if chain else "DAGNetwork")
+    graph = graph_of(
+        Origin(call.function, "", found, call.place),
+        "LayerGraph" if untrained else "SeriesNetwork" if chain else "DAGNetwork",
+    )
     return graph.layers if untrained and chain else graph
 
 
@@ -56,8 +70,14 @@ def _image_pretrained(call: Call) -> Any:
     if count is not None:
         layer = head(network).layer
         size = next(key for key in COUNTS if key in layer.row.properties)
-        given = {key: value for key, value in layer.properties.items() if key in layer.row.properties and key not in DERIVED}
-        graph = exchanged(graph, layer.name, Layers((Item(layer.name, layer.row.constructor, layer.row, call.place, given={**given, size: count}),)))
+        given = {
+            key: value for key, value in layer.properties.items() if key in layer.row.properties and key not in DERIVED
+        }
+        graph = exchanged(
+            graph,
+            layer.name,
+            Layers((Item(layer.name, layer.row.constructor, layer.row, call.place, given={**given, size: count}),)),
+        )
     return Many((graph, Symbol("class names"))) if call.outputs > 1 else graph
 
 
@@ -73,7 +93,9 @@ def _load(call: Call) -> Any:
     """A file of the script's own folder, or the network that was passed instead."""
     name = next((each for each in call.values if isinstance(each, str)), None)
     graph = _loaded(call, name)
-    missing = f"{name} holds no network that could be read, or is not beside the script; pass the network with --network"
+    missing = (
+        f"{name} holds no network that could be read, or is not beside the script; pass the network with --network"
+    )
     found = graph if graph is not None else Unknown(call.text, call.place, missing, file=str(name or ""))
     if call.function != "load":
         return found
@@ -101,21 +123,39 @@ def _made(call: Call) -> Any:
     """Networks that MATLAB builds: by the same builders, on the layers of another network where they take one."""
     from bridge import networks
 
-    builders = {"yolov2Layers": networks.yolov2_layers, "unetLayers": networks.unet_layers, "segnetLayers": networks.segnet_layers}
+    builders = {
+        "yolov2Layers": networks.yolov2_layers,
+        "unetLayers": networks.unet_layers,
+        "segnetLayers": networks.segnet_layers,
+    }
     values = [count_of(each) for each in call.values]
     base = next((each for each in values if isinstance(each, Graph)), None)
-    if unknown_in(tuple(values)) or any(isinstance(each, Symbol) for each in values) or (base is not None and base.origin is None):
+    if (
+        unknown_in(tuple(values))
+        or any(isinstance(each, Symbol) for each in values)
+        or (base is not None and base.origin is None)
+    ):
         return call.unknown(f"an argument of {call.function} is not known")
     first = 5 if base is not None else 3 if call.function == "segnetLayers" else 2
-    given = [each.origin.network if isinstance(each, Graph) and each.origin else str(each) if isinstance(each, str) else each for each in values[:first]]
+    given = [
+        each.origin.network if isinstance(each, Graph) and each.origin else str(each) if isinstance(each, str) else each
+        for each in values[:first]
+    ]
     if base is not None and isinstance(given[2], tuple) and not isinstance(given[2][0], tuple):
         given[2] = (given[2],)
-    options = {name: value for name, (value, _) in named(call, first).items() if name in ("EncoderDepth", "NumFirstEncoderFilters", "FilterSize")}
+    options = {
+        name: value
+        for name, (value, _) in named(call, first).items()
+        if name in ("EncoderDepth", "NumFirstEncoderFilters", "FilterSize")
+    }
     depth = options.get("EncoderDepth", given[-1] if call.function == "segnetLayers" else 0)
     if isinstance(depth, int) and depth > DEEPEST_ENCODER:
         return call.unknown(f"the encoder of {call.function} is deeper than any image allows")
     if call.function == "segnetLayers" and isinstance(given[2], str):
-        what = f"the encoder starts with the weights of {given[2]}, the recipe's with new ones; pass the saved network with --network"
+        what = (
+            f"the encoder starts with the weights of {given[2]}, the recipe's with new ones; pass the saved "
+            "network with --network"
+        )
         call.reader.findings.problem(call.place, what)
     made = builders[call.function](*given, **options)  # type: ignore[operator]
     return _of_network(made, base, call)
@@ -135,8 +175,14 @@ def _of_network(made: Network, base: Graph | None, call: Call) -> Graph:
         told = [key for key in layer.properties if key not in DERIVED or key in layer.row.arguments]
         given = {key: layer.properties[key] for key in told if layer.properties[key] != layer.row.properties[key].made}
         learned = {key: (each, layer.row.learnables[key].initializer) for key, each in layer.learnables.items()}
-        starts = {f"{key}Initializer": each.initializer for key, (each, usual) in learned.items() if each.initializer not in (None, usual)}
-        rates = {name: value for key, each in layer.learnables.items() for name, value in _factors(layer.row, key, each)}
+        starts = {
+            f"{key}Initializer": each.initializer
+            for key, (each, usual) in learned.items()
+            if each.initializer not in (None, usual)
+        }
+        rates = {
+            name: value for key, each in layer.learnables.items() for name, value in _factors(layer.row, key, each)
+        }
         same = old is not None and (old.base is None or old.base.properties == layer.properties)
         new = Item(layer.name, layer.row.constructor, layer.row, call.place, given={**given, **starts, **rates})
         items.append(old if same and old is not None else new)

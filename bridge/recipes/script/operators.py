@@ -23,11 +23,13 @@ LONGEST_JOINED = 1000
 Operation = Callable[[Any, Any], Any]
 
 ARITHMETIC: Mapping[str, Operation] = {
-    "+": operator.add, "-": operator.sub, "*": operator.mul, ".*": operator.mul, "/": operator.truediv, "./": operator.truediv,
+    "+": operator.add, "-": operator.sub, "*": operator.mul, ".*": operator.mul, "/": operator.truediv,
+    "./": operator.truediv,
     "^": operator.pow, ".^": operator.pow, "\\": lambda a, b: b / a, ".\\": lambda a, b: b / a,
 }  # fmt: skip
 COMPARISONS: Mapping[str, Operation] = {
-    "==": operator.eq, "~=": operator.ne, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+    "==": operator.eq, "~=": operator.ne, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt,
+    ">=": operator.ge,
 }  # fmt: skip
 TURNED: Mapping[type, type] = {tuple: Column, Column: tuple, Cell: ColumnCell, ColumnCell: Cell}
 
@@ -50,7 +52,10 @@ def truth(value: Any) -> bool | None:
 def is_case(value: Any, choices: Any) -> bool | None:
     """Return whether a case of a switch is the one, None where that is not known."""
     plain = (str, int, float)
-    found = [value == each if isinstance(value, plain) and isinstance(each, plain) else None for each in (choices if isinstance(choices, Cell) else (choices,))]
+    found = [
+        value == each if isinstance(value, plain) and isinstance(each, plain) else None
+        for each in (choices if isinstance(choices, Cell) else (choices,))
+    ]
     return True if True in found else None if None in found else False
 
 
@@ -70,7 +75,9 @@ def _string(reader: Evaluator, node: Node, variables: Any) -> Any:
 
 
 def _rows(reader: Evaluator, node: Node, variables: Any) -> list[list[Any]]:
-    return [[value for value, _ in reader.each(children(row), variables)] for row in children(node) if row.type == "row"]
+    return [
+        [value for value, _ in reader.each(children(row), variables)] for row in children(node) if row.type == "row"
+    ]
 
 
 def _matrix(reader: Evaluator, node: Node, variables: Any) -> Any:
@@ -82,12 +89,20 @@ def _matrix(reader: Evaluator, node: Node, variables: Any) -> Any:
 
 
 def concatenated(rows: list[list[Any]], nothing: Unknown) -> Any:
-    """Return what rows of values in square brackets make: layers, cells, joined text, numbers; rows of numbers become a tuple of rows."""
+    """Return what rows of values in square brackets make: layers, cells, joined text, numbers; rows of numbers become a
+    tuple of rows.
+    """
     items = list(chain.from_iterable(rows))
     upright = len(rows) > 1 and all(len(row) == 1 for row in rows)
     if any(isinstance(each, Layers) for each in items):
         odd = next((each for each in items if not isinstance(each, Layers) and each != ()), None)
-        return Layers(chain.from_iterable(items)) if odd is None else odd if isinstance(odd, Unknown) and odd.why else nothing
+        return (
+            Layers(chain.from_iterable(items))
+            if odd is None
+            else odd
+            if isinstance(odd, Unknown) and odd.why
+            else nothing
+        )
     if any(isinstance(each, Cell) for each in items):
         parts = (item for each in items for item in (each if isinstance(each, Cell) else () if each == () else (each,)))
         return ColumnCell(parts) if upright or (len(rows) == 1 and isinstance(items[0], ColumnCell)) else Cell(parts)
@@ -147,9 +162,19 @@ def _binary(reader: Evaluator, node: Node, variables: Any) -> Any:
     left, right, sign = _sides(reader, node, variables)
     if sign in ("&", "|"):
         return _logical(reader, node, left, right, sign)
-    if sign == "+" and not (isinstance(left, Char) and isinstance(right, Char)) and any(isinstance(each, str) for each in (left, right)):
+    if (
+        sign == "+"
+        and not (isinstance(left, Char) and isinstance(right, Char))
+        and any(isinstance(each, str) for each in (left, right))
+    ):
         return joined(left, right) or reader.unknown(node)
-    if isinstance(left, Symbol) and left.kind == "observations" and sign in ("/", "./") and isinstance(right, (int, float)) and right > 0:
+    if (
+        isinstance(left, Symbol)
+        and left.kind == "observations"
+        and sign in ("/", "./")
+        and isinstance(right, (int, float))
+        and right > 0
+    ):
         return Symbol("iterations", float(right), left.data)
     return _computed(reader, node, ARITHMETIC.get(sign), left, right)
 
@@ -163,7 +188,11 @@ def joined(left: Any, right: Any) -> Any:
         pairs = zip(*(each if isinstance(each, tuple) else (each,) * count for each in (left, right)), strict=False)
         found = tuple(joined(a, b) for a, b in pairs)
         return None if None in found else found
-    return f"{left}{right}" if all(isinstance(each, (str, int)) and not isinstance(each, bool) for each in (left, right)) else None
+    return (
+        f"{left}{right}"
+        if all(isinstance(each, (str, int)) and not isinstance(each, bool) for each in (left, right))
+        else None
+    )
 
 
 def _comparison(reader: Evaluator, node: Node, variables: Any) -> Any:

@@ -65,14 +65,23 @@ class Reading:
         """
         if self.recipe is None:
             lines = "; ".join(f"line {entry.line}: {entry.what}" for entry in self.not_understood)
-            raise UsageError("there is no recipe to write", lines, "pass the network that the script starts from with --network")
+            raise UsageError(
+                "there is no recipe to write", lines, "pass the network that the script starts from with --network"
+            )
         return _seen_from(self.recipe, Path(path).parent).save(path, force=force, comments=self.lines)
 
     def to_mapping(self) -> dict[str, Any]:
         """Return everything as plain values, for JSON."""
         lists = {"facts": self.facts, "kept": self.kept, "not_understood": self.not_understood, "reports": self.reports}
-        found = {name: [{"file": e.place[0], "line": e.line, "text": e.text, "what": e.what} for e in entries] for name, entries in lists.items()}
-        return {"recipe": self.recipe.to_mapping() if self.recipe is not None else None, **found, "exit_code": self.exit_code}
+        found = {
+            name: [{"file": e.place[0], "line": e.line, "text": e.text, "what": e.what} for e in entries]
+            for name, entries in lists.items()
+        }
+        return {
+            "recipe": self.recipe.to_mapping() if self.recipe is not None else None,
+            **found,
+            "exit_code": self.exit_code,
+        }
 
 
 def _seen_from(recipe: Recipe, folder: Path) -> Recipe:
@@ -90,12 +99,13 @@ def read(path: str | Path, network: str | Path | Network | None = None) -> Readi
 
     Args:
         path: the .m file.
-        network: the network that the script starts from, as a Network or a file; without it, MATLAB's pretrained networks are known by
-            their architectures, and files beside the script are opened.
+        network: the network that the script starts from, as a Network or a file; without it, MATLAB's pretrained
+            networks are known by their architectures, and files beside the script are opened.
 
     Raises:
         UnreadableError: the file is no script, or holds no training.
-        UsageError: the script refers to a layer that the network does not have, or assigns ranges of different lengths; the line is quoted.
+        UsageError: the script refers to a layer that the network does not have, or assigns ranges of different lengths;
+            the line is quoted.
     """
     script = Script.load(Path(path))
     given = network
@@ -110,12 +120,21 @@ def read(path: str | Path, network: str | Path | Network | None = None) -> Readi
         reader.main(variables)
         call = reader.trainings[-1] if reader.trainings else reader.custom or _without_call(reader, variables)
         if call is None:
-            raise UnreadableError(f"{path} holds no training that was found", "it calls neither trainNetwork nor trainnet", "give the script that trains")
+            raise UnreadableError(
+                f"{path} holds no training that was found",
+                "it calls neither trainNetwork nor trainnet",
+                "give the script that trains",
+            )
         if len({each.place for each in reader.trainings}) > 1:
-            findings.problem(call.place, f"the script trains {len(reader.trainings)} times, a recipe once: the last one is read")
+            findings.problem(
+                call.place, f"the script trains {len(reader.trainings)} times, a recipe once: the last one is read"
+            )
         file = os.path.relpath(network, script.path.parent) if isinstance(network, (str, Path)) else ""
         recipe = _recipe(call, findings, file)
-    facts, kept, problems, reports = (sorted(each, key=lambda e: e.place) for each in (findings.facts, findings.kept, findings.problems, findings.reports))
+    facts, kept, problems, reports = (
+        sorted(each, key=lambda e: e.place)
+        for each in (findings.facts, findings.kept, findings.problems, findings.reports)
+    )
     return Reading(recipe, facts, kept, problems, reports, findings.lines)
 
 
@@ -125,7 +144,9 @@ def _followed(path: str | Path) -> Iterator[None]:
         yield
     except RecursionError as error:
         cause = "calls, blocks or operators within each other go beyond what can be followed"
-        raise UnreadableError(f"{path} is nested too deeply, or holds too long an expression", cause, "split the expression") from error
+        raise UnreadableError(
+            f"{path} is nested too deeply, or holds too long an expression", cause, "split the expression"
+        ) from error
 
 
 def _without_call(reader: Evaluator, variables: Mapping[str, Any]) -> Training | None:
@@ -134,7 +155,9 @@ def _without_call(reader: Evaluator, variables: Mapping[str, Any]) -> Training |
     if reader.options is None or not networks:
         return None
     newer = any(isinstance(each, Graph) and each.kind == "dlnetwork" for each in networks)
-    return Training("trainnet" if newer else "trainNetwork", (), (), networks[-1], reader.options, None, reader.options.place)
+    return Training(
+        "trainnet" if newer else "trainNetwork", (), (), networks[-1], reader.options, None, reader.options.place
+    )
 
 
 def _recipe(call: Training, findings: Findings, file: str) -> Recipe | None:
@@ -150,7 +173,11 @@ def _recipe(call: Training, findings: Findings, file: str) -> Recipe | None:
     data = data_of(call, graph, per_epoch, findings)
     loss = loss_of(call, trainer, findings)
     report_traps(call, graph, findings)
-    return Recipe(base, options, tuple(each.edit for each in edits), loss, data, folder=findings.script.path.parent) if base is not None else None
+    return (
+        Recipe(base, options, tuple(each.edit for each in edits), loss, data, folder=findings.script.path.parent)
+        if base is not None
+        else None
+    )
 
 
 def _graph(found: object) -> Graph | None:
@@ -165,9 +192,15 @@ def _network(call: Training, graph: Graph | None, findings: Findings, file: str)
     """Return where the recipe starts, None where that is not known, and its edits."""
     if graph is None:
         found = call.network
-        place, text = (found.place, found.why or found.text) if isinstance(found, Unknown) else (call.place, "it is no network, or has no layers")
+        place, text = (
+            (found.place, found.why or found.text)
+            if isinstance(found, Unknown)
+            else (call.place, "it is no network, or has no layers")
+        )
         findings.problem(place, f"the network that is trained is not known: {text}")
-        return Base(found.network, found.file) if isinstance(found, Unknown) and (found.network or found.file) else None, []
+        return Base(found.network, found.file) if isinstance(found, Unknown) and (
+            found.network or found.file
+        ) else None, []
     origin = graph.origin
     base = Base(name=origin.name, file=file or origin.file) if origin is not None else None
     if base is not None and origin is not None:

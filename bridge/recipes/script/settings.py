@@ -9,10 +9,30 @@ from bridge.errors import UsageError
 from bridge.mapping import table
 from bridge.recipes.parts import Loss
 from bridge.recipes.script.findings import Findings
-from bridge.recipes.script.values import Handle, Options, Schedule, Sourced, Store, Symbol, Training, Unknown, described, find, is_plain_type
+from bridge.recipes.script.values import (
+    Handle,
+    Options,
+    Schedule,
+    Sourced,
+    Store,
+    Symbol,
+    Training,
+    Unknown,
+    described,
+    find,
+    is_plain_type,
+)
 from bridge.training.options import TrainingOptions, training_options
 
-TEXT_ONLY = ("OutputFcn", "CheckpointPath", "WorkerLoad", "Plots", "Verbose", "VerboseFrequency", "ExecutionEnvironment")
+TEXT_ONLY = (
+    "OutputFcn",
+    "CheckpointPath",
+    "WorkerLoad",
+    "Plots",
+    "Verbose",
+    "VerboseFrequency",
+    "ExecutionEnvironment",
+)
 DEFAULT_SOLVER = "sgdm"
 
 
@@ -20,7 +40,9 @@ def options_of(call: Training, trainer: str, findings: Findings) -> tuple[Traini
     """Return the options, and whether ValidationFrequency is the number of iterations of an epoch."""
     default, found = training_options(DEFAULT_SOLVER, trainer=trainer), call.options
     if not isinstance(found, Options):
-        place, text = (found.place, found.why or found.text) if isinstance(found, Unknown) else (call.place, "they are missing")
+        place, text = (
+            (found.place, found.why or found.text) if isinstance(found, Unknown) else (call.place, "they are missing")
+        )
         findings.problem(place, f"the options of the training are not known: {text}")
         return default, False
     try:
@@ -33,7 +55,9 @@ def options_of(call: Training, trainer: str, findings: Findings) -> tuple[Traini
     rows = table("training_options")["options"]
     for name, given in found.given.items():
         if name == "ValidationFrequency" and per_epoch:
-            findings.fact(given.place, "ValidationFrequency = the iterations of an epoch", ("data", "validate_each_epoch"))
+            findings.fact(
+                given.place, "ValidationFrequency = the iterations of an epoch", ("data", "validate_each_epoch")
+            )
         elif name not in rows or rows[name]["kind"] != "data":
             options = _with_option(options, name, given, findings)
         elif name != "ValidationData":
@@ -45,9 +69,17 @@ def _validates_each_epoch(call: Training, found: Options, options: TrainingOptio
     """Whether ValidationFrequency is the number of images that are trained on, divided by the mini-batch."""
     frequency, batch = found.given.get("ValidationFrequency"), found.given.get("MiniBatchSize")
     count = frequency.value if frequency is not None else None
-    if not isinstance(count, Symbol) or count.kind != "iterations" or not isinstance(count.data, Store) or call.store is None:
+    if (
+        not isinstance(count, Symbol)
+        or count.kind != "iterations"
+        or not isinstance(count.data, Store)
+        or call.store is None
+    ):
         return False
-    return count.divisor == (batch.value if batch is not None else options.MiniBatchSize) and count.data.images is call.store.images
+    return (
+        count.divisor == (batch.value if batch is not None else options.MiniBatchSize)
+        and count.data.images is call.store.images
+    )
 
 
 def _with_option(options: TrainingOptions, name: str, given: Sourced, findings: Findings) -> TrainingOptions:
@@ -101,16 +133,25 @@ def loss_of(call: Training, trainer: str, findings: Findings) -> Loss:
 
 
 def _named(loss: Handle, findings: Findings) -> str:
-    """Return the loss of MATLAB's that a handle is, or that its expression is nothing but; "" where it is another function."""
+    """Return the loss of MATLAB's that a handle is, or that its expression is nothing but; "" where it is another
+    function.
+    """
     if loss.name:
         return loss.name if findings.script.definition(loss.name)[1] is None else ""
-    plain = re.fullmatch(r"@\((\w+),(\w+)\)(crossentropy|mse|l1loss|l2loss|huber)\(\1,\2\)", re.sub(r"\s", "", loss.text))
+    plain = re.fullmatch(
+        r"@\((\w+),(\w+)\)(crossentropy|mse|l1loss|l2loss|huber)\(\1,\2\)", re.sub(r"\s", "", loss.text)
+    )
     return plain[3] if plain else ""
 
 
 def _weighted(loss: Handle) -> tuple[float, ...]:
-    """Return the class weights w of the documented `crossentropy(Y,T,w,WeightsFormat="C",NormalizationFactor="all-elements")*numClasses`."""
-    form = r"@\((\w+),(\w+)\)crossentropy\(\1,\2,(\w+),WeightsFormat=[\"']U?C[\"'],NormalizationFactor=[\"']all-elements[\"']\)\*(\w+)"
+    """Return the class weights w of the documented
+    `crossentropy(Y,T,w,WeightsFormat="C",NormalizationFactor="all-elements")*numClasses`.
+    """
+    form = (
+        r"@\((\w+),(\w+)\)crossentropy\(\1,\2,(\w+),WeightsFormat=[\"']U?C[\"'],"
+        r"NormalizationFactor=[\"']all-elements[\"']\)\*(\w+)"
+    )
     match = re.fullmatch(form, re.sub(r"\s|\.\.\.", "", loss.text))
     weights = loss.variables.get(match[3]) if match else None
     count = (int(match[4]) if match[4].isdigit() else loss.variables.get(match[4])) if match else None

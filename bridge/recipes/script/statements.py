@@ -27,7 +27,9 @@ Branch = ChainMap[str, Any]  # what a branch sets, before the variables outside
 
 
 class Leave(Exception):
-    """The rest of a body is not reached; the argument says why: "return", "error", "break", "continue", or "perhaps" one of these."""
+    """The rest of a body is not reached; the argument says why: "return", "error", "break", "continue", or "perhaps"
+    one of these.
+    """
 
 
 def run(reader: Evaluator, statements: Sequence[Node], variables: Variables) -> None:
@@ -55,7 +57,13 @@ def expression_statement(reader: Evaluator, node: Node, variables: Variables) ->
         return  # a command of the operating system
     if called in words("hidden") and called not in variables:
         reader.problem(node, "what it runs or loads into variables is not read")
-    elif word and word not in variables and not reader.knows(word) and word not in words("harmless") and reader.loaded is None:
+    elif (
+        word
+        and word not in variables
+        and not reader.knows(word)
+        and word not in words("harmless")
+        and reader.loaded is None
+    ):
         neighbour = reader.script.neighbour(word)
         if neighbour is not None:
             reader.within(neighbour, neighbour.statements, variables)
@@ -74,12 +82,16 @@ def assignment(reader: Evaluator, node: Node, variables: Variables) -> None:
     left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
     if left is None or right is None or node.has_error:
         reader.problem(node, "this assignment could not be read")
-        variables.update({text(left): reader.unknown(node, "it could not be read")} if left and left.type == "identifier" else {})
+        variables.update(
+            {text(left): reader.unknown(node, "it could not be read")} if left and left.type == "identifier" else {}
+        )
         return
     targets = left.named_children if left.type == "multioutput_variable" else [left]
     called = right.type in ("function_call", "identifier", "field_expression")
     value = reader.call(right, variables, len(targets)) if called else reader.evaluate(right, variables)
-    values = list(value) if isinstance(value, Many) else [value] * len(targets) if isinstance(value, Unknown) else [value]
+    values = (
+        list(value) if isinstance(value, Many) else [value] * len(targets) if isinstance(value, Unknown) else [value]
+    )
     missing = reader.unknown(node, f"{text(right)} gives no value number {len(values) + 1} that is known")
     values += [missing] * (len(targets) - len(values))
     for target, each in zip(targets, values, strict=False):
@@ -107,7 +119,10 @@ def switch_statement(reader: Evaluator, node: Node, variables: Variables) -> Non
         for clause in children(node):
             label = clause.child_by_field_name("condition")
             if clause.type == "case_clause":
-                yield is_case(value, reader.evaluate(label, variables) if label is not None else None), child(clause, "block")
+                yield (
+                    is_case(value, reader.evaluate(label, variables) if label is not None else None),
+                    child(clause, "block"),
+                )
             elif clause.type == "otherwise_clause":
                 yield True, child(clause, "block")
 
@@ -224,7 +239,9 @@ def ends(reader: Evaluator, leave: Leave, body: Node | None, node: Node, variabl
     """Whether a loop ends that was left; if that is not known, neither is what it sets."""
     if str(leave) in ("break", "continue"):
         return str(leave) == "break"
-    if str(leave) != "perhaps" or (body is not None and reader.depth and "return_statement" in {each.type for each in descendants(body)}):
+    if str(leave) != "perhaps" or (
+        body is not None and reader.depth and "return_statement" in {each.type for each in descendants(body)}
+    ):
         raise leave
     for each in assigned(body):
         why = f"whether the loop is left early is not known, and so '{each}'"
@@ -243,9 +260,15 @@ def unsettled(reader: Evaluator, body: Node | None, copy: Branch, node: Node, va
     trainings = len(reader.trainings)
     with suppress(Leave):
         block(reader, body, copy)
-    changed = [key for key, value in copy.maps[0].items() if key in variables and not same(value, variables[key]) and not isinstance(value, Unknown)]
+    changed = [
+        key
+        for key, value in copy.maps[0].items()
+        if key in variables and not same(value, variables[key]) and not isinstance(value, Unknown)
+    ]
     if len(reader.trainings) > trainings and changed:
-        reader.problem(node, f"it trains an unknown number of times, and changes {', '.join(sorted(changed))} from one to the next")
+        reader.problem(
+            node, f"it trains an unknown number of times, and changes {', '.join(sorted(changed))} from one to the next"
+        )
     merge(reader, [ChainMap({}, variables), copy], node, variables)
 
 
@@ -285,7 +308,11 @@ def same(left: Any, right: Any) -> bool:
 
 def assigned(node: Node | None) -> set[str]:
     """Return the names that a piece of source sets."""
-    found = (each.child_by_field_name("left") for each in descendants(node) if each.type == "assignment") if node is not None else ()
+    found = (
+        (each.child_by_field_name("left") for each in descendants(node) if each.type == "assignment")
+        if node is not None
+        else ()
+    )
     return {text(each) for left in found if left is not None for each in descendants(left) if each.type == "identifier"}
 
 

@@ -22,6 +22,7 @@ WEIGHTED = ("W=layer.ClassWeights;", "N=size(Y,4);", "loss=-sum(W*(T.*log(Y)))/N
 
 # Layers and graphs made
 
+
 @reads(*rows())
 def _constructor(call: Call) -> Any:
     """A layer: arguments by position, then by name in any case of letters."""
@@ -47,14 +48,18 @@ def _constructor(call: Call) -> Any:
 
 @reads("custom layer")
 def _custom(call: Call) -> Any:
-    """A layer whose class is beside the script; `text` is its source. MathWorks' weighted classification becomes MATLAB's own."""
+    """A layer whose class is beside the script; `text` is its source. MathWorks' weighted classification becomes
+    MATLAB's own.
+    """
     name = next((str(each) for each in reversed(call.values) if isinstance(each, str)), "")
     weights = next((each for each in call.values if isinstance(each, (tuple, Unknown))), None)
     compact = re.sub(r"%[^\n]*|\s", "", call.text)
     if weights is None or not all(part in compact for part in WEIGHTED):
         return Layers((Item(name, call.function, None, call.place),))
     call.report(f"{call.function} is the documented weighted classification: classificationLayer with ClassWeights")
-    return Layers((Item(name, "classificationLayer", rows()["classificationLayer"], call.place, given={"ClassWeights": weights}),))
+    return Layers(
+        (Item(name, "classificationLayer", rows()["classificationLayer"], call.place, given={"ClassWeights": weights}),)
+    )
 
 
 @reads("layerGraph", "dlnetwork", "assembleNetwork", "DAGNetwork", "SeriesNetwork")
@@ -76,6 +81,7 @@ def _same(call: Call, network: Any) -> Any:
 
 # Layers replaced, connected, frozen
 
+
 def _names(value: Any) -> list[str]:
     """Return names as a list; none where one of them is no text."""
     items = [value] if isinstance(value, str) else list(value)
@@ -85,7 +91,9 @@ def _names(value: Any) -> list[str]:
 def _require(graph: Graph, names: Sequence[str]) -> None:
     for name in names:
         if name not in graph.names:
-            raise UsageError(f"there is no layer '{name}'", nearest(name, graph.names), "check the name against the network")
+            raise UsageError(
+                f"there is no layer '{name}'", nearest(name, graph.names), "check the name against the network"
+            )
 
 
 @reads("removeLayers", takes=(Graph, Names), why="which layers are removed is not known")
@@ -119,7 +127,9 @@ def _connect(call: Call, graph: Graph, source: str, destination: str) -> Any:
     if call.function == "connectLayers":
         return replace(graph, links=(*graph.links, link))
     if link not in graph.links:
-        raise UsageError(f"'{source}' is not connected to '{destination}'", "there is nothing to disconnect", "check the names")
+        raise UsageError(
+            f"'{source}' is not connected to '{destination}'", "there is nothing to disconnect", "check the names"
+        )
     return replace(graph, links=tuple(each for each in graph.links if each != link))
 
 
@@ -165,17 +175,23 @@ def _freeze_weights(call: Call, layers: Layers) -> Any:
 def _freeze_network(call: Call, graph: Graph) -> Any:
     """MathWorks' helper: every layer but those that are named, by name or by class."""
     options = {name.lower(): value for name, (value, _) in named(call, 1).items()}
-    known = len(call.values) % 2 and all("ignore" in name and isinstance(value, Names) and _names(value) for name, value in options.items())
+    known = len(call.values) % 2 and all(
+        "ignore" in name and isinstance(value, Names) and _names(value) for name, value in options.items()
+    )
     if not known:
         return call.unknown("which layers are frozen is not known")
     spared = {part for value in options.values() for each in _names(value) for part in (each, each.partition("/")[0])}
     kept = {item.name for item in graph.layers if spared & {item.name, item.matlab, item.matlab.rpartition(".")[2]}}
-    return replace(graph, layers=Layers(item if item.name in kept else frozen(item, call.place) for item in graph.layers))
+    return replace(
+        graph, layers=Layers(item if item.name in kept else frozen(item, call.place) for item in graph.layers)
+    )
 
 
 @reads("setLearnRateFactor", "setL2Factor")
 def _set_factor(call: Call) -> Any:
-    """The three forms: (layer, learnable, factor), (network, layer, learnable, factor), (network, "layer/learnable", factor)."""
+    """The three forms: (layer, learnable, factor), (network, layer, learnable, factor), (network, "layer/learnable",
+    factor).
+    """
     held, *rest = call.values or (None,)
     if isinstance(held, Layers) and len(held) == 1 and len(rest) == 2:
         return Layers((_with_factor(held[0], rest[0], rest[1], call),))
@@ -195,5 +211,7 @@ def _set_factor(call: Call) -> Any:
 def _with_factor(item: Item, learnable: str, factor: Any, call: Call) -> Item:
     if item.row is None or learnable not in item.learn_rates:
         known = ", ".join(item.learn_rates) or "none"
-        raise UsageError(f"layer '{item.name}' has no learnable '{learnable}'", f"its learnables are {known}", "check the name")
+        raise UsageError(
+            f"layer '{item.name}' has no learnable '{learnable}'", f"its learnables are {known}", "check the name"
+        )
     return item.set(factor_names(item.row, learnable)[call.function == "setL2Factor"], factor, call.place)

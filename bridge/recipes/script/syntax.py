@@ -1,4 +1,6 @@
-"""Text of a MATLAB file -> its syntax tree, with the functions it defines and the files beside it. Nothing is executed."""
+"""Text of a MATLAB file -> its syntax tree, with the functions it defines and the files beside it. Nothing
+is executed.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ class Script:
             raise UnreadableError(f"cannot read {path}", str(error), "check the name and its permissions") from error
         _require_text(path, data)
         source = _text(data).replace("\r\n", "\n").replace("\r", "\n").encode()
-        script = cls(path, source, Parser(Language(language())).parse(source).root_node, {} if beside is None else beside)
+        script = cls(
+            path, source, Parser(Language(language())).parse(source).root_node, {} if beside is None else beside
+        )
         script._require_shallow()
         return script
 
@@ -68,9 +72,15 @@ class Script:
     def _too_deep(self, node: Node | None) -> UnreadableError:
         """Return the refusal; operators in a row are levels of the tree too."""
         at = f"{self.path}, line {line(node)}: " if node is not None else ""
-        if node is not None and any(each.type.endswith("_operator") for each in (node, node.parent) if each is not None):
-            return UnreadableError(f"{at}too long an expression", f"more than {4 * DEEPEST} operators in a row", "split the expression")
-        return UnreadableError(f"{at}nested too deeply", f"more than {DEEPEST} levels of brackets or blocks", "split the expression")
+        if node is not None and any(
+            each.type.endswith("_operator") for each in (node, node.parent) if each is not None
+        ):
+            return UnreadableError(
+                f"{at}too long an expression", f"more than {4 * DEEPEST} operators in a row", "split the expression"
+            )
+        return UnreadableError(
+            f"{at}nested too deeply", f"more than {DEEPEST} levels of brackets or blocks", "split the expression"
+        )
 
     @cached_property
     def lines(self) -> list[str]:
@@ -84,7 +94,9 @@ class Script:
 
     @cached_property
     def statements(self) -> list[Node]:
-        """What runs when the file is run: the statements of a script, or the body of a function file's first function."""
+        """What runs when the file is run: the statements of a script, or the body of a function file's
+        first function.
+        """
         return [node for node in children(self.root) if node.type not in ("function_definition", "class_definition")]
 
     def neighbour(self, name: str) -> Script | None:
@@ -95,14 +107,18 @@ class Script:
         return self.beside[name]
 
     def definition(self, name: str) -> tuple[Script, Node | None]:
-        """Return where a function or class is defined: in the file, or in one beside it, which goes before MATLAB's own."""
+        """Return where a function or class is defined: in the file, or in one beside it, which goes before MATLAB's
+        own.
+        """
         if name in self.functions:
             return self, self.functions[name]
         beside = self.neighbour(name)
         return (beside, next(iter(beside.functions.values()), None)) if beside else (self, None)
 
     def file(self, name: str) -> Path | None:
-        """Return a regular file of the script's folder; None where there is none, or a link that leads out of the folder."""
+        """Return a regular file of the script's folder; None where there is none, or a link that leads out of the
+        folder.
+        """
         path = self.path.parent / name
         try:
             inside = path.name == name and path.is_file() and path.resolve().is_relative_to(self.path.parent.resolve())
@@ -132,7 +148,9 @@ def _require_text(path: Path, data: bytes) -> None:
     cause, hint = "", "give the .m file; a live script (.mlx) is saved as .m first"
     if len(data) > MOST_BYTES:
         cause = f"it is larger than {MOST_BYTES // 1_000_000} MB"
-    elif data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or (len(data) > 1 and any(data[:64:2]) != any(data[1:64:2])):
+    elif data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or (
+        len(data) > 1 and any(data[:64:2]) != any(data[1:64:2])
+    ):
         cause, hint = "it is text in UTF-16", "save it in UTF-8"
     elif b"\0" in data[:100_000]:
         cause = "it is not text"
@@ -141,7 +159,9 @@ def _require_text(path: Path, data: bytes) -> None:
 
 
 def _text(data: bytes) -> str:
-    """Return the text in UTF-8 or, where it is not that, byte for byte as Latin-1: other alphabets stand in comments and strings."""
+    """Return the text in UTF-8 or, where it is not that, byte for byte as Latin-1: other alphabets stand in comments
+    and strings.
+    """
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -185,7 +205,11 @@ def descendants(node: Node) -> Iterator[Node]:
 
 def parameters(node: Node | None) -> list[str]:
     """Return the names in a list of parameters or outputs."""
-    return [text(each) for each in descendants(node) if each.type in ("identifier", "ignored_argument")] if node is not None else []
+    return (
+        [text(each) for each in descendants(node) if each.type in ("identifier", "ignored_argument")]
+        if node is not None
+        else []
+    )
 
 
 def calls(node: Node) -> set[str]:

@@ -9,13 +9,25 @@ from bridge.recipes.script.evaluate import Call
 from bridge.recipes.script.known import entries, named, reads, words
 from bridge.recipes.script.values import Augmenter, Many, Options, Schedule, Sourced, Store, Symbol, Training, Unknown
 
-VIEWS = ("augmentedImageDatastore", "combine", "transform", "subset", "shuffle", "copy", "minibatchqueue", "randomPatchExtractionDatastore")
+VIEWS = (
+    "augmentedImageDatastore",
+    "combine",
+    "transform",
+    "subset",
+    "shuffle",
+    "copy",
+    "minibatchqueue",
+    "randomPatchExtractionDatastore",
+)
 SCHEDULES = tuple(table("training_options")["schedules"])
 
 
 def _arguments(call: Call, first: int) -> dict[str, Sourced]:
     """Return arguments by position as "1", "2", ..., and those by name."""
-    found = {str(index): Sourced(value, place) for index, (value, place) in enumerate(zip(call.values[:first], call.places, strict=False), 1)}
+    found = {
+        str(index): Sourced(value, place)
+        for index, (value, place) in enumerate(zip(call.values[:first], call.places, strict=False), 1)
+    }
     return found | {name: Sourced(value, call.places[at]) for name, (value, at) in named(call, first).items()}
 
 
@@ -41,7 +53,10 @@ def _split(call: Call, store: Store) -> Any:
     texts = [str(each).lower() for each in rest if isinstance(each, str)]
     strange = len(numbers) + len(texts) != len(rest) or not set(texts) <= {"randomized", "randomize"}
     split = () if strange else tuple(map(float, numbers)), bool(texts)
-    parts = [Store(call.function, call.text, call.place, dict(store.arguments), store, index, split) for index in range(max(call.outputs, 1))]
+    parts = [
+        Store(call.function, call.text, call.place, dict(store.arguments), store, index, split)
+        for index in range(max(call.outputs, 1))
+    ]
     return Many(parts) if call.outputs > 1 else parts[0]
 
 
@@ -72,7 +87,9 @@ def _options(call: Call, solver: str) -> Any:
     if len(call.values) % 2 == 0:
         return call.unknown("the arguments of trainingOptions are not understood")
     known = {name.lower(): name for name in table("training_options")["options"]}
-    given = {known.get(name.lower(), name): Sourced(value, call.places[at]) for name, (value, at) in named(call, 1).items()}
+    given = {
+        known.get(name.lower(), name): Sourced(value, call.places[at]) for name, (value, at) in named(call, 1).items()
+    }
     if len(given) != len(call.values) // 2:
         return call.unknown("an option has no name that is known, or is given twice")
     made = Options(solver.lower(), given, call.place)
@@ -84,17 +101,22 @@ def _options(call: Call, solver: str) -> Any:
 def _training(call: Call) -> Any:
     """Note what trains; the network it gives is known by its layers.
 
-    trainNetwork takes (data, layers, options), trainnet (data, network, loss, options), detectors (data, network, options, ...).
+    trainNetwork takes (data, layers, options), trainnet (data, network, loss, options), detectors (data, network,
+    options, ...).
     """
     values = call.values
-    at = next((index for index, each in enumerate(values) if isinstance(each, Options)), len(values) - 1)  # of the options
+    at = next(
+        (index for index, each in enumerate(values) if isinstance(each, Options)), len(values) - 1
+    )  # of the options
     behind = 2 if call.function == "trainnet" else 1
     loss = values[at - 1] if behind == 2 and at > 0 else None
     end = at - behind if call.function in ("trainNetwork", "trainnet") else 1  # the data stand before it
     network = values[end] if 0 < end < at else Unknown(call.text, call.place, "the network is missing")
     options = values[at] if values else None
     data = values[: max(end, 0)]
-    call.reader.trainings.append(Training(call.function, data, call.texts[: len(data)], network, options, loss, call.place))
+    call.reader.trainings.append(
+        Training(call.function, data, call.texts[: len(data)], network, options, loss, call.place)
+    )
     return Many((network, Unknown(call.text, call.place))) if call.outputs > 1 else network
 
 
@@ -108,7 +130,9 @@ def _custom(call: Call) -> Any:
         arguments = _arguments(call, len(call.values))
         held = {name: arguments.get(str(at)) for name, at in update.items()}
         given = {name: each for name, each in held.items() if each is not None and isinstance(each.value, (int, float))}
-        call.reader.options = Options(update["solver"], {**given, "L2Regularization": Sourced(0.0, call.place)}, call.place)
+        call.reader.options = Options(
+            update["solver"], {**given, "L2Regularization": Sourced(0.0, call.place)}, call.place
+        )
         network = call.values[0] if call.values else None
         call.reader.custom = Training("custom loop", (), (), network, call.reader.options, None, call.place)
     return Unknown(call.text, call.place)

@@ -31,13 +31,18 @@ def report_traps(call: Training, graph: Graph | None, findings: Findings) -> Non
 def _channels(graph: Graph, entry: Item, store: Store | None, findings: Findings) -> None:
     """Report images whose number of channels is not that of the network the script starts from."""
     layers = graph.origin.network.layers if graph.origin is not None else ()
-    expected = next((layer.InputSize[2] for layer in layers if layer.row.name == "ImageInputLayer" and len(layer.InputSize) > 2), None)
+    expected = next(
+        (layer.InputSize[2] for layer in layers if layer.row.name == "ImageInputLayer" and len(layer.InputSize) > 2),
+        None,
+    )
     views = [each for each in store.chain() if each.function == "augmentedImageDatastore"] if store is not None else []
     sizes = [(given.place, given.value) for each in views if (given := each.argument("1")) is not None]
     sizes += [(entry.place, entry.given.get("InputSize"))] if entry.base is None else []
     for place, size in sizes:
         if expected is not None and isinstance(size, tuple) and len(size) == 3 and size[2] != expected:
-            findings.report(place, f"images with {size[2]} channel{'s' * (size[2] != 1)} for a network that takes {expected}")
+            findings.report(
+                place, f"images with {size[2]} channel{'s' * (size[2] != 1)} for a network that takes {expected}"
+            )
 
 
 def _scaling(entry: Item, place: Place, read: Handle, findings: Findings) -> None:
@@ -46,7 +51,9 @@ def _scaling(entry: Item, place: Place, read: Handle, findings: Findings) -> Non
     compact = re.sub(r"\s", "", text(body) if body is not None else read.text)
     normalization = entry.get("Normalization")
     if any(each in compact for each in words("scaling")) and normalization in words("of_pixels"):
-        findings.report(place, f"the ReadFcn scales pixels to 0..1, the network's input layer ({normalization}) expects 0..255")
+        findings.report(
+            place, f"the ReadFcn scales pixels to 0..1, the network's input layer ({normalization}) expects 0..255"
+        )
 
 
 def _pooling(graph: Graph, item: Item, findings: Findings) -> None:
@@ -57,7 +64,12 @@ def _pooling(graph: Graph, item: Item, findings: Findings) -> None:
         seen.add(name)
         before = graph.item(name)
         kind = before.row.name if before is not None and before.row else ""
-        whole = before is not None and before.base is not None and kind == "AveragePooling2DLayer" and _pools_all(graph, before)
+        whole = (
+            before is not None
+            and before.base is not None
+            and kind == "AveragePooling2DLayer"
+            and _pools_all(graph, before)
+        )
         if kind in GLOBAL_POOLING or whole:
             findings.report(item.place, f"{item.constructor} is put after '{name}', which pools everything already")
             return

@@ -71,7 +71,8 @@ class Unknown:
 
 @dataclass(frozen=True)
 class Symbol:
-    """A number or list that the data tells: "classes" (their names), "class count", "observations", "iterations" (of an epoch).
+    """A number or list that the data tells: "classes" (their names), "class count", "observations", "iterations" (of an
+    epoch).
 
     Attributes:
         kind: one of these.
@@ -158,7 +159,15 @@ class Item:
             held = getattr(self.base, name, None) if name not in self.base.learnables else None
             return "auto" if name in ("Classes", "ClassNames") and held is None else held
         row = self.row
-        known = {factor: d for each in row.learnables.values() for factor, d in zip((each.learn_rate, each.l2), each.defaults, strict=True)} if row else {}
+        known = (
+            {
+                factor: d
+                for each in row.learnables.values()
+                for factor, d in zip((each.learn_rate, each.l2), each.defaults, strict=True)
+            }
+            if row
+            else {}
+        )
         if name in known:
             return known[name]
         found = row.properties.get(name) if row else None
@@ -180,7 +189,11 @@ class Item:
     def is_frozen(self) -> bool:
         """Whether the script set every learn-rate factor to 0."""
         rates = self.learn_rates
-        return bool(rates) and all(self.get(rate) == 0 for rate in rates.values()) and any(rate in self.changes for rate in rates.values())
+        return (
+            bool(rates)
+            and all(self.get(rate) == 0 for rate in rates.values())
+            and any(rate in self.changes for rate in rates.values())
+        )
 
 
 class Layers(tuple[Item, ...]):
@@ -214,10 +227,16 @@ class Graph:
             return self.layers
         if key == "Connections":
             short = [[end.removesuffix("/out").removesuffix("/in") for end in link] for link in self.links]
-            return Table(Source=ColumnCell(Char(a) for a, _ in short), Destination=ColumnCell(Char(b) for _, b in short))
+            return Table(
+                Source=ColumnCell(Char(a) for a, _ in short), Destination=ColumnCell(Char(b) for _, b in short)
+            )
         if key == "Learnables":
             rows = [(item.name, learnable) for item in self.layers for learnable in item.learn_rates]
-            return Table(Layer=Column(a for a, _ in rows), Parameter=Column(b for _, b in rows), Value=ColumnCell(() for _ in rows))
+            return Table(
+                Layer=Column(a for a, _ in rows),
+                Parameter=Column(b for _, b in rows),
+                Value=ColumnCell(() for _ in rows),
+            )
         if key in ("InputNames", "OutputNames"):
             linked = {owner(link[key == "InputNames"]) for link in self.links}
             return Cell(Char(item.name) for item in self.layers if item.name not in linked)

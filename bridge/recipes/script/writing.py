@@ -68,6 +68,7 @@ def _not_plain(value: Any) -> str:
 
 def equal(held: Any, given: Any) -> bool:
     """Whether a property is what a script gives: one number may stand for all of several."""
+
     def flat(value: Any) -> Any:
         return tuple(value) if isinstance(value, (list, tuple)) else value
 
@@ -80,15 +81,24 @@ def factors_of(graph: Graph, findings: Findings) -> list[Placed]:
     groups: dict[Place, list[Item]] = {}
     for item in graph.layers:
         if item.base is not None and (item.frozen or item.is_frozen):
-            place = item.frozen or next(item.changes[rate][1] for rate in item.learn_rates.values() if rate in item.changes)
+            place = item.frozen or next(
+                item.changes[rate][1] for rate in item.learn_rates.values() if rate in item.changes
+            )
             groups.setdefault(place, []).append(item)
     edits: list[Placed] = []
     covered: dict[str, bool] = {}
     for place, items in groups.items():
         old_helper = any("Scale" in item.learn_rates and not _touched(item) for item in items)
-        chosen = [item for item in items if item.is_frozen or not item.learn_rates or (old_helper and not _touched(item))]
+        chosen = [
+            item for item in items if item.is_frozen or not item.learn_rates or (old_helper and not _touched(item))
+        ]
         if any(item.is_frozen for item in chosen):
-            edits.append(Placed(Edit("freeze", tuple(item.name for item in chosen), {"batch_norm": False} if old_helper else {}), place))
+            edits.append(
+                Placed(
+                    Edit("freeze", tuple(item.name for item in chosen), {"batch_norm": False} if old_helper else {}),
+                    place,
+                )
+            )
             covered |= {item.name: old_helper for item in chosen}
     for item in graph.layers:
         edits += _single_factors(item, covered, findings) if item.base is not None else []
@@ -101,7 +111,9 @@ def _touched(item: Item) -> bool:
 
 def _single_factors(item: Item, covered: dict[str, bool], findings: Findings) -> list[Placed]:
     found = []
-    known = {name for learnable in item.learn_rates if item.row is not None for name in factor_names(item.row, learnable)}
+    known = {
+        name for learnable in item.learn_rates if item.row is not None for name in factor_names(item.row, learnable)
+    }
     for name, (_, place) in item.changes.items():
         if name not in known:
             findings.problem(place, f"{name} of layer '{item.name}' is set, which a recipe has no word for")

@@ -1,4 +1,6 @@
-"""Network -> net.onnx, with the names that MATLAB's exporter gives, and all that ONNX has no place for in the file's metadata."""
+"""Network -> net.onnx, with the names that MATLAB's exporter gives, and all that ONNX has no place for in the file's
+metadata.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,19 @@ from bridge.writers.state import parts
 from bridge.writers.trial import source_of
 
 OPSETS = range(11, 22)
-IR_VERSIONS = {11: 6, 12: 7, 13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10}  # which onnx released with each opset
+IR_VERSIONS = {
+    11: 6,
+    12: 7,
+    13: 7,
+    14: 7,
+    15: 8,
+    16: 8,
+    17: 8,
+    18: 8,
+    19: 9,
+    20: 9,
+    21: 10,
+}  # which onnx released with each opset
 UNPOOLING = ("onnx", "mathworks")
 PRODUCER = "bridge"
 
@@ -45,9 +59,9 @@ def save(
 ) -> Written:
     """Write a network as ONNX, for any number of observations. Sequences of vectors run T,N,C, as in MATLAB's files.
 
-    Names are MATLAB's own made identifiers, with `<layer>_W`, `<layer>_B`, `<layer>_Mean` and so on for the arrays. The metadata
-    hold names, classes, factors and properties, so that `bridge.load` gets the same network back. Weights of 2^31 bytes or more lie
-    in `<path>.data`.
+    Names are MATLAB's own made identifiers, with `<layer>_W`, `<layer>_B`, `<layer>_Mean` and so on for the arrays. The
+    metadata hold names, classes, factors and properties, so that `bridge.load` gets the same network back. Weights of
+    2^31 bytes or more lie in `<path>.data`.
 
     Args:
         network: what to write. Arrays that are still in a file are read one at a time.
@@ -56,7 +70,8 @@ def save(
         strict: nothing is lost; what cannot be held is refused in any case.
         tell: called with each note.
         opset: of ai.onnx.
-        unpooling: "onnx" writes max unpooling as ai.onnx's MaxUnpool, "mathworks" as MATLAB does, which onnxruntime does not run.
+        unpooling: "onnx" writes max unpooling as ai.onnx's MaxUnpool, "mathworks" as MATLAB does, which onnxruntime
+            does not run.
 
     Raises:
         UnsupportedError: layers that ONNX has no operators for, all of them.
@@ -64,7 +79,11 @@ def save(
     """
     path = Path(path)
     if opset not in OPSETS:
-        raise UsageError(f"opset {opset} cannot be written", f"known are {OPSETS[0]} to {OPSETS[-1]}", "14 is what MATLAB writes today")
+        raise UsageError(
+            f"opset {opset} cannot be written",
+            f"known are {OPSETS[0]} to {OPSETS[-1]}",
+            "14 is what MATLAB writes today",
+        )
     if unpooling not in UNPOOLING:
         raise UsageError(f"unpooling {unpooling!r} is not known", f"it is one of {', '.join(UNPOOLING)}")
     require_operators(network)
@@ -85,15 +104,25 @@ def save(
         notes.append(f"NaN is kept in {', '.join(with_nan)}")
     for note in notes:
         tell(note)
-    return Written(paths, f"bridge.load('{path.name}') reads all of it back; other programs read its graph", notes=tuple(notes))
+    return Written(
+        paths, f"bridge.load('{path.name}') reads all of it back; other programs read its graph", notes=tuple(notes)
+    )
 
 
 def require_operators(network: Network) -> None:
-    """Raise UnsupportedError, naming every layer that cannot be written, as its operators are not known or its module cannot be built."""
-    unknown = [f"'{layer.name}' is a {layer.kind}" for layer in network.layers if not layer.row.is_output and writer_of(layer) is None]
+    """Raise UnsupportedError, naming every layer that cannot be written, as its operators are not known or its module
+    cannot be built.
+    """
+    unknown = [
+        f"'{layer.name}' is a {layer.kind}"
+        for layer in network.layers
+        if not layer.row.is_output and writer_of(layer) is None
+    ]
     if unknown:
         what = f"{len(unknown)} layer(s) cannot be written: {'; '.join(unknown)}"
-        raise UnsupportedError(what, "it is not known what they are in ONNX", "replace them, or write .pt2 with --modules")
+        raise UnsupportedError(
+            what, "it is not known what they are in ONNX", "replace them, or write .pt2 with --modules"
+        )
     for _ in parts(network):
         pass
 
@@ -101,7 +130,10 @@ def require_operators(network: Network) -> None:
 def notes_of(network: Network) -> Iterator[str]:
     renamed = [f"{name} as {new}" for name, new in names_in_file(network.layers).items() if name != new]
     if renamed:
-        yield f"{len(renamed)} layer name(s) are identifiers in the graph: {', '.join(renamed[:3])}{', ...' if len(renamed) > 3 else ''}"
+        yield (
+            f"{len(renamed)} layer name(s) are identifiers in the graph: "
+            f"{', '.join(renamed[:3])}{', ...' if len(renamed) > 3 else ''}"
+        )
 
 
 @dataclass
@@ -134,8 +166,13 @@ class Assembly:
         return model
 
     def metadata(self, graph: Any) -> dict[str, Any]:
-        stored = {layer: {name: asdict(each) for name, each in held.items()} for layer, held in self.graph.stored.items()}
-        values = {layer if port == self.network.layers[layer].outputs[0] else f"{layer}/{port}": value.name for (layer, port), value in self.values.items()}
+        stored = {
+            layer: {name: asdict(each) for name, each in held.items()} for layer, held in self.graph.stored.items()
+        }
+        values = {
+            layer if port == self.network.layers[layer].outputs[0] else f"{layer}/{port}": value.name
+            for (layer, port), value in self.values.items()
+        }
         return {**to_json(self.network), "arrays": stored, "values": values, "graph": digest(graph)}
 
     def layer(self, layer: Layer) -> None:
@@ -153,11 +190,15 @@ class Assembly:
         if layer.name not in self.network.inputs and works_on_images(layer, [value.size for value in given]):
             images = [self.as_images(layer, value, index) for index, value in enumerate(given)]
             (made,) = writer(self.graph, layer, images, out.at_one_time())
-            names: Sequence[str] = [self.graph.reshape_like(f"{made}_Sequence", made, given[0].name, 2, channels_and_space(out))]
+            names: Sequence[str] = [
+                self.graph.reshape_like(f"{made}_Sequence", made, given[0].name, 2, channels_and_space(out))
+            ]
         else:
             names = writer(self.graph, layer, given, out)
         for name, port, size in zip(names, layer.outputs, self.network.sizes[layer.name], strict=True):
-            self.values[layer.name, port] = Value(name, size, self.pixel(layer, given), layer.row.build == "softmax" and is_one_pixel(size))
+            self.values[layer.name, port] = Value(
+                name, size, self.pixel(layer, given), layer.row.build == "softmax" and is_one_pixel(size)
+            )
         self.store_unread(layer, given)
 
     def prepared(self, layer: Layer, value: Value) -> Value:
@@ -187,7 +228,10 @@ class Assembly:
         for output in self.network.outputs:
             value = self.values[source_of(self.network, output)]
             if value.pixel or (is_one_pixel(value.size) and not value.flat):
-                value = Value(self.graph.node("Flatten", f"{value.name}_Flatten", [value.name], axis=1), Activation("CB", (value.size.channels,)))
+                value = Value(
+                    self.graph.node("Flatten", f"{value.name}_Flatten", [value.name], axis=1),
+                    Activation("CB", (value.size.channels,)),
+                )
             yield value
 
 

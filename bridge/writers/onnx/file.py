@@ -1,7 +1,7 @@
 """An ONNX model written piece by piece, so that no more than one weight is in memory.
 
-The fields of onnx.proto that are needed are those of `bridge.readers.onnx.wire`. Protobuf ends at 2^31 bytes: above, the weights
-lie in a file beside, as ONNX's external data.
+The fields of onnx.proto that are needed are those of `bridge.readers.onnx.wire`. Protobuf ends at 2^31 bytes: above,
+the weights lie in a file beside, as ONNX's external data.
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ from bridge.writers.onnx.file import FLOAT
 
 # Attributes that became inputs: since which opset, and in which order.
 INPUT_SINCE: Mapping[str, tuple[int, tuple[str, ...]]] = {
-    "Clip": (11, ("min", "max")), "Dropout": (12, ("ratio",)), "Pad": (11, ("pads",)), "ReduceMax": (18, ("axes",)), "ReduceMean": (18, ("axes",)),
+    "Clip": (11, ("min", "max")), "Dropout": (12, ("ratio",)), "Pad": (11, ("pads",)), "ReduceMax": (18, ("axes",)),
+    "ReduceMean": (18, ("axes",)),
     "Slice": (10, ("starts", "ends", "axes")), "Squeeze": (13, ("axes",)), "Unsqueeze": (13, ("axes",)),
 }  # fmt: skip
 BATCH, TIME = "BatchSize", "SequenceLength"
@@ -30,7 +31,8 @@ class Value:
     Attributes:
         name: in the graph.
         size: the activation that it is. Sequences of vectors run T,N,C, as in MATLAB's files, all others as in torch.
-        pixel: for features, with how many lengths of one they stand in the file, as a fully connected layer after images leaves them.
+        pixel: for features, with how many lengths of one they stand in the file, as a fully connected layer after
+            images leaves them.
         flat: whether the file has taken away the space of an image of one pixel, as before a softmax.
     """
 
@@ -64,7 +66,8 @@ class Stored:
 
     Attributes:
         initializer: its name.
-        how: "torch" for the elements in torch's order, "transposed", or "gates" for a recurrent layer's rows in ONNX's order of gates.
+        how: "torch" for the elements in torch's order, "transposed", or "gates" for a recurrent layer's rows in ONNX's
+            order of gates.
     """
 
     initializer: str
@@ -114,8 +117,12 @@ class Graph:
         self.taken.add(wanted)
         return wanted
 
-    def node(self, operator: str, name: str, inputs: Sequence[str], *, outputs: Sequence[str] = (), **attributes: Any) -> str:
-        """Add a node ("Conv", "com.mathworks::MaxUnpool") and return its first output, which has its name where none is given."""
+    def node(
+        self, operator: str, name: str, inputs: Sequence[str], *, outputs: Sequence[str] = (), **attributes: Any
+    ) -> str:
+        """Add a node ("Conv", "com.mathworks::MaxUnpool") and return its first output, which has its name where none is
+        given.
+        """
         from onnx import helper
 
         domain, _, op = operator.rpartition("::")
@@ -125,7 +132,9 @@ class Graph:
             inputs = (*inputs, *(self.constant(f"{name}_{key}", value) for key, value in values))
         made = list(outputs) or [self.unique(name)]
         self.taken.update(made)
-        self.nodes.append(helper.make_node(op, list(inputs), made, name=name if outputs else made[0], domain=domain, **attributes))
+        self.nodes.append(
+            helper.make_node(op, list(inputs), made, name=name if outputs else made[0], domain=domain, **attributes)
+        )
         return next(each for each in made if each)
 
     def constant(self, name: str, value: NDArray) -> str:
@@ -135,7 +144,9 @@ class Graph:
         return made
 
     def weight(self, name: str, layer: Layer, of: str, array: Array, how: str = "torch") -> str:
-        """Add an array of a layer, `of` being MATLAB's name for it, and return it in the single precision that the graph computes in."""
+        """Add an array of a layer, `of` being MATLAB's name for it, and return it in the single precision that the
+        graph computes in.
+        """
         made = self.unique(name)
         self.weights[made] = Array(array.shape, array.dtype, lambda: np.ascontiguousarray(array.read()), array.shape)
         self.stored.setdefault(layer.name, {})[of] = Stored(made, how)
@@ -165,8 +176,12 @@ class Graph:
     def as_torch(self, value: Value, name: str) -> Value:
         """Give features and images of one pixel the lengths that they have in torch."""
         if value.flat:
-            return Value(self.reshape(f"{name}_Unflatten", value.name, (0, -1, *(1,) * len(value.size.spatial))), value.size)
-        return Value(self.node("Flatten", f"{name}_Flatten", [value.name], axis=1), value.size) if value.pixel else value
+            return Value(
+                self.reshape(f"{name}_Unflatten", value.name, (0, -1, *(1,) * len(value.size.spatial))), value.size
+            )
+        return (
+            Value(self.node("Flatten", f"{name}_Flatten", [value.name], axis=1), value.size) if value.pixel else value
+        )
 
     def batch_first(self, value: Value, name: str) -> str:
         """Return a sequence as N,T,C,..."""
@@ -174,7 +189,9 @@ class Graph:
 
 
 def channels_and_space(size: Activation) -> tuple[int, ...]:
-    """Return the lengths behind batch and time, as torch orders them; they are known, as an input of free size is refused."""
+    """Return the lengths behind batch and time, as torch orders them; they are known, as an input of free size is
+    refused.
+    """
     return (size.channels or 0, *(n or 0 for n in size.spatial))
 
 

@@ -1,7 +1,8 @@
 """The nodes of each layer, by the builder that its row names (and for plain modules by the module).
 
-A writer takes the graph, the layer, the values at its inputs and the activation it puts out, and returns the names of the values
-it made, in the order of the layer's outputs. The operator and its attributes come from the row where they are facts of the table.
+A writer takes the graph, the layer, the values at its inputs and the activation it puts out, and returns the names of
+the values it made, in the order of the layer's outputs. The operator and its attributes come from the row where they
+are facts of the table.
 """
 
 from __future__ import annotations
@@ -14,7 +15,16 @@ import numpy as np
 
 from bridge.arrays import Array
 from bridge.network import Layer
-from bridge.sizes import Activation, Window, group_count, numbers, padding_pairs, same_padding, window, window_dimensions
+from bridge.sizes import (
+    Activation,
+    Window,
+    group_count,
+    numbers,
+    padding_pairs,
+    same_padding,
+    window,
+    window_dimensions,
+)
 from bridge.tensors import tensors
 from bridge.writers.onnx import recurrent, sequences
 from bridge.writers.onnx.graph import Graph, Value, channels_and_space
@@ -37,13 +47,19 @@ def input_normalization(graph: Graph, layer: Layer, given: Sequence[Value], out:
 
     def statistic(of: str) -> str:
         array = held[of]
-        return graph.weight(f"{name}_{of}", layer, of, array.reshape((1,) * (len(x.axes) - len(array.shape)) + array.shape))
+        return graph.weight(
+            f"{name}_{of}", layer, of, array.reshape((1,) * (len(x.axes) - len(array.shape)) + array.shape)
+        )
 
     if kind == "none":
         return [x.name]
     if kind in ("zerocenter", "zscore"):
         centred = graph.node("Sub", f"{name}_Sub", [x.name, statistic("Mean")])
-        return [centred if kind == "zerocenter" else graph.node("Div", f"{name}_Div", [centred, statistic("StandardDeviation")])]
+        return [
+            centred
+            if kind == "zerocenter"
+            else graph.node("Div", f"{name}_Div", [centred, statistic("StandardDeviation")])
+        ]
     low, high = statistic("Min"), statistic("Max")
     value, extent = graph.node("Sub", f"{name}_Sub", [x.name, low]), graph.node("Sub", f"{name}_Range", [high, low])
     if kind == "rescale-zero-one":
@@ -60,7 +76,9 @@ def sides(pairs: Sequence[tuple[int, int]]) -> list[int]:
     return [before for before, _ in pairs] + [after for _, after in pairs]
 
 
-def slid(graph: Graph, layer: Layer, x: Value, slide: Callable[[str, Mapping[str, Any]], Sequence[str]]) -> Sequence[str]:
+def slid(
+    graph: Graph, layer: Layer, x: Value, slide: Callable[[str, Mapping[str, Any]], Sequence[str]]
+) -> Sequence[str]:
     """Let an operator slide over space, or over space and then time, with the attributes of the layer's window."""
     w, over_time = window(layer), x.size.over_time
     attributes: dict[str, Any] = {"kernel_shape": w.kernel, "strides": w.stride}
@@ -74,7 +92,10 @@ def slid(graph: Graph, layer: Layer, x: Value, slide: Callable[[str, Mapping[str
     else:
         attributes["auto_pad"] = "SAME_UPPER"  # the odd pixel at the end, as MATLAB pads
         if max(w.dilation) > 1:
-            graph.notes.append(f"onnxruntime does not run layer '{layer.name}': it knows no dilation where the padding depends on the length of the input")
+            graph.notes.append(
+                f"onnxruntime does not run layer '{layer.name}': it knows no dilation where the padding depends on "
+                "the length of the input"
+            )
     if not over_time:
         return slide(x.name, attributes)
     name, rank = graph.names[layer.name], len(x.axes)
@@ -114,7 +135,17 @@ def transposed_convolution(graph: Graph, layer: Layer, given: Sequence[Value], o
     if p.get("CroppingMode") != "same":
         crops = padding_pairs(p.get("CroppingSize", 0), count)
     inputs = [x.name, *weights_and_bias(graph, layer, given)]
-    return [graph.node("ConvTranspose", graph.names[layer.name], inputs, kernel_shape=kernel, strides=stride, pads=sides(crops), group=1)]
+    return [
+        graph.node(
+            "ConvTranspose",
+            graph.names[layer.name],
+            inputs,
+            kernel_shape=kernel,
+            strides=stride,
+            pads=sides(crops),
+            group=1,
+        )
+    ]
 
 
 def max_pooling(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
@@ -136,7 +167,9 @@ def max_unpooling(graph: Graph, layer: Layer, given: Sequence[Value], out: Activ
     if graph.mathworks:
         return [graph.node("com.mathworks::MaxUnpool", name, inputs)]
     pool = next(node for node in graph.nodes if given[1].name in node.output)
-    attributes = {each.name: list(each.ints) for each in pool.attribute if each.name in ("kernel_shape", "strides", "pads")}
+    attributes = {
+        each.name: list(each.ints) for each in pool.attribute if each.name in ("kernel_shape", "strides", "pads")
+    }
     return [graph.node("MaxUnpool", name, inputs, **attributes)]
 
 
@@ -169,7 +202,11 @@ def global_pooling(graph: Graph, layer: Layer, given: Sequence[Value], out: Acti
 def fully_connected(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     """A Conv over the whole image as MATLAB writes it, a Gemm of features, a MatMul and an Add over sequences."""
     (x,), name, held = given, graph.names[layer.name], arrays(layer, given)
-    bias = [graph.weight(f"{name}_Add_B" if x.size.over_time else f"{name}_B", layer, "Bias", held["Bias"])] if "Bias" in held else []
+    bias = (
+        [graph.weight(f"{name}_Add_B" if x.size.over_time else f"{name}_B", layer, "Bias", held["Bias"])]
+        if "Bias" in held
+        else []
+    )
     weights = held["Weights"]
     if x.size.over_time:
         return [over_sequences(graph, layer, x, weights, bias)]
@@ -181,7 +218,11 @@ def fully_connected(graph: Graph, layer: Layer, given: Sequence[Value], out: Act
     filters = weights.reshape((weights.shape[0], weights.shape[1] // math.prod(kernel), *kernel))
     ones = [1] * len(kernel)
     inputs = [x.name, graph.weight(f"{name}_W", layer, "Weights", filters), *bias]
-    return [graph.node("Conv", name, inputs, kernel_shape=kernel, strides=ones, dilations=ones, pads=[0, 0] * len(kernel), group=1)]
+    return [
+        graph.node(
+            "Conv", name, inputs, kernel_shape=kernel, strides=ones, dilations=ones, pads=[0, 0] * len(kernel), group=1
+        )
+    ]
 
 
 def over_sequences(graph: Graph, layer: Layer, x: Value, weights: Array, bias: Sequence[str]) -> str:
@@ -201,8 +242,12 @@ def batch_normalization(graph: Graph, layer: Layer, given: Sequence[Value], out:
     ends = {"Scale": "scale", "Offset": "B", "TrainedMean": "mean", "TrainedVariance": "var"}
     inputs = [graph.weight(f"{name}_{end}", layer, of, held[of]) for of, end in ends.items()]
     epsilon, decay = layer.properties["Epsilon"], layer.properties["MeanDecay"]
-    kept = {} if decay == 0.1 else {"momentum": 1 - decay}  # ONNX says what part of a statistic stays, 0.9 where it says nothing
-    return channels_second(graph, name, x, lambda value: graph.node("BatchNormalization", name, [value, *inputs], epsilon=epsilon, **kept))
+    kept = (
+        {} if decay == 0.1 else {"momentum": 1 - decay}
+    )  # ONNX says what part of a statistic stays, 0.9 where it says nothing
+    return channels_second(
+        graph, name, x, lambda value: graph.node("BatchNormalization", name, [value, *inputs], epsilon=epsilon, **kept)
+    )
 
 
 def channels_second(graph: Graph, name: str, x: Value, write: Callable[[str], str]) -> Sequence[str]:
@@ -216,18 +261,31 @@ def channels_second(graph: Graph, name: str, x: Value, write: Callable[[str], st
 
 
 def group_normalization(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
-    """Groups laid out as rows, InstanceNormalization of the rows, then scale and offset; instance normalisation alone where that is it."""
+    """Groups laid out as rows, InstanceNormalization of the rows, then scale and offset; instance normalisation alone
+    where that is it.
+    """
     (x,), name, p = given, graph.names[layer.name], layer.properties
     held = arrays(layer, given)
     count = group_count(layer, held["Scale"].size, "channel-wise")
     if layer.row.onnx == ("InstanceNormalization",) and len(x.axes) > 2:
-        inputs = [graph.weight(f"{name}_{end}", layer, of, held[of]) for of, end in {"Scale": "scale", "Offset": "B"}.items()]
-        return channels_second(graph, name, x, lambda value: graph.node("InstanceNormalization", name, [value, *inputs], epsilon=p["Epsilon"]))
+        inputs = [
+            graph.weight(f"{name}_{end}", layer, of, held[of]) for of, end in {"Scale": "scale", "Offset": "B"}.items()
+        ]
+        return channels_second(
+            graph,
+            name,
+            x,
+            lambda value: graph.node("InstanceNormalization", name, [value, *inputs], epsilon=p["Epsilon"]),
+        )
 
     def write(value: str) -> str:
         rows = graph.reshape(f"{name}_Groups", value, (0, count, -1))
-        ones, zeros = (graph.constant(f"{name}_{end}", np.full(count, fill)) for end, fill in (("Ones", 1.0), ("Zeros", 0.0)))
-        normal = graph.node("InstanceNormalization", f"{name}_InstanceNormalization", [rows, ones, zeros], epsilon=p["Epsilon"])
+        ones, zeros = (
+            graph.constant(f"{name}_{end}", np.full(count, fill)) for end, fill in (("Ones", 1.0), ("Zeros", 0.0))
+        )
+        normal = graph.node(
+            "InstanceNormalization", f"{name}_InstanceNormalization", [rows, ones, zeros], epsilon=p["Epsilon"]
+        )
         back = graph.node("Reshape", f"{name}_Back", [normal, graph.node("Shape", f"{name}_InputShape", [value])])
         return scaled(graph, layer, held, back, len(x.axes) - 2)
 
@@ -248,7 +306,9 @@ def scaled(graph: Graph, layer: Layer, held: Mapping[str, Array], value: str, be
 def layer_normalization(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     """The formula, which runs over any axes and in any opset."""
     (x,), name = given, graph.names[layer.name]
-    over = {"auto": "CS", "channel-only": "C", "spatial-channel": "CS", "batch-excluded": "CST"}[layer.properties.get("OperationDimension", "batch-excluded")]
+    over = {"auto": "CS", "channel-only": "C", "spatial-channel": "CS", "batch-excluded": "CST"}[
+        layer.properties.get("OperationDimension", "batch-excluded")
+    ]
     axes = [index for index, axis in enumerate(x.axes) if axis in over]
 
     def mean(end: str, value: str) -> str:
@@ -256,7 +316,9 @@ def layer_normalization(graph: Graph, layer: Layer, given: Sequence[Value], out:
 
     centred = graph.node("Sub", f"{name}_Sub", [x.name, mean("Mean", x.name)])
     variance = mean("Variance", graph.node("Mul", f"{name}_Square", [centred, centred]))
-    deviation = graph.node("Sqrt", f"{name}_Sqrt", [graph.with_number("Add", f"{name}_AddEpsilon", variance, layer.properties["Epsilon"])])
+    deviation = graph.node(
+        "Sqrt", f"{name}_Sqrt", [graph.with_number("Add", f"{name}_AddEpsilon", variance, layer.properties["Epsilon"])]
+    )
     normal = graph.node("Div", f"{name}_Div", [centred, deviation])
     return [scaled(graph, layer, arrays(layer, given), normal, len(x.axes) - 1 - x.channel)]
 
@@ -265,23 +327,48 @@ def layer_normalization(graph: Graph, layer: Layer, given: Sequence[Value], out:
 
 
 def plain(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
-    """One node: the row's operator with the row's attributes, whose numbers are real also where a file held them as whole ones."""
-    held = {known.onnx: layer.properties[name] for name, known in layer.row.properties.items() if known.onnx and name in layer.properties}
-    attributes: dict[str, Any] = {name: float(value) if isinstance(value, int) else value for name, value in held.items()}
+    """One node: the row's operator with the row's attributes, whose numbers are real also where a file held them as
+    whole ones.
+    """
+    held = {
+        known.onnx: layer.properties[name]
+        for name, known in layer.row.properties.items()
+        if known.onnx and name in layer.properties
+    }
+    attributes: dict[str, Any] = {
+        name: float(value) if isinstance(value, int) else value for name, value in held.items()
+    }
     return [graph.node(layer.row.onnx[0], graph.names[layer.name], [each.name for each in given], **attributes)]
 
 
 def cross_channel_normalization(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
-    """An LRN, or its formula for a window of even size, which reaches one channel further up than down and which onnxruntime refuses."""
+    """An LRN, or its formula for a window of even size, which reaches one channel further up than down and which
+    onnxruntime refuses.
+    """
     (x,), name, p, known = given, graph.names[layer.name], layer.properties, layer.row.properties
     window = int(p["WindowChannelSize"])
     alpha, beta, k = (float(p[each]) for each in ("Alpha", "Beta", "K"))
     if window % 2:
-        attributes = {known["WindowChannelSize"].onnx: window, known["Alpha"].onnx: alpha, known["Beta"].onnx: beta, known["K"].onnx: k}
+        attributes = {
+            known["WindowChannelSize"].onnx: window,
+            known["Alpha"].onnx: alpha,
+            known["Beta"].onnx: beta,
+            known["K"].onnx: k,
+        }
         return [graph.node(layer.row.onnx[0], name, [x.name], **attributes)]  # type: ignore[arg-type]
-    rows = graph.reshape(f"{name}_Rows", graph.node("Mul", f"{name}_Square", [x.name, x.name]), (0, 1, channels_and_space(x.size)[0], -1))
+    rows = graph.reshape(
+        f"{name}_Rows", graph.node("Mul", f"{name}_Square", [x.name, x.name]), (0, 1, channels_and_space(x.size)[0], -1)
+    )
     pads = [(window - 1) // 2, 0, window // 2, 0]
-    mean = graph.node("AveragePool", f"{name}_AveragePool", [rows], kernel_shape=[window, 1], strides=[1, 1], pads=pads, count_include_pad=1)
+    mean = graph.node(
+        "AveragePool",
+        f"{name}_AveragePool",
+        [rows],
+        kernel_shape=[window, 1],
+        strides=[1, 1],
+        pads=pads,
+        count_include_pad=1,
+    )
     divisor = graph.node("Reshape", f"{name}_Back", [mean, graph.node("Shape", f"{name}_InputShape", [x.name])])
     for op, number in (("Mul", alpha), ("Add", k), ("Pow", beta)):
         divisor = graph.with_number(op, f"{name}_{op}", divisor, number)
@@ -290,7 +377,11 @@ def cross_channel_normalization(graph: Graph, layer: Layer, given: Sequence[Valu
 
 def clip(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     p = layer.properties
-    return [graph.node("Clip", graph.names[layer.name], [given[0].name], min=float(p.get("Floor", 0)), max=float(p["Ceiling"]))]
+    return [
+        graph.node(
+            "Clip", graph.names[layer.name], [given[0].name], min=float(p.get("Floor", 0)), max=float(p["Ceiling"])
+        )
+    ]
 
 
 def prelu(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
@@ -307,11 +398,17 @@ def gelu(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) ->
         return plain(graph, layer, given, out)
 
     def step(op: str, end: str, a: str, b: str | float) -> str:
-        return graph.node(op, f"{name}_{end}", [a, b]) if isinstance(b, str) else graph.with_number(op, f"{name}_{end}", a, b)
+        return (
+            graph.node(op, f"{name}_{end}", [a, b])
+            if isinstance(b, str)
+            else graph.with_number(op, f"{name}_{end}", a, b)
+        )
 
     if tanh:
         cube = step("Mul", "Cube", step("Mul", "Square", x.name, x.name), x.name)
-        inner = step("Mul", "Inner", step("Add", "Sum", x.name, step("Mul", "Scaled", cube, 0.044715)), math.sqrt(2 / math.pi))
+        inner = step(
+            "Mul", "Inner", step("Add", "Sum", x.name, step("Mul", "Scaled", cube, 0.044715)), math.sqrt(2 / math.pi)
+        )
         bent = graph.node("Tanh", f"{name}_Tanh", [inner])
     else:
         bent = graph.node("Erf", f"{name}_Erf", [step("Div", "Inner", x.name, math.sqrt(2))])
@@ -334,7 +431,9 @@ def spatial_dropout(graph: Graph, layer: Layer, given: Sequence[Value], out: Act
 
 
 def softmax(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
-    """Of single pixels behind a Flatten, of images with the channels last (before opset 13 it ran over all axes from its own on)."""
+    """Of single pixels behind a Flatten, of images with the channels last (before opset 13 it ran over all axes from
+    its own on).
+    """
     (x,), name = given, graph.names[layer.name]
     if is_one_pixel(x.size):
         return [graph.node("Softmax", name, [graph.node("Flatten", f"{name}_Flatten", [x.name], axis=1)], axis=1)]
@@ -342,7 +441,11 @@ def softmax(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation)
         return [graph.node("Softmax", name, [x.name], axis=x.channel)]
     rank = len(x.axes)
     last = graph.transpose(f"{name}_Transpose1", x.name, (0, *range(2, rank), 1))
-    return [graph.transpose(f"{name}_Transpose2", graph.node("Softmax", name, [last], axis=rank - 1), (0, rank - 1, *range(1, rank - 1)))]
+    return [
+        graph.transpose(
+            f"{name}_Transpose2", graph.node("Softmax", name, [last], axis=rank - 1), (0, rank - 1, *range(1, rank - 1))
+        )
+    ]
 
 
 def is_one_pixel(size: Activation) -> bool:
@@ -391,7 +494,9 @@ def flatten(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation)
 
 
 def space_to_depth(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
-    """ONNX's operator for square blocks that fill the image, else what it does: channels run (row, column, channel) of a block."""
+    """ONNX's operator for square blocks that fill the image, else what it does: channels run (row, column, channel) of
+    a block.
+    """
     (x,), name = given, graph.names[layer.name]
     rows, columns = numbers(layer.properties["BlockSize"], 2)
     channels, height, width = channels_and_space(x.size)
@@ -443,7 +548,14 @@ def resize(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) 
     scales = (scale if isinstance(scale, tuple) else (scale,) * len(x.size.spatial)) if scale is not None else ()
     empty = "" if graph.opset >= 13 else graph.constant(f"{name}_NoRoi", np.empty(0, np.float32))
     if scales and all(float(each).is_integer() for each in scales):
-        return [graph.node("Resize", name, [x.name, empty, graph.constant(f"{name}_Scales", np.array([1.0, 1.0, *scales]))], **attributes)]
+        return [
+            graph.node(
+                "Resize",
+                name,
+                [x.name, empty, graph.constant(f"{name}_Scales", np.array([1.0, 1.0, *scales]))],
+                **attributes,
+            )
+        ]
     size = graph.lengths_like(name, x.name, 2, channels_and_space(out)[1:])
     no_scales = "" if graph.opset >= 13 else graph.constant(f"{name}_NoScales", np.empty(0, np.float32))
     return [graph.node("Resize", name, [x.name, empty, no_scales, size], **attributes)]
@@ -471,13 +583,20 @@ def folding(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation)
 
 def unfolding(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     (x, batch), name = given, graph.names[layer.name]
-    shape = graph.node("Concat", f"{name}_NewShape", [batch.name, graph.constant(f"{name}_Rest", np.array([-1, *channels_and_space(out)]))], axis=0)
+    shape = graph.node(
+        "Concat",
+        f"{name}_NewShape",
+        [batch.name, graph.constant(f"{name}_Rest", np.array([-1, *channels_and_space(out)]))],
+        axis=0,
+    )
     sequence = graph.node("Reshape", name if out.spatial else f"{name}_Reshape", [x.name, shape])
     return [sequence if out.spatial else graph.transpose(name, sequence, (1, 0, 2))]
 
 
 def yolov2_transform(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
-    """Sigmoid of IoU and place, exp of the size, softmax over the classes of each anchor, in the order of `bridge.modules.activation`."""
+    """Sigmoid of IoU and place, exp of the size, softmax over the classes of each anchor, in the order of
+    `bridge.modules.activation`.
+    """
     (x,), name, a = given, graph.names[layer.name], int(layer.properties["NumAnchorBoxes"])
     channels, height, width = x.size.channels or 0, *(n or 0 for n in x.size.spatial)
 
@@ -488,25 +607,36 @@ def yolov2_transform(graph: Graph, layer: Layer, given: Sequence[Value], out: Ac
     size = graph.node("Exp", f"{name}_Exp", [part("Size", 3 * a, 5 * a)])
     rows = graph.reshape(f"{name}_Rows", part("Classes", 5 * a, channels), (0, channels // a - 5, -1))
     soft = graph.node("Softmax", f"{name}_Softmax", [graph.transpose(f"{name}_Transpose1", rows, (0, 2, 1))], axis=2)
-    classes = graph.reshape(f"{name}_Images", graph.transpose(f"{name}_Transpose2", soft, (0, 2, 1)), (-1, channels - 5 * a, height, width))
+    classes = graph.reshape(
+        f"{name}_Images", graph.transpose(f"{name}_Transpose2", soft, (0, 2, 1)), (-1, channels - 5 * a, height, width)
+    )
     return [graph.node("Concat", name, [place, size, classes], axis=1)]
 
 
 WRITERS: Mapping[str, Writer] = {
     writer.__name__: writer
     for writer in (
-        average_pooling, batch_normalization, blocks, concatenation, convolution, crop, cross_channel_normalization, flatten,
-        fully_connected, global_pooling, group_normalization, input_normalization, layer_normalization, max_pooling, max_unpooling, prelu,
+        average_pooling, batch_normalization, blocks, concatenation, convolution, crop, cross_channel_normalization,
+        flatten,
+        fully_connected, global_pooling, group_normalization, input_normalization, layer_normalization, max_pooling,
+        max_unpooling, prelu,
         resize, softmax, spatial_dropout, transposed_convolution, recurrent.lstm, recurrent.bilstm, recurrent.gru,
-        recurrent.projected_lstm, sequences.position_embedding, sequences.self_attention, sequences.word_embedding, zero_padding,
+        recurrent.projected_lstm, sequences.position_embedding, sequences.self_attention, sequences.word_embedding,
+        zero_padding,
     )
 }  # fmt: skip
 MODULES: Mapping[str, Writer] = {  # of the builder `module`, by the row's torch module
-    "Addition": addition, "ChannelShuffle": channel_shuffle, "GELU": gelu, "Hardtanh": clip, "Multiplication": multiplication,
+    "Addition": addition, "ChannelShuffle": channel_shuffle, "GELU": gelu, "Hardtanh": clip,
+    "Multiplication": multiplication,
     "SequenceFolding": folding, "SequenceUnfolding": unfolding, "SiLU": swish, "SymmetricPixels": symmetric_pixels,
     "YOLOv2Transform": yolov2_transform,
 }  # fmt: skip
-ANY_RANK = {"batch_normalization", "fully_connected", "module", "spatial_dropout"}  # builders that take features as an image of 1-by-1 pixels
+ANY_RANK = {
+    "batch_normalization",
+    "fully_connected",
+    "module",
+    "spatial_dropout",
+}  # builders that take features as an image of 1-by-1 pixels
 
 
 def writer_of(layer: Layer) -> Writer | None:

@@ -32,12 +32,28 @@ def gru(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> 
 def projected_lstm(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     """Its weights are products, which the graph works out, and whose rows it then puts in ONNX's order."""
     name = graph.names[layer.name]
-    order = graph.constant(f"{name}_Gates", np.concatenate([np.arange(hidden_units(layer)) + gate * hidden_units(layer) for gate in in_file("LSTM")]))
+    order = graph.constant(
+        f"{name}_Gates",
+        np.concatenate([np.arange(hidden_units(layer)) + gate * hidden_units(layer) for gate in in_file("LSTM")]),
+    )
 
     def product(weights: str, projector: str, end: str) -> str:
-        turned = graph.transpose(f"{name}_{projector}T", graph.weight(f"{name}_{projector}", layer, projector, layer.learnables[projector].array), (1, 0))
-        rows = graph.node("MatMul", f"{name}_{end}_MatMul", [graph.weight(f"{name}_{end}", layer, weights, layer.learnables[weights].array), turned])
-        return graph.node("Unsqueeze", f"{name}_{end}_Unsqueeze", [graph.node("Gather", f"{name}_{end}_Gather", [rows, order], axis=0)], axes=[0])
+        turned = graph.transpose(
+            f"{name}_{projector}T",
+            graph.weight(f"{name}_{projector}", layer, projector, layer.learnables[projector].array),
+            (1, 0),
+        )
+        rows = graph.node(
+            "MatMul",
+            f"{name}_{end}_MatMul",
+            [graph.weight(f"{name}_{end}", layer, weights, layer.learnables[weights].array), turned],
+        )
+        return graph.node(
+            "Unsqueeze",
+            f"{name}_{end}_Unsqueeze",
+            [graph.node("Gather", f"{name}_{end}_Gather", [rows, order], axis=0)],
+            axes=[0],
+        )
 
     weights = [product("InputWeights", "InputProjector", "W"), product("RecurrentWeights", "OutputProjector", "R")]
     return run(graph, layer, "LSTM", given[0], [*weights, both_biases(graph, layer, "LSTM", 1)], directions=1)
@@ -69,7 +85,9 @@ def both_biases(graph: Graph, layer: Layer, op: str, directions: int) -> str:
 
 
 def in_onnx_order(array: Array, op: str, block: int, shape: tuple[int, ...]) -> Array:
-    """Return rows (direction, half of a bias, gate, ...) with the gates in ONNX's order, in a new shape; `block` elements are a gate's."""
+    """Return rows (direction, half of a bias, gate, ...) with the gates in ONNX's order, in a new shape; `block`
+    elements are a gate's.
+    """
 
     def load() -> NDArray:
         blocks = array.read().reshape(shape[0], -1, len(GATES[op]), block)
@@ -87,7 +105,9 @@ def hidden_units(layer: Layer) -> int:
     return int(layer.properties["NumHiddenUnits"])
 
 
-def run(graph: Graph, layer: Layer, op: str, x: Value, weights: Sequence[str], *, directions: int, **attributes: int) -> Sequence[str]:
+def run(
+    graph: Graph, layer: Layer, op: str, x: Value, weights: Sequence[str], *, directions: int, **attributes: int
+) -> Sequence[str]:
     """Add the operator, and what takes away its axis of directions: they follow each other in the channels."""
     name, hidden, last = graph.names[layer.name], hidden_units(layer), layer.properties["OutputMode"] == "last"
     functions = [OPERATORS[layer.properties["GateActivationFunction"]]]
@@ -101,7 +121,9 @@ def run(graph: Graph, layer: Layer, op: str, x: Value, weights: Sequence[str], *
     if directions == 1:
         return [graph.node("Squeeze", f"{name}_Squeeze", [raw], axes=[0 if last else 1])]
     together = graph.transpose(f"{name}_Transpose", raw, (1, 0, 2) if last else (0, 2, 1, 3))
-    return [graph.reshape(f"{name}_Reshape", together, (0, directions * hidden) if last else (0, 0, directions * hidden))]
+    return [
+        graph.reshape(f"{name}_Reshape", together, (0, directions * hidden) if last else (0, 0, directions * hidden))
+    ]
 
 
 def initial_states(graph: Graph, layer: Layer, x: Value, directions: int) -> list[str]:
@@ -110,8 +132,12 @@ def initial_states(graph: Graph, layer: Layer, x: Value, directions: int) -> lis
     if not any(array.read().any() for array in held.values()):
         return []
     name, hidden = graph.names[layer.name], hidden_units(layer)
-    lengths = graph.node("Slice", f"{name}_Batch", [graph.node("Shape", f"{name}_InputShape", [x.name])], starts=[1], ends=[2], axes=[0])
-    ends = [graph.constant(f"{name}_{end}", np.array([n])) for end, n in (("Directions", directions), ("Units", hidden))]
+    lengths = graph.node(
+        "Slice", f"{name}_Batch", [graph.node("Shape", f"{name}_InputShape", [x.name])], starts=[1], ends=[2], axes=[0]
+    )
+    ends = [
+        graph.constant(f"{name}_{end}", np.array([n])) for end, n in (("Directions", directions), ("Units", hidden))
+    ]
     shape = graph.node("Concat", f"{name}_StateShape", [ends[0], lengths, ends[1]], axis=0)
     states = [""]  # sequence_lens
     for of in (each for each in STATES if each in layer.row.state):

@@ -19,8 +19,14 @@ def word_embedding(graph: Graph, layer: Layer, given: Sequence[Value], out: Acti
     rows = rows_of(graph, layer)
     index = graph.node("Squeeze", f"{name}_Squeeze", [x.name], axes=[2])
     if layer.properties["OOVMode"] == "map-to-last":
-        first, last = (graph.constant(f"{name}_{end}", np.array(float(n))) for end, n in (("First", 1), ("Last", layer.learnables["Weights"].shape[1])))
-        below, inside = graph.node("Less", f"{name}_Below", [index, first]), graph.node("Less", f"{name}_Inside", [index, last])
+        first, last = (
+            graph.constant(f"{name}_{end}", np.array(float(n)))
+            for end, n in (("First", 1), ("Last", layer.learnables["Weights"].shape[1]))
+        )
+        below, inside = (
+            graph.node("Less", f"{name}_Below", [index, first]),
+            graph.node("Less", f"{name}_Inside", [index, last]),
+        )
         known = graph.node("And", f"{name}_Known", [graph.node("Not", f"{name}_NotBelow", [below]), inside])
         index = graph.node("Where", f"{name}_Where", [known, index, last])
     from_zero = graph.with_number("Sub", f"{name}_Sub", index, 1)
@@ -31,7 +37,9 @@ def position_embedding(graph: Graph, layer: Layer, given: Sequence[Value], out: 
     """As many rows of the weights as the sequence has steps, repeated for each observation."""
     (x,), name = given, graph.names[layer.name]
     rows = rows_of(graph, layer)
-    steps = graph.node("Slice", f"{name}_Steps", [graph.node("Shape", f"{name}_Shape", [x.name])], starts=[0], ends=[1], axes=[0])
+    steps = graph.node(
+        "Slice", f"{name}_Steps", [graph.node("Shape", f"{name}_Shape", [x.name])], starts=[0], ends=[1], axes=[0]
+    )
     zero, axis = (graph.constant(f"{name}_{end}", np.array([0])) for end in ("Start", "Axis"))
     used = graph.node("Slice", f"{name}_Slice", [rows, zero, steps, axis])
     column = graph.node("Unsqueeze", f"{name}_Unsqueeze", [used], axes=[1])
@@ -51,21 +59,37 @@ def self_attention(graph: Graph, layer: Layer, given: Sequence[Value], out: Acti
 
     def projected(value: str, what: str) -> str:
         weights = layer.learnables[f"{what}Weights"].array.transpose((1, 0))
-        product = graph.node("MatMul", f"{name}_{what}_MatMul", [value, graph.weight(f"{name}_{what}_W", layer, f"{what}Weights", weights, "transposed")])
+        product = graph.node(
+            "MatMul",
+            f"{name}_{what}_MatMul",
+            [value, graph.weight(f"{name}_{what}_W", layer, f"{what}Weights", weights, "transposed")],
+        )
         if f"{what}Bias" not in layer.learnables:
             return product
         bias = layer.learnables[f"{what}Bias"].array
-        return graph.node("Add", f"{name}_{what}_Add", [product, graph.weight(f"{name}_{what}_B", layer, f"{what}Bias", bias.reshape((bias.size,)))])
+        return graph.node(
+            "Add",
+            f"{name}_{what}_Add",
+            [product, graph.weight(f"{name}_{what}_B", layer, f"{what}Bias", bias.reshape((bias.size,)))],
+        )
 
     def split(what: str, order: Sequence[int]) -> str:
-        return graph.transpose(f"{name}_{what}_Heads", graph.reshape(f"{name}_{what}_Split", projected(source, what), (0, 0, heads, -1)), order)
+        return graph.transpose(
+            f"{name}_{what}_Heads",
+            graph.reshape(f"{name}_{what}_Split", projected(source, what), (0, 0, heads, -1)),
+            order,
+        )
 
     queries, keys, values = split("Query", (0, 2, 1, 3)), split("Key", (0, 2, 3, 1)), split("Value", (0, 2, 1, 3))
     channels = layer.learnables["QueryWeights"].shape[0] // heads
-    scores = graph.with_number("Mul", f"{name}_Scores", graph.node("MatMul", f"{name}_Products", [queries, keys]), 1 / math.sqrt(channels))
+    scores = graph.with_number(
+        "Mul", f"{name}_Scores", graph.node("MatMul", f"{name}_Products", [queries, keys]), 1 / math.sqrt(channels)
+    )
     if p["AttentionMask"] == "causal":
         scores = graph.node("Add", f"{name}_Masked", [scores, causal_mask(graph, layer, source)])
-    weighted = graph.node("MatMul", f"{name}_Weighted", [graph.node("Softmax", f"{name}_Softmax", [scores], axis=3), values])
+    weighted = graph.node(
+        "MatMul", f"{name}_Weighted", [graph.node("Softmax", f"{name}_Softmax", [scores], axis=3), values]
+    )
     joined = graph.reshape(f"{name}_Joined", graph.transpose(f"{name}_Steps", weighted, (0, 2, 1, 3)), (0, 0, -1))
     return [graph.transpose(name, projected(joined, "Output"), (1, 0, 2))]
 
@@ -73,8 +97,12 @@ def self_attention(graph: Graph, layer: Layer, given: Sequence[Value], out: Acti
 def causal_mask(graph: Graph, layer: Layer, source: str) -> str:
     """Return what to add to the scores (steps x steps): -inf where the key is later than the query."""
     name = graph.names[layer.name]
-    scalars = {end: graph.constant(f"{name}_{end}", np.array(n)) for end, n in (("Zero", 0), ("One", 1), ("TimeAxis", 1))}
-    count = graph.node("Gather", f"{name}_Count", [graph.node("Shape", f"{name}_Shape", [source]), scalars["TimeAxis"]], axis=0)
+    scalars = {
+        end: graph.constant(f"{name}_{end}", np.array(n)) for end, n in (("Zero", 0), ("One", 1), ("TimeAxis", 1))
+    }
+    count = graph.node(
+        "Gather", f"{name}_Count", [graph.node("Shape", f"{name}_Shape", [source]), scalars["TimeAxis"]], axis=0
+    )
     steps = graph.node("Range", f"{name}_Range", [scalars["Zero"], count, scalars["One"]])
     rows = graph.node("Unsqueeze", f"{name}_Rows", [steps], axes=[1])
     later = graph.node("Less", f"{name}_Later", [rows, steps])

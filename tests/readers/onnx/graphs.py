@@ -47,7 +47,9 @@ def model(
         [numpy_helper.from_array(value, name) for name, value in arrays.items()],
     )
     domains = [helper.make_opsetid(domain, 1) for domain in sorted({each.domain for each in nodes if each.domain})]
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset), *domains], producer_name=producer, ir_version=8)
+    made = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", opset), *domains], producer_name=producer, ir_version=8
+    )
     inferred = onnx.shape_inference.infer_shapes(made, data_prop=True)
     known = {each.name: each for each in (*inferred.graph.value_info, *inferred.graph.output)}
     for each in made.graph.output:

@@ -28,7 +28,11 @@ from tests.readers.onnx.graphs import Read, model, node, proven
 VARIANTS = [*((dialect, None) for dialect in DIALECTS), ("18.2.5", 13), ("20.2.2", 11), ("24.2.0", 18), ("24.2.0", 20)]
 # What the file cannot tell: the projections are multiplied out, normalising all of an image is a group of all channels,
 # and inference drops nothing. Notes say the first; the numbers of the others are the same.
-OTHERWISE = {"lstm projected": "LSTMLayer", "layer norm image": "GroupNormalizationLayer", "spatial dropout": "DropoutLayer"}
+OTHERWISE = {
+    "lstm projected": "LSTMLayer",
+    "layer norm image": "GroupNormalizationLayer",
+    "spatial dropout": "DropoutLayer",
+}
 PROPERTIES = (
     "Alpha", "Approximation", "Beta", "BlockSize", "Ceiling", "DilationFactor", "Epsilon", "FilterSize", "K", "Mode", "NumHiddenUnits",
     "PoolSize", "Probability", "ResetGateMode", "Scale", "Stride", "WindowChannelSize",
@@ -63,17 +67,25 @@ def test_each_layer_comes_back(case: str, read: Read) -> None:
     assert len(files) >= 2
     for name, (dialect, file) in files.items():
         network = read(file)
-        flattened_softmax = case == "softmax pixels" and DIALECTS[dialect].dense == "gemm"  # before opset 13 it runs over the pixels too
+        flattened_softmax = (
+            case == "softmax pixels" and DIALECTS[dialect].dense == "gemm"
+        )  # before opset 13 it runs over the pixels too
         wanted = "onnx:Softmax" if flattened_softmax else OTHERWISE.get(case, layer.cls.rpartition(".")[2])
         assert [each.kind for each in network.layers] == [first.cls.rpartition(".")[2], wanted], name
-        assert any(note.startswith("1 layer(s) are LSTM layers or projected ones") for note in network.notes) == (wanted == "LSTMLayer")
+        assert any(note.startswith("1 layer(s) are LSTM layers or projected ones") for note in network.notes) == (
+            wanted == "LSTMLayer"
+        )
         proven(network)
         assert_same_properties(network.layers["l"], layer)
         if case != "lstm projected":
             assert_same_arrays(network.layers["l"], layer)
 
 
-IN_NUMBERS = {"conv transposed same", "max pool same", "resize nearest"}  # the file has the numbers that 'same' or OutputSize came to
+IN_NUMBERS = {
+    "conv transposed same",
+    "max pool same",
+    "resize nearest",
+}  # the file has the numbers that 'same' or OutputSize came to
 
 
 @pytest.mark.parametrize("case", sorted(set(CASES) - set(OTHERWISE) - IN_NUMBERS))
@@ -90,7 +102,11 @@ def test_each_layer_becomes_the_module_of_its_mat(case: str, read: Read, tmp_pat
 
 def module_text(network: Network) -> str:
     """The module with its arguments, numbers as far as single precision tells."""
-    return re.sub(r"\d+\.\d+(e-?\d+)?|\d+e-?\d+", lambda number: f"{float(number[0]):.6g}", str(network.to_torch().get_submodule("l")))
+    return re.sub(
+        r"\d+\.\d+(e-?\d+)?|\d+e-?\d+",
+        lambda number: f"{float(number[0]):.6g}",
+        str(network.to_torch().get_submodule("l")),
+    )
 
 
 def assert_same_properties(back: Layer, layer: L.Layer) -> None:
@@ -113,7 +129,9 @@ def properties_of(layer: L.Layer) -> dict[str, object]:
 
 
 def assert_same_arrays(back: Layer, layer: L.Layer) -> None:
-    arrays = {name: each.array.read() for name, each in back.learnables.items()} | {name: each.read() for name, each in back.state.items()}
+    arrays = {name: each.array.read() for name, each in back.learnables.items()} | {
+        name: each.read() for name, each in back.state.items()
+    }
     statistics = {name: layer.saved[name] for name in ("TrainedMean", "TrainedVariance") if name in layer.saved}
     made = {name: param.value for name, param in layer.params.items()} | statistics
     assert arrays.keys() == made.keys()
@@ -128,7 +146,17 @@ def in_order(value: NDArray, like: NDArray) -> NDArray:
 
 @pytest.mark.parametrize("dialect", [dialect for dialect in DIALECTS if DIALECTS[dialect].batch != 1])
 @pytest.mark.parametrize(
-    "case", ["conv 1-D", "lstm", "lstm last", "bilstm last", "gru two biases", "group norm sequence", "softmax sequence", "conv same"]
+    "case",
+    [
+        "conv 1-D",
+        "lstm",
+        "lstm last",
+        "bilstm last",
+        "gru two biases",
+        "group norm sequence",
+        "softmax sequence",
+        "conv same",
+    ],
 )
 def test_several_observations(case: str, dialect: str, read: Read) -> None:
     """Oracle: onnxruntime. Three sequences of five steps: the module takes N, T, C where the file takes T, N, C."""
@@ -151,7 +179,9 @@ def test_several_observations(case: str, dialect: str, read: Read) -> None:
 def test_input_normalisation(kind: str, dialect: str, whole: bool, read: Read) -> None:
     """Oracle: onnxruntime. A file holds x - a or (x - a) / b: rescaling comes back as zscore, and a note says so."""
     kept = L.input_statistics(np.random.default_rng(0), kind, (4, 5, 3) if whole else (1, 1, 3))
-    first = L.imageInputLayer((4, 5, 3), "in", kind, kept.get("AverageImage"), **{k: v for k, v in kept.items() if k != "AverageImage"})
+    first = L.imageInputLayer(
+        (4, 5, 3), "in", kind, kept.get("AverageImage"), **{k: v for k, v in kept.items() if k != "AverageImage"}
+    )
     file = exported(Net("SeriesNetwork", (first, L.reluLayer("r"))), dialect)
     assert file is not None
     network = read(file)
@@ -159,7 +189,9 @@ def test_input_normalisation(kind: str, dialect: str, whole: bool, read: Read) -
     assert any("cannot tell them apart" in note for note in network.notes) == (kind != "zerocenter")
     proven(network, layers=2)
     if kind in ("zerocenter", "zscore"):
-        np.testing.assert_array_equal(network.layers["in"].Mean, np.broadcast_to(kept["AverageImage"], network.layers["in"].Mean.shape))
+        np.testing.assert_array_equal(
+            network.layers["in"].Mean, np.broadcast_to(kept["AverageImage"], network.layers["in"].Mean.shape)
+        )
 
 
 @pytest.mark.parametrize("kind", STATISTICS)
@@ -257,7 +289,12 @@ def test_resizing_from_the_corner(read: Read) -> None:
         proven(network)
 
 
-NETWORKS = {**{name: made(0) for name, made in SMALL.items()}, "signs": signs(), "traffic": traffic_light_like(), "shapes": shapes()}
+NETWORKS = {
+    **{name: made(0) for name, made in SMALL.items()},
+    "signs": signs(),
+    "traffic": traffic_light_like(),
+    "shapes": shapes(),
+}
 NOT_WRITTEN = ("max pooling with indices", "normalisation of vectors", "YOLOv2TransformLayer")
 
 

@@ -42,7 +42,9 @@ def cnn() -> onnx.ModelProto:
     constant = helper.make_node("Constant", [], ["zero"], value=numpy_helper.from_array(np.array(0, np.int64)))
     nodes = [
         node("Conv", "x conv.weight", "/conv/Conv_output_0", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
-        node("BatchNormalization", "/conv/Conv_output_0 bn.weight bn.bias bn.mean bn.var", "/bn/output_0", epsilon=1e-3),
+        node(
+            "BatchNormalization", "/conv/Conv_output_0 bn.weight bn.bias bn.mean bn.var", "/bn/output_0", epsilon=1e-3
+        ),
         node("Relu", "/bn/output_0", "/relu/output_0"),
         node("MaxPool", "/relu/output_0", "/pool/output_0", kernel_shape=[2, 2], strides=[2, 2]),
         node("Shape", "/pool/output_0", "shape"),
@@ -119,10 +121,16 @@ def encoder(heads: int = 2, width: int = 8, opset: int = 13) -> onnx.ModelProto:
         ]  # fmt: skip
 
     def projected(source: str, name: str) -> list[onnx.NodeProto]:
-        return [node("MatMul", f"{source} {name}.weight", f"{name}.product"), node("Add", f"{name}.bias {name}.product", name)]
+        return [
+            node("MatMul", f"{source} {name}.weight", f"{name}.product"),
+            node("Add", f"{name}.bias {name}.product", name),
+        ]
 
     def heads_of(name: str, perm: list[int]) -> list[onnx.NodeProto]:
-        return [node("Reshape", f"{name} heads", f"{name}.split"), node("Transpose", f"{name}.split", f"{name}.heads", perm=perm)]
+        return [
+            node("Reshape", f"{name} heads", f"{name}.split"),
+            node("Transpose", f"{name}.split", f"{name}.heads", perm=perm),
+        ]
 
     nodes = [
         *normed("x", "norm1"), *(each for name in "qkv" for each in projected("norm1", name)),
@@ -168,8 +176,16 @@ def test_tokens_and_an_embedding(read: Read) -> None:
         node("Gather", "table x", "e"), node("Add", "e positions", "p"), node("MatMul", "p W", "m"),
         node("ReduceMean", "m", "y", axes=[1], keepdims=0),
     ]  # fmt: skip
-    network = read(model(nodes, ["N", 6], {"table": weights(10, 4), "positions": weights(1, 6, 4), "W": weights(4, 3)}, kind="i"))
-    assert kinds(network) == ["onnx:Input", "onnx:Gather", "onnx:Add", "FullyConnectedLayer", "GlobalAveragePooling1DLayer"]
+    network = read(
+        model(nodes, ["N", 6], {"table": weights(10, 4), "positions": weights(1, 6, 4), "W": weights(4, 3)}, kind="i")
+    )
+    assert kinds(network) == [
+        "onnx:Input",
+        "onnx:Gather",
+        "onnx:Add",
+        "FullyConnectedLayer",
+        "GlobalAveragePooling1DLayer",
+    ]
     assert network.layers["x"].Type == "int64"
     proven(network, layers=4)
     assert trained(network) == 40 + 12
@@ -180,7 +196,9 @@ def test_tokens_and_an_embedding(read: Read) -> None:
 def test_products_over_the_last_axis(x: list[int | str], read: Read) -> None:
     """Oracle: onnxruntime. Weights and bias are trained for any number of axes."""
     kind = "FullyConnectedLayer" if len(x) < 4 else "onnx:Gemm"
-    network = read(model([node("MatMul", "x W", "p"), node("Add", "p b", "y")], x, {"W": weights(6, 4), "b": weights(4)}))
+    network = read(
+        model([node("MatMul", "x W", "p"), node("Add", "p b", "y")], x, {"W": weights(6, 4), "b": weights(4)})
+    )
     assert kinds(network)[1:] == [kind]
     proven(network)
     assert trained(network) == 28
@@ -205,7 +223,13 @@ def test_a_network_of_keras(read: Read) -> None:
         node("Add", "product b", "dense"),
         node("Softmax", "dense", "y", axis=-1),
     ]
-    arrays = {"kernel": weights(4, 3, 3, 3), "bias": weights(1, 4, 1, 1), "shape": [-1, 24], "W": weights(24, 5), "b": weights(5)}
+    arrays = {
+        "kernel": weights(4, 3, 3, 3),
+        "bias": weights(1, 4, 1, 1),
+        "shape": [-1, 24],
+        "W": weights(24, 5),
+        "b": weights(5),
+    }
     network = read(model(nodes, ["N", 8, 12, 3], arrays, producer="tf2onnx"))
     assert kinds(network) == [
         "onnx:Input", "onnx:Transpose", "Convolution2DLayer", "ReLULayer", "AveragePooling2DLayer", "onnx:Transpose", "onnx:Reshape",
@@ -220,7 +244,13 @@ def test_a_network_of_keras(read: Read) -> None:
 def test_a_formula_of_batch_normalization_is_not_trained(read: Read) -> None:
     """Oracle: onnxruntime. Constants that are multiplied are buffers, and noted."""
     nodes = [node("Conv", "x W", "c"), node("Mul", "c scale", "m"), node("Add", "m shift", "y")]
-    network = read(model(nodes, ["N", 3, 5, 5], {"W": weights(4, 3, 1, 1), "scale": weights(1, 4, 1, 1), "shift": weights(1, 4, 1, 1)}))
+    network = read(
+        model(
+            nodes,
+            ["N", 3, 5, 5],
+            {"W": weights(4, 3, 1, 1), "scale": weights(1, 4, 1, 1), "shift": weights(1, 4, 1, 1)},
+        )
+    )
     assert kinds(network)[1:] == ["Convolution2DLayer", "onnx:Mul", "onnx:Add"]
     proven(network, layers=3)
     assert trained(network) == 12
@@ -241,7 +271,9 @@ def test_channels_last_at_the_output_stay_last(read: Read) -> None:
 def recurrent(op: str = "LSTM", batch_first: bool = True, directions: int = 1, **more: Any) -> onnx.ModelProto:
     gates, both = (4 if op == "LSTM" else 3), directions == 2
     before = [node("Transpose", "x", "turned", perm=[1, 0, 2])] if batch_first else []
-    cell = helper.make_node(op, ["turned" if batch_first else "x", "W", "R", "B"], ["Y"], name="rnn", hidden_size=5, **more)
+    cell = helper.make_node(
+        op, ["turned" if batch_first else "x", "W", "R", "B"], ["Y"], name="rnn", hidden_size=5, **more
+    )
     if both:
         cell.attribute.append(helper.make_attribute("direction", "bidirectional"))
         ending = [node("Transpose", "Y", "t", perm=[0, 2, 1, 3]), node("Reshape", "t shape", "h")]
@@ -257,7 +289,9 @@ def recurrent(op: str = "LSTM", batch_first: bool = True, directions: int = 1, *
 
 
 @pytest.mark.parametrize("batch_first", [True, False], ids=["N, T, C", "T, N, C"])
-@pytest.mark.parametrize(("op", "directions", "kind"), [("LSTM", 1, "LSTMLayer"), ("LSTM", 2, "BiLSTMLayer"), ("GRU", 1, "GRULayer")])
+@pytest.mark.parametrize(
+    ("op", "directions", "kind"), [("LSTM", 1, "LSTMLayer"), ("LSTM", 2, "BiLSTMLayer"), ("GRU", 1, "GRULayer")]
+)
 def test_recurrent_networks(op: str, directions: int, kind: str, batch_first: bool, read: Read) -> None:
     """Oracle: onnxruntime. The module takes the layout of the file; two Transposes are layers only where that is T, N, C."""
     more = {"linear_before_reset": 1} if op == "GRU" else {}
@@ -272,14 +306,20 @@ def test_recurrent_networks(op: str, directions: int, kind: str, batch_first: bo
 def test_a_recurrent_layer_that_matlab_lacks_is_refused(read: Read) -> None:
     network = read(recurrent(clip=2.0))
     assert "onnx:LSTM" in kinds(network)
-    with pytest.raises(UnsupportedError, match=r"layer 'rnn' is the ONNX operator LSTM \(onnx2torch has no converter for LSTM\)"):
+    with pytest.raises(
+        UnsupportedError, match=r"layer 'rnn' is the ONNX operator LSTM \(onnx2torch has no converter for LSTM\)"
+    ):
         network.to_torch()
 
 
 @pytest.mark.parametrize("turned", [True, False], ids=["N, T, C", "N, C, T"])
 def test_convolutions_over_one_dimension(turned: bool, read: Read) -> None:
     """Oracle: onnxruntime. Between two Transposes they slide over the time of a sequence."""
-    before, after = ([node("Transpose", "x", "t", perm=[0, 2, 1])], [node("Transpose", "p", "y", perm=[0, 2, 1])]) if turned else ([], [])
+    before, after = (
+        ([node("Transpose", "x", "t", perm=[0, 2, 1])], [node("Transpose", "p", "y", perm=[0, 2, 1])])
+        if turned
+        else ([], [])
+    )
     nodes = [
         *before, node("Conv", "t W b" if turned else "x W b", "c", pads=[2, 0], dilations=[2]),
         node("BatchNormalization", "c scale shift mean var", "n"), node("PRelu", "n slope", "r"),
@@ -290,7 +330,13 @@ def test_convolutions_over_one_dimension(turned: bool, read: Read) -> None:
         "slope": weights(4, 1),
     }  # fmt: skip
     network = read(model(nodes, ["N", 9, 3] if turned else ["N", 3, 9], arrays))
-    assert kinds(network) == ["onnx:Input", "Convolution1DLayer", "BatchNormalizationLayer", "PReLULayer", "MaxPooling1DLayer"]
+    assert kinds(network) == [
+        "onnx:Input",
+        "Convolution1DLayer",
+        "BatchNormalizationLayer",
+        "PReLULayer",
+        "MaxPooling1DLayer",
+    ]
     assert network.sizes["c"][0] == (Activation("CBT", (4,)) if turned else Activation("SCB", (9, 4)))
     proven(network, layers=1 if turned else 4)
     assert trained(network) == 24 + 4 + 4 + 4 + 4
@@ -406,10 +452,18 @@ def test_operators(name: str, read: Read) -> None:
 REFUSED: dict[str, tuple[list[onnx.NodeProto], dict[str, Any], int]] = {
     "no converter": ([node("GlobalLpPool", "x", "y")], {}, 13),
     "linear from the corner": ([node("Upsample", "x s", "y", mode="linear")], {"s": [1.0, 1.0, 2.0, 2.0]}, 9),
-    "other numbers": ([node("Resize", "x - s", "y", mode="nearest", nearest_mode="ceil")], {"s": [1.0, 1.0, 0.5, 0.5]}, 13),
+    "other numbers": (
+        [node("Resize", "x - s", "y", mode="nearest", nearest_mode="ceil")],
+        {"s": [1.0, 1.0, 0.5, 0.5]},
+        13,
+    ),
     "computed weights": ([node("Conv", "x x", "y")], {}, 13),
     "same padding at the start": ([node("Conv", "x W", "y", auto_pad="SAME_LOWER")], {"W": weights(4, 4, 2, 2)}, 13),
-    "a size that is asked for": ([node("ConvTranspose", "x W", "y", strides=[2, 2], output_shape=[12, 12])], {"W": weights(4, 3, 3, 3)}, 13),
+    "a size that is asked for": (
+        [node("ConvTranspose", "x W", "y", strides=[2, 2], output_shape=[12, 12])],
+        {"W": weights(4, 3, 3, 3)},
+        13,
+    ),
     "all in one row": ([node("Flatten", "x", "y", axis=0)], {}, 13),
     "indices of a pooling": ([node("MaxPool", "x", "y i", kernel_shape=[2, 2], ceil_mode=1)], {}, 13),
     "another order of channels": ([node("SpaceToDepth", "x", "y", blocksize=2, mode="CRD")], {}, 28),
@@ -467,7 +521,9 @@ def test_an_input_of_unknown_rank_is_refused_where_it_matters(read: Read) -> Non
         node("GlobalAveragePool", "r", "y"),
     ]  # fmt: skip
     network = read(model(nodes, IMAGE, {"axes": [0]}))
-    with pytest.raises(UnsupportedError, match=r"GlobalAveragePool \(the file does not tell how many dimensions its input has\)"):
+    with pytest.raises(
+        UnsupportedError, match=r"GlobalAveragePool \(the file does not tell how many dimensions its input has\)"
+    ):
         network.to_torch()
 
 
@@ -475,21 +531,30 @@ def test_an_input_of_unknown_rank_is_refused_where_it_matters(read: Read) -> Non
 
 
 def with_subgraph() -> onnx.ModelProto:
-    branch = helper.make_graph([node("Relu", "x", "r")], "branch", [], [helper.make_tensor_value_info("r", TensorProto.FLOAT, None)])
+    branch = helper.make_graph(
+        [node("Relu", "x", "r")], "branch", [], [helper.make_tensor_value_info("r", TensorProto.FLOAT, None)]
+    )
     made = model([node("Relu", "x", "y")], IMAGE, {"yes": True})
-    made.graph.node.append(helper.make_node("If", ["yes"], ["z"], name="choice", then_branch=branch, else_branch=branch))
+    made.graph.node.append(
+        helper.make_node("If", ["yes"], ["z"], name="choice", then_branch=branch, else_branch=branch)
+    )
     return made
 
 
 def with_function() -> onnx.ModelProto:
     made = model([node("Relu", "x", "y")], IMAGE)
-    made.functions.append(helper.make_function("my", "Twice", ["a"], ["b"], [node("Add", "a a", "b")], [helper.make_opsetid("", 17)]))
+    made.functions.append(
+        helper.make_function("my", "Twice", ["a"], ["b"], [node("Add", "a a", "b")], [helper.make_opsetid("", 17)])
+    )
     return made
 
 
 def with_sparse() -> onnx.ModelProto:
     made = model([node("Relu", "x", "y")], IMAGE)
-    values, indices = numpy_helper.from_array(np.ones(1, np.float32), "thin"), numpy_helper.from_array(np.zeros(1, np.int64), "where")
+    values, indices = (
+        numpy_helper.from_array(np.ones(1, np.float32), "thin"),
+        numpy_helper.from_array(np.zeros(1, np.int64), "where"),
+    )
     made.graph.sparse_initializer.append(helper.make_sparse_tensor(values, indices, [9]))
     return made
 
@@ -572,7 +637,9 @@ def test_onnx2torch_and_shape_inference_are_for_foreign_nodes_only(tmp_path: Pat
     )
     checkout = Path(__file__).parents[3]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(checkout), os.environ.get("PYTHONPATH", "")])}
-    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False, env=environment
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -580,7 +647,9 @@ def test_onnx2torch_and_shape_inference_are_for_foreign_nodes_only(tmp_path: Pat
 
 
 def test_the_format_of_three_dimensions_depends_on_their_readers() -> None:
-    wanted = wanted_axes(graph(step("Transpose", "x", "t", perm=(0, 2, 1)), step("Relu", "t", "r"), step("Conv", "r W", "y")))
+    wanted = wanted_axes(
+        graph(step("Transpose", "x", "t", perm=(0, 2, 1)), step("Relu", "t", "r"), step("Conv", "r W", "y"))
+    )
     assert wanted["r"] == wanted["t"] == "BCH" and wanted["x"] == "BHC"
     assert activation_of(("N", 9, 3), "BHC") == Activation("CBT", (3,))
     assert activation_of(("N", 3, 9), "BCH") == Activation("SCB", (9, 3))

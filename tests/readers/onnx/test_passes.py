@@ -47,13 +47,18 @@ def ops(made: Graph) -> list[str]:
 
 
 def test_initializers_are_no_inputs() -> None:
-    given = replace(graph(step("Conv", "x W", "y"), constants={"W": weights(4, 3, 3, 3)}), inputs={"W": (4, 3, 3, 3), "x": (1, 3, 8, 8)})
+    given = replace(
+        graph(step("Conv", "x W", "y"), constants={"W": weights(4, 3, 3, 3)}),
+        inputs={"W": (4, 3, 3, 3), "x": (1, 3, 8, 8)},
+    )
     assert list(run(passes.drop_initializer_inputs, given)[0].inputs) == ["x"]
 
 
 def test_attributes_of_opset_6_are_dropped() -> None:
     old = graph(
-        step("BatchNormalization", "x s b m v", "n", is_test=1, consumed_inputs=(0, 0, 0, 1, 1), spatial=1, epsilon=1e-5),
+        step(
+            "BatchNormalization", "x s b m v", "n", is_test=1, consumed_inputs=(0, 0, 0, 1, 1), spatial=1, epsilon=1e-5
+        ),
         step("Add", "n c", "y", broadcast=1, axis=1),
         opset=6,
         matlab=True,
@@ -66,7 +71,9 @@ def test_attributes_of_opset_6_are_dropped() -> None:
 
 def test_an_axis_of_opset_6_stays_where_matlab_did_not_write_it() -> None:
     """There it may name any axis, and a spatial of 0 normalises each pixel by itself."""
-    old = graph(step("Add", "x c", "n", broadcast=1, axis=0), step("BatchNormalization", "n s b m v", "y", spatial=0), opset=6)
+    old = graph(
+        step("Add", "x c", "n", broadcast=1, axis=0), step("BatchNormalization", "n s b m v", "y", spatial=0), opset=6
+    )
     made, _ = run(passes.repair_opset6, old)
     assert [dict(node.attributes) for node in made.nodes] == [{"axis": 0}, {"spatial": 0}]
 
@@ -128,7 +135,9 @@ def test_constants_that_are_not_worked_out(node: Node, constants: Mapping[str, A
     ],
     ids=lambda value: value.op if isinstance(value, Node) else "",
 )  # fmt: skip
-def test_constant_inputs_become_the_attributes_they_were(node: Node, constants: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
+def test_constant_inputs_become_the_attributes_they_were(
+    node: Node, constants: Mapping[str, Any], attributes: Mapping[str, Any]
+) -> None:
     (made,) = run(passes.settle_forms, graph(node, constants=constants))[0].nodes
     assert made.inputs == ("x",) and made.attributes == attributes
 
@@ -174,7 +183,12 @@ def padded(strides: tuple[int, int] = (2, 2), value: float = 0.0, **more: Any) -
         step("Sub", "quotient filter", "pads"),
         step("Pad", "x pads value", "padded", mode="constant"),
         step("Conv", "padded W", "y", kernel_shape=(3, 3), strides=strides, **more),
-        constants={"stride": [1.0, 1.0, 2.0, 2.0], "filter": [1.0, 1.0, 3.0, 3.0], "value": value, "W": weights(4, 3, 3, 3)},
+        constants={
+            "stride": [1.0, 1.0, 2.0, 2.0],
+            "filter": [1.0, 1.0, 3.0, 3.0],
+            "value": value,
+            "W": weights(4, 3, 3, 3),
+        },
     )
 
 
@@ -194,7 +208,11 @@ def test_computed_same_padding_is_folded() -> None:
         padded(pads=(1, 1, 1, 1)),
         replace(padded(), nodes=(step("Shape", "other", "shape"), *padded().nodes[1:])),
         replace(padded(), outputs=("y", "z"), nodes=(*padded().nodes, step("Relu", "padded", "z"))),
-        graph(step("Pad", "x pads", "padded"), step("Conv", "padded W", "y"), constants={"pads": [0] * 8, "W": weights(4, 3, 3, 3)}),
+        graph(
+            step("Pad", "x pads", "padded"),
+            step("Conv", "padded W", "y"),
+            constants={"pads": [0] * 8, "W": weights(4, 3, 3, 3)},
+        ),
     ],
     ids=["other stride", "pads with ones", "other filter", "pads again", "of another value", "read twice", "static"],
 )
@@ -207,7 +225,9 @@ def test_padding_that_is_not_same(given: Graph) -> None:
 
 def test_a_pooling_gets_the_size_its_unpooling_reads() -> None:
     given = graph(
-        step("Shape", "x", "size"), step("MaxPool", "x", "out indices"), step("com.mathworks::MaxUnpool", "out indices size", "y")
+        step("Shape", "x", "size"),
+        step("MaxPool", "x", "out indices"),
+        step("com.mathworks::MaxUnpool", "out indices size", "y"),
     )
     made, note = run(passes.join_unpooling, given)
     assert [node.outputs for node in made.nodes] == [("out", "indices", "size"), ("y",)]
@@ -219,7 +239,9 @@ def test_a_pooling_gets_the_size_its_unpooling_reads() -> None:
 @pytest.mark.parametrize("op", ["Conv", "ConvTranspose"])
 def test_a_constant_added_behind_a_convolution_is_its_bias(op: str) -> None:
     kernel = weights(4, 3, 3, 3) if op == "Conv" else weights(3, 4, 3, 3)
-    given = graph(step(op, "x W", "product"), step("Add", "b product", "y"), constants={"W": kernel, "b": weights(1, 4, 1, 1)})
+    given = graph(
+        step(op, "x W", "product"), step("Add", "b product", "y"), constants={"W": kernel, "b": weights(1, 4, 1, 1)}
+    )
     made, note = cleaned(passes.join_bias, given)
     (convolution,) = made.nodes
     assert convolution.inputs[:2] == ("x", "W") and convolution.outputs == ("y",)
@@ -233,7 +255,12 @@ def test_a_constant_added_behind_a_convolution_is_its_bias(op: str) -> None:
 )  # fmt: skip
 def test_additions_that_are_no_bias(b: Any, more: tuple[Node, ...]) -> None:
     """[4] is added along the width, of which there are 8 here: it is no valid model, and no bias either."""
-    given = graph(step("Conv", "x W", "product"), step("Add", "product b", "y"), *more, constants={"W": weights(4, 3, 3, 3), "b": b})
+    given = graph(
+        step("Conv", "x W", "product"),
+        step("Add", "product b", "y"),
+        *more,
+        constants={"W": weights(4, 3, 3, 3), "b": b},
+    )
     assert unchanged(passes.join_bias, given)
 
 
@@ -255,7 +282,12 @@ DENSE = {"W": weights(5, 4), "b": weights(4), "column": weights(4, 1), "R": weig
 def test_forms_of_a_fully_connected_layer(nodes: list[Node], attributes: Mapping[str, Any], inputs: int) -> None:
     made, _ = cleaned(passes.join_fully_connected, graph(*nodes, constants=DENSE))
     (gemm,) = made.nodes
-    assert gemm.operator == "Gemm" and gemm.outputs == ("y",) and gemm.attributes == attributes and len(gemm.inputs) == inputs
+    assert (
+        gemm.operator == "Gemm"
+        and gemm.outputs == ("y",)
+        and gemm.attributes == attributes
+        and len(gemm.inputs) == inputs
+    )
     rows = DENSE["R"] if attributes == {"transB": 1} and nodes[0].inputs[1] == "R" else DENSE["W"].T
     np.testing.assert_array_equal(made.constants[gemm.inputs[1]].read(), rows)
 
@@ -282,7 +314,9 @@ def test_a_constant_added_for_each_row_stays_behind_the_product() -> None:
 
 
 def test_what_nothing_reads_is_dropped() -> None:
-    given = replace(graph(step("Relu", "x", "y"), step("Tanh", "x", "lost"), step("Sigmoid", "lost", "z")), outputs=("y",))
+    given = replace(
+        graph(step("Relu", "x", "y"), step("Tanh", "x", "lost"), step("Sigmoid", "lost", "z")), outputs=("y",)
+    )
     assert ops(run(passes.drop_unused, given)[0]) == ["Relu"]
 
 
@@ -293,7 +327,9 @@ def test_swish() -> None:
     given = graph(step("Sigmoid", "x", "s"), step("Mul", "s x", "y"))
     made, _ = cleaned(formulas.join_swish, given)
     assert [(node.operator, node.inputs, node.outputs) for node in made.nodes] == [("Swish", ("x",), ("y",))]
-    assert unchanged(formulas.join_swish, graph(step("Sigmoid", "x", "s"), step("Relu", "x", "r"), step("Mul", "s r", "y")))
+    assert unchanged(
+        formulas.join_swish, graph(step("Sigmoid", "x", "s"), step("Relu", "x", "r"), step("Mul", "s r", "y"))
+    )
     read_twice = replace(given, nodes=(*given.nodes, step("Tanh", "s", "z")), outputs=("y", "z"))
     assert unchanged(formulas.join_swish, read_twice)
     assert unchanged(formulas.join_swish, replace(given, outputs=("y", "s")))
@@ -320,13 +356,19 @@ NUMBERS = {**HALF, **ONE, **ROOT, "three": 3.0, "small": 0.044715, "scale": math
 def test_gelu(form: str) -> None:
     nodes, approximate = GELUS[form]
     made, _ = cleaned(formulas.join_gelu, graph(*nodes, constants=NUMBERS))
-    assert [(node.operator, node.inputs, dict(node.attributes)) for node in made.nodes] == [("Gelu", ("x",), {"approximate": approximate})]
+    assert [(node.operator, node.inputs, dict(node.attributes)) for node in made.nodes] == [
+        ("Gelu", ("x",), {"approximate": approximate})
+    ]
     for name in NUMBERS:
         if any(name in node.inputs for node in nodes):
-            assert unchanged(formulas.join_gelu, graph(*nodes, constants={**NUMBERS, name: 1.001 * NUMBERS[name]})), name
+            assert unchanged(formulas.join_gelu, graph(*nodes, constants={**NUMBERS, name: 1.001 * NUMBERS[name]})), (
+                name
+            )
 
 
-def layer_norm(square: Node, axes: tuple[int, ...] = (-1,), variance_axes: tuple[int, ...] = (-1,), keepdims: int = 1) -> Graph:
+def layer_norm(
+    square: Node, axes: tuple[int, ...] = (-1,), variance_axes: tuple[int, ...] = (-1,), keepdims: int = 1
+) -> Graph:
     nodes = (
         step("ReduceMean", "x", "mean", axes=axes, keepdims=keepdims), step("Sub", "x mean", "d"), square,
         step("ReduceMean", "q", "variance", axes=variance_axes, keepdims=keepdims), step("Add", "variance eps", "v"),
@@ -357,7 +399,9 @@ def test_formulas_that_are_no_layer_normalization(given: Graph) -> None:
     assert unchanged(formulas.join_layer_normalization, given)
 
 
-def group_norm(shape: Any = (0, 6, 4, 4), groups: tuple[int, ...] = (0, 3, -1), ones: float = 1.0, back: str = "shape") -> Graph:
+def group_norm(
+    shape: Any = (0, 6, 4, 4), groups: tuple[int, ...] = (0, 3, -1), ones: float = 1.0, back: str = "shape"
+) -> Graph:
     nodes = (
         step("Reshape", "x groups", "r"), step("InstanceNormalization", "r ones zeros", "i", epsilon=1e-4),
         step("Shape", "r" if back == "other" else "x", back if back != "shape" else "unread"),
@@ -385,7 +429,11 @@ def test_formulas_that_are_no_group_normalization(given: Graph) -> None:
 
 
 def test_products_of_a_multiplication_layer() -> None:
-    nodes = (step("Relu", "x", "r"), Node("Mul", "mul_Mul1", ("x", "r"), ("p",)), Node("Mul", "mul", ("p", "r"), ("y",)))
+    nodes = (
+        step("Relu", "x", "r"),
+        Node("Mul", "mul_Mul1", ("x", "r"), ("p",)),
+        Node("Mul", "mul", ("p", "r"), ("y",)),
+    )
     made, _ = cleaned(formulas.join_multiplications, graph(*nodes, matlab=True))
     assert [node.inputs for node in made.nodes if node.op == "Mul"] == [("x", "r", "r")]
     assert unchanged(formulas.join_multiplications, graph(*nodes))
@@ -414,7 +462,10 @@ def lstm(directions: int = 1, last: bool = False, op: str = "LSTM", **more: Any)
     raw = "Y_h" if last else "Y"
     ending: tuple[Node, ...]
     if both:
-        ending = (step("Transpose", raw, "t", perm=(1, 0, 2) if last else (0, 2, 1, 3)), step("Reshape", "t shape", "y"))
+        ending = (
+            step("Transpose", raw, "t", perm=(1, 0, 2) if last else (0, 2, 1, 3)),
+            step("Reshape", "t shape", "y"),
+        )
     else:
         ending = (step("Squeeze", raw, "y", axes=(0,) if last else (1,)),)
     rows = gates * hidden
@@ -465,7 +516,9 @@ def with_inputs(given: Graph, *inputs: str) -> Graph:
 
 def test_initial_states_of_zero_are_none() -> None:
     """Constants, and zeros that are spread over the batch when the network runs."""
-    assert ops(cleaned(recurrent.join_recurrent, with_inputs(lstm(), "x", "W", "R", "B", "", "zeros", "zeros"))[0]) == ["LSTM"]
+    assert ops(cleaned(recurrent.join_recurrent, with_inputs(lstm(), "x", "W", "R", "B", "", "zeros", "zeros"))[0]) == [
+        "LSTM"
+    ]
     given = with_inputs(lstm(), "x", "W", "R", "B", "", "spread", "spread")
     spread = (step("Shape", "x", "s"), step("Expand", "zeros s", "spread"))
     assert ops(cleaned(recurrent.join_recurrent, replace(given, nodes=(*spread, *given.nodes)))[0]) == ["LSTM"]

@@ -23,7 +23,9 @@ pytestmark = needs_real
 
 OPSET6 = "repaired {} node(s) with attributes of opset 6"
 AMBIGUOUS = "1 layer(s) are fully connected, or 1-by-1 convolutions on 1-by-1 pixels (an ONNX file cannot tell them apart): fc_1"
-FLATTENED = "fully connected weights after an image are taken in ONNX's order C, H, W (unconfirmed for the exporters of 2018)"
+FLATTENED = (
+    "fully connected weights after an image are taken in ONNX's order C, H, W (unconfirmed for the exporters of 2018)"
+)
 # file -> (release, number of observations it fixes, what its notes say)
 FILES: dict[str, tuple[str, int | None, tuple[str, ...]]] = {
     "acasxu_1_1_R2018b_op8": ("R2018b", 1, ()),
@@ -65,7 +67,9 @@ def test_every_weight_of_a_file_is_in_the_network(name: str) -> None:
         array.size for layer in network.layers for array in layer.state.values()
     )
     padding = ("_Stride", "_One", "_Filter", "_Zero", "_Split_split", "_Two", "_Pad_value")
-    assert held == Counter(arrays[tensor.name].size for tensor in model.graph.initializer if not tensor.name.endswith(padding))
+    assert held == Counter(
+        arrays[tensor.name].size for tensor in model.graph.initializer if not tensor.name.endswith(padding)
+    )
 
 
 def nnet(text: str) -> Iterator[tuple[NDArray, NDArray]]:

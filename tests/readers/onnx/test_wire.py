@@ -79,9 +79,7 @@ def test_arrays_are_what_onnx_reads(path: Path) -> None:
     assert skeleton.model == whole
 
 
-@pytest.mark.parametrize(
-    "dtype", ["f4", "f2", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?"]
-)
+@pytest.mark.parametrize("dtype", ["f4", "f2", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?"])
 @pytest.mark.parametrize("count", [3, 2000], ids=["small", "large"])
 def test_every_plain_type(dtype: str, count: int, tmp_path: Path) -> None:
     """Oracle: the array that was written."""
@@ -103,7 +101,9 @@ def test_a_type_that_numpy_lacks_is_refused(tmp_path: Path) -> None:
         bridge.load(saved(made, tmp_path))
 
 
-@pytest.mark.parametrize(("dims", "found"), [((40, 31), "4,800 bytes"), ((-40, 30), "4,800 bytes")], ids=["larger", "negative"])
+@pytest.mark.parametrize(
+    ("dims", "found"), [((40, 31), "4,800 bytes"), ((-40, 30), "4,800 bytes")], ids=["larger", "negative"]
+)
 def test_a_size_that_is_not_that_of_the_data(dims: tuple[int, ...], found: str, tmp_path: Path) -> None:
     made = dense()
     made.graph.initializer[0].dims[:] = dims
@@ -114,7 +114,9 @@ def test_a_size_that_is_not_that_of_the_data(dims: tuple[int, ...], found: str, 
 def test_numbers_that_are_no_raw_bytes(tmp_path: Path) -> None:
     """Oracle: the numbers. Exporters may write a weight as a list of numbers, of any length."""
     made = dense()
-    made.graph.initializer[0].CopyFrom(helper.make_tensor("W", TensorProto.FLOAT, (40, 30), weights(40, 30).ravel().tolist()))
+    made.graph.initializer[0].CopyFrom(
+        helper.make_tensor("W", TensorProto.FLOAT, (40, 30), weights(40, 30).ravel().tolist())
+    )
     np.testing.assert_array_equal(bridge.load(saved(made, tmp_path)).layers["p"].Weights, weights(40, 30).T)
 
 

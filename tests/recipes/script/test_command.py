@@ -55,7 +55,9 @@ def test_json_and_python(script: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     assert "bridge.networks.build('alexnet')" in source
 
 
-def test_exit_code_3_with_the_lines(script: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exit_code_3_with_the_lines(
+    script: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     script.write_text(SCRIPT.format(",'InitialLearnRate',rate"), encoding="utf-8")
     assert run(monkeypatch, "read", script) == 3
     assert "NOT UNDERSTOOD: InitialLearnRate" in capsys.readouterr().out
@@ -70,11 +72,16 @@ def test_errors(script: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     assert "train.m, line 3" in told and "no element 26" in told
 
 
-def test_network_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_network_from_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The layers are those of the file that is passed, and of one that lies beside the script."""
     files = Path(__file__).parents[3] / "fixtures" / "files"
     script = tmp_path / "train.m"
-    script.write_text("s = load('signs.mat');\nlayers = s.net.Layers;\nopts = trainingOptions('sgdm');\nt = trainNetwork(x,y,layers,opts);\n", encoding="utf-8")
+    script.write_text(
+        "s = load('signs.mat');\nlayers = s.net.Layers;\nopts = trainingOptions('sgdm');\nt = trainNetwork(x,y,layers,opts);\n",
+        encoding="utf-8",
+    )
     assert run(monkeypatch, "read", script) == 3
     assert run(monkeypatch, "read", script, "--network", files / "signs.mat", "-o", tmp_path / "given.toml") == 0
     assert Path(tmp_path / Recipe.load(tmp_path / "given.toml").base.file).resolve() == files / "signs.mat"

@@ -73,9 +73,16 @@ CONSTRUCTORS = {
 
 @pytest.mark.parametrize("form", CONSTRUCTORS)
 def test_name_value_arguments(form: str, tmp_path: Path) -> None:
-    source = f"net = vgg16;\nlgraph = replaceLayer(layerGraph(net),'fc8',{CONSTRUCTORS[form]});\n{TRAIN.format('lgraph')}"
+    source = (
+        f"net = vgg16;\nlgraph = replaceLayer(layerGraph(net),'fc8',{CONSTRUCTORS[form]});\n{TRAIN.format('lgraph')}"
+    )
     layer = made(reading(tmp_path, source), "vgg16").layers["new"]
-    assert (layer.OutputSize, layer.WeightLearnRateFactor, layer.BiasLearnRateFactor, layer.BiasL2Factor) == (7, 3, 1, 2)
+    assert (layer.OutputSize, layer.WeightLearnRateFactor, layer.BiasLearnRateFactor, layer.BiasL2Factor) == (
+        7,
+        3,
+        1,
+        2,
+    )
 
 
 SURGERY = {
@@ -93,7 +100,11 @@ SURGERY = {
 def test_surgery(form: str, tmp_path: Path) -> None:
     network = made(reading(tmp_path, f"net = alexnet;\n{SURGERY[form]}\n{TRAIN.format('lgraph')}"), "alexnet")
     names = [layer.name for layer in network.order]
-    assert [layer.kind for layer in network.order[-3:]] == ["FullyConnectedLayer", "SoftmaxLayer", "ClassificationOutputLayer"]
+    assert [layer.kind for layer in network.order[-3:]] == [
+        "FullyConnectedLayer",
+        "SoftmaxLayer",
+        "ClassificationOutputLayer",
+    ]
     assert names[-4:-2] == ["drop7", "new"] and network.layers["new"].OutputSize == 4 and len(names) == 25
 
 
@@ -115,7 +126,9 @@ net = trainnet(imds,net,"crossentropy",options);
 
 def test_functions_beside_the_script(tmp_path: Path) -> None:
     helper = "function layers = slow(layers, factor)\nfor i = 1:numel(layers)\n if isprop(layers(i),'WeightLearnRateFactor')\n  layers(i).WeightLearnRateFactor = factor;\n end\nend\nend\n"
-    found = reading(tmp_path, f"net = alexnet;\nlayers = slow(net.Layers, 0.25);\n{TRAIN.format('layers')}", slow=helper)
+    found = reading(
+        tmp_path, f"net = alexnet;\nlayers = slow(net.Layers, 0.25);\n{TRAIN.format('layers')}", slow=helper
+    )
     assert {each.WeightLearnRateFactor for each in made(found, "alexnet").layers if each.learnables} == {0.25}
 
 
@@ -159,7 +172,12 @@ end
     assert found.exit_code == 3 and [entry.line for entry in found.kept] == [5, 6]
     assert found.recipe is not None
     options = found.recipe.options
-    assert (options.solver, options.InitialLearnRate, options.Momentum, options.L2Regularization) == ("sgdm", 0.02, 0.8, 0)
+    assert (options.solver, options.InitialLearnRate, options.Momentum, options.L2Regularization) == (
+        "sgdm",
+        0.02,
+        0.8,
+        0,
+    )
 
 
 def test_a_training_that_is_switched_off_is_read(tmp_path: Path) -> None:
@@ -205,7 +223,13 @@ net = trainNetwork(ds,layerGraph(googlenet),options);
     found = reading(tmp_path, source)
     assert found.recipe is not None and found.exit_code == 0, found.not_understood
     data = found.recipe.data
-    assert (data.path, data.split, data.randomized, data.size, data.validate_each_epoch) == ("photos/all", (0.6, 0.2), True, (100, 120), True)
+    assert (data.path, data.split, data.randomized, data.size, data.validate_each_epoch) == (
+        "photos/all",
+        (0.6, 0.2),
+        True,
+        (100, 120),
+        True,
+    )
     assert (data.ColorPreprocessing, data.OutputSizeMode) == ("gray2rgb", "centercrop")
     assert dict(data.augmentation) == {"RandYReflection": True, "RandRotation": (-5, 5)}
 
@@ -238,8 +262,13 @@ SHAPES = {
 
 @pytest.mark.parametrize("form", SHAPES)
 def test_shapes_and_ways_out(form: str, tmp_path: Path) -> None:
-    network = made(reading(tmp_path, f"net = alexnet;\nlayers = net.Layers;\n{SHAPES[form]}\n{TRAIN.format('layers')}"), "alexnet")
-    assert [layer.name for layer in network.layers if layer.learnables and set(rates(network, layer.name)) == {0}] == ["conv1", "conv2"]
+    network = made(
+        reading(tmp_path, f"net = alexnet;\nlayers = net.Layers;\n{SHAPES[form]}\n{TRAIN.format('layers')}"), "alexnet"
+    )
+    assert [layer.name for layer in network.layers if layer.learnables and set(rates(network, layer.name)) == {0}] == [
+        "conv1",
+        "conv2",
+    ]
 
 
 UNSETTLED = {
@@ -259,7 +288,9 @@ HALF = "function layers = half(layers)\nif rand > 0.5\n return\nend\nlayers(2).W
 
 @pytest.mark.parametrize("form", UNSETTLED)
 def test_what_cannot_be_told_is_not_understood(form: str, tmp_path: Path) -> None:
-    found = reading(tmp_path, f"net = alexnet;\nlayers = net.Layers;\n{UNSETTLED[form]}\n{TRAIN.format('layers')}", half=HALF)
+    found = reading(
+        tmp_path, f"net = alexnet;\nlayers = net.Layers;\n{UNSETTLED[form]}\n{TRAIN.format('layers')}", half=HALF
+    )
     assert found.exit_code == 3 and found.not_understood
 
 
@@ -276,13 +307,18 @@ VALUES = {
 def test_values(source: str, tmp_path: Path) -> None:
     """The oracle is MATLAB's documentation of each function, worked out by hand."""
     start = "imds = imageDatastore('d','IncludeSubfolders',true,'LabelSource','foldernames');\nnet = alexnet;\n"
-    found = reading(tmp_path, f"{start}t = trainNetwork(imds, net.Layers, trainingOptions('sgdm','MaxEpochs',{source}));\n")
+    found = reading(
+        tmp_path, f"{start}t = trainNetwork(imds, net.Layers, trainingOptions('sgdm','MaxEpochs',{source}));\n"
+    )
     assert found.recipe is not None
     assert found.recipe.options.MaxEpochs == (VALUES[source] or 30)
     assert found.exit_code == (0 if VALUES[source] else 3)
 
 
-@pytest.mark.parametrize("condition", ["numel(layers) > 25 && layers(26).HasNumbers", "numel(layers) ... all of them\n <= 25 || layers(26).HasNumbers"])
+@pytest.mark.parametrize(
+    "condition",
+    ["numel(layers) > 25 && layers(26).HasNumbers", "numel(layers) ... all of them\n <= 25 || layers(26).HasNumbers"],
+)
 def test_short_circuits(condition: str, tmp_path: Path) -> None:
     found = reading(tmp_path, f"net = alexnet;\nlayers = net.Layers;\nif {condition}, end\n{TRAIN.format('layers')}")
     assert found.exit_code == 0

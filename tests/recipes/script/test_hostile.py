@@ -55,7 +55,9 @@ def test_hostile(kind: str, after: bool, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "cp1251", "utf-8 with \r\n"])
 def test_encodings(encoding: str, tmp_path: Path) -> None:
-    comment = "% обучение сети — 'слои'\n" if encoding in ("utf-8", "cp1251") else "% età, perché l'addestramento è così\n"
+    comment = (
+        "% обучение сети — 'слои'\n" if encoding in ("utf-8", "cp1251") else "% età, perché l'addestramento è così\n"
+    )
     comment = comment.replace("—", "-") if encoding == "cp1251" else comment
     text = comment + GOOD
     path = tmp_path / "script.m"
@@ -75,8 +77,13 @@ def test_no_script(tmp_path: Path) -> None:
 def test_no_file_outside_the_folder_is_opened(tmp_path: Path) -> None:
     inner = tmp_path / "inner"
     inner.mkdir()
-    (tmp_path / "secret.m").write_text("function l = secret(l)\nl(2).WeightLearnRateFactor = 7;\nend\n", encoding="utf-8")
-    (inner / "s.m").write_text("net = alexnet;\nl = secret(net.Layers);\nS = load('../net.mat');\nt = trainNetwork(x,y,l,trainingOptions('adam'));\n", encoding="utf-8")
+    (tmp_path / "secret.m").write_text(
+        "function l = secret(l)\nl(2).WeightLearnRateFactor = 7;\nend\n", encoding="utf-8"
+    )
+    (inner / "s.m").write_text(
+        "net = alexnet;\nl = secret(net.Layers);\nS = load('../net.mat');\nt = trainNetwork(x,y,l,trainingOptions('adam'));\n",
+        encoding="utf-8",
+    )
     found = read(inner / "s.m")
     assert found.exit_code == 3 and found.recipe is None
 
@@ -89,7 +96,9 @@ def test_cut_and_garbled_scripts(tmp_path: Path, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(text)))
     stop = data.draw(st.integers(start, len(text)))
     path = tmp_path / "garbled.m"
-    path.write_text(text[:start] + data.draw(st.text("()[]{}'\"%.,;=:@~&|\n end1x", max_size=12)) + text[stop:], encoding="utf-8")
+    path.write_text(
+        text[:start] + data.draw(st.text("()[]{}'\"%.,;=:@~&|\n end1x", max_size=12)) + text[stop:], encoding="utf-8"
+    )
     try:
         read(path)
     except BridgeError as error:

@@ -26,7 +26,9 @@ def reading(folder: Path, source: str, options: str = "") -> Reading:
 def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
     inner = tmp_path / "inner"
     inner.mkdir()
-    (tmp_path / "secret.m").write_text("function l = helper(l)\nl(2).WeightLearnRateFactor = 7;\nend\n", encoding="utf-8")
+    (tmp_path / "secret.m").write_text(
+        "function l = helper(l)\nl(2).WeightLearnRateFactor = 7;\nend\n", encoding="utf-8"
+    )
     (inner / "helper.m").symlink_to(tmp_path / "secret.m")
     signs = Path(__file__).parents[3] / "fixtures" / "files" / "signs.mat"
     (inner / "signs.mat").symlink_to(signs)
@@ -48,7 +50,9 @@ CHARACTERS = {
 
 
 @pytest.mark.parametrize("source", CHARACTERS)
-@pytest.mark.parametrize("form", ["new = fullyConnectedLayer(5,'Name',{});", "new = fullyConnectedLayer(5); new.Name = {};"])
+@pytest.mark.parametrize(
+    "form", ["new = fullyConnectedLayer(5,'Name',{});", "new = fullyConnectedLayer(5); new.Name = {};"]
+)
 def test_names_are_what_matlab_makes(source: str, form: str, tmp_path: Path) -> None:
     """Worked out by hand from the documentation of the functions."""
     found = reading(tmp_path, f"{NETWORK}{form.format(source)}\nlayers(23) = new;\n")
@@ -57,14 +61,30 @@ def test_names_are_what_matlab_makes(source: str, form: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "source", ["{'a'}", "3", "struct('a',1)", "elsewhere", "['a' struct('b',1)]", "@relu", "lower(5)", "strcat('a',1)", "sprintf('a%s',49)", '"a"+true']
+    "source",
+    [
+        "{'a'}",
+        "3",
+        "struct('a',1)",
+        "elsewhere",
+        "['a' struct('b',1)]",
+        "@relu",
+        "lower(5)",
+        "strcat('a',1)",
+        "sprintf('a%s',49)",
+        '"a"+true',
+    ],
 )
-@pytest.mark.parametrize("form", ["new = fullyConnectedLayer(5,'Name',{});", "new = fullyConnectedLayer(5); new.Name = {};"])
+@pytest.mark.parametrize(
+    "form", ["new = fullyConnectedLayer(5,'Name',{});", "new = fullyConnectedLayer(5); new.Name = {};"]
+)
 def test_a_name_that_is_no_text(source: str, form: str, tmp_path: Path) -> None:
     assert reading(tmp_path, f"{NETWORK}{form.format(source)}\nlayers(23) = new;\n").exit_code == 3
 
 
-@pytest.mark.parametrize("value", ["struct('a',1)", "{struct('a',1)}", "struct('schedule','cosine')", "layers", "net", "struct('a',1,'b',2)"])
+@pytest.mark.parametrize(
+    "value", ["struct('a',1)", "{struct('a',1)}", "struct('schedule','cosine')", "layers", "net", "struct('a',1,'b',2)"]
+)
 @pytest.mark.parametrize("option", ["Plots", "InitialLearnRate", "LearnRateSchedule"])
 def test_options_that_are_no_values(option: str, value: str, tmp_path: Path) -> None:
     found = reading(tmp_path, NETWORK, f",'{option}',{value}")
@@ -79,7 +99,15 @@ def test_properties_and_augmentation_that_are_no_values(tmp_path: Path) -> None:
     assert found.exit_code == 3 and any("RandXReflection" in entry.what for entry in found.not_understood)
 
 
-@pytest.mark.parametrize("call", ["ismember('a',{struct('a',1)})", "createLgraphUsingConnections(layers,struct('a',1))", "unetLayers({},struct('a',1))", "imagePretrainedNetwork('alexnet','Weights',w)"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        "ismember('a',{struct('a',1)})",
+        "createLgraphUsingConnections(layers,struct('a',1))",
+        "unetLayers({},struct('a',1))",
+        "imagePretrainedNetwork('alexnet','Weights',w)",
+    ],
+)
 def test_arguments_that_a_function_does_not_take(call: str, tmp_path: Path) -> None:
     assert reading(tmp_path, f"{NETWORK}layers = {call};\n").exit_code == 3
 
@@ -108,7 +136,9 @@ def test_growth_ends(kind: str, tmp_path: Path) -> None:
 
 def test_a_long_network_is_followed(tmp_path: Path) -> None:
     count = MOST_LAYERS // 2
-    source = f"layers = imageInputLayer([8 8 3]);\nfor i = 1:{count}, layers = [layers; reluLayer('Name',num2str(i))]; end\n"
+    source = (
+        f"layers = imageInputLayer([8 8 3]);\nfor i = 1:{count}, layers = [layers; reluLayer('Name',num2str(i))]; end\n"
+    )
     found = reading(tmp_path, source)
     assert found.exit_code == 0 and found.recipe is not None, found.not_understood
 

@@ -14,7 +14,11 @@ from bridge.recipes.parts import Data
 from bridge.recipes.script import read
 from bridge.training.options import training_options
 
-HEADS = {"alexnet": ("fc8", "prob", "output"), "vgg16": ("fc8", "prob", "output"), "resnet18": ("fc1000", "prob", "ClassificationLayer_predictions")}
+HEADS = {
+    "alexnet": ("fc8", "prob", "output"),
+    "vgg16": ("fc8", "prob", "output"),
+    "resnet18": ("fc1000", "prob", "ClassificationLayer_predictions"),
+}
 OPTIONS: dict[str, st.SearchStrategy[Any]] = {
     "InitialLearnRate": st.sampled_from([1e-4, 3e-4, 0.001, 0.5]),
     "MaxEpochs": st.integers(1, 200),
@@ -43,7 +47,11 @@ class Printer:
         if value == float("inf"):
             return self.draw(st.sampled_from(["Inf", "inf"]))
         plain = [repr(value), f"{value:.10g}", f"({value!r})", f"{value!r}*1", f"[{value!r}]"]
-        return self.draw(st.sampled_from([*plain, *([f"{value * 2!r}/2", f"{value - 1}+1"] if isinstance(value, int) else [f"{value:e}"])]))
+        return self.draw(
+            st.sampled_from(
+                [*plain, *([f"{value * 2!r}/2", f"{value - 1}+1"] if isinstance(value, int) else [f"{value:e}"])]
+            )
+        )
 
     def value(self, value: Any) -> str:
         if isinstance(value, bool):
@@ -68,7 +76,13 @@ class Printer:
         printed = {name: self.value(value) for name, value in named.items()}
         gap = self.draw(st.sampled_from(["", " ", " ... and so on\n    ", "...\n"]))
         if self.draw(st.booleans()):
-            arguments = [*first, *(f"{self.cased(name)}{self.draw(st.sampled_from(['=', ' = ']))}{value}" for name, value in printed.items())]
+            arguments = [
+                *first,
+                *(
+                    f"{self.cased(name)}{self.draw(st.sampled_from(['=', ' = ']))}{value}"
+                    for name, value in printed.items()
+                ),
+            ]
         else:
             arguments = [*first, *(part for name, value in printed.items() for part in (self.text_name(name), value))]
         return f"{function}({gap}{f',{gap}'.join(arguments)})"
@@ -95,7 +109,9 @@ def freezing(printer: Printer, last: int) -> list[str]:
     return [printer.draw(st.sampled_from(ways))]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data())
 def test_printed_recipe_reads_back(tmp_path: Path, data: st.DataObject) -> None:
     printer = Printer(data.draw, [])
@@ -114,7 +130,11 @@ def test_printed_recipe_reads_back(tmp_path: Path, data: st.DataObject) -> None:
     lines += ["lgraph = layerGraph(net);", "layers = lgraph.Layers;", "connections = lgraph.Connections;"]
     lines += freezing(printer, frozen) if frozen else []
     lines.append("lgraph = createLgraphUsingConnections(layers, connections);")
-    new = printer.call("fullyConnectedLayer", [printer.value(count)], {"Name": "fresh", "WeightLearnRateFactor": rate, "BiasL2Factor": decay})
+    new = printer.call(
+        "fullyConnectedLayer",
+        [printer.value(count)],
+        {"Name": "fresh", "WeightLearnRateFactor": rate, "BiasL2Factor": decay},
+    )
     if data.draw(st.booleans()):
         lines.append(f"lgraph = replaceLayer(lgraph, {printer.text(head)}, {new});")
         lines.append(f"lgraph = replaceLayer(lgraph, {printer.text(output)}, classificationLayer('Name', 'last'));")
@@ -138,7 +158,9 @@ def test_printed_recipe_reads_back(tmp_path: Path, data: st.DataObject) -> None:
     found = read(path)
     assert found.exit_code == 0 and found.recipe is not None, ("\n".join(lines), found.not_understood)
     assert found.recipe.options == training_options(solver, **options), "\n".join(lines)
-    assert found.recipe.data == Data(path="photos", split=split, validates=not split, augmentation=augmentation), "\n".join(lines)
+    assert found.recipe.data == Data(path="photos", split=split, validates=not split, augmentation=augmentation), (
+        "\n".join(lines)
+    )
     network = base
     for edit in found.recipe.edits:
         network = edit.apply(network)
@@ -146,7 +168,9 @@ def test_printed_recipe_reads_back(tmp_path: Path, data: st.DataObject) -> None:
     for layer in network.layers:
         if layer.learnables and layer.name != "fresh":
             wanted = expected.layers[layer.name].learnables
-            assert {k: v.learn_rate_factor for k, v in layer.learnables.items()} == {k: v.learn_rate_factor for k, v in wanted.items()}
+            assert {k: v.learn_rate_factor for k, v in layer.learnables.items()} == {
+                k: v.learn_rate_factor for k, v in wanted.items()
+            }
     fresh = network.layers["fresh"]
     assert (fresh.OutputSize, fresh.WeightLearnRateFactor, fresh.BiasL2Factor) == (count, rate, decay)
     assert len(network.layers) == len(base.layers) and len(network.connections) == len(base.connections)

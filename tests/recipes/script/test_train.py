@@ -30,10 +30,20 @@ NEW = {"output": "", "call": "trainnet(first, dlnetwork(lgraph), 'crossentropy',
 
 @pytest.mark.parametrize(
     ("era", "classes", "validates"),
-    [(OLD, "2", True), (OLD, "numel(categories(first.Labels))", False), (NEW, "numel(categories(first.Labels))", True), (NEW, "2", False)],
+    [
+        (OLD, "2", True),
+        (OLD, "numel(categories(first.Labels))", False),
+        (NEW, "numel(categories(first.Labels))", True),
+        (NEW, "2", False),
+    ],
 )
 def test_trains(
-    era: dict[str, str], classes: str, validates: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    era: dict[str, str],
+    classes: str,
+    validates: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     for label, level in (("dark", 0), ("light", 120)):
         (tmp_path / "images" / label).mkdir(parents=True)

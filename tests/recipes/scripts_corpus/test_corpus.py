@@ -51,7 +51,12 @@ def edited(name: str) -> Network:
 
 
 def frozen(network: Network) -> set[str]:
-    return {f"{each.name}/{key}" for each in network.layers for key, item in each.learnables.items() if item.learn_rate_factor == 0}
+    return {
+        f"{each.name}/{key}"
+        for each in network.layers
+        for key, item in each.learnables.items()
+        if item.learn_rate_factor == 0
+    }
 
 
 def chosen(network: Network, patterns: list[str]) -> set[str]:
@@ -85,7 +90,11 @@ def test_words(name: str) -> None:
     found, case = reading(name), EXPECTED[name]
     for key in ("reports", "kept"):
         for text in case.get(key, []):
-            assert any(text in f"{entry.text} {entry.what}" for entry in getattr(found, key)), (key, text, getattr(found, key))
+            assert any(text in f"{entry.text} {entry.what}" for entry in getattr(found, key)), (
+                key,
+                text,
+                getattr(found, key),
+            )
     lines = [entry.line for entry in found.not_understood]
     assert set(case.get("not_understood", [])) <= set(lines), found.not_understood
 
@@ -105,10 +114,14 @@ def test_options(name: str) -> None:
         assert recipe.trainer == case["trainer"]
     if "schedules" in case:
         names = [getattr(item, "name", item) for item in recipe.options.schedules]
-        assert [any(want in found for found in names) for want in case["schedules"]] == [True] * len(case["schedules"]), names
+        assert [any(want in found for found in names) for want in case["schedules"]] == [True] * len(
+            case["schedules"]
+        ), names
 
 
-@pytest.mark.parametrize("name", [name for name in READ if {"frozen", "factors", "l2", "outputs", "head", "layers"} & set(EXPECTED[name])])
+@pytest.mark.parametrize(
+    "name", [name for name in READ if {"frozen", "factors", "l2", "outputs", "head", "layers"} & set(EXPECTED[name])]
+)
 def test_network(name: str) -> None:
     recipe, case, network = reading(name).recipe, EXPECTED[name], edited(name)
     assert recipe is not None
@@ -125,7 +138,9 @@ def test_network(name: str) -> None:
         own = {path for path in frozen(start) if path.partition("/")[0] in {layer.name for layer in network.layers}}
         assert frozen(network) - own == wanted - own
         if case.get("frozen_l2"):
-            assert {network.layers[path.split("/")[0]].learnables[path.split("/")[1]].l2_factor for path in wanted} == {0}
+            assert {network.layers[path.split("/")[0]].learnables[path.split("/")[1]].l2_factor for path in wanted} == {
+                0
+            }
     for path, factor in case.get("factors", {}).items():
         layer, _, key = path.rpartition("/")
         assert network.layers[layer].learnables[key].learn_rate_factor == factor, path
@@ -149,7 +164,9 @@ def outputs(network: Network, layer: str) -> int:
     return int(found.OutputSize if "OutputSize" in found.properties else found.NumFilters)
 
 
-@pytest.mark.parametrize("name", [name for name in READ if {"data", "augmentation", "color", "loss", "class_weights"} & set(EXPECTED[name])])
+@pytest.mark.parametrize(
+    "name", [name for name in READ if {"data", "augmentation", "color", "loss", "class_weights"} & set(EXPECTED[name])]
+)
 def test_data_and_loss(name: str) -> None:
     recipe, case = reading(name).recipe, EXPECTED[name]
     assert recipe is not None
@@ -157,12 +174,20 @@ def test_data_and_loss(name: str) -> None:
         found = getattr(recipe.data, key)
         assert found == (tuple(value) if isinstance(value, list) else value), key
     if "augmentation" in case:
-        given = {key: list(value) if isinstance(value, tuple) else value for key, value in recipe.data.augmentation.items()}
+        given = {
+            key: list(value) if isinstance(value, tuple) else value for key, value in recipe.data.augmentation.items()
+        }
         assert given == case["augmentation"]
     if "color" in case:
         assert recipe.data.ColorPreprocessing == case["color"]
     if "loss" in case:
-        assert recipe.loss.name in ("", case["loss"]) if case["loss"] == "crossentropy" else recipe.loss.name == case["loss"]
+        assert (
+            recipe.loss.name in ("", case["loss"])
+            if case["loss"] == "crossentropy"
+            else recipe.loss.name == case["loss"]
+        )
     if "class_weights" in case:
-        weights = recipe.loss.class_weights or next(layer.properties["ClassWeights"] for layer in edited(name).layers if "ClassWeights" in layer.properties)
+        weights = recipe.loss.class_weights or next(
+            layer.properties["ClassWeights"] for layer in edited(name).layers if "ClassWeights" in layer.properties
+        )
         assert [float(weight) for weight in weights] == case["class_weights"]
