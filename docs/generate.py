@@ -33,12 +33,9 @@ read the same row. {count} classes have one: {evidence}.
 
 | evidence | meaning |
 |---|---|
-| proven | files that MATLAB wrote hold this layer, and their networks agree with MATLAB's own numbers or with MATLAB's
-own .onnx under onnxruntime |
-| documented | files that MATLAB wrote hold this layer, or its form is documented in full; no numbers of MATLAB to
-compare with yet |
-| unseen | no file that MATLAB wrote was found with it; it follows the documentation, and `bridge inspect` marks it
-`unproven` |
+| proven | MATLAB's files hold this layer, and their networks agree with MATLAB's own numbers or with MATLAB's .onnx |
+| documented | MATLAB's files hold this layer, or it is documented in full; no numbers of MATLAB to compare with yet |
+| unseen | no file of MATLAB's was found with it; it follows the documentation, `bridge inspect` marks it `unproven` |
 
 **Axes.** A pattern names the axes of an array in order: `kh kw in out` is what MATLAB's `size` counts. `(c h w)` is one
 axis that runs through c, h and w, the last one fastest; `1` is an axis of length one. A pattern of one name is a
