@@ -75,9 +75,8 @@ def layer_table(network: Network) -> Table:
         ("L2Factor", "right"),
         ("", "left"),
     ):
-        table.add_column(
-            name, justify=justify, no_wrap=name in ("", "Activations", "LearnRateFactor", "L2Factor"), overflow="fold"
-        )  # type: ignore[arg-type]
+        kept = name in ("", "Activations", "LearnRateFactor", "L2Factor")
+        table.add_column(name, justify=justify, no_wrap=kept, overflow="fold")  # type: ignore[arg-type]
     for index, layer in enumerate(network.layers, 1):
         rows: list[tuple[str, Learnable | None]] = list(layer.learnables.items()) or [("", None)]
         for position, (name, learnable) in enumerate(rows):
