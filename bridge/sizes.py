@@ -389,10 +389,19 @@ def resized(layer: Layer, given: Sequence[Activation]) -> Activation:
 
 
 def cropped(layer: Layer, given: Sequence[Activation]) -> Activation:
-    _require_images(layer, given, 2)
+    _require_images(layer, given, 3 if layer.kind == "Crop3DLayer" else 2)
     if any(a is not None and b is not None and a < b for a, b in zip(given[0].spatial, given[1].spatial, strict=True)):
         raise fail(layer, "its reference is larger than its input", given)
     return given[0].resized(given[1].spatial, given[0].channels)
+
+
+def cut_corner(layer: Layer) -> tuple[int, ...] | None:
+    """Return where a crop begins, zero-based, the row first: Location is [x y] or [x y z], from 1. None: the centre."""
+    location = layer.properties.get("Location")
+    if layer.properties.get("Mode") != "custom" or not isinstance(location, tuple):
+        return None
+    x, y, *z = (int(n) - 1 for n in location)
+    return (y, x, *z)
 
 
 def padded(layer: Layer, given: Sequence[Activation]) -> Activation:

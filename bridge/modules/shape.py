@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bridge.errors import UnsupportedError
-from bridge.sizes import Activation, joined_dimension, numbers, padding_pairs
+from bridge.sizes import Activation, cut_corner, joined_dimension, numbers, padding_pairs
 
 if TYPE_CHECKING:
     from bridge.network import Layer
@@ -30,6 +30,20 @@ class Multiplication(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         return reduce(torch.mul, inputs)
+
+
+class Scaling(nn.Module):
+    """The input times a number."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.scale
+
+    def extra_repr(self) -> str:
+        return f"scale={self.scale:g}"
 
 
 class Concatenation(nn.Module):
@@ -158,23 +172,22 @@ class Resize(nn.Module):
 
 
 class Crop(nn.Module):
-    """Cut the input to the height and width of the reference.
+    """Cut the input to the spatial size of the reference.
 
     Args:
-        corner: zero-based (row, column) of the cut; None for the centre (the odd pixel stays at the bottom and right,
-            which is unconfirmed).
+        corner: where the cut begins, zero-based, (row, column) or (row, column, plane); None for the centre (the odd
+            pixel stays at the end, which is unconfirmed).
     """
 
-    def __init__(self, corner: tuple[int, int] | None) -> None:
+    def __init__(self, corner: tuple[int, ...] | None) -> None:
         super().__init__()
         self.corner = corner
 
     def forward(self, x: Tensor, reference: Tensor) -> Tensor:
-        height, width = reference.shape[2:]
-        row, column = (
-            self.corner if self.corner is not None else ((x.shape[2] - height) // 2, (x.shape[3] - width) // 2)
-        )
-        return x[:, :, row : row + height, column : column + width]
+        for axis, length in enumerate(reference.shape[2:]):
+            start = (x.shape[2 + axis] - length) // 2 if self.corner is None else self.corner[axis]
+            x = x.narrow(2 + axis, start, length)
+        return x
 
 
 # Builders
@@ -246,8 +259,4 @@ def zero_padding(layer: Layer, given: Sequence[Activation]) -> nn.Module:
 
 
 def crop(layer: Layer, given: Sequence[Activation]) -> nn.Module:
-    """Location is [x y], counted from 1."""
-    location = layer.properties.get("Location")
-    if layer.properties.get("Mode") == "custom" and isinstance(location, tuple):
-        return Crop((int(location[1]) - 1, int(location[0]) - 1))
-    return Crop(None)
+    return Crop(cut_corner(layer))

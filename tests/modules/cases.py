@@ -391,6 +391,7 @@ def activations(rng: np.random.Generator) -> Found:
         "identity": L.identityLayer("a"),
         "dropout": L.dropoutLayer("a", 0.2),
         "spatial_dropout": L.spatialDropoutLayer("a", 0.2),
+        "scaling_factor": L.scalingFactorLayer("a", 0.17),
         "xception_preprocessing": replace(L.identityLayer("a"), cls="nnet.xception.layer.XceptionPreprocessingLayer"),
     }
     sources = {
@@ -505,6 +506,9 @@ def shapes(rng: np.random.Generator) -> Found:
     small = (L.imageInputLayer((7, 6, 3), "in0", "none"), L.imageInputLayer((4, 3, 1), "in1", "none"))
     yield "crop", graph((*small, L.crop2dLayer("z")), "in0>z/in", "in1>z/ref")
     yield "crop_at", graph((*small, L.crop2dLayer("z", (3, 2))), "in0>z/in", "in1>z/ref")
+    solid = (L.image3dInputLayer((7, 6, 5, 3), "in0", "none"), L.image3dInputLayer((4, 3, 2, 1), "in1", "none"))
+    yield "crop3d", graph((*solid, L.crop3dLayer("z")), "in0>z/in", "in1>z/ref")
+    yield "crop3d_at", graph((*solid, L.crop3dLayer("z", (3, 2, 1))), "in0>z/in", "in1>z/ref")
 
 
 def inputs(rng: np.random.Generator) -> Found:

@@ -703,11 +703,18 @@ def zero_padding(layer: Layer, x: Value) -> Value:
     return x.like(np.pad(x.data, ((top, bottom), (left, right), (0, 0))))
 
 
-@oracle("Crop2DLayer")
+@oracle("Crop2DLayer", "Crop3DLayer")
 def crop(layer: Layer, x: Value, reference: Value) -> Value:
-    (height, width), (rows, columns) = reference.data.shape[:2], x.data.shape[:2]
+    """From Location [x y] or [x y z] on, or around the centre, to the size of the reference."""
+    size, whole = (value.data.shape[: len(value.space)] for value in (reference, x))
     if layer.saved["Mode"] == "custom":
-        column, row = (n - 1 for n in field(layer, "Location"))
+        column, line, *plane = (n - 1 for n in field(layer, "Location"))
+        starts = [line, column, *plane]
     else:
-        row, column = (rows - height) // 2, (columns - width) // 2
-    return x.like(x.data[row : row + height, column : column + width])
+        starts = [(n - m) // 2 for n, m in zip(whole, size, strict=True)]
+    return x.like(x.data[tuple(slice(start, start + n) for start, n in zip(starts, size, strict=True))])
+
+
+@oracle("ScalingFactorLayer", package="nnet.inceptionresnetv2.layer.")
+def scaling_factor(layer: Layer, x: Value) -> Value:
+    return x.like(x.data * layer.saved["Scale"])

@@ -18,6 +18,7 @@ from bridge.network import Layer
 from bridge.sizes import (
     Activation,
     Window,
+    cut_corner,
     group_count,
     numbers,
     padding_pairs,
@@ -528,6 +529,10 @@ def blocks(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) 
     return (space_to_depth if layer.row.torch == "SpaceToDepth" else depth_to_space)(graph, layer, given, out)
 
 
+def scaling(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
+    return [graph.with_number("Mul", graph.names[layer.name], given[0].name, layer.properties["Scale"])]
+
+
 def channel_shuffle(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     (x,), name, groups = given, graph.names[layer.name], int(layer.properties["NumGroups"])
     channels, *space = channels_and_space(x.size)
@@ -562,14 +567,13 @@ def resize(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) 
 
 
 def crop(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
-    """Location is [x y], counted from 1; the centre without one."""
-    x, location = given[0], layer.properties.get("Location")
+    x = given[0]
     before, after = channels_and_space(x.size)[1:], channels_and_space(out)[1:]
-    starts = [(a - b) // 2 for a, b in zip(before, after, strict=True)]
-    if layer.properties.get("Mode") == "custom" and isinstance(location, tuple):
-        starts = [int(location[1]) - 1, int(location[0]) - 1]
+    centre = [(a - b) // 2 for a, b in zip(before, after, strict=True)]
+    starts = list(cut_corner(layer) or centre)
     ends = [start + n for start, n in zip(starts, after, strict=True)]
-    return [graph.node("Slice", graph.names[layer.name], [x.name], starts=starts, ends=ends, axes=[2, 3])]
+    axes = list(range(2, 2 + len(starts)))
+    return [graph.node("Slice", graph.names[layer.name], [x.name], starts=starts, ends=ends, axes=axes)]
 
 
 def folding(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
@@ -627,7 +631,7 @@ WRITERS: Mapping[str, Writer] = {
 }  # fmt: skip
 MODULES: Mapping[str, Writer] = {  # of the builder `module`, by the row's torch module
     "Addition": addition, "ChannelShuffle": channel_shuffle, "GELU": gelu, "Hardtanh": clip,
-    "Multiplication": multiplication,
+    "Multiplication": multiplication, "Scaling": scaling,
     "SequenceFolding": folding, "SequenceUnfolding": unfolding, "SiLU": swish, "SymmetricPixels": symmetric_pixels,
     "YOLOv2Transform": yolov2_transform,
 }  # fmt: skip
