@@ -31,13 +31,13 @@ import torch
 from torch import nn
 
 import bridge
-from bridge.arrays import Array
-from bridge.mapping import layer_mappings
+from bridge.arrays.lazy import Array
 from bridge.network import Layer, Network, make_layer
+from bridge.network.sizes import window
 from bridge.parity.check import Check, check
 from bridge.parity.onnx_runtime import sample_inputs
 from bridge.parity.profiles import Profile
-from bridge.sizes import window
+from bridge.tables.layers import layer_mappings
 from fixtures import mat, networks, reference
 
 SHAPES = (

@@ -9,8 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from bridge.recipes.script import read
-from bridge.recipes.script.syntax import Script
+from bridge.scripts import read
+from bridge.scripts.language.syntax import Script
 
 LINES = 10_000
 HEAD = """net = googlenet;

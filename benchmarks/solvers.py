@@ -16,7 +16,7 @@ import torch
 from torch.optim import Optimizer
 from torchvision.models import resnet50  # type: ignore[import-untyped]
 
-from bridge.training.options import training_options
+from bridge.options.options import training_options
 
 LIMIT = 1.1
 PAIRS = 15

@@ -21,7 +21,7 @@ from bridge import layers
 from bridge.network import Network
 from bridge.networks import build
 from bridge.networks.graph import Graph
-from bridge.training.options import training_options
+from bridge.options.options import training_options
 from bridge.training.train import train
 
 CLASSES = 5

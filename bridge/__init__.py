@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from bridge.modules.factors import learnables as learnables
     from bridge.modules.recurrent import predict_and_update_state as predict_and_update_state
     from bridge.network import Network as Network
+    from bridge.options.options import TrainingOptions as TrainingOptions
+    from bridge.options.options import training_options as training_options
     from bridge.parity.check import check as check
     from bridge.readers import load as load
     from bridge.recipes.recipe import Recipe as Recipe
     from bridge.training.batch_norm import finalize_batch_norm as finalize_batch_norm
     from bridge.training.groups import param_groups as param_groups
-    from bridge.training.options import TrainingOptions as TrainingOptions
-    from bridge.training.options import training_options as training_options
     from bridge.training.train import train as train
     from bridge.writers import export as export
 
@@ -33,7 +33,7 @@ PUBLIC = {
     "BridgeError": "bridge.errors",
     "Network": "bridge.network",
     "Recipe": "bridge.recipes.recipe",
-    "TrainingOptions": "bridge.training.options",
+    "TrainingOptions": "bridge.options.options",
     "check": "bridge.parity.check",
     "export": "bridge.writers",
     "finalize_batch_norm": "bridge.training.batch_norm",
@@ -42,7 +42,7 @@ PUBLIC = {
     "param_groups": "bridge.training.groups",
     "predict_and_update_state": "bridge.modules.recurrent",
     "train": "bridge.training.train",
-    "training_options": "bridge.training.options",
+    "training_options": "bridge.options.options",
 }
 MODULES = ("detection", "images", "layers", "networks")
 __all__ = [

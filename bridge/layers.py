@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from bridge.arrays import Array
-from bridge.axes import parse
+from bridge.arrays.axes import parse
+from bridge.arrays.lazy import Array
 from bridge.errors import UsageError
-from bridge.mapping import LayerRow, layer_mappings
 from bridge.network import Layer, Learnable, checked_gates, make_layer, nearest
-from bridge.recipes.initialize import initializer_name
+from bridge.network.initialize import initializer_name
+from bridge.tables.layers import LayerRow, layer_mappings
 
 Constructor = Callable[..., Layer]
 PER_DIMENSION = ("FilterSize", "PoolSize", "Stride", "DilationFactor")

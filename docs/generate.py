@@ -15,8 +15,8 @@ from pathlib import Path
 from torch import nn
 
 import bridge.modules
-from bridge.mapping import EVIDENCE, LayerRow, parse_row
-from bridge.networks.catalogue import Entry, catalogue
+from bridge.tables.layers import EVIDENCE, LayerRow, parse_row
+from bridge.tables.pretrained import Entry, catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLES = ROOT / "mappings" / "layers"

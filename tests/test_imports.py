@@ -16,35 +16,27 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "bridge"
 FILES = ROOT / "fixtures" / "files"
 
-# Each part of bridge/ may import from itself and from the parts below it, never upwards.
-LAYERS = (
-    {"__main__"},
-    {"commands"},
-    {"networks", "prediction"},
-    {"recipes", "training", "parity", "detection"},
-    {"images", "pages", "readers", "writers"},
-    {"modules"},
-    {"tensors", "contract"},
-    {"network"},
-    {"sizes", "mapping", "arrays", "axes"},
-    {"errors"},
-    {"__init__"},
-)
-FACES = {"layers": "recipes"}  # a module that is another part's public face
-UPWARD = {  # methods of Network and Recipe that import when called
-    ("network", "detection"), ("network", "modules"), ("network", "recipes"), ("network", "writers"), ("recipes", "networks"),
-}  # fmt: skip
+# The rooms of bridge/: each may import from itself and from those before it, never from those after it; imports in functions
+# and those that only type checkers see count too.
+ROOMS = (
+    "errors", "files", "tables", "arrays", "random", "network", "readers", "modules", "images", "pages", "options", "data",
+    "networks", "detection", "training", "recipes", "scripts", "writers", "parity", "matlab", "prediction", "commands",
+)  # fmt: skip
+FACES = {"layers": "network", "__main__": "commands"}  # a module that is the public face of a room
+FACADE = {  # methods that import when called
+    "network.network": {"detection.detector", "modules.build", "modules.weights", "writers.folder"},
+    "options.options": {"training.groups", "training.solvers"},
+}
 WITHOUT_TORCH = (
-    "readers",
-    "network",
-    "sizes",
-    "mapping",
-    "arrays",
-    "axes",
-    "tensors",
-    "contract",
     "errors",
+    "files",
+    "tables",
+    "arrays",
+    "random",
+    "network",
+    "readers",
     "pages",
+    "options",
     "writers.folder",
 )
 HEAVY = {"numpy", "torch", "onnx", "scipy", "h5py", "rich", "safetensors"}
@@ -52,11 +44,19 @@ HEAVY = {"numpy", "torch", "onnx", "scipy", "h5py", "rich", "safetensors"}
 
 @dataclass(frozen=True)
 class Import:
-    """One import statement: who imports what, and whether only when a function is called."""
+    """One import statement: who imports what, and whether only when a function is called, or types are checked."""
 
     importer: str
     imported: str
     when_called: bool
+    for_types: bool
+
+    @property
+    def is_facade(self) -> bool:
+        """Whether this is one of the arrows that may point up."""
+        return (self.when_called or self.for_types) and self.imported.removeprefix("bridge.") in FACADE.get(
+            self.importer, ()
+        )
 
 
 @cache
@@ -71,24 +71,22 @@ def modules() -> dict[str, Path]:
 
 @cache
 def imports() -> tuple[Import, ...]:
-    """Return every import of bridge/, but for those that only type checkers see."""
+    """Return every import of bridge/, in functions too."""
     return tuple(
-        each
-        for name, path in modules().items()
-        for each in visit(name, ast.parse(path.read_text(encoding="utf-8")), False)
+        each for name, path in modules().items() for each in visit(name, ast.parse(path.read_text(encoding="utf-8")))
     )
 
 
-def visit(importer: str, node: ast.AST, when_called: bool) -> Iterator[Import]:
-    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-        return
+def visit(importer: str, node: ast.AST, when_called: bool = False, for_types: bool = False) -> Iterator[Import]:
     if isinstance(node, ast.Import):
-        yield from (Import(importer, alias.name, when_called) for alias in node.names)
+        yield from (Import(importer, alias.name, when_called, for_types) for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
         assert node.level == 0, f"{importer} has a relative import"
-        yield from (Import(importer, target, when_called) for target in targets(node))
+        yield from (Import(importer, target, when_called, for_types) for target in targets(node))
+    when_called = when_called or isinstance(node, (ast.FunctionDef, ast.Lambda))
+    for_types = for_types or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
     for child in ast.iter_child_nodes(node):
-        yield from visit(importer, child, when_called or isinstance(node, (ast.FunctionDef, ast.Lambda)))
+        yield from visit(importer, child, when_called, for_types)
 
 
 def targets(node: ast.ImportFrom) -> set[str]:
@@ -111,32 +109,26 @@ def inner() -> Iterator[tuple[Import, str, str]]:
             yield each, part(each.importer), part(each.imported)
 
 
-def test_every_part_has_its_layer() -> None:
-    known = set().union(*LAYERS)
-    assert {part(name) for name in modules()} <= known, "a new part of bridge/ needs a place in LAYERS"
+def test_every_room_has_its_place() -> None:
+    known = {*ROOMS, "__init__"}
+    assert {part(name) for name in modules()} <= known, "a new room of bridge/ needs a place in ROOMS"
 
 
-def test_arrows_point_down() -> None:
-    rank = {name: position for position, names in enumerate(LAYERS) for name in names}
+def test_arrows_point_up_the_list_only() -> None:
+    rank = {name: position for position, name in enumerate(ROOMS)}
     wrong = [
         f"{each.importer} imports {each.imported}"
-        for each, above, below in inner()
-        if rank[above] > rank[below] and not (each.when_called and (above, below) in UPWARD)
+        for each, importer, imported in inner()
+        if "__init__" not in (importer, imported) and rank[imported] > rank[importer] and not each.is_facade
     ]
     assert not wrong
 
 
-def test_parts_of_one_layer_do_not_need_each_other() -> None:
-    rank = {name: position for position, names in enumerate(LAYERS) for name in names}
-    sideways = {(above, below) for _, above, below in inner() if rank[above] == rank[below]}
-    assert not {pair for pair in sideways if pair[::-1] in sideways}
-
-
 def test_what_need_not_know_torch_does_not() -> None:
-    """Neither directly nor through what it imports; network.py's methods that build and save are the known exception."""
+    """Neither directly nor through what it imports; the methods of the facade are the known exception."""
     graph: dict[str, set[str]] = {}
     for each in imports():
-        if not (each.when_called and (part(each.importer), part(each.imported)) in UPWARD):
+        if not each.is_facade and not each.for_types:
             graph.setdefault(each.importer, set()).add(each.imported.removeprefix("bridge."))
     for start in modules():
         if start.startswith(WITHOUT_TORCH):

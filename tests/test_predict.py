@@ -17,8 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 import bridge
+from bridge.data.variables import texts
 from bridge.images import imread, imresize, labeloverlay
-from bridge.parity.variables import texts
 from bridge.prediction import Predictor
 from bridge.readers.mat.networks import variables
 from fixtures import layers as L

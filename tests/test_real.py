@@ -143,7 +143,7 @@ def test_options_and_log_come_with_their_network() -> None:
 
 def test_a_constant_mean_is_told() -> None:
     """arch_acc computes f(x - 1): its input layer holds a mean of ones."""
-    from bridge.contract import constant_shift
+    from bridge.network.contract import constant_shift
 
     assert any("f(x - 1)" in note for note in constant_shift(bridge.load(onnx("arch_acc_R2018b_op6"))))
 

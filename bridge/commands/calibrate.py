@@ -23,8 +23,8 @@ def calibrate(
     from dataclasses import asdict
 
     from bridge.commands import print_json
+    from bridge.options.options import TRAINERS
     from bridge.parity.calibration import calibrate as answered
-    from bridge.training.options import TRAINERS
     from bridge.writers.folder import plain
 
     found = answered(probe)

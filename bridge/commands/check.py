@@ -63,8 +63,8 @@ def check(
     """Compare layer by layer, and tell where two differ and why. Exit code 1 where they do."""
     from bridge.modules.build import modules_from
     from bridge.parity import check as parity
-    from bridge.parity import report
     from bridge.parity.references import Names
+    from bridge.parity.report import page as report
     from bridge.readers import load
 
     if html is not None:
@@ -117,8 +117,8 @@ def _require_only(context: typer.Context, taken: Collection[str], what: str) -> 
 def finish(found: Check, as_json: bool, html: Path | None = None, annotate: bool = False) -> None:
     """Print a check, write its report, and exit with 1 where it did not pass."""
     from bridge.commands import print_json
-    from bridge.parity import report
     from bridge.parity.annotations import annotation, in_github_actions
+    from bridge.parity.report import page as report
 
     if html is not None:
         report.write(found, html)
@@ -136,10 +136,10 @@ def finish(found: Check, as_json: bool, html: Path | None = None, annotate: bool
 
 def _steps(file: Path, steps: Path, profile: str, training_profile: Path | None) -> Check:
     """Check the training iterations of a network, or of a recipe's with the recipe's switches."""
+    from bridge.options.profile import TrainingProfile
     from bridge.parity.steps import check_steps
     from bridge.readers import load
     from bridge.recipes.recipe import Recipe
-    from bridge.training.profile import TrainingProfile
 
     settled = None if training_profile is None else TrainingProfile.load(training_profile)
     if file.suffix.lower() != ".toml":

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bridge import pages
 from bridge.commands import tables
-from bridge.contract import contracts
 from bridge.network import Layer, Network
+from bridge.network.contract import contracts
 from bridge.pages import Cell, Row, escaped, graph
 from bridge.pages.learnables import learnable_table
 

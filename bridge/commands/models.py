@@ -12,7 +12,7 @@ import typer
 from bridge.errors import UsageError
 
 if TYPE_CHECKING:
-    from bridge.networks.catalogue import Entry
+    from bridge.tables.pretrained import Entry
 
 SORTS = ("accuracy", "size", "learnables", "depth", "name")
 
@@ -34,7 +34,7 @@ def models(
     """
     from bridge.commands import print_json
     from bridge.network import nearest
-    from bridge.networks.catalogue import catalogue
+    from bridge.tables.pretrained import catalogue
 
     known = catalogue()
     if name and name not in known:
@@ -59,7 +59,7 @@ def select(entries: Iterable[Entry], category: str, max_mb: float, sort: str) ->
         UsageError: no such category or order, or nothing is that small.
     """
     from bridge.network import nearest
-    from bridge.networks.catalogue import CATEGORIES, TASKS
+    from bridge.tables.pretrained import CATEGORIES, TASKS
 
     for value, values, what in ((category or CATEGORIES[0], (*CATEGORIES, *TASKS), "--for"), (sort, SORTS, "--sort")):
         if value not in values:

@@ -125,7 +125,7 @@ def _targets(output: Path | None, files: Sequence[str], force: bool) -> list[Pat
 def _draw(prediction: Prediction, target: Path, force: bool) -> None:
     from PIL import Image
 
-    from bridge.writers.atomic import write_file
+    from bridge.files.atomic import write_file
 
     picture = Image.fromarray(prediction.drawn())
     try:

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from bridge.network import Network
+    from bridge.options.options import Explanation
     from bridge.recipes.effective import Effect
     from bridge.recipes.recipe import Recipe
-    from bridge.recipes.script import Reading
-    from bridge.training.options import Explanation
+    from bridge.scripts import Reading
 
 app = typer.Typer(
     help="Show a recipe, or read the one in a MATLAB script.", no_args_is_help=True, rich_markup_mode=None
@@ -74,7 +74,7 @@ def read(
     3.
     """
     from bridge.commands import print_json
-    from bridge.recipes.script import read as read_script
+    from bridge.scripts import read as read_script
 
     reading = read_script(script, network)
     if output is not None:
@@ -114,10 +114,10 @@ def _print_reading(reading: Reading) -> None:
 
 def _edited(recipe: Recipe, file: Path | None, factors: Path | None) -> tuple[Network | None, list[str]]:
     """Return the network after the recipe's edits, where there is one, and notes on it."""
+    from bridge.data.expected import lacking
     from bridge.readers import load
     from bridge.recipes.effective import frozen_notes
     from bridge.recipes.recipe import STAND_INS
-    from bridge.training.expected import lacking
 
     if file is None and not (recipe.base.file or recipe.base.name or recipe.is_new):
         return None, [

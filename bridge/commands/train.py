@@ -57,10 +57,10 @@ def train(
 ) -> None:
     """Train a recipe as MATLAB would, or go on with it."""
     from bridge.commands import print_json
+    from bridge.options.profile import TrainingProfile
     from bridge.readers import load
     from bridge.recipes.recipe import Recipe
     from bridge.training.distributed import rank
-    from bridge.training.profile import TrainingProfile
     from bridge.training.train import train as train_network
 
     if resume and restart:
@@ -99,9 +99,9 @@ def train(
 
 def _network_and_data(recipe: Recipe, base: Network, data: Path | None) -> tuple[Network, Sets]:
     """Return the network after the recipe's edits, and its data; either may depend on the other."""
+    from bridge.data.expected import Expected
+    from bridge.data.observations import read
     from bridge.detection import is_detector, read_ground_truth
-    from bridge.training.data import read
-    from bridge.training.expected import Expected
     from bridge.training.objective import objective
 
     path = data if data is not None else recipe.folder / recipe.data.path if recipe.data.path else None
@@ -164,8 +164,8 @@ def _prepared(data: Data, train: Any, validation: Any, network: Network) -> Sets
 
 
 def _resized(data: Data, images: ImageDatastore, network: Network, augments: bool) -> augmentedImageDatastore:
+    from bridge.data.expected import Expected
     from bridge.images import augmentedImageDatastore
-    from bridge.training.expected import Expected
 
     at = Expected.of(network, True).image
     return augmentedImageDatastore(
@@ -181,8 +181,8 @@ def _with_label_images(recipe: Recipe, path: Path, network: Network) -> Sets:
     """Pair images with label images, and split them; the training images are augmented."""
     import numpy as np
 
+    from bridge.data.expected import Expected
     from bridge.images import imageDatastore, pixelLabelDatastore, pixelLabelImageDatastore
-    from bridge.training.expected import Expected
 
     data, size = recipe.data, recipe.data.size or tuple(n or 1 for n in Expected.of(network, True).image.spatial)
     _refuse(data, "OutputSizeMode", why="images and label images are always resized")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bridge.arrays import NDArray
+from bridge.arrays.lazy import NDArray
 from bridge.errors import UsageError
 
 MOST_ROUNDS = 300

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bridge.arrays import NDArray
+from bridge.arrays.lazy import NDArray
 from bridge.detection.boxes import select_strongest
 from bridge.detection.decode import decode, to_pixels
 from bridge.detection.head import Head

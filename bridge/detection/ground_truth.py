@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from bridge.arrays import Array, NDArray
+from bridge.arrays.lazy import Array, NDArray
 from bridge.detection.head import Head
 from bridge.errors import UnreadableError, UsageError, reading
 from bridge.images import imread, imresize

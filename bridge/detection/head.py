@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.contract import contracts
 from bridge.errors import UnreadableError, UnsupportedError, UsageError, reading
 from bridge.network import Layer, Network
+from bridge.network.contract import contracts
 
 YOLO_V2 = "yolov2ObjectDetector"
 ORDERS = ("height width", "width height")

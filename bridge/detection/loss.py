@@ -13,7 +13,7 @@ from bridge.detection.boxes import overlap_ratio
 from bridge.detection.decode import anchor_sizes, cells, predictions
 from bridge.detection.head import QUANTITIES, Head
 from bridge.errors import UsageError
-from bridge.mapping import table
+from bridge.tables.layers import table
 
 
 class Assigned(NamedTuple):

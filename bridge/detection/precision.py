@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from bridge.arrays import NDArray
+from bridge.arrays.lazy import NDArray
 from bridge.detection.boxes import overlap_ratio
 from bridge.detection.detector import Detections
 from bridge.detection.ground_truth import GroundTruth

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bridge.errors import UnsupportedError
-from bridge.sizes import Activation
+from bridge.network.sizes import Activation
 
 if TYPE_CHECKING:
     from bridge.network import Layer

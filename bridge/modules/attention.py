@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bridge.errors import UnsupportedError
-from bridge.sizes import Activation
+from bridge.network.sizes import Activation
 
 if TYPE_CHECKING:
     from bridge.network import Layer

@@ -21,12 +21,12 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from bridge.arrays import Array
+from bridge.arrays.lazy import Array
 from bridge.errors import UnreadableError, UnsupportedError, UsageError, reading
-from bridge.mapping import preprocessing
 from bridge.modules import activation, attention, factors, foreign, normalization, recurrent, shape, windows
-from bridge.sizes import Activation, window_dimensions
-from bridge.tensors import given_sizes, tensors
+from bridge.network.sizes import Activation, window_dimensions
+from bridge.network.tensors import given_sizes, tensors
+from bridge.tables.layers import preprocessing
 
 if TYPE_CHECKING:
     from bridge.network import Layer, Network

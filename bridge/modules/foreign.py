@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from bridge.errors import UnsupportedError
-from bridge.sizes import Activation
+from bridge.network.sizes import Activation
 
 if TYPE_CHECKING:
-    from bridge.arrays import Array
+    from bridge.arrays.lazy import Array
     from bridge.network import Layer
 
 HINT = "replace it in the network, or pass a torch module for it: --modules mine.py"

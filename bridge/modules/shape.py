@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bridge.errors import UnsupportedError
-from bridge.sizes import Activation, cut_corner, joined_dimension, numbers, padding_pairs
+from bridge.network.sizes import Activation, cut_corner, joined_dimension, numbers, padding_pairs
 
 if TYPE_CHECKING:
     from bridge.network import Layer

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from bridge.arrays import Array
+from bridge.arrays.lazy import Array
 from bridge.errors import UsageError
 from bridge.modules.factors import layer_of
 from bridge.network import JOINED, Network, nearest
-from bridge.tensors import given_sizes, with_tensors
+from bridge.network.tensors import given_sizes, with_tensors
 
 
 def with_weights(network: Network, module: nn.Module) -> Network:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bridge.errors import UnsupportedError
-from bridge.sizes import (
+from bridge.network.sizes import (
     Activation,
     Pairs,
     Window,

@@ -10,7 +10,6 @@ from typing import Any, TypeAlias
 from bridge.errors import UsageError
 from bridge.network import Network, nearest
 from bridge.networks.alexnet import alexnet
-from bridge.networks.catalogue import catalogue
 from bridge.networks.darknet import darknet19, darknet53
 from bridge.networks.densenet import densenet201
 from bridge.networks.googlenet import googlenet
@@ -22,6 +21,7 @@ from bridge.networks.resnet import resnet18, resnet50
 from bridge.networks.shufflenet import shufflenet
 from bridge.networks.squeezenet import squeezenet
 from bridge.networks.vgg import vgg16, vgg19
+from bridge.tables.pretrained import catalogue
 
 StateDict: TypeAlias = Mapping[str, Any]
 

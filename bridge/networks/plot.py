@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from bridge import pages
 from bridge.errors import UsageError
-from bridge.networks.catalogue import CATEGORIES, Entry
+from bridge.files.atomic import write_file
 from bridge.pages import Cell, Row, figures
-from bridge.writers.atomic import write_file
+from bridge.tables.pretrained import CATEGORIES, Entry
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

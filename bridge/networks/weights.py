@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from bridge.arrays import Array
+from bridge.arrays.lazy import Array
 from bridge.errors import UnsupportedError, UsageError
 from bridge.network import Layer, Network, nearest
-from bridge.networks.catalogue import Entry
+from bridge.network.initialize import shape_of
+from bridge.network.sizes import Activation
+from bridge.network.tensors import given_sizes, with_tensors
+from bridge.network.tensors import tensors as layer_tensors
 from bridge.networks.graph import Classes
 from bridge.readers import load
-from bridge.recipes.initialize import shape_of
-from bridge.sizes import Activation
-from bridge.tensors import given_sizes, with_tensors
-from bridge.tensors import tensors as layer_tensors
+from bridge.tables.pretrained import Entry
 
 # What torchvision's transforms subtract and divide by, for pixels of 0 to 1.
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

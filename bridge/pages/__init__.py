@@ -16,7 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from bridge.errors import UsageError, printable
-from bridge.writers.atomic import write_file
+from bridge.files.atomic import write_file
 
 LONGEST = 300  # characters of a text in a page
 

@@ -16,15 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from bridge.arrays import Array, NDArray
+from bridge.arrays.lazy import Array, NDArray
+from bridge.data.variables import Variables
 from bridge.errors import BridgeError, UnreadableError, reading
-from bridge.mapping import table
-from bridge.parity.variables import Variables
+from bridge.files.atomic import write_file
+from bridge.options.options import TRAINERS, Semantics, schedule, training_options
+from bridge.options.profile import SCHEMA
+from bridge.options.schedules import rate
 from bridge.readers.folder import sha256
-from bridge.training.options import TRAINERS, Semantics, schedule, training_options
-from bridge.training.profile import SCHEMA
-from bridge.training.schedules import rate
-from bridge.writers.atomic import write_file
+from bridge.tables.layers import table
 
 FORMAT = "bridge.probe/1"
 CLOSE = 1e-5  # MATLAB answers in single precision

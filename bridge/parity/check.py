@@ -17,15 +17,15 @@ from bridge.detection.detector import Detector
 from bridge.errors import DifferenceError, UnsupportedError, UsageError
 from bridge.network import Network, nearest
 from bridge.parity import onnx_runtime
+from bridge.parity.causes.diagnosis import Cause, Diagnosis, diagnose
+from bridge.parity.causes.fit import Fit, fit
 from bridge.parity.compare import OUTPUT, Batch, Oracle, Subject, compare
 from bridge.parity.detections import compare_detections, diagnose_detections, read_detections
-from bridge.parity.diagnosis import Cause, Diagnosis, diagnose
 from bridge.parity.differences import Comparison, LayerDifference
-from bridge.parity.evidence import Evidence, gather
-from bridge.parity.fit import Fit, fit
 from bridge.parity.oracles import Lockstep, OnnxRuntime, Recorded, Recording
 from bridge.parity.profiles import Profile
 from bridge.parity.references import MOST_OBSERVATIONS, Names, Reference, Values, read, read_inputs
+from bridge.parity.report.evidence import Evidence, gather
 from bridge.readers import load
 from bridge.readers.folder import sha256
 from bridge.writers.folder import plain
@@ -151,8 +151,8 @@ def check(
         data: the variables and dimension orders of a file that bridgeReference has not written, or the inputs for
             `against`.
         seed: of the random inputs that two networks are compared on, where `data` names none.
-        evidence: whether to keep what `bridge.parity.report.write` shows beyond numbers: of all activations those of
-            the first diverging layer in one batch.
+        evidence: whether to keep what `bridge.parity.report.page.write` shows beyond numbers: of all activations those
+            of the first diverging layer in one batch.
 
     Raises:
         UsageError: the call makes no sense, the reference is of another network, or fits it in more than one way.

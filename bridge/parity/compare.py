@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from bridge.arrays import NDArray
+from bridge.arrays.lazy import NDArray
 from bridge.errors import UnreadableError, UsageError
 from bridge.modules.factors import layer_of
 from bridge.modules.windows import PoolingWithIndices

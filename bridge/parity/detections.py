@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from bridge.arrays import NDArray
+from bridge.arrays.lazy import NDArray
+from bridge.data.variables import Variables, texts
 from bridge.detection.boxes import overlap_ratio
 from bridge.detection.detector import Detections, Detector
 from bridge.errors import UnreadableError, UsageError, reading
-from bridge.parity.diagnosis import Cause
+from bridge.parity.causes.diagnosis import Cause
 from bridge.parity.differences import Comparison, LayerDifference
 from bridge.parity.profiles import Profile
 from bridge.parity.references import INPUT_NAMES, Names
-from bridge.parity.variables import Variables, texts
 from bridge.readers.mat.networks import describe
 
 NAMES = "bboxes,scores,labels"  # what [bboxes, scores, labels] = detect(...) are usually saved as

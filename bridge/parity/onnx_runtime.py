@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from bridge.arrays import NDArray
-from bridge.contract import contracts
+from bridge.arrays.lazy import NDArray
 from bridge.errors import UnsupportedError, UsageError
 from bridge.network import Network
+from bridge.network.contract import contracts
 
 ORACLE = "onnxruntime"
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from numbers import Real
 
 from bridge.errors import UsageError
-from bridge.mapping import table
 from bridge.network import nearest
+from bridge.tables.layers import table
 
 
 @dataclass(frozen=True)

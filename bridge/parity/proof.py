@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from torch import fx
 
-from bridge.arrays import NDArray
+from bridge.arrays.lazy import NDArray
 from bridge.errors import UnsupportedError
 from bridge.network import Network
+from bridge.network.tensors import given_sizes, tensors
 from bridge.parity.compare import Batch, Subject, compare
 from bridge.parity.differences import Comparison
 from bridge.parity.onnx_runtime import sample_inputs
 from bridge.parity.oracles import OnnxRuntime
 from bridge.parity.profiles import Profile
 from bridge.readers.folder import sha256
-from bridge.tensors import given_sizes, tensors
 
 MOST_ACTIVATIONS = 1 << 30  # numbers; a network with more is not run on the side
 NOT_COMPARED = "not compared with MATLAB's own outputs (bridge matlab, then bridge check)"

@@ -185,8 +185,8 @@ def write_report(folder: Path, test: str, number: int, found: Check) -> str:
     """Write the report of one check, the `number`th of a test, as a page and as JSON; return its name
     without a suffix.
     """
-    from bridge.parity import report
     from bridge.parity.check import SCHEMA
+    from bridge.parity.report import page as report
 
     readable, unique = re.sub(r"[^\w.]+", "-", test).strip("-"), hashlib.sha256(test.encode()).hexdigest()[:8]
     name = f"{readable[-80:]}-{unique}{f'-{number}' if number > 1 else ''}"
@@ -245,7 +245,7 @@ def _row(report: pytest.TestReport) -> str:
 
 
 def _write(path: Path, text: str) -> Path:
-    from bridge.writers.atomic import write_file
+    from bridge.files.atomic import write_file
 
     def write(made: Path) -> None:
         made.write_text(text, encoding="utf-8")

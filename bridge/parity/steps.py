@@ -17,23 +17,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bridge.arrays import Array, NDArray
+from bridge.arrays.lazy import Array, NDArray
+from bridge.data.expected import lacking
+from bridge.data.orders import arrange
+from bridge.data.variables import Variables, texts
 from bridge.errors import BridgeError, UnreadableError, UnsupportedError, UsageError, reading
-from bridge.mapping import table
 from bridge.modules.weights import as_array
 from bridge.network import Network
+from bridge.network.tensors import given_sizes, tensors, with_tensors
+from bridge.options.options import Semantics, TrainingOptions, training_options
+from bridge.options.profile import TrainingProfile
+from bridge.parity.causes.diagnosis import Cause
 from bridge.parity.check import Check, facts
-from bridge.parity.diagnosis import Cause
 from bridge.parity.differences import Comparison, LayerDifference
-from bridge.parity.evidence import Evidence
-from bridge.parity.orders import arrange
 from bridge.parity.profiles import Profile
 from bridge.parity.references import Record, Reference, number, read, record_of, size_of
-from bridge.parity.variables import Variables, texts
-from bridge.tensors import given_sizes, tensors, with_tensors
-from bridge.training.expected import lacking
-from bridge.training.options import Semantics, TrainingOptions, training_options
-from bridge.training.profile import TrainingProfile
+from bridge.parity.report.evidence import Evidence
+from bridge.tables.layers import table
 from bridge.training.train import train
 
 FORMAT = "bridge.steps/1"

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bridge.arrays import NDArray
+from bridge.arrays.lazy import NDArray
 from bridge.detection import Detections
 from bridge.errors import UsageError
 from bridge.images import imresize, labeloverlay

@@ -14,15 +14,15 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from bridge.arrays import NDArray
-from bridge.contract import contracts
+from bridge.arrays.lazy import NDArray
+from bridge.data.orders import arrange
+from bridge.data.variables import READERS, Variables
 from bridge.detection import is_detector
 from bridge.errors import UnreadableError, UsageError
 from bridge.images import ImageDatastore, gray2rgb, im2double, imageDatastore, imread, imresize, rgb2gray
 from bridge.network import Layer, Network
-from bridge.parity.orders import arrange
+from bridge.network.contract import contracts
 from bridge.parity.references import INPUT_NAMES, size_of
-from bridge.parity.variables import READERS, Variables
 from bridge.prediction.found import Boxes, Classes, Found, Prediction, Regions, Steps, Values
 
 BY_CLASS = (

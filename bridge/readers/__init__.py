@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from bridge.errors import UnreadableError, UsageError, reading
-from bridge.mapping import Mappings, layer_mappings
 from bridge.network import Network
+from bridge.network.sizes import SIZE_RULES
+from bridge.tables.layers import Mappings, layer_mappings
 
 PROTOBUF_STARTS = (
     0x08,
@@ -61,7 +62,7 @@ def load(
         DifferenceError: `factors` holds another network.
     """
     path = Path(path)
-    tables = layer_mappings() if mappings is None else layer_mappings().extended(mappings)
+    tables = layer_mappings() if mappings is None else _extended(mappings)
     network = _read(path, tables, variable)
     if factors is None and network.source.format == "onnx" and path.is_file():
         beside = path.with_name(path.stem + ".bridge.mat")
@@ -146,6 +147,15 @@ def _is_version_4(head: bytes) -> bool:
         ):
             return True
     return False
+
+
+def _extended(mappings: str | Path) -> Mappings:
+    tables = layer_mappings().extended(mappings)
+    for row in tables:
+        if row.size not in SIZE_RULES:
+            known = f"it is one of {', '.join(sorted(SIZE_RULES))}"
+            raise UsageError(f"the row [{row.name}] of {mappings} has the size rule {row.size!r}", known)
+    return tables
 
 
 def _read(path: Path, tables: Mappings, variable: str | None) -> Network:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bridge.errors import UnreadableError, UsageError, reading
-from bridge.mapping import Mappings
 from bridge.network import Network, make_layer, nearest
+from bridge.tables.layers import Mappings
 
 DETECTOR = "yolov2ObjectDetector"
 TRANSFORM = "YOLOv2TransformLayer"

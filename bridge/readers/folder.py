@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from bridge.arrays import Array, NDArray, watch
+from bridge.arrays.lazy import Array, NDArray, watch
 from bridge.errors import UnreadableError, reading
-from bridge.mapping import LayerRow, Mappings
 from bridge.network import Connection, Layer, LayerList, Learnable, Network, Source, unknown_row
-from bridge.tensors import given_sizes, tensors, with_tensors
+from bridge.network.tensors import given_sizes, tensors, with_tensors
+from bridge.tables.layers import LayerRow, Mappings
 
 SCHEMA = "bridge.network/1"
 # The form of network.json: a type, [the form of each item], {str: the form of each value}, a mapping of exactly these

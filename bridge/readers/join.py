@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from bridge.arrays import Array, NDArray
-from bridge.axes import Turn
+from bridge.arrays.axes import Turn
+from bridge.arrays.lazy import Array, NDArray
 from bridge.errors import DifferenceError
 from bridge.network import JOINED, Layer, Network, nearest
-from bridge.sizes import numbers
+from bridge.network.sizes import numbers
 
 
 def mangled(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bridge.network import Factor, Network, simplest
-from bridge.training.options import TrainingOptions
+from bridge.options.options import TrainingOptions
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,9 @@ from typing import Any, TypeVar
 
 from bridge import layers
 from bridge.errors import UnreadableError, UsageError
-from bridge.mapping import table_files
+from bridge.files.atomic import write_file
 from bridge.network import Network, nearest
+from bridge.options.options import TRAINERS, TrainingOptions
 from bridge.recipes import toml
 from bridge.recipes.parts import (
     Base,
@@ -44,8 +45,7 @@ from bridge.recipes.parts import (
     refuse_unknown,
 )
 from bridge.recipes.verbs import Edit
-from bridge.training.options import TRAINERS, TrainingOptions
-from bridge.writers.atomic import write_file
+from bridge.tables.layers import table_files
 
 STAND_INS = ("class 1", "class 2")  # for the classes of data that is not there yet
 SCHEMA = "bridge.recipe/1"

@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from bridge.options.options import Schedule
 from bridge.recipes.parts import Data, Loss, changed
 from bridge.recipes.recipe import Recipe
 from bridge.recipes.verbs import plain
-from bridge.training.options import Schedule
 
 CONSTRUCTOR = re.compile(r"(?<!net\.)layers\.\w+\(")
 
@@ -28,7 +28,7 @@ def python(recipe: Recipe) -> str:
             f"from bridge.recipes.parts import {', '.join(sorted(type(parts[name]).__name__ for name in given))}"
         )
     if recipe.options.schedules and any(isinstance(item, Schedule) for item in recipe.options.schedules):
-        lines.append("from bridge.training.options import schedule")
+        lines.append("from bridge.options.options import schedule")
     lines += ["", *_network(recipe), *edits, f"net = net.initialize({recipe.seed})", ""]
     lines += [f"options = bridge.training_options({_options(recipe)})"]
     lines += [f"{name} = {type(parts[name]).__name__}({_named(values)})" for name, values in given.items()]

@@ -25,8 +25,8 @@ from typing import Any
 
 from bridge import layers as constructors
 from bridge.errors import UsageError
-from bridge.mapping import layer_mappings
 from bridge.network import Layer, Network, checked_factor, nearest
+from bridge.tables.layers import layer_mappings
 
 RANGE = re.compile(r"(?:(?P<first>\d+)|end-(?P<first_back>\d+)):(?:(?P<last>\d+)|end(?:-(?P<last_back>\d+))?)")
 FROM_DATA = "data"  # in place of class names, and of their number

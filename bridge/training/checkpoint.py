@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bridge.errors import UnreadableError, UsageError
+from bridge.files.atomic import write_file
 from bridge.modules.factors import ATTRIBUTE
-from bridge.training.options import TrainingOptions
-from bridge.writers.atomic import write_file
+from bridge.options.options import TrainingOptions
 
 NAME = "checkpoint.safetensors"
 SCHEMA = "bridge.checkpoint/1"

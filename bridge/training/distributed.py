@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from bridge.training.sources import ALL
+from bridge.data.sources import ALL
 
 
 @contextmanager

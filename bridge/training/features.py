@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from bridge.data.sources import Batch, DatasetSource, Source
 from bridge.errors import UsageError
-from bridge.training.sources import Batch, DatasetSource, Source
 
 REPEATABLE = (
     operator.getitem,

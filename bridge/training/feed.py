@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import nn
 
-from bridge.arrays import NDArray
+from bridge.arrays.lazy import NDArray
+from bridge.data.sources import ALL, Batch, Request, SequenceSource, Source, load
 from bridge.training.features import FeatureCache
-from bridge.training.sources import ALL, Batch, Request, SequenceSource, Source, load
 
 
 class Feed:

@@ -9,10 +9,10 @@ from typing import Any
 from torch import nn
 
 from bridge.errors import UnsupportedError, UsageError
-from bridge.mapping import table
 from bridge.modules.factors import Factor, LearnableTensor, learnables
 from bridge.network import simplest
-from bridge.training.options import TrainingOptions
+from bridge.options.options import TrainingOptions
+from bridge.tables.layers import table
 from bridge.training.solvers import SGDM, Adam, Clipping, Group, RMSProp, Solver, is_zero
 
 
@@ -32,7 +32,7 @@ def param_groups(model: nn.Module, options: TrainingOptions) -> list[Group]:
         UnsupportedError: "lbfgs" and "lm" have no learning rate.
 
     Example:
-        >>> from bridge.training.options import training_options
+        >>> from bridge.options.options import training_options
         >>> groups = param_groups(nn.Linear(2, 1), training_options("sgdm", InitialLearnRate=0.1))
         >>> [(group["param_names"], group["lr"], group["weight_decay"]) for group in groups]
         [(['weight', 'bias'], 0.1, 0.0001)]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bridge.arrays import NDArray
-from bridge.writers.atomic import write_file
+from bridge.arrays.lazy import NDArray
+from bridge.files.atomic import write_file
 
 if TYPE_CHECKING:
     from torch import nn

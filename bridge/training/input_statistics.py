@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from bridge.arrays import Array, NDArray
+from bridge.arrays.lazy import Array, NDArray
 from bridge.modules.normalization import STATISTICS, InputNormalization
 from bridge.network import Layer, Network
-from bridge.sizes import numbers
+from bridge.network.sizes import numbers
 from bridge.training.moments import Moments, axes_over
 
 

@@ -23,8 +23,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bridge.data.sources import Batch, Request
 from bridge.errors import UsageError
 from bridge.modules.factors import layer_of
+from bridge.options.options import TrainingOptions
+from bridge.options.schedules import rate
 from bridge.training import checkpoint, distributed
 from bridge.training.batch_norm import batch_norms, finalize_batch_norm, moving_statistics
 from bridge.training.carried import CarriedState
@@ -34,12 +37,9 @@ from bridge.training.history import Row
 from bridge.training.interrupt import Interrupt
 from bridge.training.means import Means
 from bridge.training.objective import METRICS, Objective
-from bridge.training.options import TrainingOptions
 from bridge.training.order import Order, all_batches, iterations_per_epoch, mini_batches
 from bridge.training.progress import Progress
-from bridge.training.schedules import rate
 from bridge.training.solvers import Solver
-from bridge.training.sources import Batch, Request
 
 COMPLETED, PATIENCE = "Max epochs completed", "Met validation criterion"
 STOPPED, OUTPUT_FCN = "Stopped manually", "Stopped by OutputFcn"

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from bridge.errors import UsageError
-from bridge.training.options import Semantics
+from bridge.options.options import Semantics
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bridge.data.expected import output_size
 from bridge.detection import BoxImages, GroundTruth, Head, YOLOv2Loss, is_detector, read_ground_truth
 from bridge.errors import UsageError
 from bridge.network import Layer, Network
+from bridge.options.options import TrainingOptions
 from bridge.training import losses
-from bridge.training.expected import output_size
-from bridge.training.options import TrainingOptions
 
 ENTROPIES = ("ClassificationOutputLayer", "PixelClassificationLayer", "crossentropy", "index-crossentropy")
 REGRESSIONS = (

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bridge.arrays import NDArray
+from bridge.arrays.lazy import NDArray
 from bridge.errors import UsageError
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
+from bridge.options.options import TrainingOptions
 from bridge.training.history import PLOT, Row, write_text
-from bridge.training.options import TrainingOptions
 from bridge.training.plot import page
 
 SECONDS_BETWEEN_PLOTS = 1.0

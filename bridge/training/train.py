@@ -12,23 +12,23 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from bridge.arrays import NDArray
+from bridge.arrays.lazy import NDArray
+from bridge.data.expected import Expected, lacking
+from bridge.data.observations import Sources, sources
+from bridge.data.sources import DatasetSource, Request, SequenceSource, Source
 from bridge.errors import BridgeError, UsageError
 from bridge.network import Network
+from bridge.options.options import TrainingOptions
 from bridge.training import checkpoint, distributed, features
 from bridge.training.batch_norm import batch_norms
-from bridge.training.data import Sources, sources
-from bridge.training.expected import Expected, lacking
 from bridge.training.feed import Feed
 from bridge.training.history import HISTORY, INFO, NETWORK, PLOT, TrainingInfo, write_json
 from bridge.training.input_statistics import reset_input_normalization, with_places
 from bridge.training.interrupt import Interrupt
 from bridge.training.loop import Loop, Outcome, finalizes, output_functions
 from bridge.training.objective import Objective, objective
-from bridge.training.options import TrainingOptions
 from bridge.training.order import Order, all_batches, mini_batches
 from bridge.training.progress import Progress
-from bridge.training.sources import DatasetSource, Request, SequenceSource, Source
 
 SOLVERS = ("continue", "restart")
 NEEDS_GPU, ON_CPU = ("gpu", "multi-gpu", "parallel-gpu"), ("cpu", "parallel-cpu")  # words of ExecutionEnvironment
@@ -56,7 +56,7 @@ def train(
         model: a Network; or a module, which is trained in place: one of `Network.to_torch()` (then `loss` says the loss
             of the output layer, which the module does not know), or any other with a function as `loss`.
         data: (inputs, targets) as arrays or tensors, an image datastore, a Dataset or DataLoader, or a path; see
-            `bridge.training.data`.
+            `bridge.data.observations`.
         options: trainingOptions. They hold the trainer, whose rules are followed.
         loss: instead of that of the output layer: a name that `bridge.training.losses.loss` knows, or a function of
             predictions and targets (the mean over the observations); trainnet's lossFcn.
@@ -84,7 +84,7 @@ def train(
         UnsupportedError: a layer, a loss or the solver is not supported.
 
     Example:
-        >>> from bridge.training.options import training_options
+        >>> from bridge.options.options import training_options
         >>> from bridge.training.losses import half_mse
         >>> x = torch.arange(8.0).reshape(8, 1)
         >>> options = training_options("sgdm", MaxEpochs=2, MiniBatchSize=4, InitialLearnRate=0.01, Verbose=False)

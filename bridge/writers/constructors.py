@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.mapping import LayerRow, table
 from bridge.network import Layer
+from bridge.tables.layers import LayerRow, table
 
 MATHWORKS = "nnet."  # what the constructors are known of; the class of a user's own layer may take anything
 ABSENT = (None, ())

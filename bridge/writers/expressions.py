@@ -16,7 +16,7 @@ from typing import Any
 from torch import nn
 
 from bridge.modules import activation, attention, normalization, recurrent, shape, windows
-from bridge.sizes import Activation, same_padding
+from bridge.network.sizes import Activation, same_padding
 from bridge.writers.state import Part
 
 

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from bridge import __version__
-from bridge.arrays import Array
+from bridge.arrays.lazy import Array
 from bridge.errors import UnsupportedError, printable
+from bridge.files.atomic import write_folder
 from bridge.network import Layer, Network
+from bridge.network.tensors import given_sizes, tensors
 from bridge.readers.folder import SCHEMA, sha256
-from bridge.tensors import given_sizes, tensors
 from bridge.writers import tensor_file
-from bridge.writers.atomic import write_folder
 
 FILES = {"network.json", "model.safetensors", "README.md"}
 START = b'{\n "schema": "bridge.network/'
@@ -129,7 +129,7 @@ def plain(value: Any) -> Any:
 
 def readme(network: Network) -> str:
     """Return the README of a saved folder: input, classes, provenance, notes, how to use it."""
-    from bridge.contract import contracts
+    from bridge.network.contract import contracts
 
     source = network.source
     lines = [

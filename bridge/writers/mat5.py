@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bridge.arrays import Array, NDArray
+from bridge.arrays.lazy import Array, NDArray
 from bridge.writers.outgoing import Outgoing
 
 Value = (

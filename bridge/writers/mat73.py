@@ -17,7 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from bridge.arrays import Array, NDArray
+from bridge.arrays.lazy import Array, NDArray
 from bridge.writers.mat5 import Value, dims
 
 HEADER = b"MATLAB 7.3 MAT-file, written by bridge HDF5 schema 1.00 .".ljust(116) + bytes(8) + b"\0\2IM"

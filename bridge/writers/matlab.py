@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from bridge.errors import DAMAGE, BridgeError, UnsupportedError
+from bridge.files.atomic import write_file
 from bridge.network import Layer, LayerList, Network
 from bridge.writers import mat5, mat73, trial
-from bridge.writers.atomic import write_file
 from bridge.writers.constructors import MATHWORKS, call_of
 from bridge.writers.losses import Tell, Written, tell_losses
 from bridge.writers.mat5 import Value

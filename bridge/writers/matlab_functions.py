@@ -8,7 +8,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from bridge.errors import UsageError
-from bridge.writers.atomic import write_file
+from bridge.files.atomic import write_file
 
 
 def write_functions(folder: Path, *, force: bool = False) -> list[Path]:

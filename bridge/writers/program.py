@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge.errors import UnsupportedError, UsageError
+from bridge.files.atomic import write_file
 from bridge.network import Network
-from bridge.sizes import Activation
-from bridge.writers.atomic import write_file
+from bridge.network.sizes import Activation
 from bridge.writers.folder import to_json
 from bridge.writers.losses import Tell, Written, precision_losses, tell_losses
 from bridge.writers.state import Modules

@@ -6,9 +6,9 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from bridge.arrays import Array
+from bridge.arrays.lazy import Array
+from bridge.files.atomic import write_file
 from bridge.network import Network
-from bridge.writers.atomic import write_file
 from bridge.writers.losses import Tell, Written, fact_losses, precision_losses, tell_losses
 from bridge.writers.state import Modules, parts
 from bridge.writers.tensor_file import write

@@ -15,15 +15,15 @@ from pathlib import Path
 from torch import nn
 
 from bridge import __version__
-from bridge.arrays import Array
-from bridge.contract import contracts
+from bridge.arrays.lazy import Array
 from bridge.errors import UnsupportedError, printable
+from bridge.files.atomic import write_files
 from bridge.network import Layer, Network
+from bridge.network.contract import contracts
+from bridge.network.sizes import Activation
+from bridge.network.tensors import given_sizes, tensors
 from bridge.readers.join import mangled
-from bridge.sizes import Activation
-from bridge.tensors import given_sizes, tensors
 from bridge.writers import tensor_file
-from bridge.writers.atomic import write_files
 from bridge.writers.expressions import Code, code_of, in_brackets, literal
 from bridge.writers.losses import Tell, Written, fact_losses, precision_losses, tell_losses
 from bridge.writers.paste import Paste, import_lines

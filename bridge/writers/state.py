@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bridge.arrays import Array
+from bridge.arrays.lazy import Array
 from bridge.errors import UnsupportedError
 from bridge.network import Layer, Network
-from bridge.tensors import given_sizes, tensors
+from bridge.network.tensors import given_sizes, tensors
 
 if TYPE_CHECKING:
     from torch import nn

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from bridge.arrays import Array, NDArray
+from bridge.arrays.lazy import Array, NDArray
 from bridge.errors import BridgeError, UnsupportedError
-from bridge.mapping import table
 from bridge.network import Connection, Layer, Learnable, Network
+from bridge.tables.layers import table
 from bridge.writers.constructors import Call, call_of, matrix
 from bridge.writers.mat5 import Value
 from bridge.writers.trial import Sample, Trial, source_of

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bridge.arrays import Array
+from bridge.arrays.lazy import Array
 from bridge.errors import UnsupportedError
 from bridge.readers.folder import DTYPES
 from bridge.writers.outgoing import Outgoing

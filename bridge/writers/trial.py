@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bridge.arrays import NDArray
-from bridge.contract import contracts
+from bridge.arrays.lazy import NDArray
 from bridge.network import Network
-from bridge.sizes import Activation
-from bridge.tensors import given_sizes
+from bridge.network.contract import contracts
+from bridge.network.sizes import Activation
+from bridge.network.tensors import given_sizes
 from bridge.writers.state import Modules
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bridge.arrays import Array, NDArray
+from bridge.arrays.lazy import Array, NDArray
 from bridge.writers.mat5 import NUMERIC, Value
 
 FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")  # what MATLAB takes as the name of a field

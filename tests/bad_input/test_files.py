@@ -15,9 +15,9 @@ import scipy.sparse
 
 from bridge.commands import main, tables
 from bridge.errors import BridgeError, UnreadableError, UsageError
+from bridge.options.profile import TrainingProfile
 from bridge.readers import load
 from bridge.recipes.recipe import Recipe
-from bridge.training.profile import TrainingProfile
 from fixtures import mat
 from tests.bad_input.trial import FILES, Answer, in_bounds, listing, refused
 

@@ -13,7 +13,7 @@ from bridge.detection.head import Head
 from bridge.detection.loss import YOLOv2Loss, assign
 from bridge.errors import UsageError
 from bridge.modules.activation import YOLOv2Transform
-from bridge.training.options import Semantics
+from bridge.options.options import Semantics
 from tests.detection.nets import Array, intersection_over_union
 
 ANCHORS = ((12.0, 8.0), (6.0, 20.0), (16.0, 16.0))

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from bridge.mapping import layer_mappings
 from bridge.modules.factors import learnables
 from bridge.network import Network
+from bridge.tables.layers import layer_mappings
 from fixtures import layers as L
 from fixtures import networks
 from tests.conftest import WITHOUT_ORACLE

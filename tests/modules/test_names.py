@@ -12,9 +12,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.mapping import layer_mappings
 from bridge.modules.build import module_names
 from bridge.network import Connection, LayerList, Network, Source, make_layer
+from bridge.tables.layers import layer_mappings
 from fixtures import layers as L
 from fixtures.layers import Net
 from tests.modules.cases import IMAGE, graph

@@ -11,8 +11,8 @@ from torch.nn import functional
 
 import bridge
 from bridge import layers
+from bridge.options.options import Semantics
 from bridge.training import losses
-from bridge.training.options import Semantics
 
 SIGNS = Path(__file__).parents[2] / "fixtures" / "files" / "signs.mat"
 TARGETS = torch.tensor([0, 3, 4])

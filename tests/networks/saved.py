@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from bridge.network import Layer, Network
+from bridge.network.sizes import Activation
 from bridge.networks import BUILDERS, architecture, segnet_layers, unet_layers, yolov2_layers
 from bridge.networks.nasnet import nasnet
-from bridge.sizes import Activation
 from fixtures import layers as L
 from fixtures.layers import Net
 from fixtures.onnx_graph import Activation as Value

@@ -12,10 +12,11 @@ import torch
 
 from bridge import layers
 from bridge.errors import UsageError
-from bridge.mapping import layer_mappings
 from bridge.network import Layer, Network
-from bridge.networks import BUILDERS, build, catalogue
+from bridge.networks import BUILDERS, build
 from bridge.networks.nasnet import nasnet
+from bridge.tables import pretrained as catalogue
+from bridge.tables.layers import layer_mappings
 from tests.real import REAL
 
 FACTS = REAL.parent / "facts" / "networks"

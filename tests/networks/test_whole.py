@@ -19,9 +19,10 @@ from torch import Tensor, nn
 import bridge
 from bridge.errors import UsageError
 from bridge.network import Network
-from bridge.networks import BUILDERS, architecture, catalogue
+from bridge.networks import BUILDERS, architecture
+from bridge.options.options import training_options
 from bridge.parity import onnx_runtime
-from bridge.training.options import training_options
+from bridge.tables import pretrained as catalogue
 from docs.generate import OTHERS
 from fixtures import mat, onnx, onnx_layers
 from tests.networks import saved as copies

@@ -14,9 +14,9 @@ from scipy.io import savemat
 
 from bridge.commands import main
 from bridge.errors import UnreadableError, UsageError
+from bridge.options.options import training_options
+from bridge.options.profile import TrainingProfile
 from bridge.parity.calibration import calibrate
-from bridge.training.options import training_options
-from bridge.training.profile import TrainingProfile
 
 INPUTS = np.reshape([0.9, 0.1, 0.6, 0.4, 0.3, 0.7, 0.8, 0.2, 0.5, 0.5, 0.25, 0.75], (2, 3, 2), order="F")
 TARGETS = np.reshape([1, 0, 0, 1, 0, 1, 1, 0, 0, 1, 1, 0], (2, 3, 2), order="F")

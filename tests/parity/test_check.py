@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 import bridge
-from bridge.arrays import Array
+from bridge.arrays.lazy import Array
 from bridge.errors import BridgeError, DifferenceError, UnreadableError, UsageError
 from bridge.network import Network
 from bridge.parity.check import check

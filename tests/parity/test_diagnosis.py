@@ -16,12 +16,12 @@ import torch
 from torch import nn
 
 import bridge
-from bridge.arrays import Array
-from bridge.mapping import layer_mappings
+from bridge.arrays.lazy import Array
 from bridge.network import Network, make_layer
+from bridge.parity.causes.hypotheses import matching
 from bridge.parity.check import Check, check
-from bridge.parity.hypotheses import matching
 from bridge.parity.references import Labels, Names, Reference
+from bridge.tables.layers import layer_mappings
 from fixtures import layers as L
 from fixtures.layers import Net
 

@@ -16,17 +16,18 @@ from scipy.io import savemat
 from torch import nn
 
 import bridge
-from bridge.arrays import Array
+from bridge.arrays.lazy import Array
 from bridge.commands import main
 from bridge.errors import UsageError
 from bridge.network import LayerList, Network
-from bridge.parity import charts, report
 from bridge.parity.check import Check, check
 from bridge.parity.differences import Comparison, LayerDifference
-from bridge.parity.evidence import Evidence
 from bridge.parity.logs import check_log
 from bridge.parity.profiles import Profile
 from bridge.parity.references import Names, Reference
+from bridge.parity.report import charts
+from bridge.parity.report import page as report
+from bridge.parity.report.evidence import Evidence
 from bridge.parity.steps import check_steps
 from tests.conftest import references
 from tests.parity.test_logs import info

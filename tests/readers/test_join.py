@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 import bridge
-from bridge.arrays import NDArray
+from bridge.arrays.lazy import NDArray
 from bridge.errors import DifferenceError
 from bridge.network import Network
 from fixtures import layers as L

@@ -15,11 +15,11 @@ import pytest
 from scipy.io import savemat
 
 import bridge
-from bridge.arrays import Array
+from bridge.arrays.lazy import Array
 from bridge.errors import UnreadableError, UnsupportedError
 from bridge.network import Connection, Layer, LayerList, Learnable, Network, make_layer, unknown_row
+from bridge.options.options import saved_training_options, schedule
 from bridge.readers.join import mangled
-from bridge.training.options import saved_training_options, schedule
 from fixtures import layers as L
 from fixtures import mat, networks, onnx
 from fixtures.layers import Net

@@ -11,11 +11,11 @@ import pytest
 
 import bridge
 from bridge.commands import main
+from bridge.options.options import training_options
 from bridge.recipes.effective import effects, frozen_notes
 from bridge.recipes.parts import Base
 from bridge.recipes.recipe import Recipe
 from bridge.recipes.verbs import Edit
-from bridge.training.options import training_options
 from tests.recipes.nets import residual, sequence
 
 FILES = Path(__file__).parents[2] / "fixtures" / "files"

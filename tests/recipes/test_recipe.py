@@ -17,10 +17,10 @@ import bridge
 from bridge import layers
 from bridge.errors import BridgeError, UnreadableError, UsageError
 from bridge.network import Network
+from bridge.options.options import schedule, training_options
 from bridge.recipes.parts import Base, Data, Loss
 from bridge.recipes.recipe import Recipe, shipped
 from bridge.recipes.verbs import Edit
-from bridge.training.options import schedule, training_options
 from tests.recipes.nets import facts, residual, same, stand_in
 
 EDITS = (

@@ -11,6 +11,9 @@ import torch
 from PIL import Image
 
 import bridge
+from bridge.data.expected import Expected
+from bridge.data.pixels import pixel_source
+from bridge.data.sources import Request
 from bridge.errors import UnreadableError, UsageError
 from bridge.images import (
     PixelLabelDatastore,
@@ -23,10 +26,7 @@ from bridge.images import (
 )
 from bridge.network import Network
 from bridge.networks import segnet_layers, unet_layers
-from bridge.training.expected import Expected
-from bridge.training.options import training_options
-from bridge.training.pixels import pixel_source
-from bridge.training.sources import Request
+from bridge.options.options import training_options
 
 CLASSES = ["ground", "square"]
 VALUES = {"square": 255, "ground": 64}  # another order than the network's

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 import torch._dynamo  # the first optimizer imports it, and it takes seconds
 
+from bridge.options.options import training_options
 from bridge.training.history import Row
-from bridge.training.options import training_options
 from bridge.training.train import train
 from tests.training import nets
 from tests.training.test_loop import images

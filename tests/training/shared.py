@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch._dynamo  # the first optimizer imports it, and it takes seconds
 
-from bridge.training.options import TrainingOptions, training_options
+from bridge.options.options import TrainingOptions, training_options
 from bridge.training.train import train
 from tests.training import nets
 from tests.training.test_loop import images, observations

@@ -13,7 +13,7 @@ from torch import nn
 
 from bridge.errors import UsageError
 from bridge.network import Network
-from bridge.training.options import TrainingOptions, training_options
+from bridge.options.options import TrainingOptions, training_options
 from bridge.training.train import train
 from fixtures import layers as L
 from tests.training import nets

@@ -18,9 +18,9 @@ import pytest
 import torch
 
 from bridge.errors import BridgeError, UnreadableError, UsageError
+from bridge.options.options import TrainingOptions, training_options
 from bridge.training import checkpoint
 from bridge.training.history import Row, TrainingInfo
-from bridge.training.options import TrainingOptions, training_options
 from bridge.training.train import train
 from tests.training import nets, resumed
 from tests.training.test_loop import bits, images

@@ -13,9 +13,9 @@ from torch.utils.data import TensorDataset
 from bridge.errors import UsageError
 from bridge.images import augmentedImageDatastore, imageDataAugmenter
 from bridge.network import Network
+from bridge.options.options import training_options
 from bridge.training import features
 from bridge.training.history import TrainingInfo
-from bridge.training.options import training_options
 from bridge.training.train import train
 from fixtures import networks
 from tests.training import nets

@@ -12,8 +12,8 @@ from torch import nn
 
 from bridge.errors import UnsupportedError, UsageError
 from bridge.modules.factors import ATTRIBUTE, Factors
+from bridge.options.options import training_options
 from bridge.training.groups import options_optimizer, param_groups
-from bridge.training.options import training_options
 from bridge.training.solvers import SGDM, Adam, RMSProp
 from tests.training import nets
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
+from bridge.options.options import training_options
 from bridge.training.history import TrainingInfo
-from bridge.training.options import training_options
 from bridge.training.plot import MOST_POINTS, page
 from bridge.training.progress import Progress, clock
 from bridge.training.train import train

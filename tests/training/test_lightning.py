@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import bridge
-from bridge.training.options import training_options
+from bridge.options.options import training_options
 from tests.training import nets
 
 lightning = pytest.importorskip("pytorch_lightning", reason="PyTorch Lightning is not installed")

@@ -11,11 +11,11 @@ import torch
 
 from bridge.errors import BridgeError, UsageError
 from bridge.network import Network
+from bridge.options.options import TrainingOptions, training_options
+from bridge.options.schedules import rate
 from bridge.training.history import Row, TrainingInfo
 from bridge.training.loop import validates_at
-from bridge.training.options import TrainingOptions, training_options
 from bridge.training.order import iterations_per_epoch
-from bridge.training.schedules import rate
 from bridge.training.train import _placed, train
 from tests.real import REAL, needs_real
 from tests.training import nets

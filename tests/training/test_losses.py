@@ -11,8 +11,8 @@ import torch
 from torch.nn import functional
 
 from bridge.errors import UsageError
+from bridge.options.options import Semantics
 from bridge.training import losses
-from bridge.training.options import Semantics
 
 OLD, NEW = Semantics.of("trainNetwork"), Semantics.of("trainnet")
 WEIGHTS = torch.tensor([0.5, 2.0, 3.0], dtype=torch.float64)

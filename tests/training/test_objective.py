@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from bridge.errors import UsageError
+from bridge.options.options import training_options
 from bridge.training.objective import objective
-from bridge.training.options import training_options
 from fixtures import layers as L
 from fixtures import networks
 from tests.training import nets

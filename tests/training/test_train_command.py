@@ -14,9 +14,9 @@ from scipy.io import loadmat, savemat
 import bridge
 from bridge.images import imageDatastore
 from bridge.parity.logs import check_log
+from tests.data.test_observations import cells, write_images
 from tests.shell import THREE_PARTS, Command, Ran
 from tests.training import nets
-from tests.training.test_data import cells, write_images
 from tests.training.test_loop import images
 
 RECIPE = """

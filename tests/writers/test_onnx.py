@@ -17,7 +17,7 @@ import torch
 
 import bridge
 from bridge import layers
-from bridge.arrays import Array, NDArray
+from bridge.arrays.lazy import Array, NDArray
 from bridge.errors import BridgeError, UnreadableError, UnsupportedError, UsageError
 from bridge.network import Network
 from bridge.parity.onnx_runtime import accepted, sample_inputs

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 import bridge
-from bridge.arrays import Array
+from bridge.arrays.lazy import Array
 from bridge.errors import UnsupportedError, UsageError
 from bridge.network import Layer, Network
 from bridge.writers import program, safetensors

@@ -16,10 +16,10 @@ import pytest
 import torch
 
 import bridge
-from bridge.arrays import Array
+from bridge.arrays.lazy import Array
 from bridge.errors import UnsupportedError, UsageError
 from bridge.network import Network
-from bridge.training.options import training_options
+from bridge.options.options import training_options
 from bridge.writers.source import save
 from fixtures import mat, networks
 from fixtures.layers import Net

@@ -1,6 +1,6 @@
 """The variables of a MAT v7.3 file (HDF5), in the same Python values as v5.py gives.
 
-Large arrays stay in the file: they come as `bridge.arrays.Array`, read when asked for. Nothing outside the file is
+Large arrays stay in the file: they come as `bridge.arrays.lazy.Array`, read when asked for. Nothing outside the file is
 opened, whatever its links say, and what it declares without holding it is never allocated.
 No network that MATLAB itself saved as v7.3 was at hand; this module is tested on files of that layout made here.
 """
@@ -15,7 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from bridge.arrays import Array, NDArray, watch
+from bridge.arrays.lazy import Array, NDArray, watch
 from bridge.errors import reading
 from bridge.readers.mat.objects import REFERENCE
 from bridge.readers.mat.v5 import DEEPEST, ELEMENT_COST, GROWTH, Allowance, Cell, Opaque, Unread, damaged

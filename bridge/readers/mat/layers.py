@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from bridge.arrays import Array
+from bridge.arrays.lazy import Array
 from bridge.errors import UnreadableError, reading
-from bridge.mapping import LayerRow, Mappings, preprocessing
 from bridge.network import Layer, Learnable, make_layer, saved_factor, unknown_row
 from bridge.readers.mat.objects import Object
 from bridge.readers.mat.v5 import Cell
+from bridge.tables.layers import LayerRow, Mappings, preprocessing
 
 FACTORS = ("LearnRateFactor", "L2Factor")
 LONGEST_PROPERTY = 4096  # elements; longer arrays are no property a layer is configured by

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from bridge.errors import UnreadableError
 from bridge.network import Connection, Layer, LayerList, Network, make_layer, ports, unknown_row
-from bridge.readers.mat.assembly import split_port
+from bridge.network.assembly import split_port
 from bridge.readers.mat.objects import Object
 
 NETWORK_LAYER = "nnet.cnn.layer.NetworkLayer"

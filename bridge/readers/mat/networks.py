@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bridge.arrays import Array
+from bridge.arrays.lazy import Array
 from bridge.errors import UnreadableError, UsageError
-from bridge.mapping import Mappings
 from bridge.network import LayerList, Network, Source, nearest
+from bridge.network.assembly import assemble, chain, connect, with_named_ports
 from bridge.readers.mat import nested, shallow, structs, v5
-from bridge.readers.mat.assembly import assemble, chain, connect, with_named_ports
 from bridge.readers.mat.layers import layer_from, plain
 from bridge.readers.mat.objects import Object, Objects
 from bridge.readers.mat.v5 import Cell
+from bridge.tables.layers import Mappings
 
 if TYPE_CHECKING:
     from bridge.readers.mat import hdf5

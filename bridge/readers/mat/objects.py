@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from bridge.arrays import NDArray
+from bridge.arrays.lazy import NDArray
 from bridge.readers.mat.v5 import DEEPEST, Cell, Opaque, damaged
 
 REFERENCE = 0xDD000000

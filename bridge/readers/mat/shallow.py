@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from bridge.arrays import Array, NDArray
+from bridge.arrays.lazy import Array, NDArray
 from bridge.errors import UnsupportedError, reading
-from bridge.mapping import Mappings
 from bridge.network import EMPTY, Connection, Layer, LayerList, Learnable, Network, Source, make_layer
-from bridge.readers.mat.assembly import assemble
+from bridge.network.assembly import assemble
 from bridge.readers.mat.layers import as_array
 from bridge.readers.mat.v5 import Cell
+from bridge.tables.layers import Mappings
 
 Fields = Mapping[str, Any]
 

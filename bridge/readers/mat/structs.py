@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from bridge.errors import UnreadableError, UnsupportedError
-from bridge.mapping import Mappings, table
 from bridge.network import Layer, LayerList, Network, Source
-from bridge.readers.mat.assembly import assemble, connect
+from bridge.network.assembly import assemble, connect
 from bridge.readers.mat.layers import as_array, layer_from, plain
 from bridge.readers.mat.objects import Object
 from bridge.readers.mat.v5 import Cell
+from bridge.tables.layers import Mappings, table
 
 FORMAT = "bridge.network/"
 VERSION = FORMAT + "1"
@@ -99,7 +99,7 @@ def _training_options(saved: dict[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _schedule(saved: Any) -> Any:
-    """Return a text, a schedule object as a mapping that `bridge.training.options.schedule` knows, or a
+    """Return a text, a schedule object as a mapping that `bridge.options.options.schedule` knows, or a
     tuple of them.
     """
     if isinstance(saved, Cell):

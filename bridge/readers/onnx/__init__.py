@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from bridge.errors import reading
-from bridge.mapping import Mappings
 from bridge.network import Network, Source
 from bridge.readers.onnx.graph import Graph, check_nodes, check_supported, check_values, graph_from
 from bridge.readers.onnx.passes import normalise
 from bridge.readers.onnx.recognise import Recogniser
 from bridge.readers.onnx.stored import CHANGED, digest, metadata, stored_network
 from bridge.readers.onnx.wire import initializer_arrays, read_skeleton
+from bridge.tables.layers import Mappings
 
 
 def load(path: Path, tables: Mappings) -> Network:

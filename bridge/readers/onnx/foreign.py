@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from bridge.arrays import Array
-from bridge.mapping import LayerRow
+from bridge.arrays.lazy import Array
 from bridge.network import Layer, Learnable
+from bridge.network.sizes import Activation
 from bridge.readers.onnx.graph import Graph, Node
 from bridge.readers.onnx.layout import UNKNOWN
-from bridge.sizes import Activation
+from bridge.tables.layers import LayerRow
 
 # Constants that such a node learns, by the place of the input: what they are called in torch.
 WEIGHT_AND_BIAS = {1: "weight", 2: "bias"}

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bridge.arrays import Array, NDArray
+from bridge.arrays.lazy import Array, NDArray
 from bridge.errors import UnreadableError, UnsupportedError
 
 Dims = tuple[int | str | None, ...]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from bridge.arrays import Array
-from bridge.mapping import LayerRow, Mappings
+from bridge.arrays.lazy import Array
 from bridge.network import Layer, make_layer
+from bridge.network.sizes import Activation
 from bridge.readers.onnx.graph import Dims, Graph, Node
 from bridge.readers.onnx.layout import UNKNOWN, activation_of
-from bridge.sizes import Activation
+from bridge.tables.layers import LayerRow, Mappings
 
 KINDS = {2: "FeatureInputLayer", 3: "SequenceInputLayer", 4: "ImageInputLayer", 5: "Image3DInputLayer"}
 

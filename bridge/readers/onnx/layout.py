@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bridge.network.sizes import Activation, Length
 from bridge.readers.onnx.graph import Dims, Graph
-from bridge.sizes import Activation, Length
 
 UNKNOWN = "?"
 TORCH_AXES = {"CB": "BC", "CBT": "BTC", "SCB": "BCH", "SSCB": "BCHW", "SSSCB": "BCHWD", UNKNOWN: ""}

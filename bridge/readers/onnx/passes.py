@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bridge.arrays import Array, NDArray
+from bridge.arrays.lazy import Array, NDArray
 from bridge.readers.onnx.formulas import (
     join_gelu,
     join_group_normalization,

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.arrays import NDArray
-from bridge.mapping import LayerRow
+from bridge.arrays.lazy import NDArray
 from bridge.readers.onnx.graph import Graph, Node, declared_defaults
 from bridge.readers.onnx.layout import Value
+from bridge.tables.layers import LayerRow
 
 Properties = dict[str, Any]
 MUST_BE = {"ceil_mode": 0, "storage_order": 0, "training_mode": 0, "spatial": 1}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bridge.arrays import Array, NDArray
+from bridge.arrays.lazy import Array, NDArray
 from bridge.readers.onnx.graph import Graph, Node
 
 GATES = {

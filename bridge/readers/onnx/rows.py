@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bridge.arrays import Array
-from bridge.axes import Turn, parse
-from bridge.mapping import LayerRow, Mappings
+from bridge.arrays.axes import Turn, parse
+from bridge.arrays.lazy import Array
 from bridge.network import Layer, Learnable, make_layer
 from bridge.readers.onnx.layout import CHANNELS_SECOND, UNKNOWN
 from bridge.readers.onnx.properties import Reading, node_properties
+from bridge.tables.layers import LayerRow, Mappings
 
 # Rows that take a value of any format; the others say nothing of a value whose format is unknown.
 ANY = frozenset((

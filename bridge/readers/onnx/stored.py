@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from bridge.arrays import Array, NDArray
+from bridge.arrays.lazy import Array, NDArray
 from bridge.errors import UnreadableError, reading
-from bridge.mapping import Mappings
 from bridge.network import Layer, Learnable, Network
+from bridge.network.tensors import given_sizes, tensors
 from bridge.readers.folder import NETWORK, network_from, require, with_arrays
 from bridge.readers.onnx.recurrent import GATES
-from bridge.tensors import given_sizes, tensors
+from bridge.tables.layers import Mappings
 
 KEY = "bridge.network/1"  # of the metadata
 CHANGED = (

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bridge.arrays import Array
+from bridge.arrays.lazy import Array
 from bridge.errors import UnreadableError, UnsupportedError
 
 GRAPH, INITIALIZER, RAW_DATA = 7, 5, 9

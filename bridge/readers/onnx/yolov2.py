@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bridge.arrays import NDArray
+from bridge.arrays.lazy import NDArray
 from bridge.readers.onnx.graph import Graph, Node, proto_of
 
 OPERATOR = "bridge::YOLOv2Transform"

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from bridge import __version__
-from bridge.arrays import Array, NDArray
+from bridge.arrays.lazy import Array, NDArray
 from bridge.errors import UnsupportedError, UsageError
+from bridge.files.atomic import write_files
 from bridge.network import Layer, Network
+from bridge.network.sizes import Activation
+from bridge.network.tensors import given_sizes, tensors
 from bridge.readers.onnx.stored import KEY, digest
-from bridge.sizes import Activation
-from bridge.tensors import given_sizes, tensors
-from bridge.writers.atomic import write_files
 from bridge.writers.folder import to_json
 from bridge.writers.losses import Tell, Written
 from bridge.writers.onnx import file

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bridge.arrays import Array, NDArray
+from bridge.arrays.lazy import Array, NDArray
 from bridge.readers.onnx.wire import DTYPES, GRAPH, INITIALIZER, RAW_DATA, message_field, varint
 from bridge.writers.outgoing import Outgoing
 

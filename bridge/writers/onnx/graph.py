@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from bridge.arrays import Array, NDArray
+from bridge.arrays.lazy import Array, NDArray
 from bridge.network import Layer
+from bridge.network.sizes import Activation
 from bridge.readers.join import mangled
-from bridge.sizes import Activation
 from bridge.writers.onnx.file import FLOAT
 
 # Attributes that became inputs: since which opset, and in which order.

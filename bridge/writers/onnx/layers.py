@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from bridge.arrays import Array
+from bridge.arrays.lazy import Array
 from bridge.network import Layer
-from bridge.sizes import (
+from bridge.network.sizes import (
     Activation,
     Window,
     cut_corner,
@@ -26,7 +26,7 @@ from bridge.sizes import (
     window,
     window_dimensions,
 )
-from bridge.tensors import tensors
+from bridge.network.tensors import tensors
 from bridge.writers.onnx import recurrent, sequences
 from bridge.writers.onnx.graph import Graph, Value, channels_and_space
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bridge.arrays import Array, NDArray
+from bridge.arrays.lazy import Array, NDArray
 from bridge.network import Layer
+from bridge.network.sizes import Activation
 from bridge.readers.onnx.recurrent import ACTIVATIONS, GATES, STATE_FUNCTIONS
-from bridge.sizes import Activation
 from bridge.writers.onnx.graph import Graph, Value
 
 OPERATORS: Mapping[str, str] = {matlab: onnx for onnx, matlab in ACTIVATIONS.items()}

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from bridge.network import Layer
-from bridge.sizes import Activation
-from bridge.tensors import tensors
+from bridge.network.sizes import Activation
+from bridge.network.tensors import tensors
 from bridge.writers.onnx.graph import Graph, Value, channels_and_space
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from bridge.arrays import Array, NDArray
+from bridge.arrays.lazy import Array, NDArray
 from bridge.network import Network
 from bridge.parity.differences import Comparison
 from bridge.parity.proof import prove

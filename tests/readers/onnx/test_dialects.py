@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import bridge
-from bridge.arrays import NDArray
+from bridge.arrays.lazy import NDArray
 from bridge.errors import UnsupportedError
 from bridge.network import Layer, Network
 from bridge.parity import onnx_runtime

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bridge.arrays import Array, NDArray
+from bridge.arrays.lazy import Array, NDArray
 from bridge.readers.onnx import formulas, passes, recurrent
 from bridge.readers.onnx.graph import Graph, Node
 from bridge.readers.onnx.match import Matcher

@@ -1,0 +1,1 @@
+"""What users bring: arrays by name, images in folders, tables, labels."""

@@ -1,0 +1,126 @@
+"""What a network expects of the data it is trained on. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bridge.errors import UsageError
+from bridge.network import Network
+from bridge.network.contract import contracts
+from bridge.network.sizes import Activation
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a network expects of its data.
+
+    Attributes:
+        inputs: the size of each input; () for a module without its Network.
+        output: the size of what it predicts.
+        classes: its class names.
+        by_class: whether targets are classes; None: they tell it themselves, as names or whole numbers.
+        every_class: whether each class must occur.
+        greatest: the greatest value of the images that its input layer was trained on, where it tells.
+    """
+
+    inputs: tuple[Activation, ...] = ()
+    output: Activation | None = None
+    classes: tuple[str, ...] | None = None
+    by_class: bool | None = True
+    every_class: bool = False
+    greatest: float | None = None
+
+    @classmethod
+    def of(cls, network: Network | None, by_class: bool | None) -> Expected:
+        """Return what a network expects when it is trained on classes, on numbers, or on either."""
+        if network is None:
+            return cls(by_class=by_class)
+        inputs = tuple(network.sizes[each][0] for each in network.inputs)
+        images = len(inputs) == 1 and bool(inputs[0].spatial)
+        greatest = next(contracts(network)).high if images else None
+        return cls(inputs, output_size(network), network.classes, by_class, True, greatest)
+
+    @property
+    def by_element(self) -> bool:
+        """Whether each pixel or step has a target of its own."""
+        at = self.output
+        return at is None or at.over_time or (bool(at.spatial) and set(at.spatial) != {1})
+
+    @property
+    def image(self) -> Activation:
+        """The size of the one image input.
+
+        Raises:
+            UsageError: the network has another input.
+        """
+        if (
+            len(self.inputs) == 1
+            and len(self.inputs[0].spatial) == 2
+            and not self.inputs[0].over_time
+            and None not in self.inputs[0].size
+        ):
+            return self.inputs[0]
+        shown = ", ".join(map(str, self.inputs)) or "not known without the Network"
+        raise UsageError(
+            "images in files need a network with one image input of a known size",
+            f"its inputs are {shown}",
+            "pass a Dataset of (inputs..., target)",
+        )
+
+    def require_classes(self, what: str) -> None:
+        """Raise UsageError where the network predicts numbers."""
+        if self.by_class is False:
+            raise UsageError(
+                f"{what} have names as targets",
+                "the network is trained to predict numbers",
+                "end it with a softmax and a classification layer",
+            )
+
+    def require_range(self, greatest: float, what: str) -> None:
+        """Raise UsageError where images of 0..1 meet a network trained on 0..255, or the other way round."""
+        trained = self.greatest
+        if trained is not None and ((0 < greatest <= 1 < 2 <= trained) or (trained <= 1 and greatest >= 2)):
+            hint = (
+                "MATLAB trained it on 0..255: do not divide by 255"
+                if trained > 1
+                else "divide by 255, as im2single does"
+            )
+            raise UsageError(
+                f"{what} have values up to {greatest:g}",
+                f"the statistics of the input layer come from values up to {trained:g}",
+                hint,
+            )
+
+    def require_count(self, classes: tuple[str, ...], what: str) -> None:
+        """Raise UsageError unless the network predicts as many classes as the data have."""
+        count = self.output.channels if self.output is not None and self.by_class else None
+        if count is not None and classes and len(classes) != count:
+            shown = f"{', '.join(classes[:8])}{', ...' if len(classes) > 8 else ''}"
+            raise UsageError(
+                f"{what} have {len(classes)} classes, the network predicts {count}",
+                f"they are {shown}",
+                "give the network the classes of the data: net = net.with_classes([...])",
+            )
+
+
+def output_size(network: Network) -> Activation:
+    """Return the size of a network's first output, "layer" or "layer/port"."""
+    output = network.outputs[0]
+    name, port = (output, "") if network.layers.has(output) else output.rpartition("/")[::2]
+    return network.sizes[name][network.layers[name].outputs.index(port) if port else 0]
+
+
+def lacking(network: Network | None) -> frozenset[str]:
+    """Return what a training of a network does not have, of what a switch in `mappings/solvers.toml` may need; of a
+    module alone little is known.
+    """
+    if network is None:
+        return frozenset(("yolov2",))
+    normalizes = any("TrainedMean" in layer.row.state for layer in network.layers)
+    detects = any(layer.kind == "YOLOv2TransformLayer" for layer in network.layers)
+    has = {
+        "batch normalization": normalizes,
+        "elements": not detects and Expected.of(network, True).by_element,
+        "yolov2": detects,
+    }
+    return frozenset(name for name, present in has.items() if not present)

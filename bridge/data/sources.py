@@ -1,0 +1,314 @@
+"""Observations by number: arrays in memory, images in files, sequences of any length, anyone's torch Dataset.
+
+A source gives the same observation for the same number and epoch in whatever process it is asked, so that a training
+can be continued. Images are N,C,H,W, features N,C, sequences N,T,C.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from bridge.arrays.lazy import NDArray
+from bridge.errors import BridgeError, UsageError
+from bridge.images import ImageDatastore, augmentedImageDatastore
+
+ALL = slice(None)
+UNDEFINED = -1  # the index of an undefined label
+FILES_WORTH_WORKERS = 512  # fewer images are read sooner than worker processes have started
+MOST_WORKERS = 4
+
+
+class Batch(NamedTuple):
+    """Observations: the inputs of the network, and the targets (class indices or numbers)."""
+
+    inputs: tuple[Tensor, ...]
+    targets: Tensor
+
+
+class Request(NamedTuple):
+    """A mini-batch that is asked for.
+
+    Attributes:
+        epoch: from 1; augmentation differs from epoch to epoch.
+        indices: the observations of the whole mini-batch.
+        part: which of them are wanted, where several processes share a mini-batch.
+        piece: which piece of split sequences; None: whole sequences.
+    """
+
+    epoch: int
+    indices: NDArray
+    part: slice = ALL
+    piece: int | None = None
+
+    @property
+    def wanted(self) -> list[int]:
+        """The observations to load."""
+        chosen: list[int] = self.indices[self.part].tolist()
+        return chosen
+
+
+class Source(Protocol):
+    """Observations that can be loaded in any order.
+
+    Attributes:
+        classes: names of the class indices in the targets; () where those are numbers, or the names are not known.
+        changing: why an observation may differ from epoch to epoch, or "".
+        ragged: whether observations have different lengths.
+        workers: how many processes load them.
+    """
+
+    classes: tuple[str, ...]
+    changing: str
+    ragged: bool
+    workers: int
+
+    def __len__(self) -> int: ...
+
+    def load(self, request: Request) -> Batch: ...
+
+
+class ArraySource:
+    """Tensors in memory, the observations along their first dimension."""
+
+    changing, ragged, workers = "", False, 0
+
+    def __init__(self, inputs: tuple[Tensor, ...], targets: Tensor, classes: tuple[str, ...] = ()) -> None:
+        self.inputs, self.targets, self.classes = inputs, targets, classes
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def load(self, request: Request) -> Batch:
+        index = torch.as_tensor(request.wanted)
+        return Batch(tuple(each[index] for each in self.inputs), self.targets[index])
+
+
+class SequenceSource:
+    """Sequences T x C in memory, brought to one length in each mini-batch.
+
+    Padding is data to the network, as in MATLAB. In targets, padded steps of classes are undefined and do not count,
+    those of numbers have the padding value and count (both unconfirmed). A number as length splits the sequences of a
+    mini-batch into pieces (documented); what has one target for a whole sequence has it for each piece (unconfirmed).
+
+    Args:
+        sequences: the inputs, each T x C.
+        targets: one target for each sequence, or a list with a target for each step of each.
+        length: SequenceLength: "longest", "shortest" or the number of steps of a piece.
+        whole_pieces: whether the last piece is padded to that number too (the switch `sequence_splitting`).
+        value: SequencePaddingValue.
+        left: whether padding and cutting happen at the beginning (SequencePaddingDirection "left").
+        classes: names of the class indices.
+    """
+
+    changing, ragged, workers = "", True, 0
+
+    def __init__(
+        self,
+        sequences: Sequence[Tensor],
+        targets: Tensor | Sequence[Tensor],
+        *,
+        length: str | int = "longest",
+        whole_pieces: bool = True,
+        value: float = 0.0,
+        left: bool = False,
+        classes: tuple[str, ...] = (),
+    ) -> None:
+        self.sequences, self.targets, self.classes = sequences, targets, classes
+        self.length, self.whole_pieces, self.value, self.left = length, whole_pieces, value, left
+
+    def unpadded(self) -> SequenceSource:
+        """Return a source of the same sequences that pads none where they are asked for one by one."""
+        return SequenceSource(self.sequences, self.targets, value=self.value, left=self.left, classes=self.classes)
+
+    def pieces(self, indices: NDArray) -> int:
+        """Return into how many pieces the sequences of a mini-batch are split."""
+        return math.ceil(self._longest(indices) / self.length) if isinstance(self.length, int) else 1
+
+    def _longest(self, indices: NDArray) -> int:
+        return max(len(self.sequences[index]) for index in indices)
+
+    def _steps(self, indices: NDArray) -> int:
+        if self.length == "shortest":
+            return min(len(self.sequences[index]) for index in indices)
+        if isinstance(self.length, int) and self.whole_pieces:
+            return self.pieces(indices) * self.length
+        return self._longest(indices)
+
+    @property
+    def pads_targets(self) -> bool:
+        """Whether mini-batches may hold targets that are padding."""
+        return (
+            not isinstance(self.targets, Tensor)
+            and len(set(map(len, self.sequences))) > 1
+            and self.length != "shortest"
+        )
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def load(self, request: Request) -> Batch:
+        steps, wanted, piece = self._steps(request.indices), request.wanted, self._piece(request.piece)
+        inputs = torch.stack([self._fit(self.sequences[index], steps, self.value) for index in wanted])[:, piece]
+        if isinstance(self.targets, Tensor):
+            return Batch((inputs,), self.targets[torch.as_tensor(wanted)])
+        filler = self.value if self.targets[0].is_floating_point() else UNDEFINED
+        return Batch(
+            (inputs,), torch.stack([self._fit(self.targets[index], steps, filler) for index in wanted])[:, piece]
+        )
+
+    def _piece(self, number: int | None) -> slice:
+        return (
+            slice(number * self.length, (number + 1) * self.length)
+            if number is not None and isinstance(self.length, int)
+            else ALL
+        )
+
+    def _fit(self, sequence: Tensor, steps: int, filler: float) -> Tensor:
+        missing = steps - len(sequence)
+        if missing <= 0:
+            return sequence[-missing:] if self.left else sequence[:steps]
+        padding = sequence.new_full((missing, *sequence.shape[1:]), filler)
+        return torch.cat([padding, sequence] if self.left else [sequence, padding])
+
+
+class Images(augmentedImageDatastore):
+    """An augmentedImageDatastore that takes its random numbers with each image that is asked for."""
+
+    def __init__(self, images: augmentedImageDatastore) -> None:
+        vars(self).update(vars(images))
+
+    @property
+    def files(self) -> ImageDatastore | None:
+        """The files, where the images do not come from an array."""
+        return self._data if isinstance(self._data, ImageDatastore) else None
+
+    def read(self, index: int, rng: np.random.Generator) -> NDArray:
+        """Return an image, C x H x W."""
+        self._rng = rng
+        item = self[index]
+        return item[0] if isinstance(item, tuple) else item
+
+    def _generator(self) -> np.random.Generator:
+        return self._rng
+
+
+class ImageSource:
+    """Images in files, or an array, brought to one size: each is read, changed and resized when it is asked for.
+
+    What changes an image at random is drawn from (seed, epoch, number), in whatever process.
+
+    Args:
+        images: the datastore.
+        seed: of augmentation.
+        classes: names of the class indices.
+        targets: of each image.
+        in_background: whether worker processes load them; None: where they are many.
+    """
+
+    ragged = False
+
+    def __init__(
+        self, images: Images, seed: int, classes: tuple[str, ...], targets: Tensor, in_background: bool | None = None
+    ) -> None:
+        self._images, self._seed, self.classes, self._targets = images, seed, classes, targets
+        at_random = images.DataAugmentation is not None or images.OutputSizeMode == "randcrop"
+        self.changing = "the images are changed at random in every epoch" if at_random else ""
+        pays = len(images) >= FILES_WORTH_WORKERS if in_background is None else in_background
+        self.workers = min(MOST_WORKERS, os.cpu_count() or 1) if pays else 0
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def load(self, request: Request) -> Batch:
+        wanted = request.wanted
+        pixels = [
+            self._images.read(index, np.random.default_rng((self._seed, request.epoch, index))) for index in wanted
+        ]
+        return Batch((torch.from_numpy(np.stack(pixels)),), self._targets[torch.as_tensor(wanted)])
+
+
+class DatasetSource:
+    """Anyone's map-style Dataset of (inputs..., target)."""
+
+    changing = "a Dataset may draw at random"
+    ragged = False
+
+    def __init__(
+        self, dataset: Dataset[Any], collate: Callable[[list[Any]], Any] = default_collate, workers: int = 0
+    ) -> None:
+        self._dataset, self._collate, self.workers = dataset, collate, workers
+        self.classes = tuple(map(str, getattr(dataset, "classes", ())))
+
+    def __len__(self) -> int:
+        return len(self._dataset)  # type: ignore[arg-type]
+
+    def load(self, request: Request) -> Batch:
+        parts = self._collate([self._dataset[index] for index in request.wanted])
+        if (
+            not isinstance(parts, (tuple, list))
+            or len(parts) < 2
+            or not all(isinstance(part, Tensor) for part in parts)
+        ):
+            raise UsageError(
+                f"an item of the dataset is collated to {type(parts).__name__}",
+                "it should be (input, target), with more inputs first for a network that takes several",
+                "wrap the dataset, or pass a DataLoader with a collate_fn",
+            )
+        return Batch(tuple(parts[:-1]), parts[-1])
+
+
+def load(source: Source, requests: Iterable[Request]) -> Iterator[Batch]:
+    """Load mini-batches in order, in worker processes where the source has some."""
+    if source.workers == 0:
+        yield from map(source.load, requests)
+        return
+    wanted = list(requests)
+    own = torch.Generator().manual_seed(
+        wanted[0].epoch if wanted else 0
+    )  # the workers' seeds come from no other random numbers
+    loads: Dataset[Batch | BridgeError] = _Loads(source)
+    for batch in DataLoader(
+        loads,
+        batch_size=None,
+        sampler=wanted,
+        num_workers=source.workers,
+        collate_fn=_as_it_is,
+        generator=own,
+        worker_init_fn=_ignore_interrupts,
+    ):
+        if isinstance(batch, BridgeError):
+            raise batch
+        yield batch
+
+
+class _Loads(Dataset[Batch | BridgeError]):
+    """A source as the dataset of a DataLoader, whose items are mini-batches."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def __getitem__(self, request: Request) -> Batch | BridgeError:
+        try:
+            return self._source.load(request)
+        except (
+            BridgeError
+        ) as error:  # handed over as it is: a DataLoader would raise one whose text is the worker's trace
+            return error
+
+
+def _ignore_interrupts(worker: int) -> None:
+    """Leave Ctrl-C to the process that trains: it ends with a whole iteration, which needs its mini-batch."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

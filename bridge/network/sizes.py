@@ -1,0 +1,481 @@
+"""Activation sizes in MATLAB's order, without torch.
+
+A format names the dimensions as MATLAB's dlarray does: S spatial, C channel, B batch, T time. An `Activation`
+keeps the lengths of the S and C dimensions; batch and time are free. A rule takes a layer and the activations
+at its inputs. `None` is a length that is not known (ONNX files with symbolic height or width).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bridge.errors import UnreadableError, UnsupportedError, reading
+from bridge.tables.registry import Registry
+
+if TYPE_CHECKING:
+    from bridge.network import Layer, Network
+
+Length = int | None
+Pairs = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Activation:
+    """The size of one activation of one observation.
+
+    Attributes:
+        format: "SSCB", "SSSCB", "SCB", "CB", "CBT", "SCBT" or "SSCBT".
+        size: lengths of the S dimensions (height, width, depth), then of C.
+    """
+
+    format: str
+    size: tuple[Length, ...]
+
+    @property
+    def channels(self) -> Length:
+        return self.size[-1]
+
+    @property
+    def spatial(self) -> tuple[Length, ...]:
+        return self.size[:-1]
+
+    @property
+    def over_time(self) -> bool:
+        return self.format.endswith("T")
+
+    @property
+    def elements(self) -> Length:
+        return None if None in self.size else math.prod(n for n in self.size if n is not None)
+
+    def at_one_time(self) -> Activation:
+        """The size of a single time step."""
+        return Activation(self.format.removesuffix("T"), self.size)
+
+    def resized(self, spatial: Sequence[Length], channels: Length) -> Activation:
+        return Activation(self.format, (*spatial, channels))
+
+    def __str__(self) -> str:
+        text = "×".join("?" if n is None else str(n) for n in self.size)
+        return f"{text}×T" if self.over_time else text
+
+
+Rule = Callable[["Layer", Sequence[Activation]], Activation]
+SIZE_RULES: Registry[Rule] = Registry("size rule")
+
+
+def activation_sizes(network: Network) -> Mapping[str, tuple[Activation, ...]]:
+    """Return for every layer the activation at each of its output ports.
+
+    Raises:
+        UnreadableError: two sizes contradict each other; the layer is named.
+        UnsupportedError: a layer cannot take the format it is given.
+    """
+    sizes: dict[str, tuple[Activation, ...]] = {}
+    for layer in network.order:
+        sources = network.incoming[layer.name]
+        given = [sizes[c.source][network.layers[c.source].outputs.index(c.source_port)] for c in sources]
+        sizes[layer.name] = layer_sizes(layer, given)
+    return sizes
+
+
+def layer_sizes(layer: Layer, given: Sequence[Activation]) -> tuple[Activation, ...]:
+    """Return the activations at a layer's output ports.
+
+    Raises:
+        UnreadableError: an input is not connected, or its size or the layer's properties make no sense.
+    """
+    if len(given) < len(layer.inputs):
+        missing = layer.inputs[len(given)]
+        raise UnreadableError(
+            f"layer '{layer.name}' has nothing connected to its input '{missing}'", "every input needs a connection"
+        )
+    with reading(f"layer '{layer.name}' ({layer.kind})"):
+        out = SIZE_RULES[layer.row.size](layer, given)
+    bad = next((n for n in out.size if n is not None and n < 1), None)
+    if bad is not None:
+        raise fail(layer, f"it would put out {out}", given)
+    return tuple(given[0] if port == "size" else out for port in layer.outputs) or (out,)
+
+
+def fail(layer: Layer, what: str, given: Sequence[Activation]) -> UnreadableError:
+    return UnreadableError(
+        f"layer '{layer.name}' ({layer.kind}): {what}", f"its inputs are {', '.join(map(str, given)) or 'none'}"
+    )
+
+
+def numbers(value: Any, count: int) -> tuple[int, ...]:
+    """Return a size property as integers: a vector as it is, a single number for each of `count` dimensions."""
+    return tuple(int(n) for n in value) if isinstance(value, (tuple, list)) else (int(value),) * count
+
+
+def padding_pairs(value: Any, dimensions: int) -> Pairs:
+    """Return [t b l r] (or [l r], [t b l r f k]) as ((before, after), ...); a single number counts for all sides."""
+    flat = numbers(value, 2 * dimensions)
+    return tuple((flat[2 * i], flat[2 * i + 1]) for i in range(dimensions))
+
+
+def same_padding(length: int, kernel: int, stride: int, dilation: int = 1) -> tuple[int, int]:
+    """MATLAB's 'same' padding of one dimension: the odd pixel goes to the bottom or right (proven on real files)."""
+    total = max((length - 1) // stride * stride + (kernel - 1) * dilation + 1 - length, 0)
+    return total // 2, total - total // 2
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a convolution or pooling slides, one number for each dimension.
+
+    Attributes:
+        padding: (before, after); None for 'same' where it depends on the input's size.
+    """
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    padding: Pairs | None
+
+    def lengths(self, at: Sequence[Length]) -> list[Length]:
+        """The lengths after the window slid over the dimensions of lengths `at`."""
+        if self.padding is None:
+            return [None if n is None else math.ceil(n / s) for n, s in zip(at, self.stride, strict=False)]
+        each = zip(at, self.kernel, self.stride, self.dilation, self.padding, strict=False)
+        return [None if n is None else (n + sum(pad) - (k - 1) * d - 1) // s + 1 for n, k, s, d, pad in each]
+
+
+def window(layer: Layer) -> Window:
+    """Return the window of a convolution or pooling layer.
+
+    Raises:
+        UnsupportedError: its PaddingMode is not known.
+    """
+    count, properties = window_dimensions(layer), layer.properties
+    kernel = numbers(properties["FilterSize"] if "FilterSize" in properties else properties["PoolSize"], count)
+    stride, dilation = numbers(properties.get("Stride", 1), count), numbers(properties.get("DilationFactor", 1), count)
+    reach = [(k - 1) * d for k, d, _ in zip(kernel, dilation, stride, strict=True)]
+    padding: Pairs | None
+    match properties.get("PaddingMode", "manual"):
+        case "manual":
+            padding = padding_pairs(properties.get("PaddingSize", 0), count)
+        case "causal":
+            padding = tuple((n, 0) for n in reach)
+        case "same":
+            padding = tuple((n // 2, n - n // 2) for n in reach) if set(stride) == {1} else None
+        case mode:
+            raise UnsupportedError(
+                f"layer '{layer.name}' ({layer.kind}) pads in mode '{mode}'",
+                "MATLAB documents 'manual', 'same' and 'causal'",
+            )
+    if min(*kernel, *stride, *dilation) < 1 or min((n for pair in padding or () for n in pair), default=0) < 0:
+        raise UnreadableError(
+            f"layer '{layer.name}' ({layer.kind}) has a window of {kernel} with stride {stride}, dilation {dilation} "
+            f"and padding {padding}"
+        )
+    return Window(kernel, stride, dilation, padding)
+
+
+def window_dimensions(layer: Layer, default: int = 2) -> int:
+    """The number of dimensions a convolution or pooling layer slides over, told by its class name."""
+    return next((n for n in (1, 2, 3) if f"{n}D" in layer.kind), default)
+
+
+def group_count(layer: Layer, channels: Length, default: int | str = 1) -> int:
+    """The number of groups of a convolution or a normalisation of `channels` channels, `default` where its class has no
+    NumGroups.
+    """
+    groups = layer.properties["NumGroups"] if "NumGroups" in layer.row.properties else default
+    return {"channel-wise": channels or 1, "all-channels": 1}[groups] if isinstance(groups, str) else int(groups)
+
+
+def filter_count(layer: Layer, channels: Length) -> int:
+    """The number of filters of a convolution, in all its groups; `channels` are its input's."""
+    if "NumFiltersPerGroup" in layer.properties:
+        return int(layer.properties["NumFiltersPerGroup"]) * group_count(layer, channels)
+    return int(layer.properties["NumFilters"])
+
+
+def _slid(layer: Layer, given: Sequence[Activation], channels: Length) -> Activation:
+    """Slide over space; with one dimension more than there are, over time too, which stays free."""
+    at, count = given[0], window_dimensions(layer)
+    if count - len(at.spatial) not in ((0, 1) if at.over_time else (0,)):
+        raise fail(layer, f"it slides over {count} dimensions, its input has the format {at.format}", given)
+    return at.resized(window(layer).lengths(at.spatial), channels)
+
+
+@SIZE_RULES("convolution")
+def convolution(layer: Layer, given: Sequence[Activation]) -> Activation:
+    return _slid(layer, given, filter_count(layer, given[0].channels))
+
+
+@SIZE_RULES("pooling")
+def pooling(layer: Layer, given: Sequence[Activation]) -> Activation:
+    return _slid(layer, given, given[0].channels)
+
+
+@SIZE_RULES("transposed_convolution")
+def transposed_convolution(layer: Layer, given: Sequence[Activation]) -> Activation:
+    """stride * (in - 1) + kernel - cropping; 'same' cropping gives stride * in."""
+    at, count = given[0], window_dimensions(layer)
+    if len(at.spatial) != count:
+        raise fail(layer, f"it slides over {count} dimensions, its input has the format {at.format}", given)
+    kernel, stride = numbers(layer.properties["FilterSize"], count), numbers(layer.properties.get("Stride", 1), count)
+    if layer.properties.get("CroppingMode") == "same":
+        lengths = [None if n is None else n * s for n, s in zip(at.spatial, stride, strict=True)]
+    else:
+        crops = padding_pairs(layer.properties.get("CroppingSize", 0), count)
+        lengths = [
+            None if n is None else s * (n - 1) + k - sum(c)
+            for n, s, k, c in zip(at.spatial, stride, kernel, crops, strict=True)
+        ]
+    return at.resized(lengths, int(layer.properties["NumFilters"]))
+
+
+@SIZE_RULES("global_pooling")
+def global_pooling(layer: Layer, given: Sequence[Activation]) -> Activation:
+    """To one value a channel; sequences of vectors lose their time."""
+    at, count = given[0], window_dimensions(layer)
+    if at.format == "CBT" and count == 1:
+        return at.at_one_time()
+    if len(at.spatial) != count:
+        raise fail(layer, f"it pools over {count} dimensions, its input has the format {at.format}", given)
+    return at.resized([1] * count, at.channels)
+
+
+@SIZE_RULES("unpooling")
+def unpooling(layer: Layer, given: Sequence[Activation]) -> Activation:
+    """The size of the pooling layer's input, which travels through the "size" port."""
+    return given[2]
+
+
+@SIZE_RULES("fully_connected")
+def fully_connected(layer: Layer, given: Sequence[Activation]) -> Activation:
+    at, expected = given[0], layer.learnables["Weights"].shape[1] if "Weights" in layer.learnables else None
+    if expected and at.elements is not None and expected != at.elements:
+        raise fail(layer, f"its Weights take {expected} values, its input has {at.elements}", given)
+    return Activation("CBT" if at.over_time else "CB", (numbers(layer.properties["OutputSize"], 1)[-1],))
+
+
+def _require_sequences(layer: Layer, given: Sequence[Activation]) -> None:
+    if given[0].format != "CBT":
+        raise UnsupportedError(
+            f"layer '{layer.name}' ({layer.kind}) gets an input of format {given[0].format}",
+            "known are sequences of vectors (CBT)",
+        )
+
+
+@SIZE_RULES("recurrent")
+def recurrent(layer: Layer, given: Sequence[Activation]) -> Activation:
+    _require_sequences(layer, given)
+    weights = layer.learnables.get("InputProjector") or layer.learnables.get("InputWeights")
+    takes = (
+        None
+        if weights is None or not weights.array.size
+        else weights.shape[0 if "InputProjector" in layer.learnables else 1]
+    )
+    if None not in (takes, given[0].elements) and takes != given[0].elements:
+        raise fail(layer, f"its weights take {takes} values a step, its input has {given[0].elements}", given)
+    mode, directions = layer.properties["OutputMode"], 2 if layer.kind.startswith("BiLSTM") else 1
+    if mode not in ("sequence", "last"):
+        raise UnsupportedError(
+            f"layer '{layer.name}' ({layer.kind}) has the output mode '{mode}'",
+            "MATLAB documents 'sequence' and 'last'",
+        )
+    return Activation("CBT" if mode == "sequence" else "CB", (int(layer.properties["NumHiddenUnits"]) * directions,))
+
+
+@SIZE_RULES("same")
+def same(layer: Layer, given: Sequence[Activation]) -> Activation:
+    return given[0]
+
+
+def _different_formats(layer: Layer, given: Sequence[Activation]) -> UnsupportedError:
+    formats = " and ".join(each.format for each in given)
+    return UnsupportedError(
+        f"layer '{layer.name}' ({layer.kind}) gets inputs of different formats, {formats}",
+        "how they expand is not known",
+    )
+
+
+@SIZE_RULES("combined")
+def combined(layer: Layer, given: Sequence[Activation]) -> Activation:
+    """Additions and multiplications: dimensions of length one are repeated."""
+    if len({each.format for each in given}) > 1:
+        raise _different_formats(layer, given)
+    lengths: list[Length] = []
+    for axis in zip(*(each.size for each in given), strict=True):
+        known = {n for n in axis if n not in (None, 1)}
+        if len(known) > 1:
+            raise fail(layer, "its inputs have different sizes", given)
+        lengths.append(None if None in axis else (known.pop() if known else 1))
+    return Activation(given[0].format, tuple(lengths))
+
+
+def joined_dimension(layer: Layer, at: Activation) -> int:
+    """The dimension that a concatenation joins, from 1 in MATLAB's order: the channels where its class has no Dim."""
+    return int(layer.properties["Dim"]) if "Dim" in layer.row.properties else len(at.size)
+
+
+@SIZE_RULES("concatenated")
+def concatenated(layer: Layer, given: Sequence[Activation]) -> Activation:
+    at = given[0]
+    axis = joined_dimension(layer, at) - 1
+    if len({each.format for each in given}) > 1:
+        raise _different_formats(layer, given)
+    if not 0 <= axis < len(at.size):
+        raise UnsupportedError(
+            f"layer '{layer.name}' joins along dimension {axis + 1} of {at.format}",
+            "space and channels can be joined, batch and time not",
+        )
+    for other in given[1:]:
+        if any(
+            i != axis and a != b and None not in (a, b)
+            for i, (a, b) in enumerate(zip(at.size, other.size, strict=True))
+        ):
+            raise fail(layer, "its inputs have different sizes", given)
+    joined = [each.size[axis] for each in given]
+    total = None if None in joined else sum(n for n in joined if n is not None)
+    return Activation(at.format, (*at.size[:axis], total, *at.size[axis + 1 :]))
+
+
+@SIZE_RULES("flattened")
+def flattened(layer: Layer, given: Sequence[Activation]) -> Activation:
+    at = given[0]
+    return Activation("CBT" if at.over_time else "CB", (at.elements,))
+
+
+@SIZE_RULES("folded")
+def folded(layer: Layer, given: Sequence[Activation]) -> Activation:
+    if not given[0].over_time:
+        raise fail(layer, f"it folds sequences, its input has the format {given[0].format}", given)
+    return given[0].at_one_time()
+
+
+@SIZE_RULES("unfolded")
+def unfolded(layer: Layer, given: Sequence[Activation]) -> Activation:
+    if given[0].over_time:
+        raise fail(layer, f"it makes sequences, its input is one already ({given[0].format})", given)
+    return Activation(given[0].format + "T", given[0].size)
+
+
+def _require_images(layer: Layer, given: Sequence[Activation], dimensions: int) -> None:
+    formats = dict.fromkeys(each.format for each in given)
+    if len(formats) > 1 or len(given[0].spatial) != dimensions:
+        raise fail(
+            layer,
+            f"it takes images of {dimensions} dimensions, its input has the format {' and '.join(formats)}",
+            given,
+        )
+
+
+@SIZE_RULES("space_to_depth")
+def space_to_depth(layer: Layer, given: Sequence[Activation]) -> Activation:
+    """Rows and columns beyond the last whole block are dropped (documented)."""
+    _require_images(layer, given, 2)
+    at, block = given[0], numbers(layer.properties["BlockSize"], 2)
+    channels = None if at.channels is None else at.channels * math.prod(block)
+    return at.resized([None if n is None else n // b for n, b in zip(at.spatial, block, strict=True)], channels)
+
+
+@SIZE_RULES("depth_to_space")
+def depth_to_space(layer: Layer, given: Sequence[Activation]) -> Activation:
+    _require_images(layer, given, 2)
+    at, block = given[0], numbers(layer.properties["BlockSize"], 2)
+    if at.channels is not None and at.channels % math.prod(block):
+        raise fail(layer, f"its channels are no multiple of the block {block}", given)
+    channels = None if at.channels is None else at.channels // math.prod(block)
+    return at.resized([None if n is None else n * b for n, b in zip(at.spatial, block, strict=True)], channels)
+
+
+@SIZE_RULES("resized")
+def resized(layer: Layer, given: Sequence[Activation]) -> Activation:
+    """To the reference's size, to OutputSize (NaN keeps the aspect ratio), or by Scale, rounded down."""
+    _require_images(layer, given, window_dimensions(layer))
+    at, count = given[0], len(given[0].spatial)
+    if len(given) > 1:
+        return at.resized(given[1].spatial, at.channels)
+    size, scale = layer.properties.get("OutputSize"), layer.properties.get("Scale")
+    if size:
+        return at.resized(
+            [None if math.isnan(n) else int(n) for n in (size if isinstance(size, tuple) else (size,) * count)],
+            at.channels,
+        )
+    scales: Any = scale if isinstance(scale, tuple) and len(scale) > 1 else (scale,) * count
+    return at.resized(
+        [None if n is None else math.floor(n * s) for n, s in zip(at.spatial, scales, strict=True)], at.channels
+    )
+
+
+@SIZE_RULES("cropped")
+def cropped(layer: Layer, given: Sequence[Activation]) -> Activation:
+    _require_images(layer, given, 3 if layer.kind == "Crop3DLayer" else 2)
+    if any(a is not None and b is not None and a < b for a, b in zip(given[0].spatial, given[1].spatial, strict=True)):
+        raise fail(layer, "its reference is larger than its input", given)
+    return given[0].resized(given[1].spatial, given[0].channels)
+
+
+def cut_corner(layer: Layer) -> tuple[int, ...] | None:
+    """Return where a crop begins, zero-based, the row first: Location is [x y] or [x y z], from 1. None: the centre."""
+    location = layer.properties.get("Location")
+    if layer.properties.get("Mode") != "custom" or not isinstance(location, tuple):
+        return None
+    x, y, *z = (int(n) - 1 for n in location)
+    return (y, x, *z)
+
+
+@SIZE_RULES("padded")
+def padded(layer: Layer, given: Sequence[Activation]) -> Activation:
+    pads = padding_pairs(layer.properties["PaddingSize"], 2)
+    return given[0].resized(
+        [None if n is None else n + sum(p) for n, p in zip(given[0].spatial, pads, strict=True)], given[0].channels
+    )
+
+
+@SIZE_RULES("embedded")
+def embedded(layer: Layer, given: Sequence[Activation]) -> Activation:
+    _require_sequences(layer, given)
+    return Activation(given[0].format, (int(layer.properties.get("Dimension") or layer.properties["OutputSize"]),))
+
+
+def _input_size(layer: Layer) -> tuple[int, ...]:
+    size = numbers(layer.properties["InputSize"], 1)
+    if len(size) not in (layer.row.properties["InputSize"].lengths or (len(size),)):
+        raise UnreadableError(
+            f"layer '{layer.name}' ({layer.kind}) has an InputSize of {len(size)} numbers", f"they are {str(size)[:60]}"
+        )
+    return size
+
+
+@SIZE_RULES("image_input")
+def image_input(layer: Layer, given: Sequence[Activation]) -> Activation:
+    size = _input_size(layer)
+    return Activation("S" * (len(size) - 1) + "CB", size)
+
+
+@SIZE_RULES("sequence_input")
+def sequence_input(layer: Layer, given: Sequence[Activation]) -> Activation:
+    size = _input_size(layer)
+    return Activation("S" * (len(size) - 1) + "CBT", size)
+
+
+@SIZE_RULES("from_file")
+def from_file(layer: Layer, given: Sequence[Activation]) -> Activation:
+    """The size that ONNX shape inference found for a foreign node."""
+    return Activation(layer.properties["Format"], tuple(layer.properties["Size"]))
+
+
+@SIZE_RULES("unknown")
+def unknown(layer: Layer, given: Sequence[Activation]) -> Activation:
+    """A class no table knows: the format stays, the lengths are not known."""
+    return given[0].resized([None] * len(given[0].spatial), None)
+
+
+@SIZE_RULES("attention")
+def attention(layer: Layer, given: Sequence[Activation]) -> Activation:
+    """To what the output weights give; before there are any, to OutputSize, which is the input's channels where it is
+    "auto" (documented).
+    """
+    _require_sequences(layer, given)
+    weights, size = layer.learnables["OutputWeights"], layer.properties.get("OutputSize", "auto")
+    channels = weights.shape[0] if weights.array.size else given[0].channels if size == "auto" else int(size)
+    return given[0].resized(given[0].spatial, channels)

@@ -1,0 +1,1 @@
+"""trainingOptions, its schedules and profiles, without torch."""

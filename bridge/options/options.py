@@ -1,0 +1,512 @@
+"""trainingOptions: names, defaults and checks from `mappings/training_options.toml`, switches from
+`mappings/solvers.toml`.
+
+Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import numbers
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from bridge.errors import UsageError
+from bridge.tables.layers import table
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bridge.training.solvers import Solver
+
+Pairs = tuple[tuple[str, Any], ...]
+Row = Mapping[str, Any]
+
+STOCHASTIC = ("sgdm", "adam", "rmsprop")
+TRAINERS = ("trainNetwork", "trainnet")
+SETTLED = ("P", "D")
+SCHEDULE_SUFFIX = "LearnRate"
+
+
+@dataclass(frozen=True)
+class Semantics:
+    """How a trainer counts, where its documentation leaves a choice; `mappings/solvers.toml` explains each.
+
+    Make one with `Semantics.of`. The values are words of the table, not code.
+    """
+
+    trainer: str
+    adam_epsilon: str
+    l2_before_clipping: bool
+    frozen_in_global_norm: bool
+    schedule_counting: str
+    batchnorm_auto: str
+    batchnorm_variance: str
+    patience_resets: bool
+    crossentropy_over: str
+    undefined_labels_count: bool
+    rmse_over: str
+    sequence_splitting: str
+    yolov2_iou_target: str
+    yolov2_box_sizes: str
+    yolov2_divided_by: str
+    yolov2_resize: str
+
+    @classmethod
+    def of(cls, trainer: str, overrides: Mapping[str, Any] | None = None) -> Semantics:
+        """Return the switches of "trainNetwork" or "trainnet", some of them set by a profile.
+
+        Raises:
+            UsageError: the trainer, a switch or its value is unknown.
+        """
+        trainer = _word(trainer, TRAINERS, "trainer")
+        switches = table("solvers")["semantics"]
+        values = {name: _for(row["default"], "", trainer) for name, row in switches.items()}
+        for given, value in (overrides or {}).items():
+            name = _name(given, switches, "switch of training")
+            values[name] = _word(value, switches[name]["choices"], name)
+        return cls(trainer, **values)
+
+    def overrides(self) -> dict[str, Any]:
+        """Return the switches that differ from the trainer's defaults."""
+        plain = Semantics.of(self.trainer)
+        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != getattr(plain, f.name)}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """One of the schedule objects, `name` in MATLAB's spelling ("cosineLearnRate"). Its properties are attributes.
+
+    Make one with `schedule`.
+    """
+
+    name: str
+    given: Pairs = ()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name in ("name", "given"):
+            raise AttributeError(name)
+        rows = table("training_options")["schedules"][self.name]
+        if name not in rows:
+            raise AttributeError(f"{self.name} has no property {name!r}")
+        return dict(self.given).get(name, rows[name].get("default"))
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return {"schedule": name, property: value, ...}, which `schedule` turns back."""
+        return {"schedule": self.name, **dict(self.given)}
+
+
+def schedule(name: str, **properties: Any) -> Schedule:
+    """Return a schedule object: `schedule("warmupLearnRate", NumSteps=3)`.
+
+    Args:
+        name: piecewiseLearnRate, exponentialLearnRate, polynomialLearnRate, cosineLearnRate, cyclicalLearnRate or
+            warmupLearnRate.
+        properties: MATLAB's properties, in any case of letters.
+
+    Raises:
+        UsageError: the name or a property is unknown, a value is out of range, or a property without a known default is
+            missing.
+    """
+    schedules = table("training_options")["schedules"]
+    name = _name(name, schedules, "schedule")
+    rows = schedules[name]
+    made = Schedule(name, _checked(rows, name, properties))
+    missing = [key for key, row in rows.items() if "default" not in row and key not in dict(made.given)]
+    if missing:
+        raise UsageError(
+            f"{name} needs {', '.join(missing)}",
+            "MATLAB's default for it is not known",
+            f"give it, or say LearnRateSchedule={name.removesuffix(SCHEDULE_SUFFIX)!r} for a schedule as long as the "
+            "training",
+        )
+    return made
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One option: what it is, what MATLAB would take without it, and what it becomes in PyTorch."""
+
+    name: str
+    value: Any
+    default: Any
+    given: bool
+    torch: str
+    evidence: str
+    since: str | None
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """The options of one training. Every option of the solver is an attribute in MATLAB's spelling.
+
+    Make one with `training_options`, `TrainingOptions.from_mapping` or `saved_training_options`.
+
+    Attributes:
+        solver: "sgdm", "adam", "rmsprop", "lbfgs" or "lm".
+        semantics: the rules of the trainer.
+        given: the options that were set, in the order of the table; the others have their defaults.
+        ignored: fields of a saved object that are no option.
+        profile: the name of the profile that has settled switches, "R2024b"; see `bridge.options.profile`.
+        settled: those switches.
+    """
+
+    solver: str
+    semantics: Semantics
+    given: Pairs = ()
+    ignored: tuple[str, ...] = ()
+    profile: str = ""
+    settled: tuple[str, ...] = ()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name in (f.name for f in fields(TrainingOptions)):
+            raise AttributeError(name)
+        rows = _rows(self.solver)
+        if name not in rows:
+            raise AttributeError(f"the options of {self.solver!r} have no {name!r}")
+        given = dict(self.given)
+        return given[name] if name in given else self._default(rows[name])
+
+    @property
+    def trainer(self) -> str:
+        """The trainer whose rules hold: "trainNetwork" or "trainnet"."""
+        return self.semantics.trainer
+
+    @property
+    def schedules(self) -> tuple[str | Schedule, ...]:
+        """LearnRateSchedule as a chain, for a solver that has one."""
+        if "LearnRateSchedule" not in _rows(self.solver):
+            return ()
+        value = self.LearnRateSchedule
+        return value if isinstance(value, tuple) else (value,)
+
+    def replace(self, **names: Any) -> TrainingOptions:
+        """Return these options with some set anew.
+
+        Raises:
+            UsageError: as `training_options`.
+        """
+        rows = _rows(self.solver)
+        merged = {**dict(self.given), **dict(_checked(rows, self.solver, names))}
+        return replace(self, given=tuple((name, merged[name]) for name in rows if name in merged))
+
+    def optimizer(self, model: nn.Module, *, foreach: bool | None = None) -> Solver:
+        """Return the solver of these options over the learnables of `model`; see
+        `bridge.training.groups.options_optimizer`.
+        """
+        from bridge.training.groups import options_optimizer
+
+        return options_optimizer(model, self, foreach=foreach)
+
+    def explain(self) -> list[Explanation]:
+        """Return a row for every option of the solver, in the order of the table."""
+        given = dict(self.given)
+        return [
+            Explanation(
+                name,
+                getattr(self, name),
+                self._default(row),
+                name in given,
+                row["torch"],
+                self._for(row["evidence"]),
+                row.get("since"),
+            )
+            for name, row in _rows(self.solver).items()
+        ]
+
+    def notes(self, lacks: Collection[str] = ()) -> list[str]:
+        """Return what a training with these options depends on and no run of MATLAB has confirmed.
+
+        Args:
+            lacks: what the training is known not to have; see `bridge.data.expected.lacking`.
+        """
+        switches = table("solvers")["semantics"]
+        notes = [
+            f"{name} = {getattr(self.semantics, name)!r}, unconfirmed: {row['meaning']} ({row['source']})"
+            for name, row in switches.items()
+            if self._for(row["evidence"]) not in SETTLED
+            and self._depends_on(row)
+            and row.get("needs") not in lacks
+            and name not in self.settled
+        ]
+        if self.profile:
+            notes.append(f"the profile {self.profile} has settled {', '.join(self.settled) or 'none of the switches'}")
+        for item in self.schedules:
+            notes += _assumed_properties(item)
+        if self.ignored:
+            notes.append(f"fields of the saved object that are no options were ignored: {', '.join(self.ignored)}")
+        return notes
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return solver, trainer, the options that were set and the switches that differ, as plain values; data is left
+        out.
+        """
+        rows = _rows(self.solver)
+        options = {name: _plain(value) for name, value in self.given if rows[name]["kind"] != "data"}
+        switches = self.semantics.overrides()
+        return {
+            "solver": self.solver,
+            "trainer": self.trainer,
+            **options,
+            **({"semantics": switches} if switches else {}),
+        }
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any], solver: str | None = None) -> TrainingOptions:
+        """Return the options in a mapping as `to_mapping` and a parsed TOML file make it.
+
+        Args:
+            mapping: option -> value; also "solver", "trainer" and "semantics".
+            solver: the solver where the mapping names none.
+
+        Raises:
+            UsageError: as `training_options`; no solver is named.
+        """
+        names = dict(mapping)
+        solver = names.pop("solver", solver)
+        if solver is None:
+            raise UsageError("the options name no solver", hint=f'add solver = "sgdm" (or {", ".join(STOCHASTIC[1:])})')
+        return training_options(solver, **names)
+
+    def _for(self, value: Any) -> Any:
+        return _for(value, self.solver, self.trainer)
+
+    def _default(self, row: Row) -> Any:
+        return self._for(row["default"])
+
+    def _depends_on(self, row: Row) -> bool:
+        needs, excuses = row.get("depends", {}), row.get("unless", {})
+        return all(self._any(name, values) for name, values in needs.items()) and not any(
+            self._any(name, values) for name, values in excuses.items()
+        )
+
+    def _any(self, name: str, values: Sequence[Any]) -> bool:
+        if name == "LearnRateSchedule":
+            return any(_word_of(item) in values for item in self.schedules)
+        if name == "Metrics":
+            return any(
+                item.lower() in values for item in ([self.Metrics] if isinstance(self.Metrics, str) else self.Metrics)
+            )
+        return getattr(self, name, None) in values
+
+
+def training_options(
+    solver: str, *, trainer: str = "trainNetwork", semantics: Mapping[str, Any] | None = None, **names: Any
+) -> TrainingOptions:
+    """Return MATLAB's trainingOptions.
+
+    Args:
+        solver: "sgdm", "adam", "rmsprop"; "lbfgs" and "lm" are known by their options, but have no optimizer.
+        trainer: "trainNetwork" or "trainnet" (R2023b on): their losses and logs are counted differently.
+        semantics: switches of `Semantics` that a profile sets.
+        names: options by MATLAB's names, in any case of letters.
+
+    Raises:
+        UsageError: the solver, an option or a value is unknown, or the option belongs to another solver.
+
+    Example:
+        >>> options = training_options("sgdm", initiallearnrate=3e-4, MaxEpochs=6)
+        >>> options.InitialLearnRate, options.Momentum
+        (0.0003, 0.9)
+    """
+    solver = _name(solver, table("solvers")["solvers"], "solver")
+    return TrainingOptions(solver, Semantics.of(trainer, semantics), _checked(_rows(solver), solver, names))
+
+
+def saved_training_options(
+    class_name: str, saved: Mapping[str, Any], *, trainer: str = "trainNetwork"
+) -> TrainingOptions:
+    """Return the options in an object that MATLAB saved.
+
+    Args:
+        class_name: the object's class, "nnet.cnn.TrainingOptionsADAM".
+        saved: its fields: arrays (numpy, 1x1 for numbers), text, anything for data. A field with the default value
+            counts as set.
+        trainer: the object does not say for which trainer it was made.
+
+    Raises:
+        UsageError: the class is no trainingOptions object, or a value makes no sense.
+    """
+    classes = {row["matlab"]: solver for solver, row in table("solvers")["solvers"].items()}
+    if class_name not in classes:
+        raise UsageError(f"{class_name} is no trainingOptions object", f"those are {', '.join(classes)}")
+    solver = classes[class_name]
+    rows = _rows(solver)
+    names = {name: _from_matlab(saved[name]) for name in rows if name in saved and not _is_empty(saved[name])}
+    unread = [
+        name
+        for name, value in names.items()
+        if rows[name]["kind"] == "text" and not isinstance(value, str | list | tuple)
+    ]
+    options = training_options(
+        solver, trainer=trainer, **{name: value for name, value in names.items() if name not in unread}
+    )
+    return replace(options, ignored=(*(name for name in saved if name not in rows and name != "Version"), *unread))
+
+
+def schedule_of(word: str, left: Mapping[str, int]) -> Schedule:
+    """Return the object that a word of LearnRateSchedule means.
+
+    Args:
+        word: "cosine", "polynomial", ...
+        left: the epochs and iterations ("epoch", "iteration") of the training that it may span.
+    """
+    made = Schedule(word + SCHEDULE_SUFFIX)
+    rows = table("training_options")["schedules"][made.name]
+    return replace(
+        made, given=tuple((name, left[made.FrequencyUnit]) for name, row in rows.items() if row.get("spans"))
+    )
+
+
+@cache  # asked for with every option, several times in an iteration
+def _rows(solver: str) -> Mapping[str, Row]:
+    rows = table("training_options")["options"]
+    return {name: row for name, row in rows.items() if solver in row.get("solvers", STOCHASTIC)}
+
+
+def _for(value: Any, solver: str, trainer: str) -> Any:
+    """Take the solver's or the trainer's entry where the table has one for each."""
+    if not isinstance(value, Mapping):
+        return value
+    return value[solver] if solver in value else value[trainer]
+
+
+def _name(given: str, known: Iterable[str], what: str) -> str:
+    """Return the spelling of `known` for a name given in any case of letters."""
+    spelling = {name.lower(): name for name in known}
+    if isinstance(given, str) and given.lower() in spelling:
+        return spelling[given.lower()]
+    near = difflib.get_close_matches(str(given).lower(), spelling, 1, 0.0)
+    raise UsageError(f"{given!r} is no {what}", hint=f"did you mean {spelling[near[0]]}?")
+
+
+def _word(value: Any, choices: Sequence[Any], what: str) -> Any:
+    """Return the choice that `value` is, in any case of letters."""
+    for choice in choices:
+        if value is choice or (isinstance(value, str) and isinstance(choice, str) and value.lower() == choice.lower()):
+            return choice
+    _wrong(what, value, ", ".join(map(repr, choices)))
+
+
+def _checked(rows: Mapping[str, Row], owner: str, names: Mapping[str, Any]) -> Pairs:
+    values: dict[str, Any] = {}
+    for given, value in names.items():
+        name = _option_name(given, rows, owner)
+        if name in values:
+            raise UsageError(f"{name} is given twice", hint="upper and lower case do not tell names apart")
+        values[name] = _value(name, rows[name], value)
+    return tuple((name, values[name]) for name in rows if name in values)
+
+
+def _option_name(given: str, rows: Mapping[str, Row], owner: str) -> str:
+    others = {name.lower(): name for name in table("training_options")["options"]}
+    name = others.get(given.lower(), "")
+    if name and name not in rows and owner in table("solvers")["solvers"]:
+        solvers = table("training_options")["options"][name].get("solvers", STOCHASTIC)
+        raise UsageError(
+            f"{name} is no option of {owner!r}",
+            f"it belongs to {', '.join(solvers)}",
+            "leave it out, or change the solver",
+        )
+    return _name(given, rows, f"option of {owner}")
+
+
+def _value(name: str, row: Row, value: Any) -> Any:
+    """Return `value` in the form that the row's kind has."""
+    kind = row["kind"]
+    if kind == "data":
+        return value
+    if getattr(value, "ndim", None) == 0:  # numpy's scalars
+        value = value.item()
+    if kind == "schedule":
+        return _schedule_value(name, row, value)
+    if kind == "text":
+        return _text(name, value)
+    if kind == "boolean":
+        return (
+            bool(value) if isinstance(value, numbers.Real) and value in (0, 1) else _wrong(name, value, "true or false")
+        )
+    if kind == "choice" or (isinstance(value, str) and "choices" in row):
+        return _word(value, row["choices"], name)
+    return _number(name, row, value)
+
+
+def _number(name: str, row: Row, value: Any) -> int | float:
+    if isinstance(value, numbers.Real) and not isinstance(value, bool) and _inside(float(value), row["range"]):
+        number = float(value)
+        if row["kind"] == "real" or math.isinf(number):
+            return number
+        if number.is_integer():
+            return int(number)
+    words = "".join(f" or {word!r}" for word in row.get("choices", ()))
+    _wrong(name, value, f"{'an integer' if row['kind'] == 'integer' else 'a number'} in {row['range']}{words}")
+
+
+def _inside(number: float, interval: str) -> bool:
+    low, high = map(float, interval[1:-1].split(","))
+    above = number >= low if interval[0] == "[" else number > low
+    below = number <= high if interval[-1] == "]" else number < high
+    return above and below
+
+
+def _text(name: str, value: Any) -> str | tuple[str, ...]:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Sequence) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    _wrong(name, value, "text or a list of texts")
+
+
+def _schedule_value(name: str, row: Row, value: Any) -> Any:
+    if isinstance(value, str):
+        return _word(value, row["choices"], name)
+    if isinstance(value, Schedule):
+        return value
+    if isinstance(value, Mapping) and "schedule" in value:
+        return schedule(value["schedule"], **{key: item for key, item in value.items() if key != "schedule"})
+    if isinstance(value, Sequence) and value:
+        chain = tuple(_schedule_value(name, row, item) for item in value)
+        if not any(isinstance(item, tuple) or item == "none" for item in chain):
+            return chain
+    _wrong(name, value, f"{', '.join(map(repr, row['choices']))}, a schedule, or a chain of those")
+
+
+def _wrong(name: str, value: Any, wanted: str) -> NoReturn:
+    raise UsageError(f"{name} is {value!r}", f"it takes {wanted}")
+
+
+def _word_of(item: str | Schedule) -> str:
+    return item if isinstance(item, str) else item.name.removesuffix(SCHEDULE_SUFFIX)
+
+
+def _assumed_properties(item: str | Schedule) -> list[str]:
+    """Say which properties of a schedule have a default that is not confirmed."""
+    word = _word_of(item)
+    rows = table("training_options")["schedules"].get(word + SCHEDULE_SUFFIX, {})
+    given = dict(item.given) if isinstance(item, Schedule) else {}
+    assumed = [
+        f"{name} = {row.get('default', 'the steps that are left')}"
+        for name, row in rows.items()
+        if name not in given and row["evidence"] not in SETTLED
+    ]
+    return [f"schedule '{word}', unconfirmed defaults: {', '.join(assumed)}"] if assumed else []
+
+
+def _is_empty(value: Any) -> bool:
+    return bool(getattr(value, "size", 1) == 0)
+
+
+def _from_matlab(value: Any) -> Any:
+    """Return the number, text or list in a saved array; anything else as it is."""
+    if getattr(value, "dtype", None) is None or value.dtype == object:
+        return value
+    return value.item() if value.size == 1 else value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Schedule):
+        return value.to_mapping()
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value

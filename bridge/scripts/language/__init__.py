@@ -1,0 +1,1 @@
+"""The language MATLAB, as far as reading a script asks; it knows no layer."""
