@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from bridge.contract import constant_shift, contracts
 from bridge.errors import BridgeError, printable
 from bridge.network import Layer, Learnable, Network
+from bridge.network.contract import constant_shift, contracts
 from bridge.pages.learnables import factor_text as factor_text
 
 if TYPE_CHECKING:
