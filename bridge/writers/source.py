@@ -244,6 +244,7 @@ class Program:
             *(f"Input {contract}" for contract in contracts(self.network)),
         ]
         lines = [printable(each).replace("\\", "/").replace('"', "'") for each in lines]
+        lines = [part for each in lines for part in textwrap.wrap(each, WIDTH) or [""]]
         return "\n".join([*lines, "", "model = Network(); load_weights(model); model.eval()", ""])
 
     def _constants(self) -> Iterator[str]:

@@ -22,7 +22,7 @@ from bridge.network.edit import consistent
 from tests.real import REAL, needs_real
 from tests.recipes.nets import chain, facts, joined, names, residual, same, sequence
 
-FILES = Path(__file__).parents[1] / "fixtures" / "files"
+FILES = Path(__file__).parents[2] / "fixtures" / "files"
 
 
 def factors(network: Network) -> dict[str, tuple[Any, Any]]:

@@ -15,7 +15,7 @@ from bridge.network import Layer
 from bridge.tables.layers import LayerRow, layer_mappings
 from tests.real import REAL, needs_real
 
-FILES = Path(__file__).parents[1] / "fixtures" / "files"
+FILES = Path(__file__).parents[2] / "fixtures" / "files"
 ROWS = [row for row in layer_mappings() if row.constructor]
 
 

@@ -11,7 +11,7 @@ import bridge
 from bridge.errors import UsageError
 from bridge.network import Network
 from bridge.networks import BUILDERS, architecture, segnet_layers, unet_layers, yolov2_layers
-from bridge.tables import pretrained as catalogue
+from bridge.networks import catalogue
 from tests.real import REAL, needs_real
 
 CLASSES = ("road", "sky", "vehicle", "pedestrian", "background")

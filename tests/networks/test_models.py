@@ -15,7 +15,7 @@ from PIL import Image
 from bridge.commands import main
 from bridge.networks import plot
 from bridge.networks.plot import MARKS
-from bridge.tables import pretrained as catalogue
+from bridge.networks import catalogue
 from docs.generate import NETWORKS_PAGE, networks_page
 from tests.conftest import references
 

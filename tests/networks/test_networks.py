@@ -15,7 +15,7 @@ from bridge.errors import UsageError
 from bridge.network import Layer, Network
 from bridge.networks import BUILDERS, build
 from bridge.networks.nasnet import nasnet
-from bridge.tables import pretrained as catalogue
+from bridge.networks import catalogue
 from bridge.tables.layers import layer_mappings
 from tests.real import REAL
 

@@ -14,7 +14,7 @@ from bridge.errors import UnsupportedError, UsageError
 from bridge.networks import build
 from bridge.networks.weights import DEVIATION, MEAN
 from bridge.recipes.recipe import Recipe
-from bridge.tables import pretrained as catalogue
+from bridge.networks import catalogue
 from fixtures import mat, onnx
 from tests.networks.saved import CLASSES, saved
 

@@ -22,7 +22,7 @@ from bridge.network import Network
 from bridge.networks import BUILDERS, architecture
 from bridge.options.options import training_options
 from bridge.parity import onnx_runtime
-from bridge.tables import pretrained as catalogue
+from bridge.networks import catalogue
 from docs.generate import OTHERS
 from fixtures import mat, onnx, onnx_layers
 from tests.networks import saved as copies

@@ -76,7 +76,7 @@ def test_network_from_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The layers are those of the file that is passed, and of one that lies beside the script."""
-    files = Path(__file__).parents[3] / "fixtures" / "files"
+    files = Path(__file__).parents[2] / "fixtures" / "files"
     script = tmp_path / "train.m"
     script.write_text(
         "s = load('signs.mat');\nlayers = s.net.Layers;\nopts = trainingOptions('sgdm');\nt = trainNetwork(x,y,layers,opts);\n",

@@ -30,7 +30,7 @@ def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
         "function l = helper(l)\nl(2).WeightLearnRateFactor = 7;\nend\n", encoding="utf-8"
     )
     (inner / "helper.m").symlink_to(tmp_path / "secret.m")
-    signs = Path(__file__).parents[3] / "fixtures" / "files" / "signs.mat"
+    signs = Path(__file__).parents[2] / "fixtures" / "files" / "signs.mat"
     (inner / "signs.mat").symlink_to(signs)
     (inner / "loop.m").symlink_to(inner / "loop.m")
     assert reading(inner, f"{NETWORK}layers = helper(layers);\n").exit_code == 3
