@@ -10,8 +10,7 @@ import torch
 import bridge
 from bridge.errors import UsageError
 from bridge.network import Network
-from bridge.networks import BUILDERS, architecture, segnet_layers, unet_layers, yolov2_layers
-from bridge.networks import catalogue
+from bridge.networks import BUILDERS, architecture, catalogue, segnet_layers, unet_layers, yolov2_layers
 from tests.real import REAL, needs_real
 
 CLASSES = ("road", "sky", "vehicle", "pedestrian", "background")

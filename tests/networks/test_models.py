@@ -13,9 +13,8 @@ import pytest
 from PIL import Image
 
 from bridge.commands import main
-from bridge.networks import plot
+from bridge.networks import catalogue, plot
 from bridge.networks.plot import MARKS
-from bridge.networks import catalogue
 from docs.generate import NETWORKS_PAGE, networks_page
 from tests.conftest import references
 

@@ -13,9 +13,8 @@ import torch
 from bridge import layers
 from bridge.errors import UsageError
 from bridge.network import Layer, Network
-from bridge.networks import BUILDERS, build
+from bridge.networks import BUILDERS, build, catalogue
 from bridge.networks.nasnet import nasnet
-from bridge.networks import catalogue
 from bridge.tables.layers import layer_mappings
 from tests.real import REAL
 

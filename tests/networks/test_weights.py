@@ -11,10 +11,9 @@ from torchvision.transforms.functional import normalize
 
 import bridge
 from bridge.errors import UnsupportedError, UsageError
-from bridge.networks import build
+from bridge.networks import build, catalogue
 from bridge.networks.weights import DEVIATION, MEAN
 from bridge.recipes.recipe import Recipe
-from bridge.networks import catalogue
 from fixtures import mat, onnx
 from tests.networks.saved import CLASSES, saved
 

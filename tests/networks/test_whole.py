@@ -19,10 +19,9 @@ from torch import Tensor, nn
 import bridge
 from bridge.errors import UsageError
 from bridge.network import Network
-from bridge.networks import BUILDERS, architecture
+from bridge.networks import BUILDERS, architecture, catalogue
 from bridge.options.options import training_options
 from bridge.parity import onnx_runtime
-from bridge.networks import catalogue
 from docs.generate import OTHERS
 from fixtures import mat, onnx, onnx_layers
 from tests.networks import saved as copies
