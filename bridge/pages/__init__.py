@@ -16,7 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from bridge.errors import UsageError, printable
-from bridge.files.atomic import write_file
+from bridge.files.atomic import write_text
 
 LONGEST = 300  # characters of a text in a page
 
@@ -74,11 +74,7 @@ def require_html(path: Path) -> None:
 def write(path: Path, text: str) -> Path:
     """Write a page, in the place of an older one."""
     require_html(path)
-    return write_file(path, lambda made: _write(made, text), force=True)
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+    return write_text(path, text, force=True)
 
 
 def escaped(text: object) -> str:

@@ -19,11 +19,10 @@ import numpy as np
 from bridge.arrays.lazy import Array, NDArray
 from bridge.data.variables import Variables
 from bridge.errors import BridgeError, UnreadableError, reading
-from bridge.files.atomic import write_file
+from bridge.files.atomic import sha256, write_text
 from bridge.options.options import TRAINERS, Semantics, schedule, training_options
 from bridge.options.profile import SCHEMA
 from bridge.options.schedules import rate
-from bridge.readers.folder import sha256
 from bridge.tables.layers import table
 
 FORMAT = "bridge.probe/1"
@@ -107,11 +106,7 @@ class Calibration:
         Raises:
             UsageError: the file exists, or cannot be written.
         """
-
-        def write(target: Path) -> None:
-            target.write_text(self.to_toml(), encoding="utf-8")
-
-        return write_file(path, write, force=force)
+        return write_text(path, self.to_toml(), force=force)
 
 
 def calibrate(path: str | Path) -> Calibration:

@@ -15,6 +15,7 @@ from torch import fx, nn
 from bridge import __version__
 from bridge.detection.detector import Detector
 from bridge.errors import DifferenceError, UnsupportedError, UsageError
+from bridge.files.atomic import sha256
 from bridge.network import Network, nearest
 from bridge.parity import onnx_runtime
 from bridge.parity.causes.diagnosis import Cause, Diagnosis, diagnose
@@ -27,7 +28,6 @@ from bridge.parity.profiles import Profile
 from bridge.parity.references import MOST_OBSERVATIONS, Names, Reference, Values, read, read_inputs
 from bridge.parity.report.evidence import Evidence, gather
 from bridge.readers import load
-from bridge.readers.folder import sha256
 from bridge.writers.folder import plain
 
 SCHEMA = "bridge.check/1"

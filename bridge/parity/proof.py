@@ -11,6 +11,7 @@ from torch import fx
 
 from bridge.arrays.lazy import NDArray
 from bridge.errors import UnsupportedError
+from bridge.files.atomic import sha256
 from bridge.network import Network
 from bridge.network.tensors import given_sizes, tensors
 from bridge.parity.compare import Batch, Subject, compare
@@ -18,7 +19,6 @@ from bridge.parity.differences import Comparison
 from bridge.parity.onnx_runtime import sample_inputs
 from bridge.parity.oracles import OnnxRuntime
 from bridge.parity.profiles import Profile
-from bridge.readers.folder import sha256
 
 MOST_ACTIVATIONS = 1 << 30  # numbers; a network with more is not run on the side
 NOT_COMPARED = "not compared with MATLAB's own outputs (bridge matlab, then bridge check)"

@@ -185,13 +185,14 @@ def write_report(folder: Path, test: str, number: int, found: Check) -> str:
     """Write the report of one check, the `number`th of a test, as a page and as JSON; return its name
     without a suffix.
     """
+    from bridge.files.atomic import write_text
     from bridge.parity.check import SCHEMA
     from bridge.parity.report import page as report
 
     readable, unique = re.sub(r"[^\w.]+", "-", test).strip("-"), hashlib.sha256(test.encode()).hexdigest()[:8]
     name = f"{readable[-80:]}-{unique}{f'-{number}' if number > 1 else ''}"
     report.write(found, folder / f"{name}.html")
-    _write(folder / f"{name}.json", json.dumps({"schema": SCHEMA, **found.to_json()}, indent=1))
+    write_text(folder / f"{name}.json", json.dumps({"schema": SCHEMA, **found.to_json()}, indent=1), force=True)
     return name
 
 
@@ -214,9 +215,12 @@ class Summary:
                     annotation(name, report.longreprtext, config.rootpath / file, (line or 0) + 1)
                 )
         if self._folder is not None:
+            from bridge.files.atomic import write_text
+
             rows = "".join(_row(report) for report in sorted(self._tests, key=lambda each: (each.passed, each.nodeid)))
             page = INDEX.format(count=len(self._tests), failed=sum(report.failed for report in self._tests), rows=rows)
-            terminalreporter.write_line(f"parity report: {_write(Path(self._folder) / 'index.html', page)}")
+            index = write_text(Path(self._folder) / "index.html", page, force=True)
+            terminalreporter.write_line(f"parity report: {index}")
 
 
 INDEX = """<!doctype html>
@@ -242,12 +246,3 @@ def _row(report: pytest.TestReport) -> str:
         + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
         + f"<td>{links}</td></tr>\n"
     )
-
-
-def _write(path: Path, text: str) -> Path:
-    from bridge.files.atomic import write_file
-
-    def write(made: Path) -> None:
-        made.write_text(text, encoding="utf-8")
-
-    return write_file(path, write, force=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -15,11 +14,13 @@ import numpy as np
 
 from bridge.arrays.lazy import Array, NDArray, watch
 from bridge.errors import UnreadableError, reading
+from bridge.files.atomic import named_by_content, sha256
 from bridge.network import Connection, Layer, LayerList, Learnable, Network, Source, unknown_row
 from bridge.network.tensors import given_sizes, tensors, with_tensors
 from bridge.tables.layers import LayerRow, Mappings
 
 SCHEMA = "bridge.network/1"
+WEIGHTS = "model.safetensors"
 # The form of network.json: a type, [the form of each item], {str: the form of each value}, a mapping of exactly these
 # keys, or a tuple of alternatives. docs/network.schema.json says the same for other programs.
 FACTOR = (int, float, [(int, float)])
@@ -79,7 +80,8 @@ def load(folder: Path, tables: Mappings) -> Network:
             )
         require(facts, NETWORK, f"{folder / 'network.json'}")
         network = network_from(facts, tables, folder)
-    return _with_file(network, folder / "model.safetensors", facts["tensors_sha256"])
+        own = named_by_content(folder / WEIGHTS, facts["tensors_sha256"])  # where a saving was cut off
+    return _with_file(network, own if own.is_file() else folder / WEIGHTS, facts["tensors_sha256"])
 
 
 def require(value: Any, form: Any, where: str) -> None:
@@ -236,14 +238,6 @@ def _of_another(path: Path, difference: str) -> UnreadableError:
         difference,
         "copy the whole folder, or import the network again",
     )
-
-
-def sha256(path: Path) -> str:
-    """Return the hash of a file, or "" where it is no longer there."""
-    if not path.is_file():
-        return ""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _requirement(path: Path, digest: str) -> Callable[[], None]:

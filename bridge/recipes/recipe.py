@@ -28,7 +28,7 @@ from typing import Any, TypeVar
 
 from bridge import layers
 from bridge.errors import UnreadableError, UsageError
-from bridge.files.atomic import write_file
+from bridge.files.atomic import write_text
 from bridge.network import Network, nearest
 from bridge.options.options import TRAINERS, TrainingOptions
 from bridge.recipes import toml
@@ -181,12 +181,7 @@ class Recipe:
         Raises:
             UsageError: the file exists (without `force`), or cannot be written.
         """
-        text = self.to_toml(comments).encode()
-
-        def write(made: Path) -> None:
-            made.write_bytes(text)
-
-        return write_file(Path(path), write, force=force)
+        return write_text(Path(path), self.to_toml(comments), force=force)
 
     def network(self, base: Network | None = None, *, classes: Sequence[str] | None = None) -> Network:
         """Return the network to train: the base with every edit, and values for new learnables from the seed.

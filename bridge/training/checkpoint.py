@@ -5,7 +5,6 @@ there.
 from __future__ import annotations
 
 import json
-import shutil
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -104,12 +103,6 @@ def load(path: Path) -> Checkpoint:
         raise UnreadableError(
             f"{file} is no checkpoint", f"{type(error).__name__}: {error}", "train again without --resume"
         ) from error
-
-
-def remove_remains(folder: Path) -> None:
-    """Remove what a killed process left half-written."""
-    for path in folder.glob(f".{NAME}.*"):
-        shutil.rmtree(path, ignore_errors=True)
 
 
 def identity(model: nn.Module, options: TrainingOptions, **more: Any) -> dict[str, Any]:

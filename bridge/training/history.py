@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bridge.arrays.lazy import NDArray
-from bridge.files.atomic import write_file
+from bridge.files.atomic import write_file, write_text
 
 if TYPE_CHECKING:
     from torch import nn
@@ -109,16 +109,7 @@ class TrainingInfo:
 
 def write_json(path: Path, facts: Mapping[str, Any]) -> None:
     """Write JSON, whole or not at all."""
-    write_text(path, json.dumps(facts, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-
-    def write(made: Path) -> None:
-        made.write_text(text, encoding="utf-8")
-
-    write_file(path, write, force=True)
+    write_text(path, json.dumps(facts, ensure_ascii=False, indent=1, allow_nan=False) + "\n", force=True)
 
 
 def number(value: Any) -> Any:

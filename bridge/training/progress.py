@@ -12,8 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
+from bridge.files.atomic import write_text
 from bridge.options.options import TrainingOptions
-from bridge.training.history import PLOT, Row, write_text
+from bridge.training.history import PLOT, Row
 from bridge.training.plot import page
 
 SECONDS_BETWEEN_PLOTS = 1.0
@@ -93,7 +94,7 @@ class Progress:
 
     def _write_plot(self, finished: bool) -> None:
         if self._plot is not None:
-            write_text(self._plot, page(self._rows, self._metrics, finished))
+            write_text(self._plot, page(self._rows, self._metrics, finished), force=True)
             self._plotted = time.monotonic()
 
     def _print_row(self, row: Row) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from bridge.data.expected import Expected, lacking
 from bridge.data.observations import Sources, sources
 from bridge.data.sources import DatasetSource, Request, SequenceSource, Source
 from bridge.errors import BridgeError, UsageError
+from bridge.files.locks import sole_writer
 from bridge.network import Network
 from bridge.options.options import TrainingOptions
 from bridge.training import checkpoint, distributed, features
@@ -99,9 +100,8 @@ def train(
     network = model if isinstance(model, Network) else None
     if network is not None and options.ResetInputNormalization:
         network = with_places(network)
-    with distributed.processes(), torch.random.fork_rng():
+    with distributed.processes(), torch.random.fork_rng(), _folder(output, network, resume, options) as folder:
         torch.manual_seed(seed + distributed.rank())
-        folder = _folder(output, network, resume)
         module = _placed(network.to_torch() if network is not None else model, options)  # type: ignore[arg-type]
         optimizer = options.optimizer(module)
         goal, whole = _objective(module, network, options, loss, class_weights)
@@ -146,17 +146,40 @@ def train(
     return info
 
 
-def _folder(output: str | Path | None, network: Network | None, resume: str | Path | None) -> Path | None:
-    """Make the output folder; one that holds a training is only written to when that goes on."""
-    if output is None:
-        return None
+@contextmanager
+def _folder(
+    output: str | Path | None, network: Network | None, resume: str | Path | None, options: TrainingOptions
+) -> Iterator[Path | None]:
+    """Make the output folder, and keep it, or that of CheckpointPath, for this training while it runs.
+
+    Raises:
+        UsageError: the folder holds other files, or a training that is not to go on, or another process trains into it.
+    """
+    folder = Path(output) if output is not None else None
+    kept = folder or _checkpoint_path(options)
+    if folder is not None:
+        _require_own(folder, network, resume)
+    if kept is None or distributed.rank() > 0:
+        yield folder
+        return
+    try:
+        kept.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make the folder {kept}", str(error), "choose another one") from error
+    with sole_writer(kept):
+        if folder is not None:
+            _require_own(folder, network, resume)  # another training may have ended since
+        yield folder
+
+
+def _require_own(folder: Path, network: Network | None, resume: str | Path | None) -> None:
+    """Raise UsageError unless a folder is free for a training, or holds the one that goes on."""
     if network is None:
         raise UsageError(
             "a module alone is not saved",
             "the names and layout of MATLAB are the Network's",
             "pass the Network, or save the module yourself",
         )
-    folder = Path(output)
     held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     if resume is None and held & {HISTORY, checkpoint.NAME}:
         raise UsageError(
@@ -171,13 +194,6 @@ def _folder(output: str | Path | None, network: Network | None, resume: str | Pa
             "a training has a folder of its own",
             "choose another folder",
         )
-    if distributed.rank() == 0:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"cannot make the folder {folder}", str(error), "choose another one") from error
-        checkpoint.remove_remains(folder)
-    return folder
 
 
 def _checkpoint_path(options: TrainingOptions) -> Path | None:

@@ -1,4 +1,5 @@
-"""A saved network: network.json, model.safetensors and a README.md, in a folder that is whole or not there.
+"""A saved network: network.json, model.safetensors and a README.md, in a folder that is whole or not there; where a
+network is replaced, it is the old one or the new one, whenever the process ends.
 
 The tensors lie in torch's layout under "<MATLAB layer name>.<torch name>"; docs/folder.md describes the JSON.
 """
@@ -16,13 +17,13 @@ import numpy as np
 from bridge import __version__
 from bridge.arrays.lazy import Array
 from bridge.errors import UnsupportedError, printable
-from bridge.files.atomic import write_folder
+from bridge.files.atomic import is_named_by_content, is_unfinished, sha256, write_folder, write_with_data
 from bridge.network import Layer, Network
 from bridge.network.tensors import given_sizes, tensors
-from bridge.readers.folder import SCHEMA, sha256
+from bridge.readers.folder import SCHEMA, WEIGHTS
 from bridge.writers import tensor_file
 
-FILES = {"network.json", "model.safetensors", "README.md"}
+GRAPH, README = "network.json", "README.md"
 START = b'{\n "schema": "bridge.network/'
 
 
@@ -36,24 +37,40 @@ def save(network: Network, folder: str | Path) -> Path:
     stored = replace(network.source, sha256=network.source.sha256 or sha256(Path(network.source.path)))
     network = replace(network, source=stored)
 
-    def write(target: Path) -> None:
-        tensor_file.write(target / "model.safetensors", state_arrays(network), [])
-        facts = {**to_json(network), "tensors_sha256": sha256(target / "model.safetensors")}
-        # names may hold what UTF-8 cannot: a backslash escape is also JSON's own way to write it
-        (target / "network.json").write_text(
-            json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", errors="backslashreplace"
-        )
-        (target / "README.md").write_text(readme(network), encoding="utf-8", errors="backslashreplace")
+    arrays = state_arrays(network)
 
-    return write_folder(Path(folder), write, replaceable=is_saved_network)
+    def write_graph(path: Path, digest: str) -> None:
+        facts = {**to_json(network), "tensors_sha256": digest}
+        path.write_bytes(_encoded(json.dumps(facts, indent=1, ensure_ascii=False) + "\n"))
+
+    def fill(target: Path) -> None:
+        write_with_data(
+            target / GRAPH,
+            target / WEIGHTS,
+            lambda path: tensor_file.write(path, arrays, []),
+            write_graph,
+            describing={target / README: _encoded(readme(network))},
+            force=True,
+        )
+
+    return write_folder(Path(folder), fill, replaceable=is_saved_network)
+
+
+def _encoded(text: str) -> bytes:
+    """Names may hold what UTF-8 cannot: a backslash escape is also JSON's own way to write it."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def is_saved_network(path: Path) -> bool:
     """Whether a path is a folder that `save` wrote, with nothing else in it."""
-    if not path.is_dir() or {each.name for each in path.iterdir()} - FILES or not (path / "network.json").is_file():
+    if not path.is_dir() or not all(map(_is_ours, path.iterdir())) or not (path / GRAPH).is_file():
         return False
-    with (path / "network.json").open("rb") as stream:
+    with (path / GRAPH).open("rb") as stream:
         return stream.read(len(START)) == START
+
+
+def _is_ours(path: Path) -> bool:
+    return path.name in (GRAPH, WEIGHTS, README) or is_named_by_content(path, WEIGHTS) or is_unfinished(path)
 
 
 def state_arrays(network: Network) -> dict[str, Array]:

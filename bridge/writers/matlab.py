@@ -59,6 +59,7 @@ def save(
     losses = tuple(losses_of(network, renamed))
     tell_losses(losses, path, tell, strict=strict)
     notes: list[str] = []
+    beside: list[Path] = []
 
     def write(target: Path) -> None:
         named = with_names(network, renamed)
@@ -72,11 +73,12 @@ def save(
             mat73.write(target, held, sum(sizes))
         if content.with_nan:
             notes.append(f"NaN is kept in {', '.join(content.with_nan)}")
+        beside.extend(_function_beside(path, notes, force))
 
-    written = (write_file(path, write, force=force), *_function_beside(path, notes, force))
+    write_file(path, write, force=force)
     for note in notes:
         tell(note)
-    return Written(written, f"in MATLAB: net = bridgeRebuild('{path.name}')", losses, tuple(notes))
+    return Written((path, *beside), f"in MATLAB: net = bridgeRebuild('{path.name}')", losses, tuple(notes))
 
 
 def variables(content: Content) -> dict[str, Value]:

@@ -17,7 +17,7 @@ from torch import nn
 from bridge import __version__
 from bridge.arrays.lazy import Array
 from bridge.errors import UnsupportedError, printable
-from bridge.files.atomic import write_files
+from bridge.files.atomic import write_with_data
 from bridge.network import Layer, Network
 from bridge.network.contract import contracts
 from bridge.network.sizes import Activation
@@ -37,6 +37,7 @@ RESERVED = {
     "Tensor",
     "Window",
     "float",
+    "hashlib",
     "json",
     "math",
     "nn",
@@ -48,6 +49,7 @@ PRIVATE = re.compile("_(_|$)")  # names that Python changes inside of a class, a
 STATISTICS = ("mean", "std", "min", "max")  # buffers of an input layer
 WIDTH = 100
 ALWAYS = {
+    ("hashlib", "", "hashlib"),
     ("json", "", "json"),
     ("math", "", "math"),
     ("torch", "", "torch"),
@@ -58,9 +60,16 @@ ALWAYS = {
 }
 FUNCTIONAL = ("torch.nn", "functional", "F")
 FUNCTIONS = '''
-def load_weights(model: nn.Module, path: str | Path = WEIGHTS) -> None:
-    """Load a .safetensors file: the length of its header, the header in JSON, the tensors' bytes."""
-    data = bytearray(Path(path).read_bytes())
+def load_weights(model: nn.Module, path: str | Path | None = None) -> None:
+    """Load a .safetensors file: the length of its header, the header in JSON, the tensors' bytes.
+
+    Without a path it is the one that was written with this file, and no other.
+    """
+    own = WEIGHTS.with_stem(f"{WEIGHTS.stem}-{SHA256[:16]}")  # where an export over another was cut off
+    file = Path(path) if path else own if own.is_file() else WEIGHTS
+    data = bytearray(file.read_bytes())
+    if path is None and hashlib.sha256(data).hexdigest() != SHA256:
+        raise ValueError(f"{file} was not written with {__file__}: export both again")
     start = 8 + int.from_bytes(data[:8], "little")
     state = {}
     for name, entry in json.loads(data[8:start]).items():
@@ -106,20 +115,21 @@ def save(
     path = Path(path)
     program = Program(network, path.with_suffix(".safetensors").name)
     losses = (*precision_losses(network), *losses_of(network))
-    text, arrays = program.text(), program.arrays
+    program.body  # noqa: B018 (what cannot be written is refused first)
     tell_losses(losses, path, tell, strict=strict)
     with_nan: list[str] = []
-
-    def write(made: Sequence[Path]) -> None:
-        made[0].write_text(text, encoding="utf-8")
-        tensor_file.write(made[1], arrays, with_nan)
-
-    paths = tuple(write_files((path, path.with_suffix(".safetensors")), write, force=force))
+    weights = write_with_data(
+        path,
+        path.with_name(program.weights),
+        lambda made: tensor_file.write(made, program.arrays, with_nan),
+        lambda made, digest: made.write_bytes(program.text(digest).encode()),
+        force=force,
+    )
     notes = [f"{len(program.renamed)} layer name(s) are no identifiers and are in LAYERS"] if program.renamed else []
     notes += [f"NaN is kept in {', '.join(with_nan)}"] if with_nan else []
     for note in notes:
         tell(note)
-    return Written(paths, f"from {path.stem} import Network, load_weights", losses, tuple(notes))
+    return Written((path, weights), f"from {path.stem} import Network, load_weights", losses, tuple(notes))
 
 
 def losses_of(network: Network) -> Iterator[str]:
@@ -187,8 +197,9 @@ class Program:
     def renamed(self) -> Mapping[str, str]:
         return {new: old for old, new in self.names.items() if new != old}
 
-    def text(self) -> str:
-        """Return the whole file."""
+    @cached_property
+    def body(self) -> str:
+        """The classes of the file; `arrays` is complete once it is known."""
         self._require_plain_layers()
         self.typed.update(map(self._entry, self.network.inputs))
         arguments = [f"{self._entry(name)}: Tensor" for name in self.network.inputs]
@@ -206,8 +217,11 @@ class Program:
         sources = ["", *self.paste.definitions.values()]
         gaps = ["" if before and "\n" not in before + source else "\n\n" for before, source in pairwise(sources)]
         pasted = "".join(f"{gap}{source}\n" for gap, source in zip(gaps, sources[1:], strict=True))
-        everything = pasted + code
-        imports = {*ALWAYS, *self.paste.imports, *([FUNCTIONAL] if "F." in everything else [])}
+        return pasted + code
+
+    def text(self, digest: str) -> str:
+        """Return the whole file, for weights of a SHA-256."""
+        imports = {*ALWAYS, *self.paste.imports, *([FUNCTIONAL] if "F." in self.body else [])}
         head = [
             f'"""{self._title()}"""',
             "",
@@ -215,9 +229,9 @@ class Program:
             "",
             *import_lines(imports),
             "",
-            *self._constants(),
+            *self._constants(digest),
         ]
-        return "\n".join(head) + "\n" + everything + FUNCTIONS
+        return "\n".join(head) + "\n" + self.body + FUNCTIONS
 
     def _require_plain_layers(self) -> None:
         foreign = [
@@ -247,8 +261,9 @@ class Program:
         lines = [part for each in lines for part in textwrap.wrap(each, WIDTH) or [""]]
         return "\n".join([*lines, "", "model = Network(); load_weights(model); model.eval()", ""])
 
-    def _constants(self) -> Iterator[str]:
+    def _constants(self, digest: str) -> Iterator[str]:
         yield f"WEIGHTS = Path(__file__).with_name({literal(self.weights)})"
+        yield f"SHA256 = {literal(digest)}  # of the weights"
         yield from listed("CLASSES: tuple[str, ...] = (", map(literal, self.network.classes or ()), ")")
         yield "# MATLAB's names of the layers whose names are no identifiers"
         yield from listed(

@@ -361,11 +361,11 @@ def test_a_source_that_is_another_file(folder: Path, tmp_path: Path, bridge: Cal
 
 
 def test_a_folder_that_cannot_be_replaced_stays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The new folder is whole and the old one moved away when the last renaming fails."""
+    """All new files are whole when the renaming fails that makes them count."""
     before, rename = listing(folder), os.replace
 
     def fails(source: Path, target: Path) -> None:
-        if source.name == "new":
+        if target.name == "network.json":
             raise OSError("no space left")
         rename(source, target)
 

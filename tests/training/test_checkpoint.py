@@ -18,10 +18,12 @@ import pytest
 import torch
 
 from bridge.errors import BridgeError, UnreadableError, UsageError
+from bridge.files.locks import sole_writer
 from bridge.options.options import TrainingOptions, training_options
 from bridge.training import checkpoint
 from bridge.training.history import Row, TrainingInfo
 from bridge.training.train import train
+from tests.files.stopping import FINISHED, MOST, forks, run_until
 from tests.training import nets, resumed
 from tests.training.test_loop import bits, images
 
@@ -102,7 +104,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path, whole: Path)
     assert start(tmp_path, resume=True).end() == 0
     assert weights(tmp_path) == weights(whole), f"killed at {moments}"
     assert log(tmp_path) == log(whole)
-    assert not list(tmp_path.glob(".checkpoint*"))
+    assert not list(tmp_path.glob(".bridge*"))
 
 
 def test_ctrl_c_ends_with_the_network_so_far_and_can_be_continued(tmp_path: Path, whole: Path) -> None:
@@ -239,12 +241,35 @@ def test_a_full_disk_loses_nothing_that_was_there(tmp_path: Path, monkeypatch: p
     assert bits(info) == bits(train(nets.cnn(), images(12), options()))
 
 
+@forks
 def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
-    remains = tmp_path / f".{checkpoint.NAME}.abc123"
-    remains.mkdir()
-    (remains / checkpoint.NAME).write_bytes(b"half")
-    train(nets.cnn(), images(12), options(), output=tmp_path, resume=tmp_path)
-    assert not remains.exists()
+    """Killed at every call of the file system while a checkpoint is written."""
+    interrupted(tmp_path, 4)
+    saved, before = checkpoint.load(tmp_path), sorted(tmp_path.rglob("*"))
+    for number in range(MOST):
+        reached, code = run_until(lambda: saved.save(tmp_path), number, tmp_path, fails=False)
+        assert checkpoint.load(tmp_path).facts == saved.facts
+        saved.save(tmp_path)
+        assert sorted(tmp_path.rglob("*")) == before
+        if not reached:
+            break
+    assert (code, reached) == (FINISHED, False) and number > 10
+
+
+def test_a_folder_takes_one_training_at_a_time(tmp_path: Path, whole: Path) -> None:
+    """The second is told who has it; the first ends as if it had been alone. A killed training holds nothing."""
+    running = start(tmp_path).reach(3)
+    with pytest.raises(UsageError, match=f"in use by process {running.process.pid} on "):
+        train(nets.cnn(), images(12), options(), output=tmp_path, resume=tmp_path)
+    assert running.end() == 0
+    assert weights(tmp_path) == weights(whole) and log(tmp_path) == log(whole)
+    assert not list(tmp_path.glob(".bridge*"))
+
+
+def test_the_folder_of_CheckpointPath_takes_one_training_too(tmp_path: Path) -> None:
+    module, data = nets.cnn().to_torch(), (torch.from_numpy(images(12)[0]), torch.arange(12) % 3)
+    with sole_writer(tmp_path), pytest.raises(UsageError, match=f"in use by process {os.getpid()} on "):
+        train(module, data, options(CheckpointPath=str(tmp_path)), loss="ClassificationOutputLayer")
 
 
 def test_frozen_values_are_not_in_the_checkpoint(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -415,7 +416,9 @@ def test_large_networks_lie_in_two_files(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(file, "LARGEST", 1000)
     network = bridge.load("fixtures/files/signs.mat")
     written: Written = save(network, tmp_path / "net.onnx", tell=lambda text: None)
-    assert [path.name for path in written.paths] == ["net.onnx", "net.onnx.data"]
+    digest = hashlib.sha256(written.paths[1].read_bytes()).hexdigest()
+    assert [path.name for path in written.paths] == ["net.onnx", f"net.onnx-{digest[:16]}.data"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in written.paths)
     onnx.checker.check_model(str(tmp_path / "net.onnx"), full_check=True)
     require_equal(bridge.load(tmp_path / "net.onnx"), network)
     require_same_outputs(

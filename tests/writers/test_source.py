@@ -176,7 +176,17 @@ def test_it_needs_torch_alone(tmp_path: Path) -> None:
         for each in node.names
     }
     imported |= {node.module for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)}
-    assert imported <= {"__future__", "collections.abc", "json", "math", "pathlib", "torch", "torch.nn", "typing"}
+    assert imported <= {
+        "__future__",
+        "collections.abc",
+        "hashlib",
+        "json",
+        "math",
+        "pathlib",
+        "torch",
+        "torch.nn",
+        "typing",
+    }
     (inputs,) = observations(network)
     torch.save(
         {"x": torch.from_numpy(inputs), "y": network.to_torch()(torch.from_numpy(inputs)).detach()},

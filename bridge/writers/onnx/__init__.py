@@ -16,7 +16,7 @@ import numpy as np
 from bridge import __version__
 from bridge.arrays.lazy import Array, NDArray
 from bridge.errors import UnsupportedError, UsageError
-from bridge.files.atomic import write_files
+from bridge.files.atomic import named_by_content, write_file, write_with_data
 from bridge.network import Layer, Network
 from bridge.network.sizes import Activation
 from bridge.network.tensors import given_sizes, tensors
@@ -61,7 +61,7 @@ def save(
 
     Names are MATLAB's own made identifiers, with `<layer>_W`, `<layer>_B`, `<layer>_Mean` and so on for the arrays. The
     metadata hold names, classes, factors and properties, so that `bridge.load` gets the same network back. Weights of
-    2^31 bytes or more lie in `<path>.data`.
+    2^31 bytes or more lie beside it, in a file `<path>-<start of its SHA-256>.data`.
 
     Args:
         network: what to write. Arrays that are still in a file are read one at a time.
@@ -98,8 +98,21 @@ def save(
             with_nan.append(name)
         return value
 
-    paths = (path, path.with_name(f"{path.name}.data")) if file.is_large(model, weights) else (path,)
-    write_files(paths, lambda made: file.write(made[0], model, weights, read, *made[1:]), force=force)
+    paths: tuple[Path, ...] = (path,)
+    if file.is_large(model, weights):
+        data = path.with_name(f"{path.name}.data")
+        paths += (
+            write_with_data(
+                path,
+                data,
+                lambda made: file.write_data(made, weights, read),
+                lambda made, digest: file.write_apart(made, model, weights, named_by_content(data, digest).name),
+                settles=False,
+                force=force,
+            ),
+        )
+    else:
+        write_file(path, lambda made: file.write(made, model, weights, read), force=force)
     if with_nan:
         notes.append(f"NaN is kept in {', '.join(with_nan)}")
     for note in notes:

@@ -28,11 +28,8 @@ def is_large(model: Any, weights: Mapping[str, Array]) -> bool:
     return int(model.ByteSize()) + sum(map(_bytes, weights.values())) >= LARGEST
 
 
-def write(path: Path, model: Any, weights: Mapping[str, Array], read: Read, data: Path | None = None) -> None:
-    """Write a model, which has no initializers, with its weights; in a file `data` beside, where one is named."""
-    if data is not None:
-        _write_apart(path, data, model, weights, read)
-        return
+def write(path: Path, model: Any, weights: Mapping[str, Array], read: Read) -> None:
+    """Write a model, which has no initializers, with its weights."""
     heads = {name: _tensor(name, array).SerializeToString() for name, array in weights.items()}
     tails = {name: varint(RAW_DATA << 3 | 2) + varint(_bytes(array)) for name, array in weights.items()}
     lengths = {name: len(heads[name]) + len(tails[name]) + _bytes(array) for name, array in weights.items()}
@@ -46,21 +43,27 @@ def write(path: Path, model: Any, weights: Mapping[str, Array], read: Read, data
             stream.write(_data(read(name, array)))
 
 
-def _write_apart(path: Path, data: Path, model: Any, weights: Mapping[str, Array], read: Read) -> None:
+def write_data(path: Path, weights: Mapping[str, Array], read: Read) -> None:
+    """Write weights alone, as `write_apart` says where they lie."""
+    with Outgoing(path) as stream:
+        for name, array in weights.items():
+            stream.write(_data(read(name, array)))
+
+
+def write_apart(path: Path, model: Any, weights: Mapping[str, Array], location: str) -> None:
+    """Write a model whose weights lie in a file of its folder."""
     from onnx import StringStringEntryProto
 
     head, graph = _without_graph(model)
     offset = 0
     tensors = []
-    with Outgoing(data) as stream:
-        for name, array in weights.items():
-            tensor = _tensor(name, array)
-            tensor.data_location = 1
-            facts = {"location": data.name, "offset": str(offset), "length": str(_bytes(array))}
-            tensor.external_data.extend(StringStringEntryProto(key=key, value=value) for key, value in facts.items())
-            tensors.append(message_field(INITIALIZER, tensor.SerializeToString()))
-            stream.write(_data(read(name, array)))
-            offset += _bytes(array)
+    for name, array in weights.items():
+        tensor = _tensor(name, array)
+        tensor.data_location = 1
+        facts = {"location": location, "offset": str(offset), "length": str(_bytes(array))}
+        tensor.external_data.extend(StringStringEntryProto(key=key, value=value) for key, value in facts.items())
+        tensors.append(message_field(INITIALIZER, tensor.SerializeToString()))
+        offset += _bytes(array)
     path.write_bytes(head + message_field(GRAPH, graph + b"".join(tensors)))
 
 
