@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bridge import images as images
     from bridge import layers as layers
     from bridge import networks as networks
+    from bridge import random as random
     from bridge.errors import BridgeError as BridgeError
     from bridge.modules.factors import learnables as learnables
     from bridge.modules.recurrent import predict_and_update_state as predict_and_update_state
@@ -44,11 +45,11 @@ PUBLIC = {
     "train": "bridge.training.train",
     "training_options": "bridge.options.options",
 }
-MODULES = ("detection", "images", "layers", "networks")
+MODULES = ("detection", "images", "layers", "networks", "random")
 __all__ = [
     "BridgeError", "Network", "Recipe", "TrainingOptions", "check", "detection", "export", "finalize_batch_norm",
     "images", "layers",
-    "learnables", "load", "networks", "param_groups", "predict_and_update_state", "train", "training_options",
+    "learnables", "load", "networks", "param_groups", "predict_and_update_state", "random", "train", "training_options",
 ]  # fmt: skip
 
 
