@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+MOST_QUOTED = 200  # characters of a file's text in a message
+
 
 class BridgeError(Exception):
     """Base of every error that bridge raises on purpose.
@@ -96,3 +98,14 @@ def reading(what: str) -> Iterator[None]:
 def printable(text: str) -> str:
     """Return a text from a file in one line that no terminal obeys: escape sequences and the like become "?"."""
     return "".join(each if each.isprintable() else " " if each.isspace() else "?" for each in text)
+
+
+def shortened(text: str, most: int = MOST_QUOTED) -> str:
+    """Return a text of at most `most` characters, without its middle where it is longer: names differ at their ends."""
+    end = (most - 1) // 2
+    return text if len(text) <= most else f"{text[: most - 1 - end]}…{text[-end:]}"
+
+
+def quoted(text: object) -> str:
+    """Return a text from a file as a message quotes it: in one line that no terminal obeys, and not without end."""
+    return shortened(printable(str(text)))

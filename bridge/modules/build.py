@@ -7,11 +7,8 @@ the row says.
 
 from __future__ import annotations
 
-import keyword
 import operator
-import re
 import runpy
-import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
@@ -23,6 +20,7 @@ from torch import Tensor, fx, nn
 
 from bridge.arrays.lazy import Array
 from bridge.errors import UnreadableError, UnsupportedError, UsageError, reading
+from bridge.files.names import KEYWORDS, distinct, identifier, module_name
 from bridge.modules import activation, attention, factors, foreign, normalization, recurrent, shape, windows
 from bridge.network.sizes import Activation, window_dimensions
 from bridge.network.tensors import given_sizes, tensors
@@ -323,26 +321,11 @@ def _zero_the_rest(module: nn.Module, layer: Layer) -> None:
 def module_names(layers: Iterable[str]) -> dict[str, str]:
     """Return the submodule name of each layer name: the same, wherever torch can take it.
 
-    Dots, quotes, backslashes and control characters become "_" (torch.fx writes names into code); identifiers are
-    written in the form in which Python reads them (NFKC); names that a module already has, Python's keywords and
-    "self" get a trailing "_".
+    See `bridge.files.names.module_name`; names that a module already has, and Python's keywords, get a trailing "_".
+    A name that can stay keeps it, whatever another becomes.
     """
-    taken = set(dir(fx.GraphModule({}, fx.Graph())))
-    names = {}
-    for layer in sorted(
-        layers, key=lambda name: _writable(name) != name
-    ):  # a name that can stay keeps it, whatever another becomes
-        name = _writable(layer)
-        while name in taken or keyword.iskeyword(name) or name.lower() == "self":  # torch.fx names a variable so
-            name += "_"
-        taken.add(name)
-        names[layer] = name
-    return names
-
-
-def _writable(name: str) -> str:
-    name = "".join("_" if c in '."\\' or not c.isprintable() else c for c in name) or "_"
-    return unicodedata.normalize("NFKC", name) if name.isidentifier() else name
+    wanted = sorted(((layer, module_name(layer)) for layer in layers), key=lambda pair: pair[0] != pair[1])
+    return distinct(wanted, {*KEYWORDS, *dir(fx.GraphModule({}, fx.Graph()))})
 
 
 def graph_of(network: Network, made: Collection[str], names: Mapping[str, str]) -> fx.Graph:
@@ -375,12 +358,7 @@ def _placeholders(graph: fx.Graph, inputs: Sequence[str]) -> dict[str, fx.Node]:
     """Add the arguments of `forward`: "x", or "x_" and the input layer's name."""
     if len(inputs) == 1:
         return {inputs[0]: graph.placeholder("x")}
-    arguments: dict[str, str] = {}
-    for layer in inputs:
-        name = re.sub(r"\W", "_", f"x_{layer}", flags=re.ASCII)
-        while name in arguments.values():
-            name += "_"
-        arguments[layer] = name
+    arguments = distinct((layer, identifier(f"x_{layer}")) for layer in inputs)
     return {layer: graph.placeholder(name) for layer, name in arguments.items()}
 
 

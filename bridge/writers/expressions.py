@@ -7,14 +7,13 @@ torch's module and the expression around it; the others are pasted, with `bridge
 from __future__ import annotations
 
 import inspect
-import math
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
+from bridge.files import python
 from bridge.modules import activation, attention, normalization, recurrent, shape, windows
 from bridge.network.sizes import Activation, same_padding
 from bridge.writers.state import Part
@@ -25,10 +24,10 @@ class Code:
     """The code of a layer.
 
     Attributes:
-        call: an expression of "{0}", "{1}", ... (its inputs) and "{self}" (its attribute).
+        call: an expression of "{0}", "{1}", ... (its inputs), "{self}" (its attribute) and the names of its buffers.
         last: of several outputs, the expression of the last one; `call` gives the others.
         make: what makes the module, "" where the call needs none.
-        buffers: locals of the module that become attributes of the network, "{self}_mean".
+        buffers: locals of the module that become attributes of the network.
         setup: what is done with the module then: "register_buffer(...)".
         pasted: a class of bridge's that the expression needs.
         dropped: entries of the module's state dict that the code does not have.
@@ -72,24 +71,15 @@ def construct(module: Any, name: str, base: type | None = None, **instead: Any) 
         if key in ("device", "dtype") or parameter.kind == parameter.VAR_POSITIONAL:
             continue
         if parameter.kind == parameter.VAR_KEYWORD:
-            named += [f"{each}={value!r}" for each, value in instead.items()]
+            named += [f"{each}={python.literal(value)}" for each, value in instead.items()]
             continue
         value = instead.pop(key) if key in instead else attribute(module, key, parameter.default)
         value = short(value) if kind.__module__.startswith("torch.") else value
         if parameter.default is parameter.empty and not named:
-            positional.append(literal(value))
+            positional.append(python.literal(value))
         elif value != parameter.default:
-            named.append(f"{key}={literal(value)}")
+            named.append(f"{key}={python.literal(value)}")
     return f"{name}({', '.join((*positional, *named))})"
-
-
-def literal(value: Any) -> str:
-    """Return a value as source code, text in double quotes and in ASCII."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return f'float("{value}")'
-    if not isinstance(value, str):
-        return repr(value)
-    return '"' + re.sub(r'(?<!\\)"', r"\"", ascii(value)[1:-1].replace("\\'", "'")) + '"'
 
 
 def attribute(module: Any, key: str, default: Any) -> Any:
@@ -106,13 +96,16 @@ def short(value: Any) -> Any:
 def setup_of(part: Part) -> tuple[str, ...]:
     """Return what gives a module the buffers that its constructor does not make."""
     buffers = {name: array.shape for name, array in part.arrays.items() if name in dict(part.module.named_buffers())}
-    return tuple(f'register_buffer("{name}", torch.zeros({shape}))' for name, shape in buffers.items())
+    return tuple(
+        f"register_buffer({python.literal(name)}, {python.call('torch.zeros', shape)})"
+        for name, shape in buffers.items()
+    )
 
 
 # What pads, crops or turns axes around a module of torch's
 
 
-def padded(rule: windows.Padding | None, at: Activation, value: str = "") -> tuple[str, type | None]:
+def padded(rule: windows.Padding | None, at: Activation) -> tuple[str, type | None]:
     """Return the expression of a padded input, and the class it needs: "same" of a known size is worked out, of time it
     is not.
     """
@@ -122,11 +115,13 @@ def padded(rule: windows.Padding | None, at: Activation, value: str = "") -> tup
     if pairs is None and not at.over_time and None not in at.spatial:
         lengths = zip(at.spatial, w.kernel, w.stride, w.dilation, strict=True)
         pairs = tuple(same_padding(n or 0, *each) for n, *each in lengths)
+    value = python.literal(rule.value) if rule.value else ""
     if pairs is None:
-        made = ", ".join([f"Window({w.kernel}, {w.stride}, {w.dilation}, None)", *([value] if value else [])])
-        return f"Padding({made})({{0}})", windows.Padding
+        window = python.call("Window", w.kernel, w.stride, w.dilation, None)
+        return f"Padding({window}{f', {value}' if value else ''})({{0}})", windows.Padding
     flat = tuple(n for pair in reversed(pairs) for n in pair)
-    return (f"F.pad({{0}}, {flat}{f', value={value}' if value else ''})" if any(flat) else "{0}"), None
+    filled = f", value={value}" if value else ""
+    return (f"F.pad({{0}}, {python.literal(flat)}{filled})" if any(flat) else "{0}"), None
 
 
 def around(call: str, over_time: bool) -> str:
@@ -152,17 +147,17 @@ def cropped_convolution(module: Any, part: Part, given: Sequence[Activation], ou
     pairs = module.crops or tuple(
         ((k - s) // 2, k - s - (k - s) // 2) for k, s in zip(module.kernel_size, module.stride, strict=True)
     )
-    cuts = ", ".join(f"{before or ''}:{-after or ''}" for before, after in pairs)
+    cuts = slices((before or None, -after or None) for before, after in pairs)
     return Code(f"{{self}}({{0}})[:, :, {cuts}]", construct(module, f"nn.{base.__name__}", base))
 
 
 def pooling(module: Any, part: Part, given: Sequence[Activation], out: Activation) -> Code:
-    kind, value = ("Max", 'float("-inf")') if module.kind == "max" else ("Avg", "")
-    source, pasted = padded(module.padding, given[0], value)
+    kind = "Max" if module.kind == "max" else "Avg"
+    source, pasted = padded(module.padding, given[0])
     call = f"{{self}}({source})"
     if not module.count_padding:
         call = f"{call} / {call.replace('{0}', 'torch.ones_like({0}[:1, :1])')}"
-    make = f"nn.{kind}Pool{len(module.kernel)}d({short(module.kernel)}, {short(module.stride)})"
+    make = python.call(f"nn.{kind}Pool{len(module.kernel)}d", short(module.kernel), short(module.stride))
     return Code(around(call, module.over_time), make, pasted=pasted)
 
 
@@ -171,7 +166,7 @@ def pooling_with_indices(module: Any, part: Part, given: Sequence[Activation], o
 
 
 def fully_connected(module: Any, part: Part, given: Sequence[Activation], out: Activation) -> Code:
-    return Code(f"{{self}}({{0}}.flatten({module.first}))", construct(module, "nn.Linear", nn.Linear))
+    return Code(f"{{self}}({python.call('{0}.flatten', module.first)})", construct(module, "nn.Linear", nn.Linear))
 
 
 def channels_last(name: str, base: type) -> Callable[..., Code]:
@@ -196,12 +191,13 @@ def between(operator: str) -> Callable[..., Code]:
 
 
 def concatenation(module: Any, part: Part, given: Sequence[Activation], out: Activation) -> Code:
-    return Code(f"torch.cat([{', '.join(f'{{{index}}}' for index in range(len(given)))}], {module.dim})")
+    joined = ", ".join(f"{{{index}}}" for index in range(len(given)))
+    return Code(f"torch.cat([{joined}], {python.literal(module.dim)})")
 
 
 def flatten(module: Any, part: Part, given: Sequence[Activation], out: Activation) -> Code:
-    turned = "" if list(module.order) == sorted(module.order) else f".permute({', '.join(map(str, module.order))})"
-    return Code(f"{{0}}{turned}.flatten({module.first})")
+    turned = "{0}" if list(module.order) == sorted(module.order) else python.call("{0}.permute", *module.order)
+    return Code(python.call(f"{turned}.flatten", module.first))
 
 
 def global_pooling(module: Any, part: Part, given: Sequence[Activation], out: Activation) -> Code:
@@ -212,8 +208,13 @@ def crop(module: Any, part: Part, given: Sequence[Activation], out: Activation) 
     corner = module.corner or tuple(
         ((a or 0) - (b or 0)) // 2 for a, b in zip(given[0].spatial, out.spatial, strict=True)
     )
-    cuts = ", ".join(f"{start}:{start + (n or 0)}" for start, n in zip(corner, out.spatial, strict=True))
+    cuts = slices((start, start + (n or 0)) for start, n in zip(corner, out.spatial, strict=True))
     return Code(f"{{0}}[:, :, {cuts}]")
+
+
+def slices(ends: Iterable[tuple[int | None, int | None]]) -> str:
+    """Return what stands between brackets to cut from each dimension."""
+    return ", ".join(":".join("" if each is None else python.literal(each) for each in pair) for pair in ends)
 
 
 def folding(module: Any, part: Part, given: Sequence[Activation], out: Activation) -> Code:
@@ -226,10 +227,10 @@ def unfolding(module: Any, part: Part, given: Sequence[Activation], out: Activat
 
 FORMULAS = {  # of bridge.modules.normalization
     "none": "{0}",
-    "zerocenter": "{0} - {self}_mean",
-    "zscore": "({0} - {self}_mean) / {self}_std",
-    "rescale-zero-one": "({0} - {self}_min) / ({self}_max - {self}_min)",
-    "rescale-symmetric": "2 * ({0} - {self}_min) / ({self}_max - {self}_min) - 1",
+    "zerocenter": "{0} - {mean}",
+    "zscore": "({0} - {mean}) / {std}",
+    "rescale-zero-one": "({0} - {min}) / ({max} - {min})",
+    "rescale-symmetric": "2 * ({0} - {min}) / ({max} - {min}) - 1",
 }
 
 
@@ -277,25 +278,25 @@ def recurrent_layer(module: Any, part: Part, given: Sequence[Activation], out: A
     """
     states = tuple(name for name, _ in module.named_buffers())
     kind = next((each for each in (nn.LSTM, nn.GRU) if isinstance(module, each)), None)
-    make = (
-        f"({module.input_size}, {module.hidden_size}, "
-        f"batch_first=True{', bidirectional=True' * (module.directions == 2)})"
-        if kind
-        else ""
-    )
+    sizes = (module.input_size, module.hidden_size) if kind else ()
+    options = {"batch_first": True, **({"bidirectional": True} if module.directions == 2 else {})}
     if kind is not None and not any(part.arrays[name].read().any() for name in states):
         last = (
             "[1][0].transpose(0, 1).flatten(1)" if module.directions == 2 else "[0][:, -1]"
         )  # the backward direction ends at the first step
-        return Code("{self}({0})" + (last if module.last_only else "[0]"), f"nn.{kind.__name__}{make}", dropped=states)
+        make = python.call(f"nn.{kind.__name__}", *sizes, **options)
+        return Code("{self}({0})" + (last if module.last_only else "[0]"), make, dropped=states)
     name, inputs = type(module).__name__, part.layer.learnables["InputWeights"].shape[1]
-    sizes = (
+    shapes = (
         {"sizes": (inputs, int(part.layer.properties["NumHiddenUnits"]))}
         if hasattr(module, "state_activation")
         else shapes_of(module)
     )
-    made = f"{name}{make}" if make else construct(module, name, **sizes)
-    more = (f"last_only = {module.last_only}", *(["directions = 2"] if module.directions == 2 else []))
+    made = python.call(name, *sizes, **options) if kind else construct(module, name, **shapes)
+    more = (
+        f"last_only = {python.literal(module.last_only)}",
+        *(["directions = 2"] if module.directions == 2 else []),
+    )
     return Code("{self}({0})", made, setup=(*setup_of(part), *more), pasted=type(module))
 
 

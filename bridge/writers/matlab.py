@@ -13,6 +13,7 @@ import numpy as np
 
 from bridge.errors import DAMAGE, BridgeError, UnsupportedError
 from bridge.files.atomic import write_file
+from bridge.files.names import distinct
 from bridge.network import Layer, LayerList, Network
 from bridge.writers import mat5, mat73, trial
 from bridge.writers.constructors import MATHWORKS, call_of
@@ -173,16 +174,8 @@ def _losses_of_layer(layer: Layer) -> Iterator[str]:
 
 def matlab_names(network: Network) -> dict[str, str]:
     """Return the names of layers that MATLAB refuses, each with the one it gets."""
-    taken = {layer.name for layer in network.layers}
-    renamed = {}
-    for layer in network.layers:
-        if REFUSED.search(layer.name):
-            name = REFUSED.sub("_", layer.name)
-            while name in taken:
-                name += "_"
-            taken.add(name)
-            renamed[layer.name] = name
-    return renamed
+    names = [layer.name for layer in network.layers]
+    return distinct(((name, REFUSED.sub("_", name)) for name in names if REFUSED.search(name)), names)
 
 
 def with_names(network: Network, renamed: Mapping[str, str]) -> Network:

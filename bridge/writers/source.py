@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import keyword
-import re
 import textwrap
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,36 +15,24 @@ from torch import nn
 from bridge import __version__
 from bridge.arrays.lazy import Array
 from bridge.errors import UnsupportedError, printable
+from bridge.files import python
 from bridge.files.atomic import write_with_data
+from bridge.files.names import KEYWORDS, distinct, identifier
 from bridge.network import Layer, Network
 from bridge.network.contract import contracts
 from bridge.network.sizes import Activation
 from bridge.network.tensors import given_sizes, tensors
-from bridge.readers.join import mangled
 from bridge.writers import tensor_file
-from bridge.writers.expressions import Code, code_of, in_brackets, literal
+from bridge.writers.expressions import Code, code_of, in_brackets
 from bridge.writers.losses import Tell, Written, fact_losses, precision_losses, tell_losses
 from bridge.writers.paste import Paste, import_lines
 from bridge.writers.state import Part, parts
 from bridge.writers.trial import source_of
 
-RESERVED = {
-    "F",
-    "Padding",
-    "Path",
-    "Tensor",
-    "Window",
-    "float",
-    "hashlib",
-    "json",
-    "math",
-    "nn",
-    "self",
-    "torch",
-    "x",
-}  # names that the source has for other things
-PRIVATE = re.compile("_(_|$)")  # names that Python changes inside of a class, alone or with a statistic: __x, __mean
+# names that the source of `forward` has for other things than values
+RESERVED = ("F", "Padding", "Tensor", "Window", "float", "nn", "self", "torch", "x")
 STATISTICS = ("mean", "std", "min", "max")  # buffers of an input layer
+Place = tuple[str, str]  # a layer and one of its ports or statistics; "" for what has the layer's own name
 WIDTH = 100
 ALWAYS = {
     ("hashlib", "", "hashlib"),
@@ -129,7 +115,14 @@ def save(
     notes += [f"NaN is kept in {', '.join(with_nan)}"] if with_nan else []
     for note in notes:
         tell(note)
-    return Written((path, weights), f"from {path.stem} import Network, load_weights", losses, tuple(notes))
+    return Written((path, weights), hint(path), losses, tuple(notes))
+
+
+def hint(path: Path) -> str:
+    """Return how the classes of the file are had; a name that is no identifier cannot be imported."""
+    if path.stem.isidentifier() and path.stem not in KEYWORDS:
+        return f"from {path.stem} import Network, load_weights"
+    return f"held = {python.call('runpy.run_path', path.name)}; held['Network'], held['load_weights']"
 
 
 def losses_of(network: Network) -> Iterator[str]:
@@ -150,19 +143,21 @@ def has_gates(factor: float | tuple[float, ...]) -> bool:
     return isinstance(factor, tuple) and len(set(factor)) > 1
 
 
-def identifiers(layers: Sequence[Layer]) -> dict[str, str]:
-    """Return the attribute of each layer: its name made an identifier that neither nn.Module nor the source has."""
-    taken = {*dir(nn.Module()), *RESERVED}
-    names = {}
-    for layer in layers:
-        name = mangled(layer.name)
-        name = name if name.isidentifier() and not PRIVATE.match(name) else f"layer_{name}"
-        ends = ("", *(f"_{end}" for end in STATISTICS)) if layer.row.build == "input_normalization" else ("",)
-        while any(f"{name}{end}" in taken for end in ends) or keyword.iskeyword(name):
-            name += "_"
-        taken.update(f"{name}{end}" for end in ends)
-        names[layer.name] = name
-    return names
+def identifiers(layers: Sequence[Layer]) -> dict[Place, str]:
+    """Return the name of each layer, and of its further outputs and its statistics: identifiers that neither nn.Module
+    nor the source has.
+
+    A layer whose name is one keeps it, whatever those of others become.
+    """
+    taken = {*KEYWORDS, *dir(nn.Module()), *RESERVED}
+    plain = sorted(((layer.name, identifier(layer.name)) for layer in layers), key=lambda pair: pair[0] != pair[1])
+    names = distinct(plain, taken)
+    more = [
+        ((layer.name, part), f"{names[layer.name]}_{identifier(part, '')}")
+        for layer in layers
+        for part in (*layer.outputs[1:], *(STATISTICS if layer.row.build == "input_normalization" else ()))
+    ]
+    return {**{(layer, ""): name for layer, name in names.items()}, **distinct(more, {*taken, *names.values()})}
 
 
 @dataclass
@@ -190,8 +185,12 @@ class Program:
     typed: set[str] = field(default_factory=set)
 
     @cached_property
-    def names(self) -> Mapping[str, str]:
+    def places(self) -> Mapping[Place, str]:
         return identifiers([layer for layer in self.network.layers if not layer.row.is_output])
+
+    @cached_property
+    def names(self) -> Mapping[str, str]:
+        return {layer: name for (layer, part), name in self.places.items() if not part}
 
     @cached_property
     def renamed(self) -> Mapping[str, str]:
@@ -223,7 +222,7 @@ class Program:
         """Return the whole file, for weights of a SHA-256."""
         imports = {*ALWAYS, *self.paste.imports, *([FUNCTIONAL] if "F." in self.body else [])}
         head = [
-            f'"""{self._title()}"""',
+            python.docstring(self._title()),
             "",
             "from __future__ import annotations",
             "",
@@ -257,18 +256,16 @@ class Program:
             "",
             *(f"Input {contract}" for contract in contracts(self.network)),
         ]
-        lines = [printable(each).replace("\\", "/").replace('"', "'") for each in lines]
-        lines = [part for each in lines for part in textwrap.wrap(each, WIDTH) or [""]]
+        lines = [part for each in lines for part in textwrap.wrap(printable(each), WIDTH) or [""]]
         return "\n".join([*lines, "", "model = Network(); load_weights(model); model.eval()", ""])
 
     def _constants(self, digest: str) -> Iterator[str]:
-        yield f"WEIGHTS = Path(__file__).with_name({literal(self.weights)})"
-        yield f"SHA256 = {literal(digest)}  # of the weights"
-        yield from listed("CLASSES: tuple[str, ...] = (", map(literal, self.network.classes or ()), ")")
+        yield f"WEIGHTS = {python.call('Path(__file__).with_name', self.weights)}"
+        yield f"SHA256 = {python.literal(digest)}  # of the weights"
+        yield from listed("CLASSES: tuple[str, ...] = (", map(python.literal, self.network.classes or ()), ")")
         yield "# MATLAB's names of the layers whose names are no identifiers"
-        yield from listed(
-            "LAYERS: dict[str, str] = {", [f"{literal(new)}: {literal(old)}" for new, old in self.renamed.items()], "}"
-        )
+        renamed = [f"{python.literal(new)}: {python.literal(old)}" for new, old in self.renamed.items()]
+        yield from listed("LAYERS: dict[str, str] = {", renamed, "}")
         assumed = (
             "; where the file held none, MATLAB's defaults"
             if any(each.assumed for _, _, each in self.network.learnables())
@@ -279,9 +276,10 @@ class Program:
         yield "FACTORS: dict[tuple[float, float], list[str]] = {"
         for factors, names in self.factors.items():
             if factors[0]:
-                yield from (f"    {line}" for line in listed(f"{factors}: [", map(literal, names), "],"))
+                held = listed(f"{python.literal(factors)}: [", map(python.literal, names), "],")
+                yield from (f"    {line}" for line in held)
         yield "}"
-        yield from listed("FROZEN: list[str] = [", map(literal, frozen), "]")
+        yield from listed("FROZEN: list[str] = [", map(python.literal, frozen), "]")
 
     def _entry(self, name: str) -> str:
         """Name the argument of an input: "x", unless it is read again later."""
@@ -304,24 +302,25 @@ class Program:
         code = code_of(part, [each.at_one_time() for each in at] if images else at, out)
         self._make(part, code)
         values = [f"{each}.flatten(0, 1)" for each in given] if images else given
-        call = code.call.format(*values, self=f"self.{self.names[layer.name]}")
+        buffers = {local: f"self.{self.places[layer.name, local]}" for local in code.buffers}
+        call = code.call.format(*values, self=f"self.{self.names[layer.name]}", **buffers)
         if images:
             call = f"{in_brackets(call)}.unflatten(0, ({given[0]}.shape[0], -1))"
         if code.last:
             self._assign(layer, layer.outputs[:-1], call, "")
             self._assign(layer, layer.outputs[-1:], code.last.format(*given), "")
         else:
-            self._assign(layer, layer.outputs, call, following, "" if code.make else f"  # {printable(layer.name)}")
+            comment = "" if code.make else f"  {python.comment(layer.name)}"
+            self._assign(layer, layer.outputs, call, following, comment)
 
     def _make(self, part: Part, code: Code) -> None:
         layer, name = part.layer, self.names[part.layer.name]
         if code.pasted is not None:
             self.paste.add([code.pasted])
         for local in code.buffers:
-            self.made.append(
-                f"self.{name}_{local} = nn.Buffer(torch.zeros({', '.join(map(str, part.arrays[local].shape))}))"
-            )
-            self.arrays[f"{name}_{local}"] = part.arrays[local]
+            buffer = self.places[layer.name, local]
+            self.made.append(f"self.{buffer} = nn.Buffer({python.call('torch.zeros', *part.arrays[local].shape)})")
+            self.arrays[buffer] = part.arrays[local]
         if not code.make:
             return
         self.made += [*wrapped(f"self.{name} = {code.make}"), *(f"self.{name}.{line}" for line in code.setup)]
@@ -340,9 +339,7 @@ class Program:
         """Name the values of a layer: "x" where the layer `following` alone reads it, or nothing behind the last one
         does.
         """
-        names = [
-            self.names[layer.name] if port == layer.outputs[0] else f"{self.names[layer.name]}_{port}" for port in ports
-        ]
+        names = [self.places[layer.name, "" if port == layer.outputs[0] else port] for port in ports]
         if len(layer.outputs) == 1 and self._readers(layer) == [following]:
             names = ["x"]
         if call.isidentifier():

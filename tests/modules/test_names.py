@@ -59,8 +59,8 @@ CHANGED = {
     "": "_",
     'a"b': "a_b",
     "a\\b": "a_b_",
-    "a\nb": "a_b__",
-    "a\u2028b": "a_b___",
+    "a\nb": "a_b_2",
+    "a\u2028b": "a_b_3",
     "ﬁre": "fire",
     "𝐢𝐟": "if_",
     "x.y": "x_y_",  # the layer of that name keeps it

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bridge.arrays.lazy import Array, NDArray
+from bridge.files.names import distinct
 from bridge.network import Layer
 from bridge.network.sizes import Activation
 from bridge.readers.join import mangled
@@ -197,10 +198,4 @@ def channels_and_space(size: Activation) -> tuple[int, ...]:
 
 def names_in_file(layers: Iterable[Layer]) -> dict[str, str]:
     """Return the identifier that stands for each layer in the file, as MATLAB's exporter makes it, and unique."""
-    names: dict[str, str] = {}
-    for layer in layers:
-        wanted = mangled(layer.name) or "_"
-        while wanted in names.values():
-            wanted += "_"
-        names[layer.name] = wanted
-    return names
+    return distinct((layer.name, mangled(layer.name) or "_") for layer in layers)

@@ -1,0 +1,50 @@
+"""Python source of plain values: the only ways in which what a file holds comes into code that is written."""
+
+from __future__ import annotations
+
+import ast
+import math
+from typing import Any
+
+from bridge.errors import printable, shortened
+
+MOST = 80  # characters of a comment
+
+
+def literal(value: Any) -> str:
+    """Return the source of a plain value: its `repr` in ASCII, text in double quotes unless it holds some.
+
+    >>> print(literal(("x", 1, float("inf"))), literal('say "x"'))
+    ("x", 1, float("inf")) 'say "x"'
+
+    Raises:
+        TypeError: it is neither text, number, boolean nor None, nor a list, tuple or dict of such.
+    """
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{literal(key)}: {literal(item)}' for key, item in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(literal, value))}]"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(literal, value))}{',' * (len(value) == 1)})"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f'float("{value!r}")'
+    if value is not None and type(value) not in (bool, int, float, str):
+        raise TypeError(f"a {type(value).__name__} has no source")
+    source = ascii(value)
+    return f'"{source[1:-1]}"' if isinstance(value, str) and '"' not in source else source
+
+
+def call(function: str, *positional: Any, **named: Any) -> str:
+    """Return the source of a call with plain values: `call("f", 1, x="a")` is 'f(1, x="a")'."""
+    arguments = [*map(literal, positional), *(f"{name}={literal(value)}" for name, value in named.items())]
+    return f"{function}({', '.join(arguments)})"
+
+
+def docstring(text: str) -> str:
+    """Return the source of a docstring, whose lines are those of the text."""
+    return ast.unparse(ast.Module([ast.Expr(ast.Constant(text))], []))
+
+
+def comment(text: str) -> str:
+    """Return a text as a comment of one line, its middle left out where it is long."""
+    return f"# {shortened(printable(text), MOST)}"
