@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import runpy
 import subprocess
 import sys
@@ -242,6 +243,45 @@ def test_names_are_identifiers_with_the_map_beside(tmp_path: Path) -> None:
         "class_",
     }
     require_bit_equal(path, network, tuple(map(torch.from_numpy, observations(network))))
+
+
+HOSTILE = (
+    "\\\"+str(__import__('os').system('touch injected')),#",
+    "\n__import__('os').system('touch injected')\n#",
+    '"""+__import__("os").system("touch injected")+"""',
+    "{__import__('os').system('touch injected')}",
+    "\\N{BULLET}\\",
+)
+
+
+def calls(text: str) -> set[str]:
+    """Return what a source calls, the modules of layers as one."""
+    called = (ast.unparse(node.func) for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
+    return {re.sub(r"self\.\w+", "self.layer", each) for each in called}
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_names_and_classes_stay_text(hostile: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: the same network with plain names calls the same functions, and what is run reads the names back equal."""
+    monkeypatch.chdir(tmp_path)
+    plain = bridge.load(FILES / "signs.mat")
+    classes = tuple(f"{hostile}{index}" for index in range(5))
+    network = renamed(replace(plain, classes=classes), {"conv_1": hostile, "fc": f"{hostile} "})
+    path = written(tmp_path, network)
+    assert calls(path.read_text()) == calls(written(tmp_path, plain, "plain").read_text())
+    _, held = model_of(path)
+    assert held["CLASSES"] == classes and set(held["LAYERS"].values()) == {hostile, f"{hostile} "}
+    assert not (tmp_path / "injected").exists()
+
+
+def test_a_port_is_no_source(tmp_path: Path) -> None:
+    """Ports of pooling with indices become names of values, beside a layer that has such a name already."""
+    network = bridge.load(FILES / "segnet.mat")
+    pool = next(layer.name for layer in network.layers if len(layer.outputs) > 1)
+    other = next(layer.name for layer in network.layers if layer.kind == "ReLULayer")
+    port = network.layers[pool].outputs[1]
+    network = renamed(network, {other: f"{pool}_{port}"})
+    require_bit_equal(written(tmp_path, network), network, tuple(map(torch.from_numpy, observations(network))))
 
 
 def test_names_that_python_would_change_in_a_class(tmp_path: Path) -> None:
