@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bridge.errors import UnsupportedError
+from bridge.modules.builders import BUILDERS
 from bridge.network.sizes import Activation
 
 if TYPE_CHECKING:
@@ -52,10 +53,12 @@ class YOLOv2Transform(nn.Module):
 # Builders
 
 
+@BUILDERS("softmax")
 def softmax(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     return nn.Softmax(2 if given[0].over_time else 1)
 
 
+@BUILDERS("prelu")
 def prelu(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     """One slope, or one for each channel. MATLAB expands any Alpha that fits; no other shape is known here."""
     at, alpha = given[0], layer.learnables["Alpha"].array

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bridge.errors import UnsupportedError
+from bridge.modules.builders import BUILDERS
 from bridge.network.sizes import Activation
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class SelfAttention(nn.Module):
 # Builders
 
 
+@BUILDERS("word_embedding")
 def word_embedding(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     dimension, words = layer.learnables["Weights"].shape
     made = WordEmbedding(words, dimension)
@@ -74,6 +76,7 @@ def word_embedding(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     return made
 
 
+@BUILDERS("position_embedding")
 def position_embedding(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     along = layer.properties["PositionDimension"]
     if along not in ("auto", "temporal"):
@@ -84,6 +87,7 @@ def position_embedding(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     return PositionEmbedding(positions, dimension)
 
 
+@BUILDERS("self_attention")
 def self_attention(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     p = layer.properties
     if p["AttentionMask"] not in ("none", "causal"):

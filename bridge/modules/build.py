@@ -21,16 +21,13 @@ from torch import Tensor, fx, nn
 from bridge.arrays.lazy import Array
 from bridge.errors import UnreadableError, UnsupportedError, UsageError, reading
 from bridge.files.names import KEYWORDS, distinct, identifier, module_name
-from bridge.modules import activation, attention, factors, foreign, normalization, recurrent, shape, windows
-from bridge.network.sizes import Activation, window_dimensions
+from bridge.modules import attention, factors, foreign, general, normalization, recurrent, shape, windows  # noqa: F401
+from bridge.modules.builders import BUILDERS, Given
 from bridge.network.tensors import given_sizes, tensors
-from bridge.tables.layers import preprocessing
 
 if TYPE_CHECKING:
     from bridge.network import Layer, Network
 
-Given = Sequence[Activation]
-Builder = Callable[["Layer", Given], nn.Module]
 FRESH = (
     nn.Conv1d,
     nn.Conv2d,
@@ -70,7 +67,7 @@ def to_torch(
     if not include_softmax:
         read = {each.source for each in network.connections if not network.layers[each.destination].row.is_output}
         for output in network.outputs:
-            if output in made and output not in read and network.layers[output].kind == "SoftmaxLayer":
+            if output in made and output not in read and "softmax" in network.layers[output].row.traits:
                 made[output] = nn.Identity()
     _relu_in_place(network, made)
     graph = graph_of(network, made, names)
@@ -128,27 +125,16 @@ def joined(problems: Sequence[UnsupportedError], network: Network) -> Unsupporte
 
 UNTRAINED = "`bridge inspect` shows an untrained network, network.initialize(seed) gives it values in Python"
 
-# Builders and modules that treat every image of a sequence alike, each by itself or, as batch normalisation, all at
-# once.
-PER_IMAGE = {
-    "average_pooling", "batch_normalization", "blocks", "convolution", "crop", "cross_channel_normalization",
-    "global_pooling",
-    "max_pooling", "prelu", "resize", "softmax", "transposed_convolution", "ChannelShuffle", "YOLOv2Transform",
-}  # fmt: skip
-
 
 def works_on_images(layer: Layer, given: Given) -> bool:
     """Whether a layer gets a sequence of images N,T,C,... and works on the images N*T,C,..., as MATLAB documents it.
 
     A window with one dimension more than the images have slides over time too, and takes the sequence as it is.
     """
-    per_image = not PER_IMAGE.isdisjoint((layer.row.build, layer.row.torch)) and len(layer.outputs) == 1
-    return (
-        per_image
-        and given[0].over_time
-        and bool(given[0].spatial)
-        and window_dimensions(layer, len(given[0].spatial)) == len(given[0].spatial)
-    )
+    if "per image" not in layer.row.traits or len(layer.outputs) > 1 or not given[0].over_time:
+        return False
+    spatial = len(given[0].spatial)
+    return spatial > 0 and (layer.row.dimensions or spatial) == spatial
 
 
 def build_layer(
@@ -169,7 +155,7 @@ def _build(
     own = own_module(layer, modules)
     if own is not None:
         return _own_module(own, layer)
-    if layer.row.build == "input_normalization" and not include_normalization:
+    if "normalizes" in layer.row.traits and not include_normalization:
         return normalization.InputNormalization("none")
     with reading(f"layer '{layer.name}' ({layer.kind})"):
         module = unfilled(layer, given)
@@ -201,11 +187,6 @@ def unfilled(layer: Layer, given: Given) -> nn.Module:
     if empty:
         raise UnsupportedError(
             f"layer '{layer.name}' is not trained: its {', '.join(empty)} hold no values", hint=UNTRAINED
-        )
-    if layer.row.build not in BUILDERS:
-        raise UnsupportedError(
-            f"layer '{layer.name}' ({layer.kind}) names no builder: '{layer.row.build}'",
-            f"there are {', '.join(BUILDERS)}",
         )
     with torch.device("meta"):
         return BUILDERS[layer.row.build](layer, given)
@@ -269,11 +250,7 @@ def fill(module: nn.Module, layer: Layer, given: Given) -> None:
         if not each.learnable and each.local not in module._buffers:
             continue
         expected = getattr(module, each.local, None)
-        if (
-            expected is not None
-            and tuple(expected.shape) != each.array.shape
-            and layer.row.build != "input_normalization"
-        ):
+        if expected is not None and tuple(expected.shape) != each.array.shape and "normalizes" not in layer.row.traits:
             raise UnreadableError(
                 f"{each.name} of layer '{layer.name}' ({layer.kind}) has shape {each.array.shape} in torch's order",
                 f"the layer's other properties ask for {tuple(expected.shape)}",
@@ -392,63 +369,6 @@ def _relu_in_place(network: Network, made: Mapping[str, nn.Module]) -> None:
             source = network.incoming[name][0].source
             alone = readers[source] == 1 and source not in network.outputs
             module.inplace = alone and isinstance(made[source], FRESH)
-
-
-# Builders
-
-
-def module(layer: Layer, given: Given) -> nn.Module:
-    """Make the row's module with the properties the row maps onto arguments."""
-    name = layer.row.torch or ""
-    made = next((getattr(family, name) for family in (shape, activation, nn) if hasattr(family, name)), None)
-    if made is None:
-        raise UnsupportedError(f"layer '{layer.name}' ({layer.kind}) becomes '{name}', which torch does not have")
-    arguments = {
-        row.torch: layer.properties[name]
-        for name, row in layer.row.properties.items()
-        if row.torch and name in layer.properties
-    }
-    built: nn.Module = made(**arguments)
-    return built
-
-
-def unknown(layer: Layer, given: Given) -> nn.Module:
-    class_name = layer.row.matlab[0]
-    error = f"layer '{layer.name}' is a {class_name}"
-    if normalization := preprocessing(class_name):
-        cause = (
-            f"files newer than R2019a have Normalization '{normalization}' in the input layer instead; this one "
-            f"holds {_shown(layer.properties)}"
-        )
-        hint = (
-            f"pass modules={{'{class_name}': MyLayer}} (--modules mine.py), a torch module that takes its numbers "
-            "from layer.properties"
-        )
-        raise UnsupportedError(error, cause, hint)
-    raise UnsupportedError(error, NO_ARITHMETIC.get(layer.kind, "no table knows this class"))
-
-
-def _shown(properties: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} = {str(value)[:40]}" for name, value in properties.items()) or "nothing"
-
-
-NO_ARITHMETIC = {"FunctionLayer": "what it computes is MATLAB code, which is not run here"}
-
-BUILDERS: Mapping[str, Builder] = {
-    builder.__name__: builder
-    for builder in (
-        module, unknown, activation.prelu, activation.softmax, attention.position_embedding, attention.self_attention,
-        attention.word_embedding, foreign.foreign, normalization.batch_normalization,
-        normalization.cross_channel_normalization,
-        normalization.group_normalization, normalization.input_normalization, normalization.layer_normalization,
-        recurrent.bilstm,
-        recurrent.gru, recurrent.lstm, recurrent.projected_lstm, shape.blocks, shape.concatenation, shape.crop,
-        shape.flatten,
-        shape.fully_connected, shape.resize, shape.spatial_dropout, shape.zero_padding, windows.average_pooling,
-        windows.convolution,
-        windows.global_pooling, windows.max_pooling, windows.max_unpooling, windows.transposed_convolution,
-    )
-}  # fmt: skip
 
 
 def modules_from(path: Path) -> Mapping[str, Callable[[Layer], nn.Module]]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bridge.errors import UnsupportedError
+from bridge.modules.builders import BUILDERS
 from bridge.network.sizes import Activation
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Foreign(nn.Module):
         return ", ".join(self.arguments)
 
 
+@BUILDERS("foreign")
 def foreign(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     """Build the module of a layer "onnx:<Op>".
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bridge.errors import UnsupportedError
+from bridge.modules.builders import BUILDERS
 from bridge.network.sizes import Activation, group_count
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ class CrossChannelNormalization(nn.Module):
 # Builders
 
 
+@BUILDERS("input_normalization")
 def input_normalization(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     kind = layer.properties.get("Normalization", "none")
     if kind not in STATISTICS:
@@ -132,6 +134,7 @@ def input_normalization(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     return made
 
 
+@BUILDERS("batch_normalization")
 def batch_normalization(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     at, channels = given[0], given[0].channels or layer.learnables["Scale"].array.size
     kind = (
@@ -143,6 +146,7 @@ def batch_normalization(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     return made
 
 
+@BUILDERS("group_normalization")
 def group_normalization(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     """Group and instance normalisation; the latter is one group for each channel."""
     channels = given[0].channels or layer.learnables["Scale"].array.size
@@ -150,6 +154,7 @@ def group_normalization(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     return kind(group_count(layer, channels, "channel-wise"), channels, eps=layer.properties["Epsilon"])
 
 
+@BUILDERS("layer_normalization")
 def layer_normalization(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     """Normalise over what OperationDimension says: "auto" is the channels, with space where there is any, but not time.
 
@@ -171,6 +176,7 @@ def layer_normalization(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     )
 
 
+@BUILDERS("cross_channel_normalization")
 def cross_channel_normalization(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     p = layer.properties
     return CrossChannelNormalization(int(p["WindowChannelSize"]), p["Alpha"], p["Beta"], p["K"])

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from bridge.errors import UnsupportedError
+from bridge.modules.builders import BUILDERS
 from bridge.network.sizes import Activation
 
 if TYPE_CHECKING:
@@ -219,20 +220,17 @@ def _require_standard(layer: Layer) -> None:
         )
 
 
+@BUILDERS("lstm")
 def lstm(layer: Layer, given: Sequence[Activation]) -> nn.Module:
-    state, gate = _activations(layer)
-    if (state, gate) == ("tanh", "sigmoid"):
-        return _with_state(LSTM(*_sizes(layer), batch_first=True), layer, ("hidden_state", "cell_state"))
-    return _with_state(LSTMCellLoop(_sizes(layer), state, gate), layer, ("hidden_state", "cell_state"))
-
-
-def bilstm(layer: Layer, given: Sequence[Activation]) -> nn.Module:
+    directions, states = layer.row.directions, ("hidden_state", "cell_state")
+    if directions == 1 and _activations(layer) != ("tanh", "sigmoid"):
+        return _with_state(LSTMCellLoop(_sizes(layer), *_activations(layer)), layer, states)
     _require_standard(layer)
-    return _with_state(
-        LSTM(*_sizes(layer), batch_first=True, bidirectional=True), layer, ("hidden_state", "cell_state"), 2
-    )
+    made = LSTM(*_sizes(layer), batch_first=True, bidirectional=directions == 2)
+    return _with_state(made, layer, states, directions)
 
 
+@BUILDERS("gru")
 def gru(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     mode = layer.properties["ResetGateMode"]
     state, gate = _activations(layer)
@@ -245,6 +243,7 @@ def gru(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     return _with_state(GRUCellLoop(_sizes(layer), state, gate, mode), layer, ("hidden_state",))
 
 
+@BUILDERS("projected_lstm")
 def projected_lstm(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     _require_standard(layer)
     shapes = {row.torch[0]: layer.learnables[name].shape for name, row in layer.row.learnables.items()}

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bridge.errors import UnsupportedError
+from bridge.modules.builders import BUILDERS
 from bridge.network.sizes import Activation, cut_corner, joined_dimension, numbers, padding_pairs
 
 if TYPE_CHECKING:
@@ -193,6 +194,7 @@ class Crop(nn.Module):
 # Builders
 
 
+@BUILDERS("fully_connected")
 def fully_connected(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     at, (outputs, inputs) = given[0], layer.learnables["Weights"].shape
     bias = "Bias" in layer.learnables
@@ -208,19 +210,23 @@ def fully_connected(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     return made
 
 
+@BUILDERS("concatenation")
 def concatenation(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     at, dim = given[0], joined_dimension(layer, given[0])
     return Concatenation(1 + at.over_time + (0 if dim == len(at.size) else dim))
 
 
+@BUILDERS("spatial_dropout")
 def spatial_dropout(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     return SpatialDropout(layer.properties["Probability"], given[0].over_time)
 
 
+@BUILDERS("flatten")
 def flatten(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     return Flatten(len(given[0].spatial), given[0].over_time)
 
 
+@BUILDERS("blocks")
 def blocks(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     rows, columns = numbers(layer.properties["BlockSize"], 2)
     if layer.row.torch == "SpaceToDepth":
@@ -232,6 +238,7 @@ def blocks(layer: Layer, given: Sequence[Activation]) -> nn.Module:
 NEAREST: Mapping[tuple[str, str], str] = {("half-pixel", "round"): "nearest-exact", ("asymmetric", "floor"): "nearest"}
 
 
+@BUILDERS("resize")
 def resize(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     count, p = len(given[0].spatial), layer.properties
     method, transform, rounding = str(p["Method"]), str(p["GeometricTransformMode"]), str(p["NearestRoundingMode"])
@@ -253,10 +260,12 @@ def resize(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     return Resize(numbers(size, count) if size else None, scales, mode)
 
 
+@BUILDERS("zero_padding")
 def zero_padding(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     (top, bottom), (left, right) = padding_pairs(layer.properties["PaddingSize"], 2)
     return nn.ZeroPad2d((left, right, top, bottom))
 
 
+@BUILDERS("crop")
 def crop(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     return Crop(cut_corner(layer))

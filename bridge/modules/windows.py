@@ -14,17 +14,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bridge.errors import UnsupportedError
+from bridge.modules.builders import BUILDERS
 from bridge.network.sizes import (
     Activation,
     Pairs,
     Window,
+    dimensions,
     filter_count,
     group_count,
     numbers,
     padding_pairs,
     same_padding,
     window,
-    window_dimensions,
 )
 
 if TYPE_CHECKING:
@@ -176,8 +177,9 @@ def _symmetric(window: Window, at: Activation) -> tuple[int, ...] | None:
     return tuple(a for a, _ in window.padding)
 
 
+@BUILDERS("convolution")
 def convolution(layer: Layer, given: Sequence[Activation]) -> nn.Module:
-    at, count, w = given[0], window_dimensions(layer), window(layer)
+    at, count, w = given[0], dimensions(layer), window(layer)
     value = layer.properties.get("PaddingValue", 0)
     if value != 0:
         raise UnsupportedError(f"layer '{layer.name}' pads with {value}", "only zero padding has been seen")
@@ -192,8 +194,9 @@ def convolution(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     return made  # type: ignore[no-any-return]
 
 
+@BUILDERS("transposed_convolution")
 def transposed_convolution(layer: Layer, given: Sequence[Activation]) -> nn.Module:
-    count, properties = window_dimensions(layer), layer.properties
+    count, properties = dimensions(layer), layer.properties
     kernel, stride = numbers(properties["FilterSize"], count), numbers(properties.get("Stride", 1), count)
     inputs, outputs = given[0].channels or layer.learnables["Weights"].shape[count + 1], int(properties["NumFilters"])
     crops = (
@@ -224,6 +227,7 @@ def _pooling_pads(window: Window, at: Activation) -> tuple[int, ...] | None:
     return pads if pads is not None and all(n <= k // 2 for n, k in zip(pads, window.kernel, strict=True)) else None
 
 
+@BUILDERS("max_pooling")
 def max_pooling(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     w = window(layer)
     pads = _pooling_pads(w, given[0])
@@ -240,6 +244,7 @@ def max_pooling(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     return plain(w.kernel, w.stride, pads)
 
 
+@BUILDERS("average_pooling")
 def average_pooling(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     """torch's AvgPool3d refuses an image that is smaller than its window, even where padding makes up for it."""
     w, value = window(layer), layer.properties.get("PaddingValue", 0)
@@ -252,12 +257,14 @@ def average_pooling(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     return plain(w.kernel, w.stride, pads, count_include_pad=value == 0)
 
 
+@BUILDERS("global_pooling")
 def global_pooling(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     if given[0].over_time:
-        return GlobalPooling("average" if "Average" in layer.kind else "max")
+        return GlobalPooling("average" if "Avg" in (layer.row.torch or "") else "max")
     plain: type[nn.Module] = getattr(nn, layer.row.torch or "")
     return plain(1)
 
 
+@BUILDERS("max_unpooling")
 def max_unpooling(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     return MaxUnpooling()

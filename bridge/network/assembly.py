@@ -35,7 +35,7 @@ def with_named_ports(layers: LayerList, pairs: Sequence[tuple[str, str]], known:
     for pair in pairs:
         for text, side in zip(pair, ("outputs", "inputs"), strict=True):
             name, port = split_port(text, layers, side)
-            if text != name and layers.has(name) and name not in known and layers[name].row.build == "unknown":
+            if text != name and layers.has(name) and name not in known and layers[name].row.is_unknown:
                 named.setdefault((name, side), []).append(port)
 
     def renamed(layer: Layer) -> Layer:

@@ -75,7 +75,7 @@ def _range(layer: Layer, kind: str, statistics: dict[str, tuple[float, float]]) 
     if kind.startswith("rescale") and {"Min", "Max"} <= set(statistics):
         return statistics["Min"][0], statistics["Max"][1]
     least, greatest = statistics.get("Mean", (0.0, 0.0))
-    if "Image" not in layer.kind or least < 0 or greatest <= 0 or least == greatest == 1:
+    if "pixels" not in layer.row.traits or least < 0 or greatest <= 0 or least == greatest == 1:
         return None, None
     return (0.0, 1.0) if greatest <= 1 else (0.0, 255.0) if greatest <= 255 else (None, None)
 

@@ -38,9 +38,7 @@ def consistent(network: Network) -> dict[str, tuple[Activation, ...]]:
         except BridgeError as error:
             behind = " and ".join(f"'{c.source}'" for c in sources) or "nothing"
             fresh = (
-                f"bridge.layers.fully_connected({_last(layer.OutputSize)})"
-                if layer.kind == "FullyConnectedLayer"
-                else "..."
+                f"bridge.layers.fully_connected({_last(layer.OutputSize)})" if "flattens" in layer.row.traits else "..."
             )
             hint = f"replace layer '{layer.name}' too: net.replace({layer.name!r}, {fresh})"
             raise UsageError(

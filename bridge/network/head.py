@@ -11,9 +11,8 @@ from bridge.errors import UsageError
 from bridge.network import Layer, Network
 from bridge.network.assembly import split_port
 from bridge.network.edit import replaced, require_classes
-from bridge.tables.layers import LayerRow, layer_mappings
+from bridge.tables.layers import LayerRow
 
-KINDS = ("FullyConnectedLayer", "Convolution2DLayer")
 TOLD_BY_INPUT = ("InputSize", "NumChannels")
 TOLD_BY_CLASSES = ("Classes", "NumClasses", "ClassWeights", "OutputSize")
 
@@ -48,8 +47,8 @@ def head(network: Network) -> Head:
         )
     layer = output or network.layers[split_port(network.outputs[0], network.layers, "outputs")[0]]
     softmax = None
-    while layer.kind not in KINDS:
-        softmax = layer if layer.kind == "SoftmaxLayer" else softmax
+    while "head" not in layer.row.traits:
+        softmax = layer if "softmax" in layer.row.traits else softmax
         sources = network.incoming[layer.name]
         if len(sources) != 1:
             cause = (
@@ -86,7 +85,7 @@ def _layer(old: Layer, count: int, name: str | None, properties: dict[str, Any])
 
 def _output(old: Layer, classes: tuple[str, ...]) -> Layer:
     """Return an output layer of the same kind for other classes; a regression becomes a classification."""
-    row = old.row if "Classes" in old.row.properties else layer_mappings().rows["ClassificationOutputLayer"]
+    row = old.row if "Classes" in old.row.properties else constructors.classification().row
     count = {"NumClasses": len(classes)} if "NumClasses" in row.properties else {}
     return constructors.new_layer(row, old.name, {**_kept(old, row, TOLD_BY_CLASSES), **count, "Classes": classes})
 

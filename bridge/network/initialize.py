@@ -19,7 +19,7 @@ from bridge.arrays.axes import parse
 from bridge.arrays.lazy import Array, NDArray
 from bridge.errors import UsageError
 from bridge.network import Layer, Network, nearest
-from bridge.network.sizes import Activation, group_count, numbers, window_dimensions
+from bridge.network.sizes import Activation, dimensions, group_count, numbers
 from bridge.network.tensors import given_sizes
 
 KERNELS = {1: ("k",), 2: ("kh", "kw"), 3: ("kh", "kw", "kd")}
@@ -84,7 +84,7 @@ def _told_by_input(layer: Layer, given: Sequence[Activation]) -> dict[str, int]:
     channels = given[0].channels if given else None
     if channels is None:
         return {}
-    elements = given[0].elements if layer.kind == "FullyConnectedLayer" else channels
+    elements = given[0].elements if "flattens" in layer.row.traits else channels
     told = {
         "NumChannels": channels,
         "InputSize": elements,
@@ -114,7 +114,7 @@ def axis_lengths(layer: Layer, given: Sequence[Activation]) -> dict[str, int]:
     if found["hidden"]:
         found["gates"] = layer.row.gates * found["hidden"]
     if "FilterSize" in properties:
-        count = window_dimensions(layer)
+        count = dimensions(layer)
         found.update(zip(KERNELS[count], numbers(properties["FilterSize"], count), strict=True))
     if at is not None and at.channels is not None:
         groups = group_count(layer, at.channels)
@@ -154,7 +154,7 @@ def _fans(layer: Layer, name: str, shape: tuple[int, ...], given: Sequence[Activ
     if "FilterSize" not in layer.properties:
         return shape[-1], shape[0]
     lengths = axis_lengths(layer, given)
-    field = math.prod(lengths[axis] for axis in KERNELS[window_dimensions(layer)])
+    field = math.prod(lengths[axis] for axis in KERNELS[dimensions(layer)])
     return field * lengths["in"], field * lengths["out"]
 
 

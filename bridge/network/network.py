@@ -16,6 +16,7 @@ from bridge.arrays.lazy import Array, NDArray
 from bridge.errors import UnreadableError, UsageError
 from bridge.network.sizes import Activation, activation_sizes
 from bridge.tables.layers import LayerRow
+from bridge.tables.layers import unknown_row as unknown_row
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -698,17 +699,10 @@ def make_layer(
         raise UnreadableError(
             f"layer '{name}' has {row.ports} {count:,}", f"a layer has between 1 and {MOST_PORTS:,} of them"
         )
-    inputs = ports(row.inputs, count)
-    outputs = ports(row.outputs, count)
-    if filled.get("HasUnpoolingOutputs"):
-        outputs = ("out", "indices", "size")
-    if filled.get("EnableReferenceInput"):
-        inputs = ("in", "ref")
-    states = ("hidden", "cell") if "CellState" in row.state else ("hidden",)
-    if filled.get("HasStateInputs"):
-        inputs = (*inputs, *states)
-    if filled.get("HasStateOutputs"):
-        outputs = (*outputs, *states)
+    inputs, outputs = ports(row.inputs, count), ports(row.outputs, count)
+    for key, added in row.ports_with.items():
+        if filled.get(key):
+            inputs, outputs = (*inputs, *added.get("inputs", ())), (*outputs, *added.get("outputs", ()))
     return Layer(name, row.name, row, filled, learnables, state, inputs, outputs)
 
 
@@ -719,8 +713,3 @@ def ports(names: tuple[str, ...], count: int) -> tuple[str, ...]:
         for each in names
         for name in ([f"{each[:-1]}{i + 1}" for i in range(count)] if each.endswith("#") else [each])
     )
-
-
-def unknown_row(class_name: str) -> LayerRow:
-    """The row of a class no table knows: it can be shown, and built only with a module the user passes."""
-    return LayerRow(class_name.rpartition(".")[2], (class_name,), "", torch="(yours)", build="unknown", size="unknown")

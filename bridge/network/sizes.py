@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bridge.errors import UnreadableError, UnsupportedError, reading
+from bridge.errors import UnreadableError, UnsupportedError, UsageError, reading
 from bridge.tables.registry import Registry
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def window(layer: Layer) -> Window:
     Raises:
         UnsupportedError: its PaddingMode is not known.
     """
-    count, properties = window_dimensions(layer), layer.properties
+    count, properties = dimensions(layer), layer.properties
     kernel = numbers(properties["FilterSize"] if "FilterSize" in properties else properties["PoolSize"], count)
     stride, dilation = numbers(properties.get("Stride", 1), count), numbers(properties.get("DilationFactor", 1), count)
     reach = [(k - 1) * d for k, d, _ in zip(kernel, dilation, stride, strict=True)]
@@ -175,9 +175,16 @@ def window(layer: Layer) -> Window:
     return Window(kernel, stride, dilation, padding)
 
 
-def window_dimensions(layer: Layer, default: int = 2) -> int:
-    """The number of dimensions a convolution or pooling layer slides over, told by its class name."""
-    return next((n for n in (1, 2, 3) if f"{n}D" in layer.kind), default)
+def dimensions(layer: Layer) -> int:
+    """Return how many dimensions a layer works over, as its row says.
+
+    Raises:
+        UsageError: the row does not say it; a row of a user's may not.
+    """
+    if layer.row.dimensions is None:
+        hint = "add `dimensions = 2` (or 1, 3) to it"
+        raise UsageError(f"the row [{layer.kind}] does not say over how many dimensions it works", hint=hint)
+    return layer.row.dimensions
 
 
 def group_count(layer: Layer, channels: Length, default: int | str = 1) -> int:
@@ -197,7 +204,7 @@ def filter_count(layer: Layer, channels: Length) -> int:
 
 def _slid(layer: Layer, given: Sequence[Activation], channels: Length) -> Activation:
     """Slide over space; with one dimension more than there are, over time too, which stays free."""
-    at, count = given[0], window_dimensions(layer)
+    at, count = given[0], dimensions(layer)
     if count - len(at.spatial) not in ((0, 1) if at.over_time else (0,)):
         raise fail(layer, f"it slides over {count} dimensions, its input has the format {at.format}", given)
     return at.resized(window(layer).lengths(at.spatial), channels)
@@ -216,7 +223,7 @@ def pooling(layer: Layer, given: Sequence[Activation]) -> Activation:
 @SIZE_RULES("transposed_convolution")
 def transposed_convolution(layer: Layer, given: Sequence[Activation]) -> Activation:
     """stride * (in - 1) + kernel - cropping; 'same' cropping gives stride * in."""
-    at, count = given[0], window_dimensions(layer)
+    at, count = given[0], dimensions(layer)
     if len(at.spatial) != count:
         raise fail(layer, f"it slides over {count} dimensions, its input has the format {at.format}", given)
     kernel, stride = numbers(layer.properties["FilterSize"], count), numbers(layer.properties.get("Stride", 1), count)
@@ -234,7 +241,7 @@ def transposed_convolution(layer: Layer, given: Sequence[Activation]) -> Activat
 @SIZE_RULES("global_pooling")
 def global_pooling(layer: Layer, given: Sequence[Activation]) -> Activation:
     """To one value a channel; sequences of vectors lose their time."""
-    at, count = given[0], window_dimensions(layer)
+    at, count = given[0], dimensions(layer)
     if at.format == "CBT" and count == 1:
         return at.at_one_time()
     if len(at.spatial) != count:
@@ -275,13 +282,15 @@ def recurrent(layer: Layer, given: Sequence[Activation]) -> Activation:
     )
     if None not in (takes, given[0].elements) and takes != given[0].elements:
         raise fail(layer, f"its weights take {takes} values a step, its input has {given[0].elements}", given)
-    mode, directions = layer.properties["OutputMode"], 2 if layer.kind.startswith("BiLSTM") else 1
+    mode = layer.properties["OutputMode"]
     if mode not in ("sequence", "last"):
         raise UnsupportedError(
             f"layer '{layer.name}' ({layer.kind}) has the output mode '{mode}'",
             "MATLAB documents 'sequence' and 'last'",
         )
-    return Activation("CBT" if mode == "sequence" else "CB", (int(layer.properties["NumHiddenUnits"]) * directions,))
+    return Activation(
+        "CBT" if mode == "sequence" else "CB", (int(layer.properties["NumHiddenUnits"]) * layer.row.directions,)
+    )
 
 
 @SIZE_RULES("same")
@@ -390,7 +399,7 @@ def depth_to_space(layer: Layer, given: Sequence[Activation]) -> Activation:
 @SIZE_RULES("resized")
 def resized(layer: Layer, given: Sequence[Activation]) -> Activation:
     """To the reference's size, to OutputSize (NaN keeps the aspect ratio), or by Scale, rounded down."""
-    _require_images(layer, given, window_dimensions(layer))
+    _require_images(layer, given, dimensions(layer))
     at, count = given[0], len(given[0].spatial)
     if len(given) > 1:
         return at.resized(given[1].spatial, at.channels)
@@ -408,7 +417,7 @@ def resized(layer: Layer, given: Sequence[Activation]) -> Activation:
 
 @SIZE_RULES("cropped")
 def cropped(layer: Layer, given: Sequence[Activation]) -> Activation:
-    _require_images(layer, given, 3 if layer.kind == "Crop3DLayer" else 2)
+    _require_images(layer, given, dimensions(layer))
     if any(a is not None and b is not None and a < b for a, b in zip(given[0].spatial, given[1].spatial, strict=True)):
         raise fail(layer, "its reference is larger than its input", given)
     return given[0].resized(given[1].spatial, given[0].channels)

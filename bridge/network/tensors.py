@@ -67,7 +67,7 @@ def tensors(layer: Layer, given: Sequence[Activation]) -> Iterator[Tensor]:
         state = layer.row.state.get(name)
         if state is None:
             yield Tensor(name, name, array, False)
-        elif layer.row.build == "input_normalization":
+        elif "normalizes" in layer.row.traits:
             yield Tensor(state.torch, name, statistic(array, layer, name), False)
         else:
             yield Tensor(
@@ -77,8 +77,8 @@ def tensors(layer: Layer, given: Sequence[Activation]) -> Iterator[Tensor]:
 
 def torch_names(layer: Layer, row: LearnableRow) -> tuple[str, ...]:
     """Return the torch parameters a learnable becomes: two for both directions of a BiLSTM or both biases of a GRU."""
-    both = layer.kind != "GRULayer" or layer.properties.get("ResetGateMode") == "recurrent-bias-after-multiplication"
-    return row.torch if both else row.torch[:1]
+    split = all(layer.properties.get(name) == value for name, value in row.split_when.items())
+    return row.torch if split else row.torch[:1]
 
 
 def with_tensors(layer: Layer, given: Sequence[Activation], values: Mapping[str, Array]) -> Layer:
@@ -102,7 +102,7 @@ def with_tensors(layer: Layer, given: Sequence[Activation], values: Mapping[str,
     for name, old in layer.state.items():
         known = layer.row.state.get(name)
         local = known.torch if known else name
-        if local in values and layer.row.build == "input_normalization":
+        if local in values and "normalizes" in layer.row.traits:
             state[name] = _statistic_back(values[local], old, layer, name)
         elif local in values:
             state[name] = _turn_back(values[local], known, old, sizes, layer, name)

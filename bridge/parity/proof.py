@@ -114,7 +114,7 @@ def count_equal_arrays(network: Network, model: fx.GraphModule) -> tuple[int, in
         module = model.get_submodule(names[layer.name])
         held = {**dict(module.named_parameters()), **dict(module.named_buffers())}
         for each in tensors(layer, given_sizes(network, layer)):
-            if each.local not in held and layer.row.build == "input_normalization":
+            if each.local not in held and "normalizes" in layer.row.traits:
                 continue  # a statistic that this normalization does not use
             total += 1
             equal += each.local in held and _is_equal(held[each.local].detach().cpu().numpy(), each.array.read())

@@ -57,7 +57,7 @@ def with_anchors(network: Network, path: Path, tables: Mappings) -> Network:
 def _with_transform(network: Network, anchors: int, tables: Mappings) -> Network:
     last = network.layers[network.outputs[0].partition("/")[0]]
     words = f"{last.name} {last.row.name}".replace("_", "").lower()
-    if last.row.build != "unknown" or len(last.inputs) != 1 or "yolov2transform" not in words:
+    if not last.row.is_unknown or len(last.inputs) != 1 or "yolov2transform" not in words:
         return network
     layer = make_layer(tables.rows[TRANSFORM], last.name, {"NumAnchorBoxes": anchors})
     note = (

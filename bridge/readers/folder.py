@@ -17,7 +17,7 @@ from bridge.errors import UnreadableError, reading
 from bridge.files.atomic import named_by_content, sha256
 from bridge.network import Connection, Layer, LayerList, Learnable, Network, Source, unknown_row
 from bridge.network.tensors import given_sizes, tensors, with_tensors
-from bridge.tables.layers import LayerRow, Mappings
+from bridge.tables.layers import LayerRow, Mappings, foreign_input, foreign_row
 
 SCHEMA = "bridge.network/1"
 WEIGHTS = "model.safetensors"
@@ -155,12 +155,9 @@ def _layer(facts: Mapping[str, Any], tables: Mappings) -> Layer:
 
 def _other_row(kind: str, facts: Mapping[str, Any]) -> LayerRow:
     if kind == "onnx:Input":
-        return LayerRow(kind, (), "", torch="Identity", size="from_file", evidence="documented", inputs=())
+        return foreign_input(kind)
     if kind.startswith("onnx:"):
-        operator = (kind.removeprefix("onnx:"),)
-        return LayerRow(
-            kind, (), "", onnx=operator, torch="onnx2torch", build="foreign", size="from_file", evidence="documented"
-        )
+        return foreign_row(kind, kind.removeprefix("onnx:"))
     return unknown_row(facts["class"] or kind)
 
 
@@ -218,7 +215,7 @@ def with_arrays(network: Network, held: dict[str, Array], path: Path) -> Network
             array = held.pop(f"{layer.name}.{local}", None)
             if array is None or array.shape != shape:
                 found = "is not there" if array is None else f"has shape {array.shape}"
-                if layer.row.build == "unknown":
+                if layer.row.is_unknown:
                     raise UnreadableError(
                         f"{path}: '{layer.name}.{local}' {found}",
                         f"no table knows the class {layer.row.matlab[0]}",

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from bridge.arrays.axes import Turn
 from bridge.arrays.lazy import Array, NDArray
 from bridge.errors import DifferenceError
 from bridge.network import JOINED, Layer, Network, nearest
 from bridge.network.sizes import numbers
+from bridge.readers.onnx.rows import filters_as_rows
 
 
 def mangled(name: str) -> str:
@@ -67,7 +67,7 @@ def join(onnx: Network, mat: Network) -> Network:
 
 
 def _require_equal(layer: Layer, other: Layer, hint: str) -> int:
-    if layer.kind == "LSTMProjectedLayer" and other.kind == "LSTMLayer":
+    if layer.kind != other.kind and layer.row.writes == "projected_lstm":
         products = "its weights there are products of those in the .mat, rounded, and equal none of them"
         raise DifferenceError(
             f"layer '{layer.name}' is a projected LSTM, in the .onnx an LSTM",
@@ -108,9 +108,9 @@ def _comparable(layer: Layer, array: Array) -> NDArray:
     """Read an array; a convolution's weights in the order of a fully connected layer's, since MATLAB exports one as the
     other.
     """
-    if layer.kind == "Convolution2DLayer" and len(array.shape) == 4:
-        array = Turn("kh kw in out", "out (in kw kh)")(array)
-    elif layer.row.size == "image_input":  # MATLAB drops trailing ones
+    if layer.row.whole and len(array.shape) == len(layer.row.learnables["Weights"].matlab_axes.split()):
+        array = filters_as_rows(layer.row)(array)
+    elif "normalizes" in layer.row.traits:  # MATLAB drops trailing ones
         array = array.reshape((*array.shape, *(1,) * (len(numbers(layer.InputSize, 1)) - len(array.shape))))
     return array.read().astype(np.float32)
 

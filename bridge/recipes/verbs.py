@@ -275,10 +275,10 @@ def _classes(value: Any, network: Network, classes: Sequence[str] | None) -> Seq
 
 
 def _head_entries() -> dict[str, Kind]:
-    """The factors and initializers that both kinds of a head have."""
-    rows = [layer_mappings().rows[name] for name in ("FullyConnectedLayer", "Convolution2DLayer")]
-    factors = [name for each in rows[0].learnables.values() for name in (each.learn_rate, each.l2)]
-    starts = [f"{name}Initializer" for name in rows[0].learnables]
+    """The factors and initializers that every kind of a head has."""
+    row = next(row for row in layer_mappings() if "head" in row.traits)
+    factors = [name for each in row.learnables.values() for name in (each.learn_rate, each.l2)]
+    starts = [f"{name}Initializer" for name in row.learnables]
     return {"name": TEXT, **dict.fromkeys(factors, FACTOR), **dict.fromkeys(starts, TEXT)}
 
 

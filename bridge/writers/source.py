@@ -155,7 +155,7 @@ def identifiers(layers: Sequence[Layer]) -> dict[Place, str]:
     more = [
         ((layer.name, part), f"{names[layer.name]}_{identifier(part, '')}")
         for layer in layers
-        for part in (*layer.outputs[1:], *(STATISTICS if layer.row.build == "input_normalization" else ()))
+        for part in (*layer.outputs[1:], *(STATISTICS if "normalizes" in layer.row.traits else ()))
     ]
     return {**{(layer, ""): name for layer, name in names.items()}, **distinct(more, {*taken, *names.values()})}
 
@@ -236,7 +236,7 @@ class Program:
         foreign = [
             f"'{layer.name}' is a {layer.kind}"
             for layer in self.network.layers
-            if layer.row.build in ("foreign", "unknown")
+            if layer.row.is_foreign or layer.row.is_unknown
         ]
         foreign += [f"'{layer.name}' is a {layer.kind}" for layer in self.network.layers if layer.kind == "onnx:Input"]
         if foreign:

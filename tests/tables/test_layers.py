@@ -16,7 +16,9 @@ from bridge.modules.build import BUILDERS
 from bridge.network import make_layer
 from bridge.network.sizes import SIZE_RULES
 from bridge.readers.mat.networks import contents
-from bridge.tables.layers import LayerRow, Mappings, layer_mappings, parse_row, table
+from bridge.readers.onnx.properties import READS
+from bridge.tables.layers import LayerRow, layer_mappings, parse_row, table
+from bridge.writers.onnx.layers import WRITES
 from fixtures.layers import UNSEEN
 from tests.real import REAL, needs_real
 
@@ -35,8 +37,11 @@ COMPARED = (
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_a_row_names_what_exists(row: LayerRow) -> None:
     assert row.build in BUILDERS and row.size in SIZE_RULES
+    assert row.reads is None or row.reads in READS
+    assert row.writes is None or row.writes in WRITES
     families = (nn, activation, attention, normalization, recurrent, shape)
-    assert row.is_output or row.torch == "MaxUnpooling" or any(hasattr(family, row.torch or "") for family in families)
+    torch_has = row.torch == "MaxUnpooling" or any(hasattr(family, row.torch or "") for family in families)
+    assert row.is_output or torch_has or row.refused
     assert row.ports is None or row.ports in row.properties
     assert row.is_output == (not row.outputs)
     assert row.build == "module" or not any(each.torch for each in row.properties.values())  # which nothing else reads
@@ -179,7 +184,7 @@ def test_an_unreadable_table_is_told(content: bytes | None, tmp_path: Path) -> N
 
 
 def test_operators_find_their_rows_in_the_order_of_the_tables() -> None:
-    tables = Mappings({row.name: row for row in ROWS})
+    tables = layer_mappings()
     for operator in {operator for row in ROWS for operator in row.onnx}:
         assert tables.by_operator(operator) == tuple(row for row in ROWS if operator in row.onnx)
     assert tables.by_operator("NoSuchOperator") == ()

@@ -385,7 +385,7 @@ def _as_the_oracles_layer(case: Case) -> Iterator[Hypothesis]:
 
 
 def _normalization(layer: Layer) -> str:
-    return f", which normalises by {layer.Normalization}" if layer.row.build == "input_normalization" else ""
+    return f", which normalises by {layer.Normalization}" if "normalizes" in layer.row.traits else ""
 
 
 def _contrast(ours: Layer | None, theirs: Layer) -> str:

@@ -131,7 +131,7 @@ def normalizations(subject: Subject, oracle: Oracle, layer: str) -> Iterator[tup
         not isinstance(oracle, Recording)
         or network is None
         or not network.layers.has(layer)
-        or network.layers[layer].row.build != "input_normalization"
+        or "normalizes" not in network.layers[layer].row.traits
     ):
         return
     known, records = network.layers[layer], oracle.reference.parameters

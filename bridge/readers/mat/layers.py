@@ -67,8 +67,10 @@ def layer_from(saved: Object, tables: Mappings, notes: list[str]) -> Layer:
     if row is None:
         notes.append(f"layer '{name}' has the class {saved.class_name}, which no table knows")
         row = unknown_row(saved.class_name)
-    elif normalization := "rescale-symmetric" if row.torch == "SymmetricPixels" else preprocessing(saved.class_name):
-        does = "scales 0..255 to -1..1" if row.torch == "SymmetricPixels" else "has numbers of its own"
+    elif row.refused:
+        notes.append(f"layer '{name}' ({saved.class_name}) is shown, not computed: {row.refused}")
+    elif normalization := row.normalization or preprocessing(saved.class_name):
+        does = "has numbers of its own" if row.is_unknown else "scales 0..255 to -1..1"
         notes.append(
             f"layer '{name}' ({saved.class_name}) {does}, as Normalization '{normalization}' of newer files "
             "(unconfirmed)"
@@ -83,7 +85,7 @@ def layer_from(saved: Object, tables: Mappings, notes: list[str]) -> Layer:
 
 
 def _properties(row: LayerRow, fields: Mapping[str, Any]) -> dict[str, Any]:
-    if not row.properties and row.build == "unknown":
+    if not row.properties and row.is_unknown:
         return {key: plain(value) for key, value in fields.items() if key not in ("Name", "Version")}
     found = {}
     for name, known in row.properties.items():
@@ -130,7 +132,7 @@ def _matlab_layout(array: Array, fields: Mapping[str, Any], name: str, row: Laye
     """
     if array.size == 0:
         return array
-    if row.name == "FullyConnectedLayer":
+    if "flattens" in row.traits:
         out = array.size if name == "Bias" else _outputs(fields, array, layer)
         if name == "Bias":
             return array.reshape((out, 1))

@@ -69,7 +69,7 @@ def _layer(saved: dict[str, Any], tables: Mappings, notes: list[str]) -> Layer:
     learnables, state = _struct(saved, "Learnables"), _struct(saved, "State")
     fields = {**_struct(saved, "Properties"), **learnables, **state, "Name": saved.get("Name")}
     layer = layer_from(Object(_text(saved, "Class"), fields), tables, notes)
-    if layer.row.build == "unknown":
+    if layer.row.is_unknown:
         arrays = {name: array for name, each in state.items() if (array := as_array(each)) is not None}
         layer = replace(
             layer, state=arrays, properties={key: each for key, each in layer.properties.items() if key not in state}

@@ -12,7 +12,7 @@ from bridge.network import Layer, Learnable
 from bridge.network.sizes import Activation
 from bridge.readers.onnx.graph import Graph, Node
 from bridge.readers.onnx.layout import UNKNOWN
-from bridge.tables.layers import LayerRow
+from bridge.tables.layers import foreign_row
 
 # Constants that such a node learns, by the place of the input: what they are called in torch.
 WEIGHT_AND_BIAS = {1: "weight", 2: "bias"}
@@ -63,10 +63,7 @@ def foreign_layer(node: Node, name: str, sizes: Sequence[Activation], graph: Gra
         "Format": size.format,
         "Size": size.size,
     }
-    kind = f"onnx:{node.op}"
-    row = LayerRow(
-        kind, (), "", onnx=(node.op,), torch="onnx2torch", build="foreign", size="from_file", evidence="documented"
-    )
+    row = foreign_row(f"onnx:{node.op}", node.op)
     inputs, outputs = layout.count("in"), len(sizes)
     return Layer(name, row.name, row, properties, learnables, state, numbered("in", inputs), numbered("out", outputs))
 

@@ -7,9 +7,7 @@ from bridge.network import Layer, make_layer
 from bridge.network.sizes import Activation
 from bridge.readers.onnx.graph import Dims, Graph, Node
 from bridge.readers.onnx.layout import UNKNOWN, activation_of
-from bridge.tables.layers import LayerRow, Mappings
-
-KINDS = {2: "FeatureInputLayer", 3: "SequenceInputLayer", 4: "ImageInputLayer", 5: "Image3DInputLayer"}
+from bridge.tables.layers import Mappings, foreign_input
 
 
 def input_layer(value: str, name: str, graph: Graph, tables: Mappings, wanted: str) -> tuple[Layer, str, list[str]]:
@@ -22,13 +20,17 @@ def input_layer(value: str, name: str, graph: Graph, tables: Mappings, wanted: s
     features = dims[2:] if len(dims) == 3 else dims[1:]  # sequences run T, N, C
     lengths = tuple(n for n in features if isinstance(n, int) and n > 0)
     turned = any(node.op == "Transpose" for node in readers.get(value, []))
-    known, kind = len(lengths) == len(features) and len(dims) in KINDS, graph.types.get(value) or "float32"
-    if not known or (not graph.matlab and (turned or len(dims) == 3 or kind != "float32")):
+    row, kind = tables.by_rank(len(dims)), graph.types.get(value) or "float32"
+    if (
+        row is None
+        or len(lengths) < len(features)
+        or (not graph.matlab and (turned or len(dims) == 3 or kind != "float32"))
+    ):
         return _foreign_input(name, dims, kind, wanted, turned), value, []
     normalization, taken, statistics = _normalization(value, graph, readers) if graph.matlab else ("none", [], {})
     state = {key: _statistic(array) for key, array in statistics.items()}
     properties = {"InputSize": (*lengths[1:], lengths[0]), "Normalization": normalization}
-    return make_layer(tables.rows[KINDS[len(dims)]], name, properties, {}, state), taken[-1] if taken else value, taken
+    return make_layer(row, name, properties, {}, state), taken[-1] if taken else value, taken
 
 
 def _foreign_input(name: str, dims: Dims, kind: str, wanted: str, turned: bool) -> Layer:
@@ -36,7 +38,7 @@ def _foreign_input(name: str, dims: Dims, kind: str, wanted: str, turned: bool) 
     size = activation_of(dims, wanted)
     if turned and len(dims) > 3:
         size = Activation(UNKNOWN, tuple(n if isinstance(n, int) and n > 0 else None for n in dims[1:]))
-    row = LayerRow("onnx:Input", (), "", torch="Identity", size="from_file", evidence="documented", inputs=())
+    row = foreign_input("onnx:Input")
     shape = tuple(n if isinstance(n, int) and n > 0 else None for n in dims)
     return make_layer(row, name, {"Format": size.format, "Size": size.size, "Shape": shape, "Type": kind})
 

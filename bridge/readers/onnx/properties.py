@@ -6,7 +6,7 @@ A function returns None where the node says something that MATLAB's layer cannot
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,11 @@ from bridge.arrays.lazy import NDArray
 from bridge.readers.onnx.graph import Graph, Node, declared_defaults
 from bridge.readers.onnx.layout import Value
 from bridge.tables.layers import LayerRow
+from bridge.tables.registry import Registry
 
 Properties = dict[str, Any]
+Reads = Callable[[Properties, LayerRow, "Reading"], Properties | None]
+READS: Registry[Reads] = Registry("function that reads ONNX nodes")
 MUST_BE = {"ceil_mode": 0, "storage_order": 0, "training_mode": 0, "spatial": 1}
 METHODS = {("nearest", 2): "nearest", ("nearest", 3): "nearest", ("linear", 2): "bilinear", ("linear", 3): "trilinear"}
 HALF_PIXEL = ("half_pixel", "pytorch_half_pixel")  # which differ where the new size is 1
@@ -69,8 +72,7 @@ def node_properties(row: LayerRow, reading: Reading) -> Properties | None:
             found[name] = a[known.onnx]
     if same == "SAME_UPPER":
         found.update(PaddingMode="same")
-    special = SPECIAL.get(row.name)
-    made = special(found, reading) if special else found
+    made = READS[row.reads](found, row, reading) if row.reads else found
     return None if made is None else {name: as_number(value) for name, value in made.items()}
 
 
@@ -81,7 +83,8 @@ def as_number(value: Any) -> Any:
     return value[0] if isinstance(value, tuple) and len(value) == 1 else value
 
 
-def convolution(found: Properties, reading: Reading) -> Properties | None:
+@READS("convolution")
+def convolution(found: Properties, row: LayerRow, reading: Reading) -> Properties | None:
     weights, groups = reading.shape(1), int(reading.attribute("group", 1))
     if weights is None or "output_shape" in reading.node.attributes or any(reading.attribute("output_padding", ())):
         return None
@@ -90,7 +93,9 @@ def convolution(found: Properties, reading: Reading) -> Properties | None:
         if groups > 1 or "PaddingMode" in found:
             return None
         return {**found, "NumChannels": weights[0], "NumFilters": weights[1]}
-    if groups > 1:
+    if ("NumGroups" in row.properties) != (groups != 1):
+        return None
+    if groups != 1:
         return {
             **found,
             "NumGroups": groups,
@@ -100,7 +105,8 @@ def convolution(found: Properties, reading: Reading) -> Properties | None:
     return {**found, "NumChannels": weights[1], "NumFilters": weights[0]}
 
 
-def fully_connected(found: Properties, reading: Reading) -> Properties | None:
+@READS("fully_connected")
+def fully_connected(found: Properties, row: LayerRow, reading: Reading) -> Properties | None:
     """A Gemm as `join_fully_connected` makes it. Over the last axis of an image it would be no fully
     connected layer.
     """
@@ -114,38 +120,35 @@ def fully_connected(found: Properties, reading: Reading) -> Properties | None:
     return {"OutputSize": weights[0], "InputSize": weights[1]} if over_last or whole else None
 
 
-def batch_normalization(found: Properties, reading: Reading) -> Properties:
+@READS("batch_normalization")
+def batch_normalization(found: Properties, row: LayerRow, reading: Reading) -> Properties:
     """ONNX says what part of a statistic stays, in single precision; MATLAB's decay is the part that is new."""
     decay = round(1 - reading.attribute("momentum", 0.9), 7)
     return {**found, "MeanDecay": decay, "VarianceDecay": decay}
 
 
-def lstm(found: Properties, reading: Reading, directions: int = 1) -> Properties | None:
+@READS("recurrent")
+def recurrent(found: Properties, row: LayerRow, reading: Reading) -> Properties | None:
     """An LSTM or GRU as `join_recurrent` makes it."""
     a, weights = reading.node.attributes, reading.shape(1)
-    if weights is None or "last" not in a or reading.first.axes != "TBC" or a["directions"] != directions:
+    if weights is None or "last" not in a or reading.first.axes != "TBC" or a["directions"] != row.directions:
         return None
-    found = {
-        "InputSize": weights[1],
-        "NumHiddenUnits": a["hidden_size"],
-        "OutputMode": "last" if a["last"] else "sequence",
-    }
+    mode = "last" if a["last"] else "sequence"
+    found = {"InputSize": weights[1], "NumHiddenUnits": a["hidden_size"], "OutputMode": mode}
     return {**found, "StateActivationFunction": a["state"], "GateActivationFunction": a["gate"]}
 
 
-def bilstm(found: Properties, reading: Reading) -> Properties | None:
-    return lstm(found, reading, directions=2)
-
-
-def gru(found: Properties, reading: Reading) -> Properties | None:
-    made, a = lstm(found, reading), reading.node.attributes
+@READS("gru")
+def gru(found: Properties, row: LayerRow, reading: Reading) -> Properties | None:
+    made, a = recurrent(found, row, reading), reading.node.attributes
     if made is None:
         return None
     after = "recurrent-bias-after-multiplication" if a["recurrent_bias"] else "after-multiplication"
     return {**made, "ResetGateMode": after if a["after"] else "before-multiplication"}
 
 
-def softmax(found: Properties, reading: Reading) -> Properties | None:
+@READS("softmax")
+def softmax(found: Properties, row: LayerRow, reading: Reading) -> Properties | None:
     """Over the channels. Before opset 13 it ran over its axis and all behind it, which then must be of length one."""
     first, old = reading.first, reading.graph.opset < 13
     axis = reading.attribute("axis", 1 if old else -1)
@@ -155,32 +158,38 @@ def softmax(found: Properties, reading: Reading) -> Properties | None:
     return found if first.letters((axis,)) == {"C"} and (alone or not old) and not many else None
 
 
-def swish(found: Properties, reading: Reading) -> Properties | None:
+@READS("swish")
+def swish(found: Properties, row: LayerRow, reading: Reading) -> Properties | None:
     return found if reading.attribute("alpha", 1.0) == 1.0 else None
 
 
-def clipped_relu(found: Properties, reading: Reading) -> Properties | None:
+@READS("clipped_relu")
+def clipped_relu(found: Properties, row: LayerRow, reading: Reading) -> Properties | None:
     low, high = reading.attribute("min", None), reading.attribute("max", None)
     bounded = low == 0 and high is not None and math.isfinite(high)
     return {"Ceiling": high} if bounded and len(reading.node.inputs) == 1 else None
 
 
-def dropout(found: Properties, reading: Reading) -> Properties | None:
+@READS("dropout")
+def dropout(found: Properties, row: LayerRow, reading: Reading) -> Properties | None:
     return found if len(reading.node.inputs) == 1 else None
 
 
-def average_pooling(found: Properties, reading: Reading) -> Properties:
+@READS("average_pooling")
+def average_pooling(found: Properties, row: LayerRow, reading: Reading) -> Properties:
     padded = any(found.get("PaddingSize", ())) or found.get("PaddingMode") == "same"
     return {**found, "PaddingValue": "mean"} if padded and not reading.attribute("count_include_pad", 0) else found
 
 
-def max_pooling(found: Properties, reading: Reading) -> Properties | None:
+@READS("max_pooling")
+def max_pooling(found: Properties, row: LayerRow, reading: Reading) -> Properties | None:
     """Indices are MATLAB's only together with the size, which `join_unpooling` adds."""
     count = len(reading.node.outputs)
     return {**found, "HasUnpoolingOutputs": True} if count == 3 else found if count == 1 else None
 
 
-def global_pooling(found: Properties, reading: Reading) -> Properties | None:
+@READS("global_pooling")
+def global_pooling(found: Properties, row: LayerRow, reading: Reading) -> Properties | None:
     """Also a mean or maximum over the time of a sequence, which it takes away, or over the space of an image, which it
     keeps.
     """
@@ -192,7 +201,8 @@ def global_pooling(found: Properties, reading: Reading) -> Properties | None:
     return found if axes and first.letters(axes) == wanted and reading.attribute("keepdims", 1) == keepdims else None
 
 
-def combination(found: Properties, reading: Reading) -> Properties | None:
+@READS("combination")
+def combination(found: Properties, row: LayerRow, reading: Reading) -> Properties | None:
     """Lengths must be equal or, where the format is known, one."""
     sizes = [value.size.size for value in reading.given]
     lengths = [{n for n in each if n not in (None, 1)} for each in zip(*sizes, strict=False)]
@@ -200,14 +210,16 @@ def combination(found: Properties, reading: Reading) -> Properties | None:
     return {"NumInputs": len(reading.node.inputs)} if fits and are_alike(reading) else None
 
 
-def concatenation(found: Properties, reading: Reading) -> Properties | None:
+@READS("concatenation")
+def concatenation(found: Properties, row: LayerRow, reading: Reading) -> Properties | None:
     """Dim counts MATLAB's dimensions: space, then channels."""
     letter = "".join(reading.first.letters((reading.attribute("axis", 0),)))
     joins = are_alike(reading) and letter and letter in "HWD"
     return {"NumInputs": len(reading.node.inputs), "Dim": "HWD".index(letter) + 1} if joins else None
 
 
-def depth_concatenation(found: Properties, reading: Reading) -> Properties | None:
+@READS("depth_concatenation")
+def depth_concatenation(found: Properties, row: LayerRow, reading: Reading) -> Properties | None:
     joins = are_alike(reading) and reading.first.letters((reading.attribute("axis", 0),)) == {"C"}
     return {"NumInputs": len(reading.node.inputs)} if joins else None
 
@@ -222,14 +234,16 @@ def are_alike(reading: Reading) -> bool:
     )
 
 
-def blocks(found: Properties, reading: Reading) -> Properties | None:
+@READS("blocks")
+def blocks(found: Properties, row: LayerRow, reading: Reading) -> Properties | None:
     mode = str(reading.attribute("mode", "DCR")).lower()
     if len(reading.first.size.spatial) != 2 or (reading.node.op == "SpaceToDepth" and mode != "dcr"):
         return None
     return {"BlockSize": (found["BlockSize"],) * 2, **({"Mode": mode} if "Mode" in found else {})}
 
 
-def prelu(found: Properties, reading: Reading) -> Properties | None:
+@READS("prelu")
+def prelu(found: Properties, row: LayerRow, reading: Reading) -> Properties | None:
     """One slope, or one for each channel: [C 1 1], or before opset 7 [C]."""
     shape, spatial = reading.shape(1) or (), len(reading.first.axes) - 2
     count = math.prod(shape)
@@ -241,7 +255,8 @@ def prelu(found: Properties, reading: Reading) -> Properties | None:
     )
 
 
-def layer_normalization(found: Properties, reading: Reading) -> Properties | None:
+@READS("layer_normalization")
+def layer_normalization(found: Properties, row: LayerRow, reading: Reading) -> Properties | None:
     """Over the channels, or space and channels; scale and offset must be one for each channel.
 
     ONNX's own operator runs over its axis and all behind it, the formula that `join_layer_normalization` joins over
@@ -258,7 +273,8 @@ def layer_normalization(found: Properties, reading: Reading) -> Properties | Non
     return found if letters == set(first.axes) - {"B"} and not first.size.over_time else None
 
 
-def group_normalization(found: Properties, reading: Reading) -> Properties | None:
+@READS("group_normalization")
+def group_normalization(found: Properties, row: LayerRow, reading: Reading) -> Properties | None:
     """Scale and offset must be one for each channel (before opset 21 ONNX's own operator had one for each group)."""
     size, shape = reading.first.size, reading.attribute("shape", None)
     channels = [math.prod(reading.shape(index) or ()) for index in (1, 2)]
@@ -269,7 +285,8 @@ def group_normalization(found: Properties, reading: Reading) -> Properties | Non
     return found if channels == [size.channels] * 2 and back else None
 
 
-def flatten(found: Properties, reading: Reading) -> Properties | None:
+@READS("flatten")
+def flatten(found: Properties, row: LayerRow, reading: Reading) -> Properties | None:
     """MATLAB's order, height fastest: the file turned the image over first, or one spatial dimension at
     most is long.
     """
@@ -285,7 +302,8 @@ def flatten(found: Properties, reading: Reading) -> Properties | None:
     return found if flat and (order or (long < 2 and first.as_in_torch)) else None
 
 
-def resize(found: Properties, reading: Reading) -> Properties | None:
+@READS("resize")
+def resize(found: Properties, row: LayerRow, reading: Reading) -> Properties | None:
     """Sampled at pixel centres, nearest only if ties go up as MATLAB rounds or there are none; or nearest from the
     corner, rounded down.
     """
@@ -337,41 +355,3 @@ def new_size(reading: Reading, spatial: Sequence[int | None], index: int) -> Pro
 def has_ties(old: int | None, new: int | None) -> bool:
     """Whether resizing samples in the middle between two pixels somewhere: at (i + 1/2) * old / new - 1/2."""
     return old is None or new is None or any((2 * i + 1) * old % (2 * new) == 0 for i in range(new))
-
-
-SPECIAL: Mapping[str, Callable[[Properties, Reading], Properties | None]] = {
-    **dict.fromkeys(
-        (
-            "Convolution1DLayer",
-            "Convolution2DLayer",
-            "Convolution3DLayer",
-            "GroupedConvolution2DLayer",
-            "TransposedConvolution2DLayer",
-            "TransposedConvolution3DLayer",
-        ),
-        convolution,
-    ),
-    **dict.fromkeys((f"AveragePooling{n}DLayer" for n in (1, 2, 3)), average_pooling),
-    **dict.fromkeys((f"MaxPooling{n}DLayer" for n in (1, 2, 3)), max_pooling),
-    **dict.fromkeys(
-        (f"Global{kind}Pooling{n}DLayer" for n in (1, 2, 3) for kind in ("Average", "Max")), global_pooling
-    ),
-    **dict.fromkeys(("AdditionLayer", "MultiplicationLayer"), combination),
-    **dict.fromkeys(("DepthToSpace2DLayer", "SpaceToDepthLayer"), blocks),
-    **dict.fromkeys(("Resize2DLayer", "Resize3DLayer"), resize),
-    "DepthConcatenationLayer": depth_concatenation,
-    "ConcatenationLayer": concatenation,
-    "FullyConnectedLayer": fully_connected,
-    "LSTMLayer": lstm,
-    "BiLSTMLayer": bilstm,
-    "GRULayer": gru,
-    "SoftmaxLayer": softmax,
-    "SwishLayer": swish,
-    "BatchNormalizationLayer": batch_normalization,
-    "ClippedReLULayer": clipped_relu,
-    "DropoutLayer": dropout,
-    "PReLULayer": prelu,
-    "LayerNormalizationLayer": layer_normalization,
-    "GroupNormalizationLayer": group_normalization,
-    "FlattenLayer": flatten,
-}

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
 
 from bridge.errors import UnsupportedError
 from bridge.network import Connection, Layer, LayerList, Network, Source, unknown_row
@@ -53,7 +55,7 @@ class Recogniser:
             )
             inputs.append(layer.name)
             taken.update(between)
-            self._add(layer, [], (last,), "TBC" if layer.kind == "SequenceInputLayer" else "")
+            self._add(layer, [], (last,), "TBC" if layer.row.size == "sequence_input" else "")
         for node in self.graph.nodes:
             if node.outputs[0] not in taken:
                 self.layer(node)
@@ -125,7 +127,7 @@ class Recogniser:
         layer = fitting_layer(reading, self._unique(node.name), self.tables)
         if layer is None:
             return False
-        if layer.kind == "FullyConnectedLayer" and self.graph.matlab:
+        if "flattens" in layer.row.traits and self.graph.matlab:
             self._note_doubts(layer, node, reading.first.size)
         self._add(layer, computed, node.outputs, reading.first.axes if node.op == "Conv" else "")
         return True
@@ -223,9 +225,7 @@ class Recogniser:
         self.layers[layer.name] = layer
         for value, port in zip(given, layer.inputs, strict=True):
             self.connections.append(Connection(value.layer, layer.name, value.port, port))
-        kept = (
-            given[0].axes if given and layer.row.build != "foreign" and sizes[0].format == given[0].size.format else ""
-        )
+        kept = given[0].axes if given and not layer.row.is_foreign and sizes[0].format == given[0].size.format else ""
         for name, port, size in zip(outputs, layer.outputs, sizes, strict=False):
             if name:
                 self._put(name, Value(layer.name, port, size, axes or kept or TORCH_AXES[size.format]))
@@ -251,15 +251,14 @@ class Recogniser:
         for layer in self.layers.values():
             if layer.properties.get("Normalization") == "zscore":
                 yield f"input '{layer.name}' normalises by zscore or rescale (an ONNX file cannot tell them apart)"
-        recurrent = [layer.name for layer in self.layers.values() if layer.kind == "LSTMLayer" and self.graph.matlab]
-        if recurrent:
-            yield (
-                f"{len(recurrent)} layer(s) are LSTM layers or projected ones (an ONNX file cannot tell them "
-                f"apart): {_some(recurrent)}"
-            )
+        alike = groupby(sorted((layer.row.same_as or "", layer.name) for layer in self.layers.values()), itemgetter(0))
+        for what, layers in alike if self.graph.matlab else ():
+            names = [name for _, name in layers]
+            if what:
+                yield f"{len(names)} layer(s) are {what} (an ONNX file cannot tell them apart): {_some(names)}"
         if self.ambiguous:
             yield f"{len(self.ambiguous)} layer(s) are {AMBIGUOUS}: {_some(self.ambiguous)}"
-        foreign = [layer for layer in self.layers.values() if layer.row.build == "foreign"]
+        foreign = [layer for layer in self.layers.values() if layer.row.is_foreign]
         if foreign:
             kinds = Counter(layer.properties["Operator"] for layer in foreign)
             listed = ", ".join(f"{kind} ×{count}" for kind, count in sorted(kinds.items()))

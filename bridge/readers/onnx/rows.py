@@ -11,13 +11,6 @@ from bridge.readers.onnx.layout import CHANNELS_SECOND, UNKNOWN
 from bridge.readers.onnx.properties import Reading, node_properties
 from bridge.tables.layers import LayerRow, Mappings
 
-# Rows that take a value of any format; the others say nothing of a value whose format is unknown.
-ANY = frozenset((
-    "AdditionLayer", "ClippedReLULayer", "DropoutLayer", "ELULayer", "GELULayer", "IdentityLayer", "LeakyReLULayer",
-    "MultiplicationLayer", "ReLULayer", "SigmoidLayer", "SoftplusLayer", "SwishLayer", "TanhLayer",
-))  # fmt: skip
-AS_FULLY_CONNECTED = {2: Turn("kh kw in out", "out (in kw kh)"), 3: Turn("kh kw kd in out", "out (in kd kw kh)")}
-
 
 def fitting_layer(reading: Reading, name: str, tables: Mappings) -> Layer | None:
     """Return the layer of the first row that says what the node says, or None."""
@@ -29,17 +22,16 @@ def fitting_layer(reading: Reading, name: str, tables: Mappings) -> Layer | None
 
 
 def accepts(row: LayerRow, reading: Reading) -> bool:
-    """Whether the row takes values of this format, laid out like this."""
+    """Whether the row takes values of this format, laid out like this; of an unknown one only what is elementwise is
+    known.
+    """
     node, first = reading.node, reading.first
-    if row.name in ANY or first.size.format == UNKNOWN:
-        return row.name in ANY
+    if "elementwise" in row.traits or first.size.format == UNKNOWN:
+        return "elementwise" in row.traits
     if node.op in CHANNELS_SECOND and not (first.channels_second or (node.op == "Conv" and first.is_pixel)):
         return False
-    dimensions = next((n for n in (1, 2, 3) if f"{n}D" in row.name), None)
-    if dimensions is not None and dimensions != (1 if first.size.over_time else len(first.pixel.spatial)):
+    if row.dimensions is not None and row.dimensions != (1 if first.size.over_time else len(first.pixel.spatial)):
         return False
-    if node.op == "Conv":
-        return bool(node.attributes.get("group", 1) == 1) != row.name.startswith("Grouped")
     return node.op != "LRN" or bool(first.size.spatial)
 
 
@@ -63,9 +55,9 @@ def fitted(row: LayerRow, reading: Reading, name: str, tables: Mappings) -> Laye
     layer = make_layer(
         row, name, properties, learnables, {key: array for key, array in state.items() if array is not None}
     )
-    if layer.kind in ("Convolution2DLayer", "Convolution3DLayer") and is_fully_connected(layer, reading):
-        return as_fully_connected(layer, tables)
-    return None if reading.first.is_pixel and layer.kind.startswith("Convolution") else layer
+    if row.whole and is_fully_connected(layer, reading):
+        return as_fully_connected(layer, tables.rows[row.whole])
+    return None if reading.first.is_pixel and reading.node.op == "Conv" else layer
 
 
 def array_at(reading: Reading, index: int) -> Array | None:
@@ -75,7 +67,7 @@ def array_at(reading: Reading, index: int) -> Array | None:
 
 def learnables_of(row: LayerRow, reading: Reading, groups: int) -> Mapping[str, Learnable] | None:
     """Take the row's learnables from the node's constants; None where one is computed, or the weights are missing."""
-    spatial = [n or 1 for n in reading.first.size.spatial] if row.name == "FullyConnectedLayer" else []
+    spatial = [n or 1 for n in reading.first.size.spatial] if "flattens" in row.traits else []
     lengths = {**dict(zip("hwd", [*spatial, 1, 1, 1], strict=False)), "groups": groups}
     found = {}
     for name, known in row.learnables.items():
@@ -101,9 +93,15 @@ def is_fully_connected(layer: Layer, reading: Reading) -> bool:
     return reading.graph.matlab and plain and tuple(p["FilterSize"]) == size.spatial and size.channels is not None
 
 
-def as_fully_connected(layer: Layer, tables: Mappings) -> Layer:
-    row = tables.rows["FullyConnectedLayer"]
-    weights = AS_FULLY_CONNECTED[len(layer.properties["FilterSize"])](layer.learnables["Weights"].array)
+def filters_as_rows(row: LayerRow) -> Turn:
+    """Return the turn from the filters of a convolution to the rows of a fully connected layer's Weights."""
+    axes = row.learnables["Weights"].matlab_axes
+    kernel = [axis for axis in axes.split() if axis not in ("in", "out")]
+    return Turn(axes, f"out (in {' '.join(reversed(kernel))})")
+
+
+def as_fully_connected(layer: Layer, row: LayerRow) -> Layer:
+    weights = filters_as_rows(layer.row)(layer.learnables["Weights"].array)
     learnables = {"Weights": Learnable(weights, *row.learnables["Weights"].defaults, assumed=True)}
     if "Bias" in layer.learnables:
         bias = layer.learnables["Bias"].array

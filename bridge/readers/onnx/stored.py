@@ -127,7 +127,7 @@ def _found(layer: Layer, name: str, place: Mapping[str, str], constants: Mapping
 def in_matlab_order(layer: Layer, name: str, array: Array) -> Learnable:
     """Return a learnable of a recurrent layer; of the two halves of a bias those that MATLAB's layer has."""
     learnable = layer.learnables[name]
-    gates = GATES["GRU" if "GRU" in layer.kind else "LSTM"]
+    gates = next(each for each in GATES.values() if len(each) * layer.row.directions == layer.row.gates)
     halves = 1 if len(array.shape) == 3 else 2
     block = array.size // (array.shape[0] * halves * len(gates))
     kept = learnable.array.size // (array.shape[0] * len(gates) * block)

@@ -10,7 +10,6 @@ from typing import Any
 from bridge.errors import UsageError
 from bridge.layers import property_names, require_property
 from bridge.network import factor_names, nearest
-from bridge.network.head import KINDS
 from bridge.scripts.language.evaluate import Call
 from bridge.scripts.language.values import Graph, Item, Layers, Many, Table, Unknown, is_plain, owner, unknown_in
 from bridge.scripts.reading.graphs import chained, exchanged, frozen, require_free, rows, with_names
@@ -153,7 +152,7 @@ def _find_head(call: Call, graph: Graph) -> Any:
     """The last layer with weights, walking up from the output, and the output layer."""
     ends = [item for item in graph.layers if item.row and item.row.is_output] or graph.sinks
     item = ends[0] if len(ends) == 1 else None
-    while item is not None and not (item.row and item.row.name in KINDS):
+    while item is not None and not (item.row and "head" in item.row.traits):
         sources = graph.sources(item.name)
         item = graph.item(sources[0]) if len(sources) == 1 else None
     if item is None:

@@ -210,13 +210,14 @@ class Assembly:
             names = writer(self.graph, layer, given, out)
         for name, port, size in zip(names, layer.outputs, self.network.sizes[layer.name], strict=True):
             self.values[layer.name, port] = Value(
-                name, size, self.pixel(layer, given), layer.row.build == "softmax" and is_one_pixel(size)
+                name, size, self.pixel(layer, given), "softmax" in layer.row.traits and is_one_pixel(size)
             )
         self.store_unread(layer, given)
 
     def prepared(self, layer: Layer, value: Value) -> Value:
         """Return an input as the writer of a layer takes it."""
-        as_it_is = layer.row.build in ANY_RANK and len(layer.inputs) < 2 and not value.flat
+        any_rank = "elementwise" in layer.row.traits or writer_of(layer) in ANY_RANK
+        as_it_is = any_rank and len(layer.inputs) < 2 and not value.flat
         return value if as_it_is else self.graph.as_torch(value, self.graph.names[layer.name])
 
     def as_images(self, layer: Layer, value: Value, index: int) -> Value:
@@ -226,7 +227,7 @@ class Assembly:
 
     def pixel(self, layer: Layer, given: Sequence[Value]) -> int:
         """With how many lengths of one the features that a layer puts out stand in the file."""
-        before_it = given[0].size.spatial if layer.row.build == "fully_connected" else ()
+        before_it = given[0].size.spatial if "flattens" in layer.row.traits else ()
         return 0 if given[0].size.over_time else len(before_it) or given[0].pixel
 
     def store_unread(self, layer: Layer, given: Sequence[Value]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from bridge.files.names import distinct
 from bridge.network import Layer
 from bridge.network.sizes import Activation
 from bridge.readers.join import mangled
+from bridge.tables.registry import Registry
 from bridge.writers.onnx.file import FLOAT
 
 # Attributes that became inputs: since which opset, and in which order.
@@ -23,6 +24,8 @@ INPUT_SINCE: Mapping[str, tuple[int, tuple[str, ...]]] = {
     "Slice": (10, ("starts", "ends", "axes")), "Squeeze": (13, ("axes",)), "Unsqueeze": (13, ("axes",)),
 }  # fmt: skip
 BATCH, TIME = "BatchSize", "SequenceLength"
+Writer = Callable[["Graph", Layer, Sequence["Value"], Activation], Sequence[str]]
+WRITES: Registry[Writer] = Registry("function that writes ONNX nodes")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The nodes of each layer, by the builder that its row names (and for plain modules by the module).
+"""The nodes of each layer: the functions that rows name as `writes`.
 
 A writer takes the graph, the layer, the values at its inputs and the activation it puts out, and returns the names of
 the values it made, in the order of the layer's outputs. The operator and its attributes come from the row where they
@@ -19,18 +19,16 @@ from bridge.network.sizes import (
     Activation,
     Window,
     cut_corner,
+    dimensions,
     group_count,
     numbers,
     padding_pairs,
     same_padding,
     window,
-    window_dimensions,
 )
 from bridge.network.tensors import tensors
-from bridge.writers.onnx import recurrent, sequences
-from bridge.writers.onnx.graph import Graph, Value, channels_and_space
-
-Writer = Callable[[Graph, Layer, Sequence[Value], Activation], Sequence[str]]
+from bridge.writers.onnx import recurrent, sequences  # noqa: F401 (their writers)
+from bridge.writers.onnx.graph import WRITES, Graph, Value, Writer, channels_and_space
 
 
 def arrays(layer: Layer, given: Sequence[Value]) -> dict[str, Array]:
@@ -41,6 +39,7 @@ def arrays(layer: Layer, given: Sequence[Value]) -> dict[str, Array]:
 # Inputs
 
 
+@WRITES("input_normalization")
 def input_normalization(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     """Sub of the mean as MATLAB writes it; the other kinds by the formulas of `bridge.modules.normalization`."""
     (x,) = given
@@ -111,6 +110,7 @@ def known_same_padding(w: Window, lengths: Sequence[int]) -> list[tuple[int, int
     return [same_padding(*each) for each in zip(lengths, w.kernel, w.stride, w.dilation, strict=True)]
 
 
+@WRITES("convolution")
 def convolution(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     (x,) = given
     name, parameters = graph.names[layer.name], weights_and_bias(graph, layer, given)
@@ -128,9 +128,10 @@ def weights_and_bias(graph: Graph, layer: Layer, given: Sequence[Value]) -> list
     return [graph.weight(f"{name}_{end}", layer, of, held[of]) for of, end in ends.items() if of in held]
 
 
+@WRITES("transposed_convolution")
 def transposed_convolution(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     """'same' crops kernel - stride, of which the odd pixel at the end."""
-    (x,), p, count = given, layer.properties, window_dimensions(layer)
+    (x,), p, count = given, layer.properties, dimensions(layer)
     kernel, stride = numbers(p["FilterSize"], count), numbers(p.get("Stride", 1), count)
     crops = tuple(((k - s) // 2, k - s - (k - s) // 2) for k, s in zip(kernel, stride, strict=True))
     if p.get("CroppingMode") != "same":
@@ -149,6 +150,7 @@ def transposed_convolution(graph: Graph, layer: Layer, given: Sequence[Value], o
     ]
 
 
+@WRITES("max_pooling")
 def max_pooling(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     (x,), name = given, graph.names[layer.name]
     more = layer.outputs[1:]
@@ -162,6 +164,7 @@ def max_pooling(graph: Graph, layer: Layer, given: Sequence[Value], out: Activat
     return [*slid(graph, layer, x, slide), *size]
 
 
+@WRITES("max_unpooling")
 def max_unpooling(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     """ONNX's own operator, which wants the window of the pooling it undoes, or MathWorks'."""
     name, inputs = graph.names[layer.name], [each.name for each in given]
@@ -174,11 +177,13 @@ def max_unpooling(graph: Graph, layer: Layer, given: Sequence[Value], out: Activ
     return [graph.node("MaxUnpool", name, inputs, **attributes)]
 
 
+@WRITES("zero_padding")
 def zero_padding(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     pads = sides(padding_pairs(layer.properties["PaddingSize"], 2))
     return [graph.node("Pad", graph.names[layer.name], [given[0].name], pads=[0, 0, *pads[:2], 0, 0, *pads[2:]])]
 
 
+@WRITES("average_pooling")
 def average_pooling(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     counted = int(layer.properties.get("PaddingValue", 0) == 0)
 
@@ -188,6 +193,7 @@ def average_pooling(graph: Graph, layer: Layer, given: Sequence[Value], out: Act
     return slid(graph, layer, given[0], slide)
 
 
+@WRITES("global_pooling")
 def global_pooling(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     """Over space by the operator of that name, over the time of a sequence by a reduction that takes it away."""
     (x,), name = given, graph.names[layer.name]
@@ -200,6 +206,7 @@ def global_pooling(graph: Graph, layer: Layer, given: Sequence[Value], out: Acti
 # Fully connected
 
 
+@WRITES("fully_connected")
 def fully_connected(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     """A Conv over the whole image as MATLAB writes it, a Gemm of features, a MatMul and an Add over sequences."""
     (x,), name, held = given, graph.names[layer.name], arrays(layer, given)
@@ -238,6 +245,7 @@ def over_sequences(graph: Graph, layer: Layer, x: Value, weights: Array, bias: S
 # Normalisation
 
 
+@WRITES("batch_normalization")
 def batch_normalization(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     (x,), name, held = given, graph.names[layer.name], arrays(layer, given)
     ends = {"Scale": "scale", "Offset": "B", "TrainedMean": "mean", "TrainedVariance": "var"}
@@ -261,6 +269,7 @@ def channels_second(graph: Graph, name: str, x: Value, write: Callable[[str], st
     return [graph.transpose(f"{name}_TimeBack", write(turned), [order.index(axis) for axis in range(rank)])]
 
 
+@WRITES("group_normalization")
 def group_normalization(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     """Groups laid out as rows, InstanceNormalization of the rows, then scale and offset; instance normalisation alone
     where that is it.
@@ -304,6 +313,7 @@ def scaled(graph: Graph, layer: Layer, held: Mapping[str, Array], value: str, be
     return graph.node("Add", f"{name}_Add", [product, parameter("Offset", "B")])
 
 
+@WRITES("layer_normalization")
 def layer_normalization(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     """The formula, which runs over any axes and in any opset."""
     (x,), name = given, graph.names[layer.name]
@@ -327,6 +337,7 @@ def layer_normalization(graph: Graph, layer: Layer, given: Sequence[Value], out:
 # Elementwise
 
 
+@WRITES("plain")
 def plain(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     """One node: the row's operator with the row's attributes, whose numbers are real also where a file held them as
     whole ones.
@@ -342,6 +353,7 @@ def plain(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -
     return [graph.node(layer.row.onnx[0], graph.names[layer.name], [each.name for each in given], **attributes)]
 
 
+@WRITES("cross_channel_normalization")
 def cross_channel_normalization(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     """An LRN, or its formula for a window of even size, which reaches one channel further up than down and which
     onnxruntime refuses.
@@ -376,6 +388,7 @@ def cross_channel_normalization(graph: Graph, layer: Layer, given: Sequence[Valu
     return [graph.node("Div", name, [x.name, divisor])]
 
 
+@WRITES("clip")
 def clip(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     p = layer.properties
     return [
@@ -385,6 +398,7 @@ def clip(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) ->
     ]
 
 
+@WRITES("prelu")
 def prelu(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     (x,), name = given, graph.names[layer.name]
     alpha = arrays(layer, given)["Alpha"]
@@ -392,6 +406,7 @@ def prelu(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -
     return [graph.node("PRelu", name, [x.name, graph.weight(f"{name}_slope", layer, "Alpha", slopes)])]
 
 
+@WRITES("gelu")
 def gelu(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     """ONNX's operator where the opset has it, else the formula."""
     (x,), name, tanh = given, graph.names[layer.name], layer.properties.get("Approximation") == "tanh"
@@ -416,21 +431,25 @@ def gelu(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) ->
     return [step("Mul", "Gelu", step("Mul", "Half", x.name, 0.5), step("Add", "Factor", bent, 1.0))]
 
 
+@WRITES("swish")
 def swish(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     (x,), name = given, graph.names[layer.name]
     return [graph.node("Mul", f"{name}_Mul", [x.name, graph.node("Sigmoid", f"{name}_Sigmoid", [x.name])])]
 
 
+@WRITES("symmetric_pixels")
 def symmetric_pixels(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     """From 0..255 to -1..1."""
     name = graph.names[layer.name]
     return [graph.with_number("Sub", f"{name}_Sub", graph.with_number("Div", f"{name}_Div", given[0].name, 127.5), 1)]
 
 
+@WRITES("spatial_dropout")
 def spatial_dropout(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     return [graph.node("Identity", graph.names[layer.name], [given[0].name])]
 
 
+@WRITES("softmax")
 def softmax(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     """Of single pixels behind a Flatten, of images with the channels last (before opset 13 it ran over all axes from
     its own on).
@@ -457,11 +476,13 @@ def is_one_pixel(size: Activation) -> bool:
 # Several inputs
 
 
+@WRITES("addition")
 def addition(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     two, more = layer.row.onnx
     return [graph.node(two if len(given) == 2 else more, graph.names[layer.name], [each.name for each in given])]
 
 
+@WRITES("multiplication")
 def multiplication(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     """One node for each pair, of which the last has the layer's name."""
     name, product = graph.names[layer.name], given[0].name
@@ -470,6 +491,7 @@ def multiplication(graph: Graph, layer: Layer, given: Sequence[Value], out: Acti
     return [product]
 
 
+@WRITES("concatenation")
 def concatenation(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     """Dim counts MATLAB's order (S.., C); the channels where the layer has none."""
     x, dims = given[0], len(given[0].size.size)
@@ -481,6 +503,7 @@ def concatenation(graph: Graph, layer: Layer, given: Sequence[Value], out: Activ
 # Shapes
 
 
+@WRITES("flatten")
 def flatten(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     """MATLAB's order: the height fastest, so the image is turned over first where two lengths or more are not one."""
     (x,), name = given, graph.names[layer.name]
@@ -494,6 +517,7 @@ def flatten(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation)
     return [graph.transpose(name, graph.reshape(f"{name}_Reshape", value, (0, 0, -1)), (1, 0, 2))]
 
 
+@WRITES("space_to_depth")
 def space_to_depth(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     """ONNX's operator for square blocks that fill the image, else what it does: channels run (row, column, channel) of
     a block.
@@ -512,6 +536,7 @@ def space_to_depth(graph: Graph, layer: Layer, given: Sequence[Value], out: Acti
     return [graph.reshape(name, turned, (-1, channels * rows * columns, height // rows, width // columns))]
 
 
+@WRITES("depth_to_space")
 def depth_to_space(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     (x,), name, mode = given, graph.names[layer.name], str(layer.properties["Mode"]).lower()
     rows, columns = numbers(layer.properties["BlockSize"], 2)
@@ -525,14 +550,12 @@ def depth_to_space(graph: Graph, layer: Layer, given: Sequence[Value], out: Acti
     return [graph.reshape(name, turned, (-1, channels, height * rows, width * columns))]
 
 
-def blocks(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
-    return (space_to_depth if layer.row.torch == "SpaceToDepth" else depth_to_space)(graph, layer, given, out)
-
-
+@WRITES("scaling")
 def scaling(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     return [graph.with_number("Mul", graph.names[layer.name], given[0].name, layer.properties["Scale"])]
 
 
+@WRITES("channel_shuffle")
 def channel_shuffle(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     (x,), name, groups = given, graph.names[layer.name], int(layer.properties["NumGroups"])
     channels, *space = channels_and_space(x.size)
@@ -540,6 +563,7 @@ def channel_shuffle(graph: Graph, layer: Layer, given: Sequence[Value], out: Act
     return [graph.reshape(name, graph.transpose(f"{name}_Transpose", rows, (0, 2, 1, 3, 4)), (-1, channels, *space))]
 
 
+@WRITES("resize")
 def resize(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     """By whole scales, or to the size that the layer puts out."""
     x, name, p = given[0], graph.names[layer.name], layer.properties
@@ -566,6 +590,7 @@ def resize(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) 
     return [graph.node("Resize", name, [x.name, empty, no_scales, size], **attributes)]
 
 
+@WRITES("crop")
 def crop(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     x = given[0]
     before, after = channels_and_space(x.size)[1:], channels_and_space(out)[1:]
@@ -576,6 +601,7 @@ def crop(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) ->
     return [graph.node("Slice", graph.names[layer.name], [x.name], starts=starts, ends=ends, axes=axes)]
 
 
+@WRITES("folding")
 def folding(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     """N,T,... -> (N T),..., and the number of observations that unfolding needs."""
     (x,), name = given, graph.names[layer.name]
@@ -585,6 +611,7 @@ def folding(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation)
     return [value, graph.node("Slice", f"{name}_miniBatchSize", [shape], starts=[batch], ends=[batch + 1], axes=[0])]
 
 
+@WRITES("unfolding")
 def unfolding(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     (x, batch), name = given, graph.names[layer.name]
     shape = graph.node(
@@ -597,6 +624,7 @@ def unfolding(graph: Graph, layer: Layer, given: Sequence[Value], out: Activatio
     return [sequence if out.spatial else graph.transpose(name, sequence, (1, 0, 2))]
 
 
+@WRITES("yolov2_transform")
 def yolov2_transform(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     """Sigmoid of IoU and place, exp of the size, softmax over the classes of each anchor, in the order of
     `bridge.modules.activation`.
@@ -617,34 +645,10 @@ def yolov2_transform(graph: Graph, layer: Layer, given: Sequence[Value], out: Ac
     return [graph.node("Concat", name, [place, size, classes], axis=1)]
 
 
-WRITERS: Mapping[str, Writer] = {
-    writer.__name__: writer
-    for writer in (
-        average_pooling, batch_normalization, blocks, concatenation, convolution, crop, cross_channel_normalization,
-        flatten,
-        fully_connected, global_pooling, group_normalization, input_normalization, layer_normalization, max_pooling,
-        max_unpooling, prelu,
-        resize, softmax, spatial_dropout, transposed_convolution, recurrent.lstm, recurrent.bilstm, recurrent.gru,
-        recurrent.projected_lstm, sequences.position_embedding, sequences.self_attention, sequences.word_embedding,
-        zero_padding,
-    )
-}  # fmt: skip
-MODULES: Mapping[str, Writer] = {  # of the builder `module`, by the row's torch module
-    "Addition": addition, "ChannelShuffle": channel_shuffle, "GELU": gelu, "Hardtanh": clip,
-    "Multiplication": multiplication, "Scaling": scaling,
-    "SequenceFolding": folding, "SequenceUnfolding": unfolding, "SiLU": swish, "SymmetricPixels": symmetric_pixels,
-    "YOLOv2Transform": yolov2_transform,
-}  # fmt: skip
-ANY_RANK = {
-    "batch_normalization",
-    "fully_connected",
-    "module",
-    "spatial_dropout",
-}  # builders that take features as an image of 1-by-1 pixels
+ANY_RANK = (batch_normalization, fully_connected, spatial_dropout)  # take features as an image of 1-by-1 pixels too
 
 
 def writer_of(layer: Layer) -> Writer | None:
     """Return the writer of a layer, None where its operators are not known."""
-    if layer.row.build != "module":
-        return WRITERS.get(layer.row.build)
-    return MODULES.get(layer.row.torch or "") or (plain if layer.row.onnx else None)
+    name = layer.row.writes or ("plain" if layer.row.onnx and not layer.row.is_foreign else None)
+    return None if name is None else WRITES[name]

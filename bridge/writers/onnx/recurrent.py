@@ -10,25 +10,24 @@ from bridge.arrays.lazy import Array, NDArray
 from bridge.network import Layer
 from bridge.network.sizes import Activation
 from bridge.readers.onnx.recurrent import ACTIVATIONS, GATES, STATE_FUNCTIONS
-from bridge.writers.onnx.graph import Graph, Value
+from bridge.writers.onnx.graph import WRITES, Graph, Value
 
 OPERATORS: Mapping[str, str] = {matlab: onnx for onnx, matlab in ACTIVATIONS.items()}
 STATES = ("HiddenState", "CellState")  # in the order of the operators' inputs
 
 
+@WRITES("lstm")
 def lstm(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
-    return recurrent(graph, layer, "LSTM", given[0], directions=1)
+    return recurrent(graph, layer, "LSTM", given[0], directions=layer.row.directions)
 
 
-def bilstm(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
-    return recurrent(graph, layer, "LSTM", given[0], directions=2)
-
-
+@WRITES("gru")
 def gru(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     after = layer.properties["ResetGateMode"] != "before-multiplication"
     return recurrent(graph, layer, "GRU", given[0], directions=1, linear_before_reset=int(after))
 
 
+@WRITES("projected_lstm")
 def projected_lstm(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     """Its weights are products, which the graph works out, and whose rows it then puts in ONNX's order."""
     name = graph.names[layer.name]

@@ -10,9 +10,10 @@ import numpy as np
 from bridge.network import Layer
 from bridge.network.sizes import Activation
 from bridge.network.tensors import tensors
-from bridge.writers.onnx.graph import Graph, Value, channels_and_space
+from bridge.writers.onnx.graph import WRITES, Graph, Value, channels_and_space
 
 
+@WRITES("word_embedding")
 def word_embedding(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     """Rows of the weights; words count from 1, and an unknown one is the last one's ("map-to-last")."""
     (x,), name = given, graph.names[layer.name]
@@ -33,6 +34,7 @@ def word_embedding(graph: Graph, layer: Layer, given: Sequence[Value], out: Acti
     return [graph.node("Gather", name, [rows, graph.node("Cast", f"{name}_Cast", [from_zero], to=7)], axis=0)]
 
 
+@WRITES("position_embedding")
 def position_embedding(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     """As many rows of the weights as the sequence has steps, repeated for each observation."""
     (x,), name = given, graph.names[layer.name]
@@ -51,6 +53,7 @@ def rows_of(graph: Graph, layer: Layer) -> str:
     return graph.weight(f"{graph.names[layer.name]}_W", layer, tensor.name, tensor.array)
 
 
+@WRITES("self_attention")
 def self_attention(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     """softmax(Q K' / sqrt(channels of a head)) V, heads taken from consecutive channels, then the output weights."""
     (x,), name, p = given, graph.names[layer.name], layer.properties
