@@ -16,6 +16,7 @@ from bridge.network.network import factor_names as factor_names
 from bridge.network.network import make_layer as make_layer
 from bridge.network.network import nearest as nearest
 from bridge.network.network import ports as ports
+from bridge.network.network import require_ports as require_ports
 from bridge.network.network import saved_factor as saved_factor
 from bridge.network.network import simplest as simplest
 from bridge.network.network import unknown_row as unknown_row

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, overload
 
 from bridge.arrays.lazy import Array, NDArray
-from bridge.errors import UnreadableError, UsageError
+from bridge.errors import UnreadableError, UsageError, quoted
 from bridge.network.sizes import Activation, activation_sizes
 from bridge.tables.layers import LayerRow
 from bridge.tables.layers import unknown_row as unknown_row
@@ -612,6 +612,11 @@ def check_structure(network: Network) -> None:
                 f"two layers are named '{layer.name}'", "layer names must be unique", "rename one in MATLAB"
             )
         names.add(layer.name)
+        for side, ports in (("inputs", layer.inputs), ("outputs", layer.outputs)):
+            if len({*ports}) < len(ports):
+                raise UnreadableError(
+                    f"two {side} of layer '{layer.name}' have one name", f"they are {', '.join(ports)}"
+                )
         for name, learnable in layer.learnables.items():
             for factor in (learnable.learn_rate_factor, learnable.l2_factor):
                 saved_factor(factor, layer.name, name)
@@ -704,6 +709,25 @@ def make_layer(
         if filled.get(key):
             inputs, outputs = (*inputs, *added.get("inputs", ())), (*outputs, *added.get("outputs", ()))
     return Layer(name, row.name, row, filled, learnables, state, inputs, outputs)
+
+
+def require_ports(layer: Layer) -> Layer:
+    """Return a layer of a saved file, whose ports are those of its row.
+
+    It may have more of them than the row knows (a mask, say), and an input layer inside of another network has one.
+
+    Raises:
+        UnreadableError: they are others.
+    """
+    made = make_layer(layer.row, layer.name, layer.properties)
+    for side, known, given in (("inputs", made.inputs, layer.inputs), ("outputs", made.outputs, layer.outputs)):
+        if given[: len(known)] != known or not all(map(str.isidentifier, given)):
+            raise UnreadableError(
+                f"layer '{layer.name}' ({layer.kind}) has the {side} {', '.join(map(quoted, given)) or 'none'}",
+                f"those of its class are {', '.join(known) or 'none'}",
+                "import the network again",
+            )
+    return layer
 
 
 def ports(names: tuple[str, ...], count: int) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 from bridge.arrays.lazy import Array, NDArray, watch
 from bridge.errors import UnreadableError, reading
 from bridge.files.atomic import named_by_content, sha256
-from bridge.network import Connection, Layer, LayerList, Learnable, Network, Source, unknown_row
+from bridge.network import Connection, Layer, LayerList, Learnable, Network, Source, require_ports, unknown_row
 from bridge.network.tensors import given_sizes, tensors, with_tensors
 from bridge.tables.layers import LayerRow, Mappings, foreign_input, foreign_row
 
@@ -148,9 +148,10 @@ def _layer(facts: Mapping[str, Any], tables: Mappings) -> Layer:
     }
     state = {name: _absent(size) for name, size in facts["state"].items()}
     properties = {key: _tuples(value) for key, value in facts["properties"].items()}
-    return Layer(
+    layer = Layer(
         facts["name"], kind, row, properties, learnables, state, tuple(facts["inputs"]), tuple(facts["outputs"])
     )
+    return layer if known is None else require_ports(layer)
 
 
 def _other_row(kind: str, facts: Mapping[str, Any]) -> LayerRow:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from bridge.errors import UnreadableError, UnsupportedError
-from bridge.network import Layer, LayerList, Network, Source
+from bridge.network import Layer, LayerList, Network, Source, require_ports
 from bridge.network.assembly import assemble, connect
 from bridge.readers.mat.layers import as_array, layer_from, plain
 from bridge.readers.mat.objects import Object
@@ -81,9 +81,10 @@ def _layer(saved: dict[str, Any], tables: Mappings, notes: list[str]) -> Layer:
     unsaved = [name for name in _texts(saved, "Skipped") if name in layer.row.properties]
     if unsaved:
         notes.append(f"layer '{layer.name}': MATLAB did not give its {', '.join(unsaved)}")
-    return replace(
+    layer = replace(
         layer, inputs=_texts(saved, "InputNames") or layer.inputs, outputs=_texts(saved, "OutputNames") or layer.outputs
     )
+    return layer if layer.row.build == "unknown" else require_ports(layer)
 
 
 def _training_options(saved: dict[str, Any]) -> Mapping[str, Any] | None:
