@@ -9,7 +9,6 @@ memory.
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 import tempfile
 import time

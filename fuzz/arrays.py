@@ -11,8 +11,36 @@ from random import Random
 from fuzz.changes import changed_bytes, changed_text, number
 
 MAGIC = b"\x93NUMPY"
-TYPES = ("<f8", "<f4", "|u1", "|b1", "<c16", "|O", "<U3", "|S3", "<M8[s]", "|V4", "<f2", "[('a','<f4')]", ">f4", "x", "<f16")
-SHAPES = ("()", "(0,)", "(1,)", "(3, -1)", "(99999, 99999)", "(2**40,)", "(1,)*40", "3", "None", "(1.5,)", "(12, 10, 1, 6)")
+TYPES = (
+    "<f8",
+    "<f4",
+    "|u1",
+    "|b1",
+    "<c16",
+    "|O",
+    "<U3",
+    "|S3",
+    "<M8[s]",
+    "|V4",
+    "<f2",
+    "[('a','<f4')]",
+    ">f4",
+    "x",
+    "<f16",
+)
+SHAPES = (
+    "()",
+    "(0,)",
+    "(1,)",
+    "(3, -1)",
+    "(99999, 99999)",
+    "(2**40,)",
+    "(1,)*40",
+    "3",
+    "None",
+    "(1.5,)",
+    "(12, 10, 1, 6)",
+)
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -30,7 +58,9 @@ def changed_npy(data: bytes, random: Random) -> bytes:
     elif what == 3:
         header = changed_text(header, random)
     else:
-        header = f"{{'descr': '{random.choice(TYPES)}', 'fortran_order': {random.choice(('False', 'True', '1'))}, 'shape': "
+        header = (
+            f"{{'descr': '{random.choice(TYPES)}', 'fortran_order': {random.choice(('False', 'True', '1'))}, 'shape': "
+        )
         header += f"{random.choice(SHAPES)}, }}\n"
     encoded = header.encode("latin-1", "replace")[:65535]
     return data[:8] + struct.pack("<H", len(encoded)) + encoded + rest

@@ -103,4 +103,14 @@ def _lie(random: Random) -> bytes:
     return (random.choice(NUMBERS) % (1 << 8 * size)).to_bytes(size, random.choice(("little", "big")))
 
 
-_CHANGES: tuple[Callable[[bytes, Random], bytes], ...] = (_put, _put, _put, _flip, _insert, _remove, _repeat, _end, _move)
+_CHANGES: tuple[Callable[[bytes, Random], bytes], ...] = (
+    _put,
+    _put,
+    _put,
+    _flip,
+    _insert,
+    _remove,
+    _repeat,
+    _end,
+    _move,
+)

@@ -15,7 +15,14 @@ CLASSES = (
     "double", "single", "logical", "char", "cell", "struct", "function_handle", "uint8", "uint32", "int64", "string",
     "canonical empty", "FileWrapper__", "nnet.cnn.layer.ReLULayer", "table", "categorical", "",
 )  # fmt: skip
-ATTRIBUTES = ("MATLAB_class", "MATLAB_empty", "MATLAB_object_decode", "MATLAB_int_decode", "MATLAB_fields", "MATLAB_sparse")
+ATTRIBUTES = (
+    "MATLAB_class",
+    "MATLAB_empty",
+    "MATLAB_object_decode",
+    "MATLAB_int_decode",
+    "MATLAB_fields",
+    "MATLAB_sparse",
+)
 Item = Any  # a group or a dataset
 
 

@@ -1,4 +1,4 @@
-"""Changes inside the elements of a MAT v5 file, in its object data too, with sizes that fit again unless they are to lie.
+"""Changes of the elements of a MAT v5 file, in its object data too, with sizes that fit again unless they are to lie.
 
 The layout is that of MathWorks' "MAT-File Format": elements of a type and a size, arrays made of elements. It shares no
 code with the reader.
@@ -142,7 +142,9 @@ def _change_leaf(leaf: Element, random: Random) -> None:
 
 def _change_number(leaf: Element, random: Random) -> None:
     """Put another number into one place; bytes are often words, as those of the object data."""
-    form = FLOATS.get(leaf.kind) or ("I" if len(leaf.data) >= 40 and leaf.kind == UINT8 else INTEGERS.get(leaf.kind, "B"))
+    form = FLOATS.get(leaf.kind) or (
+        "I" if len(leaf.data) >= 40 and leaf.kind == UINT8 else INTEGERS.get(leaf.kind, "B")
+    )
     size = struct.calcsize(form)
     count = len(leaf.data) // size
     if not count:
@@ -177,7 +179,7 @@ def _change_parts(holder: Element, elements: list[Element], random: Random) -> N
 
 
 def _copied(element: Element) -> Element:
-    """Return the bytes of an element as another one; of a large one the beginning, so that files do not grow without end."""
+    """Return the bytes of an element as another one; of a large one the beginning, so that files do not grow."""
     return Element(element.kind, element.body()[:MOST])
 
 

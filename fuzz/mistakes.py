@@ -1,5 +1,5 @@
-"""`python -m fuzz.mistakes` plants deliberate mistakes in a copy of the tree, one at a time, and tells which of them the
-tests named for it do not find.
+"""`python -m fuzz.mistakes` plants deliberate mistakes in a copy of the tree, one at a time, and tells which of them
+survive the tests named for them.
 
     python -m fuzz.mistakes                 # all of fuzz/mistakes.toml
     python -m fuzz.mistakes training TOML   # those whose room or text holds one of the words
@@ -73,13 +73,17 @@ class Mistake:
 def mistakes() -> tuple[Mistake, ...]:
     """Return all mistakes of the list."""
     listed = tomllib.loads(LIST.read_text(encoding="utf-8"))
-    return tuple(Mistake(room, **{**each, "tests": tuple(each["tests"])}) for room, held in listed.items() for each in held)
+    return tuple(
+        Mistake(room, **{**each, "tests": tuple(each["tests"])}) for room, held in listed.items() for each in held
+    )
 
 
 @cache
 def sources() -> dict[Path, str]:
     """Return the text of every file that mistakes are planted in."""
-    paths = [path for folder in PLANTED_IN for kind in ("*.py", "*.toml", "*.m") for path in (ROOT / folder).rglob(kind)]
+    paths = [
+        path for folder in PLANTED_IN for kind in ("*.py", "*.toml", "*.m") for path in (ROOT / folder).rglob(kind)
+    ]
     return {path: path.read_text(encoding="utf-8") for path in sorted(paths)}
 
 

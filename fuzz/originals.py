@@ -1,4 +1,4 @@
-"""The sound inputs that are changed: the kept files of `fixtures/files`, and small ones made here, the same in each run."""
+"""The sound inputs that are changed: the kept files of `fixtures/files`, and small ones made here, always the same."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from PIL import Image
@@ -21,7 +22,7 @@ from fixtures.objects import categorical, shallow_network, table, training_info,
 
 ROOT = Path(__file__).parents[1]
 FILES = ROOT / "fixtures" / "files"
-SCRIPTS = ROOT / "tests" / "recipes" / "scripts_corpus"
+SCRIPTS = ROOT / "tests" / "scripts" / "corpus"
 RECIPES = ROOT / "mappings" / "recipes"
 CHANNELS = {"H": 12, "W": 10}  # of the network "shapes", on which arrays and references are tried
 Array = np.ndarray[Any, Any]
@@ -90,10 +91,10 @@ def _saved(folder: Path) -> Iterator[Original]:
         for part in sorted(path for path in saved.rglob("*") if path.suffix in (".json", ".safetensors")):
             yield Original(part, "network", saved)
     run = folder / "run"
-    bridge.train(shapes_network(), _observations(6), _options(), output=run)
+    with mock.patch("time.perf_counter", return_value=0.0):  # the log tells the time
+        bridge.train(shapes_network(), _observations(6), _options(), output=run)
     for part in sorted(path for path in run.iterdir() if path.suffix in (".json", ".safetensors")):
         yield Original(part, "run", run)
-    yield Original(run / "info.mat", "log")
 
 
 def shapes_network() -> Network:
@@ -180,8 +181,8 @@ def _steps(folder: Path, hardware: Any) -> Iterator[Original]:
     record = {"Layer": "fc", "Parameter": "Weights", **reference.record(weights)}
     step = {"Iteration": 1.0, "Loss": 1.0, "LearnRate": 0.05, "Learnables": reference.column([record])}
     steps = {
-        "Format": "bridge.steps/1", "Release": "2024b", "Toolbox": "24.2", "Kind": "SeriesNetwork", "Hardware": hardware,
-        "Samples": 4000.0, "Seed": 1.0, "Trainer": "trainNetwork", "Loss": "mse", "Targets": t,
+        "Format": "bridge.steps/1", "Release": "2024b", "Toolbox": "24.2", "Kind": "SeriesNetwork",
+        "Hardware": hardware, "Samples": 4000.0, "Seed": 1.0, "Trainer": "trainNetwork", "Loss": "mse", "Targets": t,
         "TrainingOptions": np.array([["sgdm", "InitialLearnRate", 0.05]], dtype=object),
         "Gradients": {"Loss": 1.0, "Learnables": reference.column([record])},
         "Steps": reference.column([{**step, "State": np.empty((0, 1), object)}]),
@@ -238,13 +239,22 @@ def _texts(folder: Path) -> Iterator[Original]:
     recipes.mkdir()
     for name in ("shapes.mat", "segnet.mat", "drones.mat"):
         shutil.copyfile(FILES / name, recipes / name)
-    for name, text in {"edits": _EDITS, "labels": _LABELS, "quick": _QUICK, "pictures": _PICTURES, "boxes": _BOXES}.items():
+    for name, text in {
+        "edits": _EDITS,
+        "labels": _LABELS,
+        "quick": _QUICK,
+        "pictures": _PICTURES,
+        "boxes": _BOXES,
+    }.items():
         (recipes / f"{name}.toml").write_text(text, encoding="utf-8")
         yield Original(recipes / f"{name}.toml", "recipe", recipes)
     files = {
         "mine.toml": ("mappings", _ROW),
         "anchors.toml": ("anchors", 'AnchorBoxes = [[8, 8], [6, 3]]\nClassNames = ["drone", "bird"]\nWH2HW = false\n'),
-        "profile.toml": ("profile", 'schema = "bridge.profile/1"\nname = "R2021a"\n[trainNetwork]\nadam_epsilon = "A"\n'),
+        "profile.toml": (
+            "profile",
+            'schema = "bridge.profile/1"\nname = "R2021a"\n[trainNetwork]\nadam_epsilon = "A"\n',
+        ),
         "classes.txt": ("classes", "circle\nsquare\ntriangle\n"),
         "order.txt": ("order", "5 4 3 2 1 0\n"),
     }

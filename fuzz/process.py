@@ -21,6 +21,7 @@ SECONDS = 10  # of its own time that an input may take
 BUSY = 6  # how much longer where other processes use the machine
 MEMORY = 1 << 30  # bytes that an input may take
 ADDRESSES = 3 * MEMORY  # what may be asked for: reserving is not taking
+STACK = 1_500  # characters of a stack that are told, the innermost calls first
 LIFE = 2_000  # inputs, after which the process starts anew: no input answers for what thousands before it left behind
 
 
@@ -85,7 +86,7 @@ def _one_process(seed: int, numbers: range, originals: Sequence[Original], folde
         _, status = os.waitpid(child, 0)  # of itself, or because nobody reads any more
     if status:
         original = inputs.build(seed, number, originals, folder.parent / "input").original
-        told = f"ended by {_signal(status)}\n{_log(folder).read_text(errors='replace')[-3000:]}"
+        told = f"ended by {_signal(status)}\n{_log(folder).read_text(errors='replace')[:STACK]}"
         yield Result(number, original.role, original.path.name, "fault", told, float(SECONDS), 0)
 
 

@@ -13,16 +13,18 @@ from fuzz.changes import REALS, TEXTS, changed_integer, changed_text, number
 DEEP = 100_000  # brackets
 TOKENS = re.compile(r"[A-Za-z_][\w.-]*|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|\"[^\"\n]*\"|'[^'\n]*'|[^\w\s]|\n")
 OF_MATLAB = (
-    "end", "for i = 1:1e9", "while true", "if true", "function f(varargin)", "x = x(:, end+1);", "x{end}.y = 1;",
-    "clear all", "layers(end-2:end) = [];", "a = repmat('x', 1, 1e9);", "net = net.Layers;", "return", "...", "%{", "@(x) x",
-    "x = [x; x];", "zeros(1e6);", "lgraph = layerGraph(net);", "switch 1", "try", "eval('x=1')", "x.('y') = 1;", "[a, b] = deal(1);",
-    "s = struct('a', {{}});", "x = ones(3)'.^2;", "cellfun(@(y) y, {1});", "for k = layers", "f = @f; f(f);", "x(1e9) = 1;",
-    "x = \"a\" + 1;", "num2cell(1:1e7);", "global g", "load('net.mat')", "!rm x", "ans", "~", "1:0", "[1 2; 3]", "{", ")", "'",
+    "end", "for i = 1:1e9", "while true", "if true", "function f(varargin)", "x = x(:, end+1);", "x{end}.y = 1;", "ans",
+    "clear all", "layers(end-2:end) = [];", "a = repmat('x', 1, 1e9);", "net = net.Layers;", "return", "...", "%{", "~",
+    "x = [x; x];", "zeros(1e6);", "lgraph = layerGraph(net);", "switch 1", "try", "eval('x=1')", "x.('y') = 1;", "1:0",
+    "s = struct('a', {{}});", "x = ones(3)'.^2;", "cellfun(@(y) y, {1});", "for k = layers", "f = @f; f(f);", "{", ")",
+    "x(1e9) = 1;", "x = \"a\" + 1;", "num2cell(1:1e7);", "global g", "load('net.mat')", "!rm x", "[1 2; 3]", "@(x) x",
+    "[a, b] = deal(1);", "'",
 )  # fmt: skip
 OF_TOML = (
-    "[[edits]]", "[network]", "[options]", "[data]", 'freeze = "*"', 'remove = "*"', "x = inf", "x = nan", "x = 1979-05-27",
-    "x = " + "[" * 500 + "]" * 500, 'name = "squeezenet"', "with_classes = 3", "MaxEpochs = 1e9", 'Shuffle = "no"', "[a.b.c]",
-    "split = [2, -1]", "add = []", 'replace = {"*" = {}}', "randomized = 7", 'file = "../../x"', 'solver = "lbfgs"', "[[",
+    "[[edits]]", "[network]", "[options]", "[data]", 'freeze = "*"', 'remove = "*"', "x = inf", "x = nan", "[a.b.c]",
+    "x = 1979-05-27", "x = " + "[" * 500 + "]" * 500, 'name = "squeezenet"', "with_classes = 3", "MaxEpochs = 1e9",
+    'Shuffle = "no"', "split = [2, -1]", "add = []", 'replace = {"*" = {}}', "randomized = 7", 'file = "../x"', "[[",
+    'solver = "lbfgs"',
 )  # fmt: skip
 
 

@@ -16,6 +16,9 @@ from bridge.network.sizes import Activation, group_count
 if TYPE_CHECKING:
     from bridge.network import Layer
 
+# Attributes of a batch-norm module whose VarianceDecay is not its MeanDecay: the former; the variance before a step.
+VARIANCE_MOMENTUM, _BEFORE = "variance_momentum", "_variance_before"
+
 # What each Normalization of an input layer needs.
 STATISTICS: dict[str, tuple[str, ...]] = {
     "none": (),
@@ -143,7 +146,29 @@ def batch_normalization(layer: Layer, given: Sequence[Activation]) -> nn.Module:
         else (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)[len(at.spatial)]
     )
     made: nn.Module = kind(channels, eps=layer.properties["Epsilon"], momentum=layer.properties["MeanDecay"])
+    if layer.properties["VarianceDecay"] != layer.properties["MeanDecay"]:  # torch has one momentum for both
+        setattr(made, VARIANCE_MOMENTUM, layer.properties["VarianceDecay"])
+        made.register_forward_pre_hook(_remember_variance)
+        made.register_forward_hook(_move_variance)
     return made
+
+
+def variance_momentum(module: nn.Module) -> float:
+    """Return how far a mini-batch moves the variance of a batch-norm module: VarianceDecay, or torch's momentum."""
+    return getattr(module, VARIANCE_MOMENTUM, module.momentum) or 0.0
+
+
+def _remember_variance(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+    if module.training:
+        setattr(module, _BEFORE, module.get_buffer("running_var").clone())
+
+
+def _move_variance(module: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> None:
+    """variance = VarianceDecay*(the mini-batch's, unbiased as torch's) + (1 - VarianceDecay)*variance"""
+    if module.training:
+        values = arguments[0].detach().movedim(-1 if isinstance(module, BatchNormOverTime) else 1, 0).flatten(1)
+        before = getattr(module, _BEFORE)
+        module.get_buffer("running_var").data.copy_(before.lerp(values.var(1), variance_momentum(module)))
 
 
 @BUILDERS("group_normalization")

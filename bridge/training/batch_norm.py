@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from bridge.errors import UsageError
 from bridge.modules.factors import layer_of
-from bridge.modules.normalization import BatchNormOverTime
+from bridge.modules.normalization import BatchNormOverTime, variance_momentum
 from bridge.training.moments import Moments
 
 
@@ -97,7 +97,7 @@ def moving_statistics(model: nn.Module, variance: str) -> Iterator[None]:
         if variance == "biased":
             before: dict[str, Tensor] = {}
             hooks.append(module.register_forward_pre_hook(_remember(before)))
-            hooks.append(module.register_forward_hook(_unbias(before, module.momentum or 0.0)))
+            hooks.append(module.register_forward_hook(_unbias(before, variance_momentum(module))))
     try:
         yield
     finally:

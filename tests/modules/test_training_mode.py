@@ -44,10 +44,12 @@ def test_attention_drops_only_while_training(read: Read) -> None:
 
 
 @pytest.mark.parametrize("kind", SOURCES)
-def test_batch_normalisation_takes_the_batch(kind: str, read: Read) -> None:
-    """Oracle: numpy: mean and biased variance of a channel over observations, space and time; statistics move by MeanDecay."""
+@pytest.mark.parametrize("mean_decay", [0.3, 0.2, 0.0])
+def test_batch_normalisation_takes_the_batch(kind: str, mean_decay: float, read: Read) -> None:
+    """Oracle: numpy: mean and biased variance of a channel over observations, space and time. The mean moves by MeanDecay and
+    the variance, unbiased as torch's, by VarianceDecay."""
     dim = {"image": 3, "image sequence": 3}.get(kind, 1)
-    layer = L.batchNormalizationLayer(RNG, "n", 4, channel_dim=dim)
+    layer = saved(L.batchNormalizationLayer(RNG, "n", 4, channel_dim=dim), MeanDecay=mean_decay, VarianceDecay=0.3)
     model = read(chain(SOURCES[kind], layer)).to_torch().double().train()
     x = torch.randn(SHAPES[kind], dtype=torch.float64) * 3 + 1
     channel = 2 if "sequence" in kind else 1
@@ -57,5 +59,9 @@ def test_batch_normalisation_takes_the_batch(kind: str, read: Read) -> None:
         columns.var(1, keepdims=True) + 1e-5
     ) * scale + offset
     np.testing.assert_allclose(model(x).movedim(channel, 0).flatten(1).detach().numpy(), expected, rtol=0, atol=1e-12)
-    moved = 0.9 * layer.saved["TrainedMean"].ravel() + 0.1 * columns.mean(1)
-    np.testing.assert_allclose(model.get_buffer("n.running_mean").numpy(), moved, rtol=0, atol=1e-7)
+    for name, statistic, decay, new in (
+        ("running_mean", "TrainedMean", mean_decay, columns.mean(1)),
+        ("running_var", "TrainedVariance", 0.3, columns.var(1, ddof=1)),
+    ):
+        moved = (1 - decay) * layer.saved[statistic].ravel() + decay * new
+        np.testing.assert_allclose(model.get_buffer(f"n.{name}").numpy(), moved, rtol=0, atol=1e-6, err_msg=name)

@@ -9,7 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from bridge.modules.normalization import BatchNormOverTime
+from bridge.modules.normalization import BatchNormOverTime, batch_normalization
+from bridge.network import make_layer
+from bridge.network.sizes import Activation
+from bridge.tables.layers import layer_mappings
 from bridge.training.batch_norm import finalize_batch_norm, moving_statistics
 from bridge.training.moments import Moments
 
@@ -85,21 +88,27 @@ def test_several_inputs_and_models_without_batch_norm() -> None:
     finalize_batch_norm(nn.Linear(2, 2), never())
 
 
+@pytest.mark.parametrize("decay", [0.1, 0.4])
 @pytest.mark.parametrize("variance", ["biased", "unbiased"])
-def test_moving_statistics_are_those_of_the_formula(variance: str) -> None:
-    """By hand in float64: s = 0.1 s_batch + 0.9 s, three mini-batches. Backward works, and evaluation changes nothing."""
-    layer = nn.BatchNorm1d(3, momentum=0.1).double()
+def test_moving_statistics_are_those_of_the_formula(variance: str, decay: float) -> None:
+    """By hand in float64: s = MeanDecay s_batch + (1 - MeanDecay) s, and so the variance with VarianceDecay, three mini-batches.
+
+    Backward works, and evaluation changes nothing.
+    """
+    row = layer_mappings().rows["BatchNormalizationLayer"]
+    made = make_layer(row, "bn", {"Epsilon": 1e-5, "MeanDecay": 0.1, "VarianceDecay": decay})
+    layer = batch_normalization(made, [Activation("CB", (3,))]).double()
     mean, spread = np.zeros(3), np.ones(3)
     with moving_statistics(layer, variance):
         for index in range(3):
             x = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(index))
             layer.train()(x).square().sum().backward()
             mean = 0.1 * x.numpy().mean(0) + 0.9 * mean
-            spread = 0.1 * x.numpy().var(0, ddof=variance == "unbiased") + 0.9 * spread
+            spread = decay * x.numpy().var(0, ddof=variance == "unbiased") + (1 - decay) * spread
             layer.eval()(10 * x)
     np.testing.assert_allclose(layer.running_mean, mean, rtol=1e-12)
     np.testing.assert_allclose(layer.running_var, spread, rtol=1e-12)
-    assert not layer._forward_hooks
+    assert len(layer._forward_hooks) == (decay != 0.1)  # those of the training are gone
 
 
 def test_moments_of_pieces_are_those_of_the_whole() -> None:
