@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -96,22 +96,27 @@ def files_of(test: str) -> tuple[Path, ...]:
 
 
 def survives(mistake: Mistake, tree: Path) -> bool:
-    """Plant a mistake in a copy of the tree, and tell whether all of its tests pass nevertheless.
-
-    Raises:
-        RuntimeError: the tests could not be run.
-    """
+    """Plant a mistake in a copy of the tree, and tell whether all of its tests pass nevertheless."""
     mistake.plant(tree)
     try:
-        names = [f"{files_of(name)[0]}::{name}" for name in mistake.tests]
-        environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
-        line = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *names]
-        ran = subprocess.run(line, cwd=tree, env=environment, capture_output=True, text=True, check=False)
+        return passes(mistake.tests, tree)[0]
     finally:
         mistake.remove(tree)
+
+
+def passes(tests: Iterable[str], tree: Path) -> tuple[bool, str]:
+    """Run tests in a copy of the tree; return whether all pass, and what pytest printed.
+
+    Raises:
+        RuntimeError: they could not be run.
+    """
+    names = sorted({f"{files_of(name)[0]}::{name}" for name in tests})
+    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    line = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *names]
+    ran = subprocess.run(line, cwd=tree, env=environment, capture_output=True, text=True, check=False)
     if ran.returncode not in (NO_TEST_FAILED, TESTS_FAILED):
-        raise RuntimeError(f"{mistake.what}: {ran.stdout[-2000:]}{ran.stderr[-2000:]}")
-    return ran.returncode == NO_TEST_FAILED
+        raise RuntimeError(f"{ran.stdout[-2000:]}{ran.stderr[-2000:]}")
+    return ran.returncode == NO_TEST_FAILED, ran.stdout
 
 
 def main(words: Sequence[str]) -> int:
@@ -124,7 +129,12 @@ def main(words: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="mistakes") as folder:
         tree = Path(folder) / "tree"
         shutil.copytree(ROOT, tree, ignore=NOT_COPIED)
-        for each in (each for each in chosen if each not in broken):
+        sound = [each for each in chosen if each not in broken]
+        all_pass, printed = passes((name for each in sound for name in each.tests), tree)
+        if not all_pass:
+            print(f"tests fail without a mistake:\n{printed[-2000:]}")
+            return 1
+        for each in sound:
             if survives(each, tree):
                 surviving.append(each)
                 print(f"survives: {each.room}: {each.what}", flush=True)

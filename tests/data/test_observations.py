@@ -505,6 +505,15 @@ def test_a_table_of_bridgeData_gives_split_and_order(tmp_path: Path) -> None:
     assert held.validation is not None and everything(held.validation)[1].tolist() == [1]
 
 
+def test_positions_of_a_table_are_numbers(tmp_path: Path) -> None:
+    """Twelve of them: as texts, 10 would come before 2."""
+    write_images(tmp_path)
+    names = ["ant", "bee", "cat"]
+    lines = [f'"{names[k % 3]}/{k // 3}.png","{names[k % 3]}",train,{k + 1}' for k in range(12)]
+    found = take(write_table(tmp_path, lines[::-1])).train
+    assert everything(found)[1].tolist() == [0, 1, 2] * 4
+
+
 def test_numbers_as_labels_of_a_table_are_responses(tmp_path: Path) -> None:
     write_images(tmp_path)
     expected = Expected(IMAGES.inputs, Expected.of(nets.mlp(L.regressionLayer("o"), 1), False).output, None, False)
@@ -571,6 +580,15 @@ def test_sequences_in_a_mat_file(tmp_path: Path) -> None:
     expected = Expected.of(nets.load(networks.gru_classifier()), True)
     found, labels = everything(take(tmp_path / "data.mat", expected).train)
     assert found.shape == (3, 5, 4) and labels.tolist() == [0, 2, 1]
+
+
+def test_classes_of_every_step_in_a_mat_file_are_names_too(tmp_path: Path) -> None:
+    """categorical([10 9]) has the categories 9 and 10, in the order of the numbers' texts."""
+    expected = Expected.of(nets.load(networks.lstm_classifier()), True)
+    steps = [np.array([[10.0, 9.0, 10.0, 9.0, 9.0][: x.shape[1]]]) for x in SEQUENCES]
+    savemat(tmp_path / "data.mat", {"X": cells(SEQUENCES), "Y": cells(steps)})
+    (_, targets), _ = mat_data.load(tmp_path / "data.mat", replace(expected, classes=None))
+    assert [each.ravel().tolist() for each in targets] == [["10", "9", "10", "9", "9"][: x.shape[1]] for x in SEQUENCES]
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,23 @@ def test_a_schedule_of_epochs_begins_inside_an_epoch() -> None:
     assert rates(["warmup", then], 16, per_epoch=4)[5:] == close([1] * 3 + [0.5] * 4 + [0.25] * 4)
 
 
+def test_schedules_of_finite_length_end_one_after_the_other() -> None:
+    """By hand, two iterations an epoch: a warm-up in epochs 1 and 2, a line from 1 to 0.5 in epochs 3 and 4, then a drop to 0.1
+    after each epoch; the line begins at k = 1, half of the way down.
+    """
+    warm = schedule("warmupLearnRate", InitialFactor=1e-9, NumSteps=2, FrequencyUnit="epoch")
+    line = schedule("polynomialLearnRate", FinalFactor=0.5, NumSteps=2)
+    drop = schedule("piecewiseLearnRate", DropFactor=0.1, Period=1)
+    wanted = [0.5, 1, 0.75, 0.5, 1, 0.1]
+    assert rates([warm, line, drop], 12, per_epoch=2) == pytest.approx(
+        [each for each in wanted for _ in range(2)], rel=1e-8
+    )
+    line = schedule("polynomialLearnRate", FinalFactor=0.5, NumSteps=4, FrequencyUnit="iteration")
+    assert rates([warm, line, drop], 12, per_epoch=2)[4:] == pytest.approx(
+        [0.875, 0.75, 0.625, 0.5, 1, 1, 0.1, 0.1], rel=1e-8
+    )
+
+
 def test_a_cosine_after_a_warmup_still_ends_with_the_training() -> None:
     first = schedule("warmupLearnRate", NumSteps=2, FrequencyUnit="epoch")
     found = rates([first, "cosine"], 6, MaxEpochs=6)

@@ -57,6 +57,24 @@ def regression(**options: bool) -> Network:
     return mlp(L.regressionLayer("output", ("a", "b")), 2, **options)
 
 
+def two_batch_norms(seed: int = 0) -> Network:
+    """Features through two fully connected layers, each followed by a batch normalisation, to one response."""
+    rng = np.random.default_rng(seed)
+    return load(
+        (
+            L.featureInputLayer(FEATURES, "input", "none"),
+            L.fullyConnectedLayer(rng, "fc1", FEATURES, HIDDEN),
+            L.tanhLayer("tanh"),
+            L.batchNormalizationLayer(rng, "bn1", HIDDEN, channel_dim=1),
+            L.tanhLayer("tanh2"),
+            L.fullyConnectedLayer(rng, "fc2", HIDDEN, HIDDEN),
+            L.batchNormalizationLayer(rng, "bn2", HIDDEN, channel_dim=1),
+            L.fullyConnectedLayer(rng, "fc3", HIDDEN, 2),
+            L.regressionLayer("output", ("a", "b")),
+        )
+    )
+
+
 def cnn(
     *, seed: int = 0, classes: tuple[str, ...] = CLASSES, frozen: bool = True, dropout: bool = False, size: int = 8
 ) -> Network:

@@ -149,6 +149,37 @@ def small(**more: Any) -> TrainingOptions:
     return training_options("sgdm", **{**defaults, **more})
 
 
+def test_the_output_network_has_the_statistics_of_shuffled_mini_batches() -> None:
+    """Oracle: the pass written out in float64 numpy, two batch norms deep, over the mini-batches of the last epoch's order.
+
+    The first layer's statistics are the same for every order; the second layer's are not.
+    """
+    module, rng = nets.two_batch_norms().to_torch().double(), np.random.default_rng(1)
+    x, y = rng.normal(size=(11, nets.FEATURES)), rng.normal(size=(11, 2))
+    order = [np.random.default_rng(epoch).permutation(11) for epoch in range(4)]
+    options = small(BatchNormalizationStatistics="population", Shuffle="every-epoch", ResetInputNormalization=False)
+    state = {
+        name: value.numpy()
+        for name, value in train(module, (x, y), options, loss="RegressionOutputLayer", order=order)
+        .model.state_dict()
+        .items()
+    }
+    shuffled, in_file_order = (second_statistics(state, x[rows]) for rows in (order[-1], np.arange(11)))
+    for name, expected, other in zip(("running_mean", "running_var"), shuffled, in_file_order, strict=True):
+        np.testing.assert_allclose(state[f"bn2.{name}"], expected, rtol=1e-9, atol=1e-12)
+        assert np.abs(expected - other).max() > 1e-3
+
+
+def second_statistics(state: dict[str, Any], x: Any) -> tuple[Any, Any]:
+    """Return mean and biased variance of what reaches the second batch norm, in mini-batches of 4 and the rest."""
+    seen = []
+    for batch in (x[:4], x[4:8], x[8:]):
+        a = np.tanh(batch @ state["fc1.weight"].T + state["fc1.bias"])
+        n = (a - a.mean(0)) / np.sqrt(a.var(0) + 1e-5) * state["bn1.weight"] + state["bn1.bias"]
+        seen.append(np.tanh(n) @ state["fc2.weight"].T + state["fc2.bias"])
+    return np.concatenate(seen).mean(0), np.concatenate(seen).var(0)
+
+
 def test_input_statistics_stay_without_ResetInputNormalization() -> None:
     network = nets.classifier()
     info = train(network, observations(11, True, 1), small(ResetInputNormalization=False))
@@ -244,6 +275,23 @@ def test_patience_counts_validations_that_are_no_smaller() -> None:
     )
     assert info.StopReason == "Met validation criterion"
     assert info.iterations == 6
+
+
+@pytest.mark.parametrize(("losses", "stop"), [((5, 6, 4, 5, 4, 7, 1), 6), ((5, 5, 5, 5, 1), 4)])
+def test_patience_counts_anew_after_an_improvement(losses: tuple[float, ...], stop: int) -> None:
+    """By hand, with MATLAB's defaults: a log that MATLAB wrote stops where the count begins anew at a smaller loss.
+
+    A loss that equals the smallest counts, as documented.
+    """
+    told = iter(losses)
+
+    def loss(y: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        return y.sum() if y.requires_grad else torch.tensor(float(next(told, 0.0)))
+
+    options = small(InitialLearnRate=1e-30, ValidationFrequency=1, ValidationPatience=3, MaxEpochs=9)
+    data, held = observations(11, True, 1), observations(4, True, 2)
+    info = train(nets.classifier(batch_norm=False), data, options, validation=held, loss=loss)
+    assert info.StopReason == "Met validation criterion" and info.iterations == stop
 
 
 def test_OutputFcn_gets_each_row_and_stops() -> None:
