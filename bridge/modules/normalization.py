@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -155,7 +155,8 @@ def batch_normalization(layer: Layer, given: Sequence[Activation]) -> nn.Module:
 
 def variance_momentum(module: nn.Module) -> float:
     """Return how far a mini-batch moves the variance of a batch-norm module: VarianceDecay, or torch's momentum."""
-    return getattr(module, VARIANCE_MOMENTUM, module.momentum) or 0.0
+    own: Any = getattr(module, VARIANCE_MOMENTUM, module.momentum)
+    return own or 0.0
 
 
 def _remember_variance(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
