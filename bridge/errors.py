@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 MOST_QUOTED = 200  # characters of a file's text in a message
@@ -109,3 +110,15 @@ def shortened(text: str, most: int = MOST_QUOTED) -> str:
 def quoted(text: object) -> str:
     """Return a text from a file as a message quotes it: in one line that no terminal obeys, and not without end."""
     return shortened(printable(str(text)))
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Say which known names are closest to a wrong one."""
+    names = list(known)
+    spelling = {each.lower(): each for each in names}
+    close = [spelling[each] for each in difflib.get_close_matches(name.lower(), spelling, 3, 0.5)]
+    return (
+        f"the nearest are {', '.join(close)}"
+        if close
+        else f"there are {', '.join(names[:8])}{' ...' if len(names) > 8 else ''}"
+    )

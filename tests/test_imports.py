@@ -26,7 +26,12 @@ FACES = {"layers": "network", "__main__": "commands"}  # a module that is the pu
 FACADE = {  # methods that import when called
     "network.network": {"detection.detector", "modules.build", "modules.weights", "writers.folder"},
     "options.options": {"training.groups", "training.solvers"},
+    "recipes.recipe": {"recipes.source"},
 }
+CIRCLE = {  # of the script reader's evaluator
+    "scripts.language.assignment", "scripts.language.evaluate", "scripts.language.indexing", "scripts.language.operators",
+    "scripts.language.statements", "scripts.reading.known",
+}  # fmt: skip
 WITHOUT_TORCH = (
     "errors",
     "files",
@@ -122,6 +127,30 @@ def test_arrows_point_up_the_list_only() -> None:
         if "__init__" not in (importer, imported) and rank[imported] > rank[importer] and not each.is_facade
     ]
     assert not wrong
+
+
+def test_no_files_need_each_other() -> None:
+    """Imports in functions and for types count too, the facade's aside."""
+    needs: dict[str, set[str]] = {name: set() for name in modules()}
+    for each in imports():
+        imported = each.imported.removeprefix("bridge.")
+        if imported in needs and not each.is_facade and not each.importer.startswith(f"{imported}."):
+            needs[each.importer].add(imported)
+    needs["__init__"].clear()  # the package's own face
+    circle = {name for name in needs if name in reached(needs, name)}
+    assert circle == CIRCLE
+
+
+def reached(needs: dict[str, set[str]], start: str) -> set[str]:
+    """Return all modules that a module needs, directly or through others."""
+    found: set[str] = set()
+    waiting = list(needs[start])
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting.extend(needs[name])
+    return found
 
 
 def test_what_need_not_know_torch_does_not() -> None:

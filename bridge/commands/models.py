@@ -33,7 +33,7 @@ def models(
     and timm's differ.
     """
     from bridge.commands import print_json
-    from bridge.network import nearest
+    from bridge.errors import nearest
     from bridge.tables.pretrained import catalogue
 
     known = catalogue()
@@ -58,7 +58,7 @@ def select(entries: Iterable[Entry], category: str, max_mb: float, sort: str) ->
     Raises:
         UsageError: no such category or order, or nothing is that small.
     """
-    from bridge.network import nearest
+    from bridge.errors import nearest
     from bridge.tables.pretrained import CATEGORIES, TASKS
 
     for value, values, what in ((category or CATEGORIES[0], (*CATEGORIES, *TASKS), "--for"), (sort, SORTS, "--sort")):

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from bridge.arrays.lazy import Array, NDArray
-from bridge.errors import UnreadableError, UsageError, reading
-from bridge.network import nearest
+from bridge.errors import UnreadableError, UsageError, nearest, reading
 from bridge.readers.mat import networks
 from bridge.readers.mat.objects import Object
 

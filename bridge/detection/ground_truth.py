@@ -21,9 +21,8 @@ from torch.utils.data import Dataset
 
 from bridge.arrays.lazy import Array, NDArray
 from bridge.detection.head import Head
-from bridge.errors import UnreadableError, UsageError, reading
+from bridge.errors import UnreadableError, UsageError, nearest, reading
 from bridge.images import imread, imresize
-from bridge.network import nearest
 from bridge.readers.mat.networks import describe, variables
 from bridge.readers.mat.objects import Object
 

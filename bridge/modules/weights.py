@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from bridge.arrays.lazy import Array
-from bridge.errors import UsageError
+from bridge.errors import UsageError, nearest
 from bridge.modules.factors import layer_of
-from bridge.network import JOINED, Network, nearest
+from bridge.network import JOINED, Network
 from bridge.network.tensors import given_sizes, with_tensors
 
 

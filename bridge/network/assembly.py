@@ -2,67 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
-from dataclasses import replace
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
 
-from bridge.errors import UnreadableError
-from bridge.network import Connection, Layer, LayerList, Network, Source, nearest
-
-
-def chain(layers: LayerList) -> tuple[Connection, ...]:
-    """Connect each layer to the next, as a SeriesNetwork does."""
-    return tuple(
-        Connection(a.name, b.name, a.outputs[0], b.inputs[0]) for a, b in pairwise(layers) if a.outputs and b.inputs
-    )
-
-
-def connect(pairs: Iterable[tuple[str, str]], layers: LayerList) -> tuple[Connection, ...]:
-    """Make connections of (source, destination) pairs in MATLAB's spelling ("add/in1")."""
-    made = []
-    for source, destination in pairs:
-        a, out = split_port(source, layers, "outputs")
-        b, into = split_port(destination, layers, "inputs")
-        made.append(Connection(a, b, out, into))
-    return tuple(made)
-
-
-def with_named_ports(layers: LayerList, pairs: Sequence[tuple[str, str]], known: Container[str]) -> LayerList:
-    """Give layers of unknown classes, but for those `known`, the ports that the connections name; nothing else tells of
-    them.
-    """
-    named: dict[tuple[str, str], list[str]] = {}
-    for pair in pairs:
-        for text, side in zip(pair, ("outputs", "inputs"), strict=True):
-            name, port = split_port(text, layers, side)
-            if text != name and layers.has(name) and name not in known and layers[name].row.is_unknown:
-                named.setdefault((name, side), []).append(port)
-
-    def renamed(layer: Layer) -> Layer:
-        inputs, outputs = (tuple(dict.fromkeys(named.get((layer.name, side), ()))) for side in ("inputs", "outputs"))
-        return (
-            replace(layer, inputs=inputs or layer.inputs, outputs=outputs or layer.outputs)
-            if inputs or outputs
-            else layer
-        )
-
-    return LayerList(renamed(layer) for layer in layers)
-
-
-def split_port(text: str, layers: LayerList, side: str) -> tuple[str, str]:
-    """Split "layer/port"; a name without a port means the layer's first one. A name may hold "/" itself."""
-    if layers.has(text):
-        known = getattr(layers[text], side)
-        return text, known[0] if known else side
-    name, _, port = text.rpartition("/")
-    return (name, port) if name else (text, "")
-
-
-def port_name(layer: Layer, port: str) -> str:
-    return layer.name if len(layer.outputs) == 1 else f"{layer.name}/{port}"
+from bridge.errors import UnreadableError, UsageError, nearest
+from bridge.network.base import N, Source
+from bridge.network.edit import consistent, require_classes, require_layers
+from bridge.network.layer import Connection, Layer, LayerList
+from bridge.network.ports import chain, class_names, connect, ends, port_name, split_port
 
 
 def assemble(
+    form: type[N],
+    layers: Iterable[Layer],
+    connections: Iterable[tuple[str, str]] | None = None,
+    classes: Sequence[str] | None = None,
+) -> N:
+    """Return a network of layers; see `Network.assemble`."""
+    made = LayerList(require_layers(list(layers)))
+    joined = chain(made) if connections is None else connect(connections, made)
+    kind = (
+        "dlnetwork"
+        if not any(layer.row.is_output for layer in made)
+        else "SeriesNetwork"
+        if connections is None
+        else "DAGNetwork"
+    )
+    named = require_classes(classes) if classes is not None else ()
+    try:
+        network = network_of(form, kind, made, joined, Source("", "layers"), classes=named)
+    except UnreadableError as error:
+        raise UsageError(error.error, error.cause, error.hint) from error
+    consistent(network)
+    return network
+
+
+def network_of(
+    form: type[N],
     kind: str,
     layers: LayerList,
     connections: tuple[Connection, ...],
@@ -71,10 +46,11 @@ def assemble(
     inputs: tuple[str, ...] = (),
     outputs: tuple[str, ...] = (),
     classes: tuple[str, ...] = (),
-) -> Network:
+) -> N:
     """Make a network.
 
     Args:
+        form: `bridge.Network`, which cannot be imported here.
         kind: see `Network`.
         layers: in MATLAB's order.
         connections: between them.
@@ -87,14 +63,14 @@ def assemble(
     """
     if outputs:
         outputs = tuple(dict.fromkeys(_output(name, layers, connections) for name in outputs))
-    return Network(
+    return form(
         kind,
         layers,
         connections,
         tuple(dict.fromkeys(_end(name, layers, "inputs")[0] for name in inputs)) or _entries(layers, connections),
-        outputs or _exits(layers, connections),
+        outputs or tuple(dict.fromkeys(ends(layers, connections))),
         source,
-        classes or _classes(layers),
+        classes or class_names(layers),
     )
 
 
@@ -118,24 +94,3 @@ def _output(name: str, layers: LayerList, connections: tuple[Connection, ...]) -
 def _entries(layers: LayerList, connections: tuple[Connection, ...]) -> tuple[str, ...]:
     fed = {c.destination for c in connections}
     return tuple(layer.name for layer in layers if layer.name not in fed and not layer.row.is_output)
-
-
-def _exits(layers: LayerList, connections: tuple[Connection, ...]) -> tuple[str, ...]:
-    ends = [
-        c
-        for c in connections
-        if layers.has(c.source) and layers.has(c.destination) and layers[c.destination].row.is_output
-    ]
-    if ends:
-        return tuple(dict.fromkeys(port_name(layers[c.source], c.source_port) for c in ends))
-    read = {c.source for c in connections}
-    return tuple(layer.name for layer in layers if layer.name not in read and not layer.row.is_output)
-
-
-def _classes(layers: LayerList) -> tuple[str, ...] | None:
-    named = [
-        layer.properties["Classes"]
-        for layer in layers
-        if layer.row.is_output and isinstance(layer.properties.get("Classes"), tuple)
-    ]
-    return named[0] if len(named) == 1 else None

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bridge.network import Layer, Network
+from bridge.network.base import BaseNetwork
+from bridge.network.layer import Layer
 
 LAYOUTS = {
     "SSCB": "N,C,H,W",
@@ -55,7 +56,7 @@ class Contract:
         )
 
 
-def contracts(network: Network) -> Iterator[Contract]:
+def contracts(network: BaseNetwork) -> Iterator[Contract]:
     """Yield the contract of every input."""
     for name in network.inputs:
         layer, size = network.layers[name], network.sizes[name][0]
@@ -80,7 +81,7 @@ def _range(layer: Layer, kind: str, statistics: dict[str, tuple[float, float]]) 
     return (0.0, 1.0) if greatest <= 1 else (0.0, 255.0) if greatest <= 255 else (None, None)
 
 
-def constant_shift(network: Network) -> Iterator[str]:
+def constant_shift(network: BaseNetwork) -> Iterator[str]:
     """Yield a note for every input layer that subtracts the same constant from all its values."""
     for contract in contracts(network):
         for name, least, greatest in contract.statistics if contract.normalization == "zerocenter" else ():

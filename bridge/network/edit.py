@@ -13,14 +13,14 @@ from dataclasses import replace
 from typing import Any
 
 from bridge.errors import BridgeError, UnreadableError, UsageError
-from bridge.network import Connection, Layer, LayerList, Network, Source
-from bridge.network.assembly import assemble as assembled
-from bridge.network.assembly import chain, connect, port_name, split_port
+from bridge.network.base import BaseNetwork, N
 from bridge.network.initialize import shape_of
+from bridge.network.layer import Connection, Layer, LayerList
+from bridge.network.ports import chain, class_names, ends, split_port
 from bridge.network.sizes import Activation, layer_sizes, numbers
 
 
-def consistent(network: Network) -> dict[str, tuple[Activation, ...]]:
+def consistent(network: BaseNetwork) -> dict[str, tuple[Activation, ...]]:
     """Return the activations of every layer whose inputs are connected, after checking that it fits behind them.
 
     Raises:
@@ -55,7 +55,7 @@ def _require_fitting(layer: Layer, given: Sequence[Activation]) -> None:
             raise UsageError(found, f"behind {' and '.join(map(str, given))} they would have {_by(shape)}")
 
 
-def replace_layers(network: Network, what: str | Layer | Sequence[Layer], new: Layer | Sequence[Layer]) -> Network:
+def replace_layers(network: N, what: str | Layer | Sequence[Layer], new: Layer | Sequence[Layer]) -> N:
     """Return `network` with layers in the place of others.
 
     Args:
@@ -70,15 +70,15 @@ def replace_layers(network: Network, what: str | Layer | Sequence[Layer], new: L
     made = [new] if isinstance(new, Layer) else list(new)
     if isinstance(what, (str, Layer)):
         old = network.layers[what if isinstance(what, str) else what.name]
-        return replaced(network, {old.name: _require_layers(made, old.name)})
+        return replaced(network, {old.name: require_layers(made, old.name)})
     chosen = [network.layers[layer.name] for layer in what]  # their own, whatever was handed in
     if len(chosen) != len(made):
         counts = f"{len(made)} layer{'s' * (len(made) != 1)} cannot take the place of {len(chosen)}"
         raise UsageError(counts, "each layer takes the place of one", "name one layer to put a chain in its place")
-    return replaced(network, {a.name: _require_layers([b], a.name) for a, b in zip(chosen, made, strict=True)})
+    return replaced(network, {a.name: require_layers([b], a.name) for a, b in zip(chosen, made, strict=True)})
 
 
-def replaced(network: Network, chains: Mapping[str, list[Layer]]) -> Network:
+def replaced(network: N, chains: Mapping[str, list[Layer]]) -> N:
     """Return `network` with a chain of layers in the place of each named one."""
     layers = LayerList(layer for old in network.layers for layer in chains.get(old.name, [old]))
     inner = [c for made in chains.values() for c in chain(LayerList(made))]
@@ -118,7 +118,7 @@ def _taken_over(old: Layer, new: Layer, port: str, side: str) -> str:
     )
 
 
-def remove(network: Network, what: Iterable[Layer]) -> Network:
+def remove(network: N, what: Iterable[Layer]) -> N:
     """Return `network` without some layers and their connections, as removeLayers does."""
     gone = {layer.name for layer in what}
     layers = LayerList(layer for layer in network.layers if layer.name not in gone)
@@ -128,20 +128,20 @@ def remove(network: Network, what: Iterable[Layer]) -> Network:
     return _rebuilt(network, layers, kept, {}, [f"layers were removed: {', '.join(sorted(gone))}"])
 
 
-def add(network: Network, new: Layer | Sequence[Layer]) -> Network:
+def add(network: N, new: Layer | Sequence[Layer]) -> N:
     """Return `network` with layers added, each connected to the next one, as addLayers does.
 
     Raises:
         UsageError: a name is missing or taken.
     """
-    made = _require_layers([new] if isinstance(new, Layer) else list(new))
+    made = require_layers([new] if isinstance(new, Layer) else list(new))
     notes = [f"layers were added: {', '.join(layer.name for layer in made)}"]
     return _rebuilt(
         network, LayerList([*network.layers, *made]), (*network.connections, *chain(LayerList(made))), {}, notes
     )
 
 
-def connected(network: Network, source: str, destination: str) -> Network:
+def connected(network: N, source: str, destination: str) -> N:
     """Return `network` with a connection added ("pool1/indices", "unpool1/indices"), as connectLayers does.
 
     Raises:
@@ -153,7 +153,7 @@ def connected(network: Network, source: str, destination: str) -> Network:
     )
 
 
-def disconnected(network: Network, source: str, destination: str) -> Network:
+def disconnected(network: N, source: str, destination: str) -> N:
     """Return `network` without a connection, as disconnectLayers does.
 
     Raises:
@@ -169,7 +169,7 @@ def disconnected(network: Network, source: str, destination: str) -> Network:
     return _rebuilt(network, network.layers, kept, {}, [f"'{source}' was disconnected from '{destination}'"])
 
 
-def _connection(network: Network, source: str, destination: str) -> Connection:
+def _connection(network: BaseNetwork, source: str, destination: str) -> Connection:
     ends = []
     for text, side in ((source, "outputs"), (destination, "inputs")):
         name, port = split_port(text, network.layers, side)
@@ -199,7 +199,7 @@ def require_classes(classes: Any) -> tuple[str, ...]:
     return names
 
 
-def with_input_size(network: Network, size: Sequence[int]) -> Network:
+def with_input_size(network: N, size: Sequence[int]) -> N:
     """Return `network` for inputs of another size; see `Network.with_input_size`."""
     entries = [network.layers[name] for name in network.inputs if "InputSize" in network.layers[name].properties]
     if len(entries) != 1:
@@ -248,29 +248,7 @@ def _input_size(size: Any, old: tuple[int, ...]) -> tuple[int, ...]:
     return given if len(given) == len(old) else (*given, old[-1])
 
 
-def assemble(
-    layers: Iterable[Layer], connections: Iterable[tuple[str, str]] | None = None, classes: Sequence[str] | None = None
-) -> Network:
-    """Return a network of layers; see `Network.assemble`."""
-    made = LayerList(_require_layers(list(layers)))
-    joined = chain(made) if connections is None else connect(connections, made)
-    kind = (
-        "dlnetwork"
-        if not any(layer.row.is_output for layer in made)
-        else "SeriesNetwork"
-        if connections is None
-        else "DAGNetwork"
-    )
-    named = require_classes(classes) if classes is not None else ()
-    try:
-        network = assembled(kind, made, joined, Source("", "layers"), classes=named)
-    except UnreadableError as error:
-        raise UsageError(error.error, error.cause, error.hint) from error
-    consistent(network)
-    return network
-
-
-def _require_layers(made: list[Any], name: str | None = None) -> list[Layer]:
+def require_layers(made: list[Any], name: str | None = None) -> list[Layer]:
     """Return the layers; one without a name gets `name` if it is the only one.
 
     Raises:
@@ -289,12 +267,12 @@ def _require_layers(made: list[Any], name: str | None = None) -> list[Layer]:
 
 
 def _rebuilt(
-    network: Network,
+    network: N,
     layers: LayerList,
     connections: tuple[Connection, ...],
     renamed: Mapping[str, str],
     notes: Sequence[str],
-) -> Network:
+) -> N:
     """Return `network` with other layers and connections; inputs and outputs follow.
 
     Args:
@@ -303,6 +281,7 @@ def _rebuilt(
         renamed: layers that others took the place of.
         notes: what was done.
     """
+    named = class_names(layers)
     try:
         made = replace(
             network,
@@ -311,7 +290,7 @@ def _rebuilt(
             inputs=_inputs(network, layers, connections, renamed),
             outputs=_outputs(network, layers, connections, renamed),
             source=replace(network.source, values={}),  # a tensor of the file is no longer what a layer puts out
-            classes=_classes(layers) if _classes(layers) != _classes(network.layers) else network.classes,
+            classes=named if named != class_names(network.layers) else network.classes,
             notes=(*network.notes, *notes),
         )
     except UnreadableError as error:
@@ -319,17 +298,7 @@ def _rebuilt(
     return _with_fitting_classes(made, consistent(made))
 
 
-def _classes(layers: LayerList) -> tuple[str, ...] | None:
-    """The class names of the one output layer that has some."""
-    named = [
-        layer.properties["Classes"]
-        for layer in layers
-        if layer.row.is_output and isinstance(layer.properties.get("Classes"), tuple)
-    ]
-    return named[0] if len(named) == 1 else None
-
-
-def _with_fitting_classes(network: Network, sizes: Mapping[str, tuple[Activation, ...]]) -> Network:
+def _with_fitting_classes(network: N, sizes: Mapping[str, tuple[Activation, ...]]) -> N:
     """Return `network` without class names that its one output has another number of channels for."""
     if network.classes is None or network.detector is not None or len(network.outputs) != 1:
         return network
@@ -342,7 +311,7 @@ def _with_fitting_classes(network: Network, sizes: Mapping[str, tuple[Activation
 
 
 def _inputs(
-    network: Network, layers: LayerList, connections: tuple[Connection, ...], renamed: Mapping[str, str]
+    network: N, layers: LayerList, connections: tuple[Connection, ...], renamed: Mapping[str, str]
 ) -> tuple[str, ...]:
     """Return the inputs of before, or what took their place, then new input layers. An input need not be an input
     layer.
@@ -357,10 +326,10 @@ def _inputs(
 
 
 def _outputs(
-    network: Network, layers: LayerList, connections: tuple[Connection, ...], renamed: Mapping[str, str]
+    network: N, layers: LayerList, connections: tuple[Connection, ...], renamed: Mapping[str, str]
 ) -> tuple[str, ...]:
     """Return what the network puts out: what it chose to before, and every end."""
-    before, after = _ends(network.layers, network.connections), _ends(layers, connections)
+    before, after = ends(network.layers, network.connections), ends(layers, connections)
     chosen = {_renamed(name, network.layers, renamed) for name in network.outputs if name not in before}
     still = [_renamed(name, network.layers, renamed) for name in network.outputs]
     kept = [
@@ -369,13 +338,6 @@ def _outputs(
         if name in after or (name in chosen and layers.has(split_port(name, layers, "outputs")[0]))
     ]
     return tuple(dict.fromkeys([*kept, *after]))
-
-
-def _ends(layers: LayerList, connections: tuple[Connection, ...]) -> list[str]:
-    """What output layers take in; without any, the layers that nothing reads."""
-    ends = [port_name(layers[c.source], c.source_port) for c in connections if layers[c.destination].row.is_output]
-    read = {c.source for c in connections}
-    return ends or [layer.name for layer in layers if layer.name not in read and not layer.row.is_output]
 
 
 def _renamed(output: str, layers: LayerList, renamed: Mapping[str, str]) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 
 from bridge import layers as constructors
 from bridge.errors import UsageError
-from bridge.network import Layer, Network
-from bridge.network.assembly import split_port
+from bridge.network.base import BaseNetwork, N
 from bridge.network.edit import replaced, require_classes
+from bridge.network.layer import Layer
+from bridge.network.ports import split_port
 from bridge.tables.layers import LayerRow
 
 TOLD_BY_INPUT = ("InputSize", "NumChannels")
@@ -32,7 +33,7 @@ class Head:
     output: Layer | None
 
 
-def head(network: Network) -> Head:
+def head(network: BaseNetwork) -> Head:
     """Return the last layer with weights, walking up from the end, as findLayersToReplace and networkHead do.
 
     Raises:
@@ -59,7 +60,7 @@ def head(network: Network) -> Head:
     return Head(layer, softmax, output)
 
 
-def with_classes(network: Network, classes: Sequence[str], name: str | None = None, **properties: Any) -> Network:
+def with_classes(network: N, classes: Sequence[str], name: str | None = None, **properties: Any) -> N:
     """Return `network` with a new head for these classes; see `Network.with_classes`."""
     names = require_classes(classes)
     end = head(network)
@@ -94,7 +95,7 @@ def _kept(old: Layer, row: LayerRow, dropped: tuple[str, ...]) -> dict[str, Any]
     return {key: value for key, value in old.properties.items() if key in row.properties and key not in dropped}
 
 
-def _free(name: str, network: Network) -> str:
+def _free(name: str, network: BaseNetwork) -> str:
     """Return the name, with a number where it is taken."""
     numbered = [name, *(f"{name}_{i}" for i in range(1, len(network.layers) + 1))]
     return next(each for each in numbered if not network.layers.has(each))

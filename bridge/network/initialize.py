@@ -17,8 +17,9 @@ import numpy as np
 
 from bridge.arrays.axes import parse
 from bridge.arrays.lazy import Array, NDArray
-from bridge.errors import UsageError
-from bridge.network import Layer, Network, nearest
+from bridge.errors import UsageError, nearest
+from bridge.network.base import N
+from bridge.network.layer import Layer
 from bridge.network.sizes import Activation, dimensions, group_count, numbers
 from bridge.network.tensors import given_sizes
 
@@ -29,7 +30,7 @@ SIZES = {  # names of axes in the tables -> the property that is their length
 }  # fmt: skip
 
 
-def initialize(network: Network, seed: int = 0) -> Network:
+def initialize(network: N, seed: int = 0) -> N:
     """Return `network` with values for every learnable that has none, and statistics for new batch normalisations.
 
     Raises:

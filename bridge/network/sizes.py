@@ -16,7 +16,7 @@ from bridge.errors import UnreadableError, UnsupportedError, UsageError, reading
 from bridge.tables.registry import Registry
 
 if TYPE_CHECKING:
-    from bridge.network import Layer, Network
+    from bridge.network.layer import Connection, Layer
 
 Length = int | None
 Pairs = tuple[tuple[int, int], ...]
@@ -66,19 +66,24 @@ Rule = Callable[["Layer", Sequence[Activation]], Activation]
 SIZE_RULES: Registry[Rule] = Registry("size rule")
 
 
-def activation_sizes(network: Network) -> Mapping[str, tuple[Activation, ...]]:
+def activation_sizes(
+    order: Sequence[Layer], incoming: Mapping[str, Sequence[Connection]]
+) -> Mapping[str, tuple[Activation, ...]]:
     """Return for every layer the activation at each of its output ports.
+
+    Args:
+        order: the layers, each behind those that it reads.
+        incoming: for each layer its incoming connections, in the order of its input ports.
 
     Raises:
         UnreadableError: two sizes contradict each other; the layer is named.
         UnsupportedError: a layer cannot take the format it is given.
     """
-    sizes: dict[str, tuple[Activation, ...]] = {}
-    for layer in network.order:
-        sources = network.incoming[layer.name]
-        given = [sizes[c.source][network.layers[c.source].outputs.index(c.source_port)] for c in sources]
-        sizes[layer.name] = layer_sizes(layer, given)
-    return sizes
+    sizes: dict[str, dict[str, Activation]] = {}
+    for layer in order:
+        given = [sizes[each.source][each.source_port] for each in incoming[layer.name]]
+        sizes[layer.name] = dict(zip(layer.outputs or ("out",), layer_sizes(layer, given), strict=True))
+    return {name: tuple(ports.values()) for name, ports in sizes.items()}
 
 
 def layer_sizes(layer: Layer, given: Sequence[Activation]) -> tuple[Activation, ...]:

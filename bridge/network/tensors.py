@@ -14,7 +14,8 @@ import numpy as np
 from bridge.arrays.axes import Turn
 from bridge.arrays.lazy import Array
 from bridge.errors import UnreadableError
-from bridge.network import Layer, Network
+from bridge.network.base import BaseNetwork
+from bridge.network.layer import Layer
 from bridge.network.sizes import Activation
 from bridge.tables.layers import LearnableRow, StateRow
 
@@ -36,7 +37,7 @@ class Tensor:
     learnable: bool
 
 
-def given_sizes(network: Network, layer: Layer) -> list[Activation]:
+def given_sizes(network: BaseNetwork, layer: Layer) -> list[Activation]:
     """Return the activations at a layer's inputs."""
     sizes = network.sizes  # which also sees that every input is connected
     return [

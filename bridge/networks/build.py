@@ -7,8 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from bridge.errors import UsageError
-from bridge.network import Network, nearest
+from bridge.errors import UsageError, nearest
+from bridge.network import Network
 from bridge.networks.alexnet import alexnet
 from bridge.networks.darknet import darknet19, darknet53
 from bridge.networks.densenet import densenet201

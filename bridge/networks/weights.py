@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from bridge.arrays.lazy import Array
-from bridge.errors import UnsupportedError, UsageError
-from bridge.network import Layer, Network, nearest
+from bridge.errors import UnsupportedError, UsageError, nearest
+from bridge.network import Layer, Network
 from bridge.network.initialize import shape_of
 from bridge.network.sizes import Activation
 from bridge.network.tensors import given_sizes, with_tensors

@@ -14,9 +14,9 @@ from torch import fx, nn
 
 from bridge import __version__
 from bridge.detection.detector import Detector
-from bridge.errors import DifferenceError, UnsupportedError, UsageError
+from bridge.errors import DifferenceError, UnsupportedError, UsageError, nearest
 from bridge.files.atomic import sha256
-from bridge.network import Network, nearest
+from bridge.network import Network
 from bridge.parity import onnx_runtime
 from bridge.parity.causes.diagnosis import Cause, Diagnosis, diagnose
 from bridge.parity.causes.fit import Fit, fit

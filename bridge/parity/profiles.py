@@ -8,8 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from numbers import Real
 
-from bridge.errors import UsageError
-from bridge.network import nearest
+from bridge.errors import UsageError, nearest
 from bridge.tables.layers import table
 
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bridge.errors import UnreadableError, UsageError, reading
-from bridge.network import Network, make_layer, nearest
+from bridge.errors import UnreadableError, UsageError, nearest, reading
+from bridge.network import Network, make_layer
 from bridge.tables.layers import Mappings
 
 DETECTOR = "yolov2ObjectDetector"

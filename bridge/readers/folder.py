@@ -15,9 +15,9 @@ import numpy as np
 from bridge.arrays.lazy import Array, NDArray, watch
 from bridge.errors import UnreadableError, reading
 from bridge.files.atomic import named_by_content, sha256
-from bridge.network import Connection, Layer, LayerList, Learnable, Network, Source, require_ports, unknown_row
+from bridge.network import Connection, Layer, LayerList, Learnable, Network, Source, require_ports
 from bridge.network.tensors import given_sizes, tensors, with_tensors
-from bridge.tables.layers import LayerRow, Mappings, foreign_input, foreign_row
+from bridge.tables.layers import LayerRow, Mappings, foreign_input, foreign_row, unknown_row
 
 SCHEMA = "bridge.network/1"
 WEIGHTS = "model.safetensors"

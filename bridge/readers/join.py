@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from bridge.arrays.lazy import Array, NDArray
-from bridge.errors import DifferenceError
-from bridge.network import JOINED, Layer, Network, nearest
+from bridge.errors import DifferenceError, nearest
+from bridge.network import JOINED, Layer, Network
 from bridge.network.sizes import numbers
 from bridge.readers.onnx.rows import filters_as_rows
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from bridge.errors import BridgeError, UsageError
-from bridge.network import Network, nearest
+from bridge.errors import BridgeError, UsageError, nearest
+from bridge.network import Network
 from bridge.recipes.verbs import frozen, plain
 
 if TYPE_CHECKING:

@@ -27,9 +27,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bridge import layers
-from bridge.errors import UnreadableError, UsageError
+from bridge.errors import UnreadableError, UsageError, nearest
 from bridge.files.atomic import write_text
-from bridge.network import Network, nearest
+from bridge.network import Network
 from bridge.options.options import TRAINERS, TrainingOptions
 from bridge.recipes import toml
 from bridge.recipes.parts import (

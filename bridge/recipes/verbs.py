@@ -24,8 +24,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bridge import layers as constructors
-from bridge.errors import UsageError
-from bridge.network import Layer, Network, checked_factor, nearest
+from bridge.errors import UsageError, nearest
+from bridge.network import Layer, Network, checked_factor
 from bridge.tables.layers import layer_mappings
 
 RANGE = re.compile(r"(?:(?P<first>\d+)|end-(?P<first_back>\d+)):(?:(?P<last>\d+)|end(?:-(?P<last_back>\d+))?)")

@@ -22,7 +22,8 @@ import torch
 from scipy.io import loadmat, savemat
 
 import bridge
-from bridge.network import Connection, LayerList, Network, make_layer, unknown_row
+from bridge.network import Connection, LayerList, Network, make_layer
+from bridge.tables.layers import unknown_row
 from fixtures import layers as L
 from fixtures import mat, networks
 from fixtures.layers import Layer, Net, Param

@@ -14,7 +14,7 @@ import bridge
 from bridge.errors import UnreadableError
 from bridge.modules import factors
 from bridge.network import LayerList, Network
-from bridge.network.assembly import connect
+from bridge.network.ports import connect
 from bridge.readers.mat import nested
 from bridge.readers.mat.networks import Contents, network_from
 from bridge.readers.mat.objects import Object

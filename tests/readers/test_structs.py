@@ -17,9 +17,10 @@ from scipy.io import savemat
 import bridge
 from bridge.arrays.lazy import Array
 from bridge.errors import UnreadableError, UnsupportedError
-from bridge.network import Connection, Layer, LayerList, Learnable, Network, make_layer, unknown_row
+from bridge.network import Connection, Layer, LayerList, Learnable, Network, make_layer
 from bridge.options.options import saved_training_options, schedule
 from bridge.readers.join import mangled
+from bridge.tables.layers import unknown_row
 from fixtures import layers as L
 from fixtures import mat, networks, onnx
 from fixtures.layers import Net

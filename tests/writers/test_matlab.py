@@ -23,8 +23,8 @@ from torch import nn
 import bridge
 from bridge.arrays.lazy import Array
 from bridge.errors import UnsupportedError, UsageError
-from bridge.network import Connection, LayerList, Learnable, Network, make_layer, unknown_row
-from bridge.tables.layers import layer_mappings, table
+from bridge.network import Connection, LayerList, Learnable, Network, make_layer
+from bridge.tables.layers import layer_mappings, table, unknown_row
 from bridge.training.history import TrainingInfo
 from bridge.writers import mat5, mat73, matlab, trial
 from bridge.writers.losses import Written

@@ -9,10 +9,10 @@ import numpy as np
 
 from bridge.arrays.lazy import Array
 from bridge.errors import UnreadableError, reading
-from bridge.network import Layer, Learnable, make_layer, saved_factor, unknown_row
+from bridge.network import Layer, Learnable, make_layer, saved_factor
 from bridge.readers.mat.objects import Object
 from bridge.readers.mat.v5 import Cell
-from bridge.tables.layers import LayerRow, Mappings, preprocessing
+from bridge.tables.layers import LayerRow, Mappings, preprocessing, unknown_row
 
 FACTORS = ("LearnRateFactor", "L2Factor")
 LONGEST_PROPERTY = 4096  # elements; longer arrays are no property a layer is configured by

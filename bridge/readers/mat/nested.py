@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from bridge.errors import UnreadableError
-from bridge.network import Connection, Layer, LayerList, Network, make_layer, ports, unknown_row
-from bridge.network.assembly import split_port
+from bridge.network import Connection, Layer, LayerList, Network, make_layer, ports
+from bridge.network.ports import split_port
 from bridge.readers.mat.objects import Object
+from bridge.tables.layers import unknown_row
 
 NETWORK_LAYER = "nnet.cnn.layer.NetworkLayer"
 MOST_LAYERS = 100_000  # a small file may hold one network many times over; no real network is larger

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bridge.arrays.lazy import Array
-from bridge.errors import UnreadableError, UsageError
-from bridge.network import LayerList, Network, Source, nearest
-from bridge.network.assembly import assemble, chain, connect, with_named_ports
+from bridge.errors import UnreadableError, UsageError, nearest
+from bridge.network import LayerList, Network, Source
+from bridge.network.assembly import network_of
+from bridge.network.ports import chain, connect, with_named_ports
 from bridge.readers.mat import nested, shallow, structs, v5
 from bridge.readers.mat.layers import layer_from, plain
 from bridge.readers.mat.objects import Object, Objects
@@ -241,7 +242,7 @@ def network_from(
     outputs = names if isinstance(names, tuple) else ()
     if blocks:
         layers, connections, outputs = nested.expanded(layers, connections, outputs, blocks)
-    return assemble(kind, layers, connections, source, outputs=outputs)
+    return network_of(Network, kind, layers, connections, source, outputs=outputs)
 
 
 def _layers(

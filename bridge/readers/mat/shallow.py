@@ -18,11 +18,11 @@ import numpy as np
 
 from bridge.arrays.lazy import Array, NDArray
 from bridge.errors import UnsupportedError, reading
-from bridge.network import EMPTY, Connection, Layer, LayerList, Learnable, Network, Source, make_layer
-from bridge.network.assembly import assemble
+from bridge.network import Connection, Layer, LayerList, Learnable, Network, Source, make_layer
+from bridge.network.assembly import network_of
 from bridge.readers.mat.layers import as_array
 from bridge.readers.mat.v5 import Cell
-from bridge.tables.layers import Mappings
+from bridge.tables.layers import EMPTY, Mappings
 
 Fields = Mapping[str, Any]
 
@@ -61,7 +61,9 @@ def network_from(value: dict[str, Any], source: Source, tables: Mappings) -> Net
         outputs = [
             graph.add_output(ends[index], each) for index, each in enumerate(value["outputs"]) if isinstance(each, dict)
         ]
-    network = assemble("network", LayerList(graph.layers), tuple(graph.connections), source, outputs=tuple(outputs))
+    network = network_of(
+        Network, "network", LayerList(graph.layers), tuple(graph.connections), source, outputs=tuple(outputs)
+    )
     return network.with_notes(*graph.notes, DOUBLE)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from bridge.errors import UnreadableError, UnsupportedError
 from bridge.network import Layer, LayerList, Network, Source, require_ports
-from bridge.network.assembly import assemble, connect
+from bridge.network.assembly import network_of
+from bridge.network.ports import connect
 from bridge.readers.mat.layers import as_array, layer_from, plain
 from bridge.readers.mat.objects import Object
 from bridge.readers.mat.v5 import Cell
@@ -46,7 +47,8 @@ def network_from(value: dict[str, Any], source: Source, tables: Mappings) -> Net
         )
     notes: list[str] = []
     layers = LayerList(_layer(each, tables, notes) for each in saved)
-    network = assemble(
+    network = network_of(
+        Network,
         _text(value, "Kind"),
         layers,
         connect(_pairs(value, source), layers),
@@ -84,7 +86,7 @@ def _layer(saved: dict[str, Any], tables: Mappings, notes: list[str]) -> Layer:
     layer = replace(
         layer, inputs=_texts(saved, "InputNames") or layer.inputs, outputs=_texts(saved, "OutputNames") or layer.outputs
     )
-    return layer if layer.row.build == "unknown" else require_ports(layer)
+    return layer if layer.row.is_unknown else require_ports(layer)
 
 
 def _training_options(saved: dict[str, Any]) -> Mapping[str, Any] | None:

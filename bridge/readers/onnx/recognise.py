@@ -13,7 +13,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from bridge.errors import UnsupportedError
-from bridge.network import Connection, Layer, LayerList, Network, Source, unknown_row
+from bridge.network import Connection, Layer, LayerList, Network, Source
 from bridge.network.sizes import Activation, layer_sizes
 from bridge.readers.onnx.foreign import foreign_layer, numbered, plain_form
 from bridge.readers.onnx.graph import Graph, Node, Shapes
@@ -21,7 +21,7 @@ from bridge.readers.onnx.inputs import input_layer
 from bridge.readers.onnx.layout import TORCH_AXES, UNKNOWN, Value, activation_of, wanted_axes
 from bridge.readers.onnx.properties import Reading
 from bridge.readers.onnx.rows import fitting_layer
-from bridge.tables.layers import Mappings
+from bridge.tables.layers import Mappings, unknown_row
 
 AMBIGUOUS = "fully connected, or 1-by-1 convolutions on 1-by-1 pixels (an ONNX file cannot tell them apart)"
 FLATTENED = (

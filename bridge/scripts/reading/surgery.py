@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from bridge.errors import UsageError
+from bridge.errors import UsageError, nearest
 from bridge.layers import property_names, require_property
-from bridge.network import factor_names, nearest
+from bridge.network import factor_names
 from bridge.scripts.language.evaluate import Call
 from bridge.scripts.language.values import Graph, Item, Layers, Many, Table, Unknown, is_plain, owner, unknown_in
 from bridge.scripts.reading.graphs import chained, exchanged, frozen, require_free, rows, with_names
