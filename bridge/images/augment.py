@@ -7,17 +7,23 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bridge.errors import UsageError
+from bridge.images.affine import warp, warp_tensors
 from bridge.images.color import gray2rgb, rgb2gray
 from bridge.images.folders import ImageDatastore
 from bridge.images.imresize import imresize
 
+if TYPE_CHECKING:
+    import torch
+
 Array = NDArray[Any]
+ImageT = TypeVar("ImageT", "NDArray[Any]", "torch.Tensor")
+Draw = Callable[[np.random.Generator], tuple[Array, Array]]
 Range = tuple[float, float] | Callable[[], float]
 
 
@@ -62,16 +68,25 @@ class imageDataAugmenter:
             if name.startswith("Rand") and not name.endswith("Reflection"):
                 _check_range(name, value)
 
-    def augment(self, image: Array, rng: np.random.Generator) -> Array:
-        """Changes one image, H x W or H x W x C, at random; size and type stay."""
-        return _warp(image, *self._draw(rng), self.FillValue)
+    def augment(self, image: ImageT, rng: np.random.Generator) -> ImageT:
+        """Changes images at random; size and type stay.
+
+        Args:
+            image: array H x W or H x W x C; or tensor [..., C, H, W] on any device, where it stays: each image of a
+                batch is changed in its own way, as one after the other would be.
+            rng: where random numbers come from.
+        """
+        torch = sys.modules.get("torch")
+        if torch is not None and isinstance(image, torch.Tensor):
+            return _changed_tensor(image, self._draw, rng, self.FillValue)  # type: ignore[no-any-return]
+        return _changed(image, *self._draw(rng), self.FillValue)  # type: ignore[arg-type,return-value]
 
     def augment_with_labels(self, image: Array, labels: Array, rng: np.random.Generator) -> tuple[Array, Array]:
         """Changes an image and its labels, H x W, alike; a label is that of the nearest pixel, 0 outside
         of the image.
         """
         matrix, shift = self._draw(rng)
-        return _warp(image, matrix, shift, self.FillValue), _warp(labels, matrix, shift, 0, order=0)
+        return _changed(image, matrix, shift, self.FillValue), _changed(labels, matrix, shift, 0, order=0)
 
     def _draw(self, rng: np.random.Generator) -> tuple[Array, Array]:
         """A matrix and a shift: (x, y) relative to the centre goes to matrix @ (x, y) + shift."""
@@ -117,19 +132,34 @@ def _of_degrees(function: Callable[[float], float], degrees: float) -> float:
     return round(function(math.radians(degrees)), 15)
 
 
-def _warp(image: Array, matrix: Array, shift: Array, fill: float | Sequence[float], order: int = 1) -> Array:
-    from scipy.ndimage import affine_transform
-
+def _changed(image: Array, matrix: Array, shift: Array, fill: float | Sequence[float], order: int = 1) -> Array:
     if np.array_equal(matrix, np.eye(2)) and not shift.any():
         return image
     planes = np.atleast_3d(image).astype(np.uint8 if image.dtype == bool else image.dtype, copy=False)
-    centre = (np.array(planes.shape[:2]) - 1) / 2
-    inverse = np.linalg.inv(matrix)[::-1, ::-1]  # from output (row, column) to input (row, column)
-    offset = centre - inverse @ (centre + shift[::-1])
-    warped = np.empty_like(planes)
-    for channel, value in enumerate(_fill_values(fill, planes.shape[2])):
-        affine_transform(planes[..., channel], inverse, offset, output=warped[..., channel], order=order, cval=value)
+    back = _back(planes.shape[:2], matrix, shift)
+    warped = warp(planes, *back, _fill_values(fill, planes.shape[2]), order)
     return warped.reshape(image.shape).astype(image.dtype, copy=False)
+
+
+def _changed_tensor(image: torch.Tensor, draw: Draw, rng: np.random.Generator, fill: float | Sequence[float]) -> Any:
+    import torch
+
+    if image.dtype == torch.bool:
+        return _changed_tensor(image.to(torch.uint8), draw, rng, fill).bool()
+    if image.device.type == "mps":  # it has no double precision
+        return _changed_tensor(image.cpu(), draw, rng, fill).to(image.device)
+    images = image.reshape(-1, *image.shape[-3:])
+    size = image.shape[-2], image.shape[-1]
+    matrices, offsets = zip(*(_back(size, *draw(rng)) for _ in images), strict=True)
+    values = _fill_values(fill, images.shape[1])
+    return warp_tensors(images, np.stack(matrices), np.stack(offsets), values).reshape(image.shape)
+
+
+def _back(size: tuple[int, ...], matrix: Array, shift: Array) -> tuple[Array, Array]:
+    """The map from output (row, column) to input (row, column) of a change about the centre."""
+    centre = (np.array(size) - 1) / 2
+    inverse = np.linalg.inv(matrix)[::-1, ::-1]
+    return inverse, centre - inverse @ (centre + shift[::-1])
 
 
 def _fill_values(fill: float | Sequence[float], channels: int) -> Array:

@@ -2,15 +2,15 @@
 
 Every output pixel is a weighted sum of a few input pixels of its row or column (its *taps*). An image in host memory is
 resized by small matrix products, one for each block of neighbouring outputs: BLAS runs them several times faster than a
-gather of the taps, although most of each matrix is zero. A tensor elsewhere, or one that carries a gradient, is resized
-tap by tap.
+gather of the taps, although most of each matrix is zero. Channels that lie side by side in memory are resized as they
+lie. A tensor elsewhere, or one that carries a gradient, is resized tap by tap.
 """
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.errors import UsageError
+from bridge.images.scratch import Scratch
 
 if TYPE_CHECKING:
     import torch
@@ -27,11 +28,14 @@ Array = NDArray[Any]
 Size = float | Sequence[float | None]
 ImageT = TypeVar("ImageT", "NDArray[Any]", "torch.Tensor")
 
-_BLOCK = 12  # outputs in one matrix product: larger ones multiply more zeros, smaller ones cost more calls
-# columns of one matrix product, at most: small enough for BLAS's kernels for small matrices, and for the cache
-_CHUNK = 2048
+_ALL = slice(None)
+_BLOCK = 12  # rows in one matrix product: larger ones multiply more zeros, smaller ones cost more calls
+_LANES = 16  # values of a row in one matrix product: those of one vector of the processor
+_SIDE_BY_SIDE = 4  # channels resized as they lie; each multiplies the zeros of the others, so more are taken apart
+_PIECE = 3 << 18  # values resized at a time: bounds memory, and stays near the cache
 _WORK = {"uint8": "float32", "uint16": "float64", "float32": "float32", "float64": "float64"}
 _TOP = {"uint8": 255, "uint16": 65535}
+_scratch = Scratch()
 
 
 def _box(x: Array) -> Array:
@@ -86,6 +90,9 @@ class _Taps(NamedTuple):
 
 
 class _Band(NamedTuple):
+    """A block of neighbouring outputs, the stretch of inputs it needs, and the weights: outputs x inputs, or the
+    transpose where they are multiplied from the right."""
+
     outputs: slice
     inputs: slice
     weights: Array
@@ -111,16 +118,27 @@ def _taps(axis: _Axis) -> _Taps:
 
 
 @lru_cache(maxsize=64)
-def _bands(axis: _Axis, dtype: str) -> tuple[_Band, ...]:
-    """The weights as one small matrix for each block of outputs, over the stretch of inputs the block needs."""
-    taps, bands = _taps(axis), []
-    for start in range(0, axis.size, _BLOCK):
-        outputs = slice(start, min(start + _BLOCK, axis.size))
+def _spread(axis: _Axis, channels: int) -> _Taps:
+    """The taps of a row in which the channels of a pixel lie side by side."""
+    indices, weights = _taps(axis)
+    side_by_side = indices[..., None] * channels + np.arange(channels)
+    return _Taps(side_by_side.reshape(len(indices), -1), weights.repeat(channels, axis=1))
+
+
+@lru_cache(maxsize=64)
+def _bands(axis: _Axis, dtype: str, channels: int) -> tuple[_Band, ...]:
+    """The weights as one small matrix for each block of outputs; with `channels`, for a product from the right."""
+    taps, bands = _spread(axis, channels or 1), []
+    count = taps.indices.shape[1]
+    step = _BLOCK if channels == 0 else max(_LANES // channels, 1) * channels
+    for start in range(0, count, step):
+        outputs = slice(start, min(start + step, count))
         indices, weights = taps.indices[:, outputs], taps.weights[:, outputs]
         first, last = int(indices.min()), int(indices.max())
         matrix = np.zeros((indices.shape[1], last + 1 - first))
         np.add.at(matrix, (np.arange(indices.shape[1]), indices - first), weights)
-        bands.append(_Band(outputs, slice(first, last + 1), np.asfortranarray(matrix, dtype)))
+        kept = np.asfortranarray(matrix, dtype) if channels == 0 else np.ascontiguousarray(matrix.T, dtype)
+        bands.append(_Band(outputs, slice(first, last + 1), kept))
     return tuple(bands)
 
 
@@ -129,60 +147,80 @@ def _sum_of_taps(x: Any, indices: Any, weights: Any) -> Any:
     return sum(weight[:, None] * x[index] for index, weight in zip(indices, weights, strict=True))
 
 
-def _round(y: Array, x: Array, taps: _Taps, top: int) -> Array:
-    """Rounds half away from zero and clamps to 0..top.
+def _round(y: Array, x: Array, taps: _Taps, dim: int, top: int, out: Array) -> None:
+    """Rounds half away from zero and clamps.
 
-    A value that lies closer to a tie than the error of the matrix product (terms x eps x top) is summed anew in double
-    precision.
+    A value that lies closer to a tie than the error of the matrix product (terms x eps x top) is told by rounding it
+    with that error taken off and put on, and is summed anew in double precision.
     """
-    rounded = np.rint(y)
-    y -= rounded
-    np.abs(y, out=y)
-    close = y > 0.5 - len(taps.weights) * np.finfo(y.dtype).eps * top
-    flat = np.flatnonzero(close.ravel(order="K"))  # many times faster than nonzero of a matrix
-    outputs, columns = np.unravel_index(flat, close.shape, order="F" if close.flags.f_contiguous else "C")
-    terms = taps.weights[:, outputs] * x[taps.indices[:, outputs], columns]
-    rounded[outputs, columns] = np.floor(sum(terms) + 0.5)
-    return np.clip(rounded, 0, top, out=rounded)
+    error = (len(taps.weights) + 2) * np.finfo(y.dtype).eps * top
+    if taps.weights.min() < 0:
+        np.clip(y, 0, top, out=y)
+    y += 0.5 - error
+    np.copyto(out, y, casting="unsafe")
+    y += 2 * error
+    close = np.flatnonzero(y.astype(out.dtype) != out)
+    if len(close):
+        at: list[Any] = list(np.unravel_index(close, y.shape))
+        place = tuple(at)
+        weights, at[dim] = taps.weights[:, at[dim]], taps.indices[:, at[dim]]
+        out[place] = np.clip(np.floor(sum(weights * x[tuple(at)]) + 0.5), 0, top)
 
 
-def _along(x: Array, axis: _Axis, top: int | None) -> Array:
-    """Resizes the first axis of a matrix, in the precision and memory order it has."""
-    y = np.empty_like(x, shape=(axis.size, x.shape[1]))
-    with np.errstate(invalid="ignore", over="ignore"):
-        for band in _bands(axis, x.dtype.name):
-            np.matmul(band.weights, x[band.inputs], out=y[band.outputs])
-        if top is not None:
-            return _round(y, x, _taps(axis), top)
-        if np.isfinite(y.sum()):
-            return y
-        return np.asarray(
-            _sum_of_taps(x, *_taps(axis)), dtype=x.dtype
-        )  # a product would spread a NaN over its whole block
+def _along(piece: Array, axis: _Axis, dim: int, work: str, top: int | None, out: Array) -> None:
+    """Resizes rows (dim 1) or columns (dim 2) of P x H x (W x C), channels side by side."""
+    channels = 0 if dim == 1 else piece.shape[2] // axis.length
+    taps = _spread(axis, channels or 1)
+    if len(taps.weights) == 1:  # outputs that are inputs, as where the size stays
+        out[...] = piece.take(taps.indices[0], axis=dim)
+        return
+    x, y = _scratch.array("x", piece.shape, work), _scratch.array("y", out.shape, work)
+    np.copyto(x, piece)
+    for band in _bands(axis, work, channels):
+        if dim == 1:
+            np.matmul(band.weights, x[:, band.inputs], out=y[:, band.outputs])
+        else:
+            np.matmul(x[..., band.inputs], band.weights, out=y[..., band.outputs])
+    if top is not None:
+        _round(y, x, taps, dim, top, out)
+    elif np.isfinite(y.sum()):
+        out[...] = y
+    else:  # a product spreads a NaN over its whole block
+        front = np.moveaxis(x, dim, 0)
+        summed = _sum_of_taps(front.reshape(len(front), -1), *taps)
+        out[...] = np.moveaxis(summed.reshape(-1, *front.shape[1:]), 0, dim)
 
 
+@np.errstate(invalid="ignore", over="ignore")
 def _resize_planes(planes: Array, axes: Sequence[_Axis]) -> Array:
-    """Resizes P x H x W, a cache-sized chunk of planes at a time; between the passes a chunk lies in memory as H x P x
-    W.
-    """
-    count, height, width = planes.shape
+    """Resizes P x H x (W x C), a piece at a time that stays near the cache."""
+    count, _, row = planes.shape
     work, top = _WORK[planes.dtype.name], _TOP.get(planes.dtype.name)
-    result = np.empty((count, axes[0].size, axes[1].size), planes.dtype)
-    step = max(1, _CHUNK // max(height, width))
-    for start in range(0, count, step):
-        chunk = planes[start : start + step]
-        x = np.ascontiguousarray(chunk.swapaxes(0, 1), dtype=work)
-        for dim in _order(axes):
-            if dim == 0:
-                x = _along(x.reshape(len(x), -1), axes[0], top).reshape(axes[0].size, len(chunk), -1)
-            else:
-                x = _along(x.reshape(-1, width).T, axes[1], top).T.reshape(-1, len(chunk), axes[1].size)
-        result[start : start + step] = x.swapaxes(0, 1)
-    return result
+    for axis, dim in _order(axes):
+        if dim == 1:
+            x, shape = planes, (count, axis.size, planes.shape[2])
+        else:
+            x, shape = planes.reshape(1, -1, row), (1, count * planes.shape[1], row // axis.length * axis.size)
+        y = np.empty(shape, planes.dtype)
+        for piece in _pieces(x.shape, 3 - dim, axis):
+            _along(x[piece], axis, dim, work, top, y[piece])
+        planes = y.reshape(count, -1, shape[2])
+    return planes
 
 
-def _order(axes: Sequence[_Axis]) -> list[int]:
-    return sorted((0, 1), key=lambda dim: axes[dim].scale)
+def _pieces(shape: Sequence[int], dim: int, axis: _Axis) -> Iterator[tuple[slice, ...]]:
+    """Cuts planes, and each of them along `dim` where one is larger than a piece, before or after it is resized."""
+    most, each = _PIECE * axis.length // max(axis.length, axis.size), math.prod(shape[1:])
+    planes, step = max(1, most // each), max(1, most * shape[dim] // each)
+    for first in range(0, shape[0], planes):
+        for start in range(0, shape[dim], step):
+            part = slice(start, start + step)
+            yield (slice(first, first + planes), *((part, _ALL) if dim == 1 else (_ALL, part)))
+
+
+def _order(axes: Sequence[_Axis]) -> list[tuple[_Axis, int]]:
+    """Rows (1) and columns (2) in the order of their passes."""
+    return sorted(zip(axes, (1, 2), strict=True), key=lambda each: each[0].scale)
 
 
 def _resize_array(image: Array, axes: Sequence[_Axis]) -> Array:
@@ -192,8 +230,12 @@ def _resize_array(image: Array, axes: Sequence[_Axis]) -> Array:
         return image[rows[:, None], columns]
     if image.dtype == bool:
         return _resize_array(image * np.uint8(255), axes) > 128
-    planes = _resize_planes(np.moveaxis(image.reshape(height, width, -1), 2, 0), axes)
-    return np.ascontiguousarray(np.moveaxis(planes, 0, 2).reshape(axes[0].size, axes[1].size, *others))
+    shape = axes[0].size, axes[1].size, *others
+    planes = np.moveaxis(image.reshape(height, width, -1), 2, 0)
+    if len(planes) <= _SIDE_BY_SIDE and not planes.flags.c_contiguous:
+        return _resize_planes(image.reshape(1, height, -1), axes).reshape(shape)
+    resized = np.moveaxis(_resize_planes(planes, axes), 0, 2).reshape(shape)
+    return resized if planes.flags.c_contiguous else np.ascontiguousarray(resized)
 
 
 def _resize_tensor(image: torch.Tensor, axes: Sequence[_Axis]) -> torch.Tensor:
@@ -220,11 +262,11 @@ def _resize_on_device(image: torch.Tensor, axes: Sequence[_Axis]) -> torch.Tenso
     top = _TOP.get(_dtype_name(image))
     work = image.dtype if top is None else torch.float64
     x = image.to(work)
-    for dim in _order(axes):
-        front = x.movedim(dim - 2, 0)
-        indices, weights = (torch.from_numpy(values) for values in _taps(axes[dim]))
+    for axis, dim in _order(axes):
+        front = x.movedim(dim - 3, 0)
+        indices, weights = (torch.from_numpy(values) for values in _taps(axis))
         y = _sum_of_taps(front.flatten(1), indices.to(image.device), weights.to(work).to(image.device))
-        x = y.unflatten(1, front.shape[1:]).movedim(0, dim - 2)
+        x = y.unflatten(1, front.shape[1:]).movedim(0, dim - 3)
         if top is not None:
             x = (x + 0.5).floor().clamp(0, top)
     return x.to(image.dtype).contiguous()

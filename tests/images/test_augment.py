@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.ndimage
 from PIL import Image
 
 from bridge.errors import UsageError
@@ -101,6 +102,55 @@ def test_all_changes_together_equal_a_direct_evaluation() -> None:
         RandYTranslation=(-0.5, -0.5),
     )
     np.testing.assert_allclose(result, expected, atol=1e-12)
+
+
+COLORS = RNG(2).integers(0, 256, (150, 130, 3), dtype=np.uint8)
+EVERYTHING: dict[str, Any] = {
+    "RandXReflection": True,
+    "RandRotation": (-180, 180),
+    "RandXShear": (-20, 20),
+    "RandScale": (0.5, 2),
+    "RandXTranslation": (-30, 30),
+}
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("levels", [1, 64])
+@pytest.mark.parametrize("fill", [0, 127.5, 300])
+def test_large_images_equal_scipy_bit_for_bit(channels: int, levels: int, fill: float) -> None:
+    """Oracle: scipy's affine_transform of each channel in double precision. Few levels of gray give many ties."""
+    image = np.resize(COLORS, (150, 130, channels)) // levels * levels
+    for seed, options in enumerate([EVERYTHING, EVERYTHING, {"RandRotation": (90, 90)}, {"RandScale": (0.5, 0.5)}]):
+        augmenter = imageDataAugmenter(FillValue=fill, **options)
+        matrix, shift = augmenter._draw(RNG(seed))
+        back, centre = np.linalg.inv(matrix)[::-1, ::-1], np.array([74.5, 64.5])
+        place = back, centre - back @ (centre + shift[::-1])
+        expected = [
+            scipy.ndimage.affine_transform(plane, *place, order=1, cval=fill) for plane in image.transpose(2, 0, 1)
+        ]
+        found = augmenter.augment(image, RNG(seed))
+        assert found.dtype == np.uint8
+        np.testing.assert_array_equal(found, np.stack(expected, axis=2))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.float32, bool])
+def test_a_batch_in_a_tensor_is_changed_as_one_image_after_the_other(dtype: type) -> None:
+    """The oracle is the path of arrays, which is scipy's."""
+    torch = pytest.importorskip("torch")
+    images = (RNG(3).random((2, 3, 3, 40, 31)) * (2 if dtype is bool else 255)).astype(dtype)
+    augmenter, rng = imageDataAugmenter(FillValue=(1, 2.5, 0), **EVERYTHING), RNG(4)
+    found = augmenter.augment(torch.from_numpy(images), RNG(4)).numpy()
+    expected = [
+        augmenter.augment(image.transpose(1, 2, 0), rng).transpose(2, 0, 1) for image in images.reshape(6, 3, 40, 31)
+    ]
+    np.testing.assert_array_equal(found, np.reshape(expected, images.shape), strict=True)
+
+
+def test_a_tensor_on_another_device_stays_there() -> None:
+    """torch's "meta" device has no data: whatever went through host memory would raise."""
+    torch = pytest.importorskip("torch")
+    found = imageDataAugmenter(**EVERYTHING).augment(torch.empty(2, 3, 9, 8, dtype=torch.uint8, device="meta"), RNG(0))
+    assert (found.device.type, found.shape, found.dtype) == ("meta", (2, 3, 9, 8), torch.uint8)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, bool])

@@ -209,6 +209,9 @@ def test_a_nan_reaches_only_the_pixels_whose_taps_hold_it() -> None:
         20,
     ]  # by hand: these lie at 38.5 and 40.5, and reach less than 2 pixels
     np.testing.assert_allclose(result[~np.isnan(result)], 1)
+    colors = imresize(np.stack([np.ones_like(image), image, np.ones_like(image)], axis=2), (1, 32), "bilinear")
+    np.testing.assert_array_equal(colors[..., 1], result)
+    np.testing.assert_allclose(colors[..., [0, 2]], 1)
 
 
 def test_axes_beyond_rows_and_columns_are_kept() -> None:
@@ -225,6 +228,28 @@ def test_many_planes_are_resized_in_chunks() -> None:
     images = torch.randint(0, 256, (300, 3, 16, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     each = torch.stack([imresize(image, (7, 9)) for image in images])
     assert torch.equal(imresize(images, (7, 9)), each)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("size", [(61, 503), (907, 41)])
+def test_a_large_image_is_each_of_its_channels_however_they_lie_in_memory(
+    dtype: type, channels: int, size: tuple[int, int]
+) -> None:
+    """Larger than what is resized at a time, before or after; the oracle is the direct evaluation of each channel."""
+    image = np.random.default_rng(6).integers(0, np.iinfo(dtype).max, (700, 450, channels), dtype=dtype, endpoint=True)
+    scale = size[0] / 700, size[1] / 450
+    expected = np.stack([reference(image[..., c], size, scale, "bicubic") for c in range(channels)], axis=2)
+    apart = np.ascontiguousarray(image.transpose(2, 0, 1)).transpose(1, 2, 0)
+    for each in (image, apart, image[:, ::-1][:, ::-1]):
+        np.testing.assert_array_equal(imresize(each, size), expected.astype(dtype), strict=True)
+
+
+@pytest.mark.parametrize("method", KERNELS)
+def test_an_axis_that_keeps_its_size_keeps_its_values(method: str) -> None:
+    image = np.random.default_rng(7).integers(0, 256, (23, 19, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(imresize(image, (23, 19), method), image, strict=True)
+    np.testing.assert_array_equal(imresize(image[:, 5:6], (23, 8), method), np.repeat(image[:, 5:6], 8, 1), strict=True)
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.float32, torch.float64, torch.bool])
