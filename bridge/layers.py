@@ -19,7 +19,7 @@ import numpy as np
 from bridge.arrays.axes import parse
 from bridge.arrays.lazy import Array
 from bridge.errors import UsageError, nearest
-from bridge.network.initialize import initializer_name
+from bridge.network.initializers import initializer_name
 from bridge.network.layer import Layer, Learnable, checked_gates, make_layer
 from bridge.tables.layers import LayerRow, layer_mappings
 

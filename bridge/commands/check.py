@@ -145,9 +145,8 @@ def _steps(file: Path, steps: Path, profile: str, training_profile: Path | None)
     if file.suffix.lower() != ".toml":
         return check_steps(load(file), steps, profile=profile, settled=settled)
     recipe = Recipe.load(file)
-    return check_steps(
-        recipe.load_base(), steps, semantics=recipe.options.semantics.overrides(), profile=profile, settled=settled
-    )
+    network = recipe.load_base().initialize(recipe.seed)
+    return check_steps(network, steps, semantics=recipe.options.semantics.overrides(), profile=profile, settled=settled)
 
 
 def _tolerances(given: Sequence[str]) -> dict[str, float]:

@@ -1,72 +1,142 @@
-"""Values for new layers, as MATLAB makes them; which initializer a learnable has is data, in `mappings/layers`.
+"""Values for new layers, drawn from MATLAB's random stream as MATLAB draws them.
 
-Formulas are those of MATLAB's documentation of each layer (WeightsInitializer and its kin). MATLAB's random stream
-cannot be reproduced: values are a function of a seed and of the learnable's "layer/name" alone. Unconfirmed: that a
-grouped convolution counts the inputs and outputs of one group, and that the recurrent weights of all gates make one
-orthogonal matrix.
+Layers come in topological order (between branches, in the order of `Network.layers`: unconfirmed), inside a layer the
+learnables in the order of its row. Values that are there stay, and draw nothing; nor do zeros and ones. Which
+initializer a learnable has is data, in `mappings/layers`; what each is known from, in `mappings/random.toml`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from zlib import crc32
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bridge.arrays.axes import parse
-from bridge.arrays.lazy import Array, NDArray
-from bridge.errors import UsageError, nearest
-from bridge.network.base import N
+from bridge.arrays.lazy import Array
+from bridge.errors import UsageError
+from bridge.network.base import BaseNetwork, N
+from bridge.network.initializers import INITIALIZERS, Target, initializer_name
 from bridge.network.layer import Layer
 from bridge.network.sizes import Activation, dimensions, group_count, numbers
 from bridge.network.tensors import given_sizes
+from bridge.random import MatlabStream, stream_of
+from bridge.tables.layers import table
 
 KERNELS = {1: ("k",), 2: ("kh", "kw"), 3: ("kh", "kw", "kd")}
+FIELD = {axis for kernel in KERNELS.values() for axis in kernel}  # axes that count among the inputs and the outputs
 SIZES = {  # names of axes in the tables -> the property that is their length
     "hidden": "NumHiddenUnits", "projected_in": "InputProjectorSize", "projected_out": "OutputProjectorSize",
     "key": "NumKeyChannels", "value": "NumValueChannels", "positions": "MaxPosition",
 }  # fmt: skip
+EVIDENCE = {"P": "proven", "L": "likely", "U": "unconfirmed"}  # the weakest last
 
 
-def initialize(network: N, seed: int = 0) -> N:
+@dataclass(frozen=True)
+class Drawn:
+    """A learnable whose first values are drawn from the stream.
+
+    Attributes:
+        layer, learnable: names.
+        shape: in MATLAB's layout.
+        initializer: "glorot", ...
+        evidence: "P" where MATLAB's own numbers were recomputed, "L" likely, "U" unconfirmed; of formula and place.
+    """
+
+    layer: str
+    learnable: str
+    shape: tuple[int, ...]
+    initializer: str
+    evidence: str
+
+
+def initialize(network: N, rng: int | MatlabStream = 0) -> N:
     """Return `network` with values for every learnable that has none, and statistics for new batch normalisations.
+
+    Args:
+        network: with layers that have no values yet.
+        rng: a seed, whose stream is begun; or a stream, which goes on.
+
+    Raises:
+        UsageError: the size of a learnable cannot be told, or `rng` is neither.
+    """
+    stream = stream_of(rng)
+    changed = {}
+    for layer in network.order:
+        values, states = _missing(layer), [name for name, _ in _missing_states(layer)]
+        if values or states:
+            changed[layer.name] = _initialized(layer, given_sizes(network, layer), values, states, stream)
+    return network.with_layers(changed) if changed else network
+
+
+def drawn(network: BaseNetwork) -> tuple[Drawn, ...]:
+    """Return what `initialize` would draw for a network, in the order of drawing.
 
     Raises:
         UsageError: the size of a learnable cannot be told.
     """
-    changed = {}
-    for layer in network.layers:
-        values = [name for name, each in layer.learnables.items() if each.array.size == 0]
-        states = [
-            name for name, row in layer.row.state.items() if row.initializer is not None and name not in layer.state
-        ]
-        if values or states:
-            changed[layer.name] = _initialized(layer, given_sizes(network, layer), values, states, seed)
-    return network.with_layers(changed) if changed else network
+    return tuple(
+        each
+        for layer in network.order
+        for name in _missing(layer)
+        if (each := _draw(layer, name, given_sizes(network, layer))) is not None
+    )
+
+
+def told(values: Sequence[Drawn], rng: int | MatlabStream) -> str:
+    """Return the line that says where initial values come from and how sure that is.
+
+    Args:
+        values: of `drawn`.
+        rng: the seed, or the stream before they are drawn.
+
+    Example:
+        >>> told((Drawn("fc", "Weights", (5, 10), "glorot", "P"),), 0)
+        'initial weights: rng(0), proven'
+    """
+    stream = stream_of(rng)
+    if not values:
+        return "initial weights: none drawn"
+    start = f" from double {stream.position:,}" if stream.position else ""
+    weakest = max((each.evidence for each in values), key=list(EVIDENCE).index)
+    which = "" if weakest == "P" else f" ({_names([each for each in values if each.evidence == weakest])})"
+    return f"initial weights: rng({stream.seed}){start}, {EVIDENCE[weakest]}{which}"
+
+
+def _names(values: Sequence[Drawn]) -> str:
+    names = [f"{each.layer}/{each.learnable}" for each in values]
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _missing(layer: Layer) -> list[str]:
+    """Return the learnables without values, in the order in which MATLAB draws them."""
+    order = {name: place for place, name in enumerate(layer.row.learnables)}
+    names = [name for name, each in layer.learnables.items() if each.array.size == 0]
+    return sorted(names, key=lambda name: order.get(name, len(order)))
+
+
+def _missing_states(layer: Layer) -> Iterator[tuple[str, str | float]]:
+    for name, row in layer.row.state.items():
+        if row.initializer is not None and name not in layer.state:
+            yield name, row.initializer
 
 
 def _initialized(
-    layer: Layer, given: Sequence[Activation], values: Sequence[str], states: Sequence[str], seed: int
+    layer: Layer, given: Sequence[Activation], values: Sequence[str], states: Sequence[str], stream: MatlabStream
 ) -> Layer:
     learnables, state = dict(layer.learnables), dict(layer.state)
     for name in values:
-        rng = np.random.default_rng([seed, crc32(f"{layer.name}/{name}".encode())])
-        row = layer.row.learnables.get(name)
-        how = learnables[name].initializer or (row.initializer if row else None)
-        learnables[name] = replace(learnables[name], array=_array(layer, name, given, how, rng))
+        learnables[name] = replace(learnables[name], array=_array(layer, name, given, stream))
     for name in states:
-        state[name] = _array(layer, name, given, layer.row.state[name].initializer, np.random.default_rng(seed))
+        state[name] = _array(layer, name, given, stream)
     return replace(
         layer, learnables=learnables, state=state, properties={**layer.properties, **_told_by_input(layer, given)}
     )
 
 
-def _array(
-    layer: Layer, name: str, given: Sequence[Activation], how: str | float | None, rng: np.random.Generator
-) -> Array:
-    shape = shape_of(layer, name, given)
+def _array(layer: Layer, name: str, given: Sequence[Activation], stream: MatlabStream) -> Array:
+    how, shape = _initializer(layer, name), shape_of(layer, name, given)
     if isinstance(how, float):
         return Array.of(np.full(shape or (1, 1), how, np.float32))
     if how is None or shape is None:
@@ -76,8 +146,43 @@ def _array(
             cause,
             f"give it values: {name}=array",
         )
-    made = INITIALIZERS[initializer_name(how)](rng, shape, _fans(layer, name, shape, given), layer)
+    made = INITIALIZERS[how](stream, _target(layer, name, shape))
     return Array.of(np.ascontiguousarray(made, np.float32))
+
+
+def _initializer(layer: Layer, name: str) -> str | float | None:
+    """Return the name of an initializer of a learnable or statistic, a number for all of its values, or None."""
+    row = layer.row.learnables.get(name) or layer.row.state.get(name)
+    own = layer.learnables[name].initializer if name in layer.learnables else None
+    how = own or (row.initializer if row else None)
+    return initializer_name(how) if isinstance(how, str) else how
+
+
+def _draw(layer: Layer, name: str, given: Sequence[Activation]) -> Drawn | None:
+    """Return what is drawn for a learnable; None for one whose values are constant or cannot be made."""
+    how, shape = _initializer(layer, name), shape_of(layer, name, given)
+    rows = table("random")["initializers"]
+    if not isinstance(how, str) or shape is None or not rows[how]["draws"]:
+        return None
+    place = table("random")["drawn"].get(layer.kind, {}).get(name, "U")
+    wide = how == "orthogonal" and shape[0] < math.prod(shape[1:])
+    evidence = max(rows[how]["evidence"], place, "U" if wide else "P", key=list(EVIDENCE).index)
+    return Drawn(layer.name, name, shape, how, evidence)
+
+
+def _target(layer: Layer, name: str, shape: tuple[int, ...]) -> Target:
+    """Tell the numbers of inputs and outputs of one weight matrix by the names of its axes.
+
+    A convolution's filter size counts in both, a group by itself; where no axis is called an input, the last one is.
+    """
+    row = layer.row.learnables.get(name)
+    axes = parse(row.matlab_axes) if row else ()
+    if row is None or len(axes) != len(shape) or len(shape) < 2:
+        return Target(shape, shape[-1], shape[0], layer.row.gates)
+    field = math.prod(length for axis, length in zip(axes, shape, strict=True) if FIELD & {*axis})
+    ends = {axis: length for axis, length in zip(axes, shape, strict=True) if not {*FIELD, "groups"} & {*axis}}
+    inputs = ends.get(("in",), list(ends.values())[-1])
+    return Target(shape, field * inputs, field * math.prod(ends.values()) // inputs, layer.row.gates)
 
 
 def _told_by_input(layer: Layer, given: Sequence[Activation]) -> dict[str, int]:
@@ -148,82 +253,3 @@ def shape_of(layer: Layer, name: str, given: Sequence[Activation]) -> tuple[int,
 def _whole(value: object) -> int | None:
     last = value[-1] if isinstance(value, tuple) and value else value
     return int(last) if isinstance(last, (int, float)) and not math.isnan(last) else None
-
-
-def _fans(layer: Layer, name: str, shape: tuple[int, ...], given: Sequence[Activation]) -> tuple[int, int]:
-    """The numbers of inputs and outputs of one weight matrix; a convolution counts its filter's size in both."""
-    if "FilterSize" not in layer.properties:
-        return shape[-1], shape[0]
-    lengths = axis_lengths(layer, given)
-    field = math.prod(lengths[axis] for axis in KERNELS[dimensions(layer)])
-    return field * lengths["in"], field * lengths["out"]
-
-
-Fans = tuple[int, int]
-Initializer = Callable[[np.random.Generator, tuple[int, ...], Fans, Layer], NDArray]
-
-
-def glorot(rng: np.random.Generator, shape: tuple[int, ...], fans: Fans, layer: Layer) -> NDArray:
-    """Uniform within sqrt(6 / (inputs + outputs)) of 0 (Glorot and Bengio 2010)."""
-    bound = math.sqrt(6 / sum(fans))
-    return rng.uniform(-bound, bound, shape)
-
-
-def he(rng: np.random.Generator, shape: tuple[int, ...], fans: Fans, layer: Layer) -> NDArray:
-    """Normal with variance 2 / inputs (He et al. 2015)."""
-    return rng.normal(0, math.sqrt(2 / fans[0]), shape)
-
-
-def narrow_normal(rng: np.random.Generator, shape: tuple[int, ...], fans: Fans, layer: Layer) -> NDArray:
-    """Normal with standard deviation 0.01."""
-    return rng.normal(0, 0.01, shape)
-
-
-def orthogonal(rng: np.random.Generator, shape: tuple[int, ...], fans: Fans, layer: Layer) -> NDArray:
-    """The factor Q of the QR decomposition of a normal matrix, with the signs that make it unique (Saxe et
-    al. 2013).
-    """
-    rows, columns = shape[0], math.prod(shape[1:])
-    q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
-    q = q * np.sign(np.diag(r))
-    return (q if rows >= columns else q.T).reshape(shape)
-
-
-def zeros(rng: np.random.Generator, shape: tuple[int, ...], fans: Fans, layer: Layer) -> NDArray:
-    return np.zeros(shape)
-
-
-def ones(rng: np.random.Generator, shape: tuple[int, ...], fans: Fans, layer: Layer) -> NDArray:
-    return np.ones(shape)
-
-
-def unit_forget_gate(rng: np.random.Generator, shape: tuple[int, ...], fans: Fans, layer: Layer) -> NDArray:
-    """Ones for the forget gate, the second of the four of each direction, and zeros for the others."""
-    hidden = int(layer.properties["NumHiddenUnits"])
-    gates = np.zeros((shape[0] // hidden, hidden))
-    gates[1::4] = 1
-    return gates.reshape(shape)
-
-
-INITIALIZERS: Mapping[str, Initializer] = {
-    "glorot": glorot, "he": he, "narrow-normal": narrow_normal, "orthogonal": orthogonal,
-    "zeros": zeros, "ones": ones, "unit-forget-gate": unit_forget_gate,
-}  # fmt: skip
-_SAVED = {"Normal": "narrow-normal", "UnitForgetGate": "unit-forget-gate"}
-
-
-def initializer_name(given: str) -> str:
-    """Return the name of an initializer given in any case of letters, or as the class a file names.
-
-    Raises:
-        UsageError: there is none of that name.
-    """
-    last = given.rpartition(".")[2]
-    name = _SAVED.get(last, last).lower()
-    if name not in INITIALIZERS:
-        raise UsageError(
-            f"{given!r} is no initializer",
-            nearest(name, INITIALIZERS),
-            "functions are not read; give the values themselves",
-        )
-    return name

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from bridge.detection.detector import Detector
     from bridge.network.head import Head
+    from bridge.random import MatlabStream
 
 NORMALIZATION = ("Scale", "Offset")  # the learnables of normalisation layers
 
@@ -205,13 +206,18 @@ class Network(BaseNetwork):
 
         return with_input_size(self, size)
 
-    def initialize(self, seed: int = 0) -> Network:
-        """Return this network with values for every learnable that has none, by MATLAB's initializers; see
-        `bridge.network.initialize`.
+    def initialize(self, rng: int | MatlabStream = 0) -> Network:
+        """Return this network with values for every learnable that has none, as MATLAB's initializers draw them.
+
+        Args:
+            rng: a seed (0 is a fresh session of MATLAB), or a stream, which goes on; see `bridge.network.initialize`.
+
+        Raises:
+            UsageError: the size of a learnable cannot be told, or `rng` is neither.
         """
         from bridge.network.initialize import initialize
 
-        return initialize(self, seed)
+        return initialize(self, rng)
 
     @staticmethod
     def assemble(

@@ -21,6 +21,7 @@ from bridge.networks.resnet import resnet18, resnet50
 from bridge.networks.shufflenet import shufflenet
 from bridge.networks.squeezenet import squeezenet
 from bridge.networks.vgg import vgg16, vgg19
+from bridge.random import MatlabStream
 from bridge.tables.pretrained import catalogue
 
 StateDict: TypeAlias = Mapping[str, Any]
@@ -39,7 +40,7 @@ IMAGENET = 1000  # classes that MATLAB's networks are trained for
 
 
 def build(
-    name: str, *, classes: Classes | None = None, weights: str | Path | StateDict = "none", seed: int = 0
+    name: str, *, classes: Classes | None = None, weights: str | Path | StateDict = "none", rng: int | MatlabStream = 0
 ) -> Network:
     """Return one of MATLAB's networks, with MATLAB's layer names, order, connections, sizes and factors.
 
@@ -49,7 +50,7 @@ def build(
         weights: "none" for an untrained network (MATLAB's Weights="none"); a .mat, .onnx or saved folder of the same
             network; or the state dict of the torchvision or timm model of the same structure (squeezenet1_1, vgg16,
             vgg19).
-        seed: of the values of an untrained network, which MATLAB's initializers make.
+        rng: seed or stream of the values of an untrained network: those that MATLAB draws after rng(seed).
 
     Returns:
         The network. The statistics of an untrained input layer are neutral (a mean of 0, say) until training computes
@@ -60,7 +61,7 @@ def build(
         UnsupportedError: torchvision's has another structure.
     """
     if isinstance(weights, str) and weights == "none":
-        return architecture(name, classes=classes).initialize(seed)
+        return architecture(name, classes=classes).initialize(rng)
     from bridge.networks.weights import with_file, with_state_dict
 
     if isinstance(weights, Mapping):

@@ -215,8 +215,8 @@ class Recipe:
         return python(self)
 
     def load_base(self) -> Network:
-        """Return the network of the recipe's own file, or an untrained one that MATLAB calls what the recipe does; for
-        `assemble`, what it makes.
+        """Return the network of the recipe's own file, or one without values that MATLAB calls what the recipe does;
+        for `assemble`, what it makes. What has no values yet is drawn when all edits are made, as MATLAB does.
 
         Raises:
             UsageError: the recipe names neither.
@@ -230,9 +230,9 @@ class Recipe:
 
             return load(self.folder / self.base.file, classes=self.base.classes or None)
         if self.base.name:
-            from bridge.networks import build
+            from bridge.networks import architecture
 
-            return build(self.base.name, classes=self.base.classes or None, seed=self.seed)
+            return architecture(self.base.name, classes=self.base.classes or None)
         hint = "in MATLAB: save('net.mat', 'net'); then pass net.mat"
         raise UsageError("the recipe names no network", "it is for any one, and needs one to start from", hint)
 

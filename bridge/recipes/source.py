@@ -41,7 +41,7 @@ def _network(recipe: Recipe) -> list[str]:
         return ["classes = []  # put the class names of the data here"] if recipe.takes_classes else []
     classes = f", classes={plain(base.classes)!r}" if base.classes else ""
     if base.name and not base.file:
-        lines = [f"net = bridge.networks.build({base.name!r}{classes})"]
+        lines = [f"net = bridge.networks.architecture({base.name!r}{classes})"]
     else:
         lines = [f"net = bridge.load({str(recipe.folder / (base.file or 'net.mat'))!r}{classes})"]
     if recipe.takes_classes:

@@ -528,7 +528,7 @@ def test_a_branch_of_a_finer_grid(tmp_path: Path) -> None:
         ("joined", "yolov2Conv1"),
     ):
         cut = cut.connect(source, destination)
-    network = cut.initialize(seed=0)
+    network = cut.initialize(0)
     assert network.sizes["joined"][0].size == (8, 8, 5 * network.sizes["maxpool_2"][0].size[2])
     path = bridge.export(network, tmp_path / "net.onnx", tell=lambda loss: None).paths[0]
     x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))

@@ -63,9 +63,7 @@ def untrained(anchors: Sequence[tuple[float, float]]) -> Network:
             L.convolution2dLayer(rng, f"conv_{number}", (3, 3), inputs, filters, padding=(1, 1, 1, 1)), L.batchNormalizationLayer(rng, f"bn_{number}", filters),
             L.reluLayer(f"relu_{number}"), L.maxPooling2dLayer(f"pool_{number}", (2, 2), stride=(2, 2)),
         ]  # fmt: skip
-    return yolov2_layers((SIZE, SIZE, 3), ["bar", "square"], anchors, nets.load(tuple(made)), "pool_2").initialize(
-        seed=1
-    )
+    return yolov2_layers((SIZE, SIZE, 3), ["bar", "square"], anchors, nets.load(tuple(made)), "pool_2").initialize(1)
 
 
 # Files

@@ -1,4 +1,4 @@
-"""Values of new layers. Oracles: documented formulas, scipy's Kolmogorov-Smirnov test, sizes and initializers in MATLAB's own files."""
+"""Values of new layers. Oracles: numpy's MT19937 and QR under documented formulas; values, sizes and initializers in MATLAB's own files."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scipy import stats
 
 import bridge
 from bridge import layers
 from bridge.arrays.lazy import NDArray
 from bridge.errors import UsageError
 from bridge.network import Layer, Network
-from bridge.network.initialize import initializer_name, shape_of
+from bridge.network.initialize import drawn, shape_of, told
+from bridge.network.initializers import INITIALIZERS, initializer_name
 from bridge.network.tensors import given_sizes
-from bridge.tables.layers import layer_mappings
+from bridge.random import MatlabStream
+from bridge.tables.layers import layer_mappings, table
 from tests.real import REAL, needs_real
 from tests.recipes.nets import facts, residual
-
-UNLIKELY = 1e-3  # of a sample that follows its distribution; the samples are fixed by their seeds
 
 
 def behind(given: Layer, layer: Layer, seed: int = 0) -> Layer:
@@ -37,29 +36,12 @@ def flat(values: NDArray) -> NDArray:
     return values.reshape(-1).astype(np.float64)
 
 
-@pytest.mark.parametrize(
-    ("layer", "inputs", "outputs"),
-    [
-        (layers.convolution2d((3, 5), 32, name="x"), 15 * 16, 15 * 32),
-        (layers.transposed_conv2d(4, 8, name="x"), 16 * 16, 16 * 8),
-        (layers.grouped_convolution2d(3, 8, 4, name="x"), 9 * 4, 9 * 8),
-        (layers.fully_connected(20, name="x"), 8 * 8 * 16, 20),
-    ],
-    ids=lambda value: getattr(value, "kind", str(value)),
-)
-def test_glorot_is_uniform_within_its_bound(layer: Layer, inputs: int, outputs: int) -> None:
-    """sqrt(6 / (inputs + outputs)), a convolution counting its filter size in both (documented)."""
-    bound = math.sqrt(6 / (inputs + outputs))
-    values = flat(behind(image(), layer).Weights)
-    assert np.abs(values).max() <= bound
-    assert stats.kstest(values, stats.uniform(-bound, 2 * bound).cdf).pvalue > UNLIKELY
-
-
-def test_he_and_narrow_normal_are_normal() -> None:
-    he = flat(behind(image(), layers.convolution2d(3, 32, name="x", WeightsInitializer="he")).Weights)
-    narrow = flat(behind(image(), layers.convolution2d(3, 32, name="x", WeightsInitializer="narrow-normal")).Weights)
-    assert stats.kstest(he, stats.norm(0, math.sqrt(2 / (9 * 16))).cdf).pvalue > UNLIKELY
-    assert stats.kstest(narrow, stats.norm(0, 0.01).cdf).pvalue > UNLIKELY
+def test_the_tables_name_initializers_and_learnables_that_there_are() -> None:
+    rows = table("random")
+    assert set(rows["initializers"]) == set(INITIALIZERS)
+    assert all(row["evidence"] in ("P", "L", "U") for row in rows["initializers"].values())
+    for kind, names in rows["drawn"].items():
+        assert set(names) <= set(layer_mappings().rows[kind].learnables)
 
 
 def test_recurrent_weights_are_orthogonal_and_the_forget_gate_starts_open() -> None:
@@ -91,15 +73,121 @@ def test_constants_statistics_and_sizes_told_by_the_input() -> None:
     assert behind(image(6), layers.fully_connected(2, name="x")).InputSize == 8 * 8 * 6
 
 
-def test_values_are_a_function_of_seed_and_name_alone() -> None:
+def uniform(start: int, *shape: int) -> NDArray:
+    """2*rand(shape)-1 of rng(0), `start` doubles on, by numpy alone."""
+    numbers = np.random.RandomState(5489).random_sample(start + math.prod(shape))[start:]
+    return (2 * numbers - 1).reshape(shape, order="F")
+
+
+def single(values: NDArray) -> NDArray:
+    return values.astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "fans"),
+    [
+        (layers.fully_connected(20, name="x"), (20, 1024), 1044),
+        (layers.convolution2d((3, 5), 32, name="x"), (3, 5, 16, 32), 15 * 48),
+        (layers.transposed_conv2d(4, 8, name="x"), (4, 4, 8, 16), 16 * 24),
+        (layers.grouped_convolution2d(3, 8, 4, name="x"), (3, 3, 4, 8, 4), 9 * 12),
+    ],
+    ids=lambda value: getattr(value, "kind", ""),
+)
+def test_glorot_is_the_stream_of_rng_0_column_by_column(layer: Layer, shape: tuple[int, ...], fans: int) -> None:
+    assert np.array_equal(behind(image(), layer).Weights, single(math.sqrt(6 / fans) * uniform(0, *shape)))
+
+
+def test_normal_initializers_are_scaled_randn() -> None:
+    normal = MatlabStream(0).randn(3, 3, 16, 32)
+    for name, deviation in {"he": math.sqrt(2 / 144), "narrow-normal": 0.01}.items():
+        made = behind(image(), layers.convolution2d(3, 32, name="x", WeightsInitializer=name))
+        assert np.array_equal(made.Weights, single(deviation * normal))
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru", "bilstm"])
+def test_a_recurrent_layer_draws_input_weights_then_one_orthogonal_matrix(kind: str) -> None:
+    """Oracle: numpy's QR decomposition of the normals that follow the input weights in the stream."""
+    made = behind(layers.sequence_input(6, name="in"), getattr(layers, kind)(5, name="x"))
+    rows = len(made.InputWeights)
+    assert np.array_equal(made.InputWeights, single(math.sqrt(6 / (6 + rows)) * uniform(0, rows, 6)))
+    q, r = np.linalg.qr(MatlabStream(0, position=6 * rows).randn(rows, 5))
+    np.testing.assert_allclose(made.RecurrentWeights, q * np.sign(np.diag(r)), atol=1e-7)  # single precision
+
+
+def test_layers_are_drawn_in_topological_order_not_in_that_of_the_list() -> None:
+    """Oracle: positions in the stream, as in networks whose second recurrent layer is last in MATLAB's Layers."""
+    made = [
+        layers.feature_input(4, name="in"),
+        layers.fully_connected(3, name="first"),
+        layers.fully_connected(2, name="last"),
+        layers.fully_connected(5, name="middle"),
+    ]
+    net = Network.assemble(made, [("in", "first"), ("first", "middle"), ("middle", "last")])
+    assert [each.layer for each in drawn(net)] == ["first", "middle", "last"]
+    found = net.initialize(0)
+    for name, start, shape in (("first", 0, (3, 4)), ("middle", 12, (5, 3)), ("last", 27, (2, 5))):
+        assert np.array_equal(found.layers[name].Weights, single(math.sqrt(6 / sum(shape)) * uniform(start, *shape)))
+
+
+def test_what_has_values_or_constants_draws_nothing() -> None:
+    """A new head in a network with values is drawn alone, from wherever the stream is."""
+    whole = residual().with_classes(["a", "b", "c"])
+    stream = MatlabStream(0, position=100)
+    head = whole.initialize(stream).layers[whole.head().layer.name]
+    assert np.array_equal(
+        head.Weights, single(math.sqrt(6 / sum(head.Weights.shape)) * uniform(100, *head.Weights.shape))
+    )
+    assert stream.position == 100 + head.Weights.size
+    constant = Network.assemble([image(), layers.batch_normalization(name="bn"), layers.prelu(name="p")])
+    constant.initialize(stream)
+    assert stream.position == 100 + head.Weights.size and not drawn(constant)
+
+
+def test_a_seed_begins_a_stream_and_a_stream_goes_on() -> None:
     assert facts(residual(1)) == facts(residual(1))
     assert facts(residual(1)) != facts(residual(2))
-    alone = Network.assemble([image(), layers.convolution2d(3, 4, name="conv")]).initialize(0)
-    among = Network.assemble(
-        [image(), layers.convolution2d(3, 16, name="other"), layers.convolution2d(3, 4, name="conv")]
+    net = Network.assemble([image(), layers.convolution2d(3, 4, name="conv")])
+    stream = MatlabStream(0)
+    first, second = (net.initialize(stream).layers["conv"].Weights for _ in range(2))
+    assert np.array_equal(first, net.initialize(0).layers["conv"].Weights) and not np.array_equal(first, second)
+    assert stream.position == 2 * first.size
+
+
+def test_where_initial_values_come_from_is_told_with_its_evidence() -> None:
+    net = Network.assemble([image(), layers.convolution2d(3, 4, name="conv"), layers.fully_connected(2, name="fc")])
+    assert told(drawn(net), 0) == "initial weights: rng(0), proven"
+    assert told(drawn(net), MatlabStream(3, position=1200)) == "initial weights: rng(3) from double 1,200, proven"
+    assert told(drawn(net.initialize()), 0) == "initial weights: none drawn"
+    likely = Network.assemble([image(), layers.convolution2d(3, 4, name="conv", WeightsInitializer="he")])
+    assert told(drawn(likely), 0) == "initial weights: rng(0), likely (conv/Weights)"
+    attention = [layers.sequence_input(8, name="in"), layers.self_attention(2, 8, name="sa"), layers.gru(3, name="g")]
+    assert told(drawn(Network.assemble(attention)), 0) == (
+        "initial weights: rng(0), unconfirmed (sa/QueryWeights, sa/KeyWeights, sa/ValueWeights and 1 more)"
+    )
+    wide = layers.lstm(2, name="x", InputWeightsInitializer="orthogonal")
+    given = drawn(Network.assemble([layers.sequence_input(30, name="in"), wide]))
+    assert [each.evidence for each in given] == ["U", "P"]
+
+
+@needs_real
+def test_a_network_that_matlab_saved_untrained_is_rng_0_value_by_value() -> None:
+    """Oracle: MATLAB's file, made after rng(0); bit for bit but for the orthogonal matrices (another LAPACK)."""
+    saved = bridge.load(REAL / "mat" / "untrained_lstm_dlnetwork_rng0.mat")
+    made = Network.assemble(
+        [
+            layers.sequence_input(1, name="sequence"),
+            layers.lstm(200, name="lstm", OutputMode="sequence", BiasInitializer="narrow-normal"),
+            layers.dropout(0.2, name="dropout_1"),
+            layers.lstm(100, name="lstm_1", OutputMode="sequence"),
+            layers.fully_connected(10, name="fc"),
+        ]
     ).initialize(0)
-    assert np.array_equal(alone.layers["conv"].Weights, among.layers["conv"].Weights)
-    assert not np.array_equal(among.layers["other"].Weights[..., :4], among.layers["conv"].Weights)
+    compared = 0
+    for layer, name, each in saved.learnables():
+        found = made.layers[layer.name].learnables[name].value
+        np.testing.assert_allclose(found, each.value, rtol=0, atol=1e-7 if name == "RecurrentWeights" else 0)
+        compared += each.value.size
+    assert compared == 282_600 + 410  # drawn, and constant
 
 
 def test_values_that_are_there_stay() -> None:

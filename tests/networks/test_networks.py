@@ -206,7 +206,7 @@ def test_it_exports(small: str) -> None:
 
 
 def test_seeds_and_classes() -> None:
-    a, b, c = build("squeezenet", classes=5), build("squeezenet", classes=5), build("squeezenet", classes=5, seed=1)
+    a, b, c = build("squeezenet", classes=5), build("squeezenet", classes=5), build("squeezenet", classes=5, rng=1)
     assert (a.layers["conv1"].Weights == b.layers["conv1"].Weights).all()
     assert (a.layers["conv1"].Weights != c.layers["conv1"].Weights).any()
     assert a.layers["conv10"].NumFilters == 5 and a.classes is None

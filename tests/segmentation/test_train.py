@@ -64,7 +64,7 @@ def test_it_learns_to_paint(name: str, folder: Path, labels: PixelLabelDatastore
     """Oracle: the label images that the images were made with; a network that learnt nothing finds no square."""
     images = imageDatastore(folder / "images")
     weights = inverse_frequency(labels.countEachLabel())
-    options = training_options("adam", MaxEpochs=20, MiniBatchSize=4, InitialLearnRate=5e-3, Verbose=False)
+    options = training_options("adam", MaxEpochs=40, MiniBatchSize=4, InitialLearnRate=5e-3, Verbose=False)
     pairs = pixelLabelImageDatastore(images, labels)
     info = bridge.train(
         NETWORKS[name]().initialize(), pairs, options, class_weights=[weights[each] for each in CLASSES]

@@ -38,7 +38,7 @@ def test_the_documented_recipes_run_at_full_size(tmp_path: Path, monkeypatch: py
             and np.isfinite([row["TrainingLoss"] for row in log["rows"] if "TrainingLoss" in row]).all()
         )
         assert bridge.load(Path(name, "network")).classes == ("cap", "cube", "torch")
-    made, trained = bridge.networks.build("googlenet", seed=0), bridge.load("googlenet/network")
+    made, trained = bridge.networks.build("googlenet", rng=0), bridge.load("googlenet/network")
     assert all(
         np.array_equal(layer.Weights, trained.layers[layer.name].Weights)
         for layer in made.layers[:10]
