@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -22,25 +23,20 @@ def mangled(name: str) -> str:
 def join(onnx: Network, mat: Network) -> Network:
     """Return the network of `mat`, proven to hold the arrays of `onnx`.
 
+    Layers are matched by MATLAB's names, or by those that they have in an .onnx of MATLAB's where one side has these.
+
     Raises:
         DifferenceError: a layer is missing on one side, or an array differs; the layer and the difference are named.
     """
     computing = [layer for layer in mat.layers if not layer.row.is_output]
-    ours = {mangled(layer.name): layer for layer in computing}
-    for layer in computing:
-        twin = ours[mangled(layer.name)]
-        if twin is not layer:
-            shared = f"both are '{mangled(layer.name)}' in an .onnx"
-            raise DifferenceError(
-                f"layers '{layer.name}' and '{twin.name}' cannot be told apart",
-                shared,
-                "rename one in MATLAB and export again",
-            )
-    theirs = {layer.name: layer for layer in onnx.layers}
+    kept = {layer.name for layer in onnx.layers}
+    key = str if all(layer.name in kept for layer in computing if layer.learnables) else mangled
+    ours, theirs = _by_name(computing, key), _by_name(onnx.layers, key)
     hint = f"{mat.source.path} is of another network, or was trained on after the export"
     for name, layer in theirs.items():
         if layer.learnables and name not in ours:
-            raise DifferenceError(f"layer '{name}' of the .onnx is not in {mat.source.path}", nearest(name, ours), hint)
+            error = f"layer '{layer.name}' of the .onnx is not in {mat.source.path}"
+            raise DifferenceError(error, nearest(name, ours), hint)
     proven = 0
     values = {}
     for name, layer in ours.items():
@@ -54,9 +50,9 @@ def join(onnx: Network, mat: Network) -> Network:
         proven += _require_equal(layer, other, hint)
         values.update(
             {
-                key.replace(name, layer.name, 1): value
-                for key, value in onnx.source.values.items()
-                if key == name or key.startswith(name + "/")
+                written.replace(other.name, layer.name, 1): value
+                for written, value in onnx.source.values.items()
+                if written == other.name or written.startswith(f"{other.name}/")
             }
         )
     notes = [note for note in onnx.notes if "cannot tell them apart" not in note]
@@ -64,6 +60,24 @@ def join(onnx: Network, mat: Network) -> Network:
     return replace(
         mat, source=replace(onnx.source, values=values, factors=mat.source.path), notes=(*notes, *mat.notes, proof)
     )
+
+
+def _by_name(layers: Iterable[Layer], key: Callable[[str], str]) -> dict[str, Layer]:
+    """Return layers by what `key` makes of their names.
+
+    Raises:
+        DifferenceError: it makes one name of two.
+    """
+    found: dict[str, Layer] = {}
+    for layer in layers:
+        twin = found.setdefault(key(layer.name), layer)
+        if twin is not layer:
+            raise DifferenceError(
+                f"layers '{twin.name}' and '{layer.name}' cannot be told apart",
+                f"both are '{key(layer.name)}' in an .onnx",
+                "rename one in MATLAB and export again",
+            )
+    return found
 
 
 def _require_equal(layer: Layer, other: Layer, hint: str) -> int:
