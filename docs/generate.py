@@ -167,8 +167,8 @@ def code(words: Iterable[str]) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
+    """Return a Markdown table; a bar in a cell is no border."""
+    lines = [head, ["---"] * len(head), *([cell.replace("|", r"\|") for cell in cells] for cells in rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
@@ -188,20 +188,29 @@ computes them, as MATLAB's ResetInputNormalization does; a note of the network s
 `segnet_layers`, `unet_layers` and `yolov2_layers` of `bridge.networks` take MATLAB's arguments. SegNet of depth 3
 equals a file that MATLAB wrote; in the forms "vgg16" and "vgg19" the decoder's names and filters are unconfirmed.
 
-Layer lists of MATLAB's are the oracle for {listed}. The others follow the documentation: unconfirmed are the factors of
-alexnet, vgg16 and darknet, and the K of alexnet's normalisations. nasnetmobile comes from the builder that makes
-MATLAB's list of NASNet-Large, layer by layer, with NASNet-Mobile's numbers; its own names were not seen. ShuffleNet's
-own layer is `ChannelShuffleLayer` here, NASNet's `ZeroPadding2DLayer`. Files up to R2019a hold a layer of their own for
-zscore and rescale-symmetric: the second is read as -1..1 (unconfirmed), the first needs a module of yours. Accuracies
-are MathWorks' own: top-1 in percent on ImageNet's validation images. The layers under "features" and the categories are
-a choice made here.
+Lists of MATLAB's layers are the oracle for {listed}: every name, option and connection. For {code} code that MATLAB
+generated from copies of them was read by hand; lines of it are in the tests. The others follow the documentation:
+unconfirmed are the factors of alexnet, vgg16 and darknet, and the K of alexnet's normalisations. nasnetmobile comes
+from the builder that makes nasnetlarge, with NASNet-Mobile's numbers; its own names were not seen.
+
+**Indices.** `net.layers` is in the order of MATLAB's `net.Layers`, which scripts count in. Where branches are parallel
+that order is proven for resnet50 alone, by lists that MATLAB printed: it is the one Keras lists a model's layers in. So
+are listed here all networks that came from Keras; for them and for the others it is unconfirmed. Releases up to R2019a
+list one layer more for networks with the normalisation zscore or rescale-symmetric: a layer of its own, behind the
+input, did what the input does since (`bridge models resnet18` tells the number, `Entry.earlier_layers` holds it). Early
+copies of resnet50 pool without padding and average 7 by 7 pixels at the end. Files up to R2019a are read: their
+rescale-symmetric is -1..1 (unconfirmed), their zscore needs a module of yours.
+
+ShuffleNet's own layer is `ChannelShuffleLayer` here, NASNet's `ZeroPadding2DLayer`, Inception-ResNet-v2's
+`ScalingFactorLayer`. Accuracies are MathWorks' own: top-1 in percent on ImageNet's validation images. The layers under
+"features" and the categories are a choice made here.
 """
 
 CHECKED = """
 ## What is checked for each network
 
 `tests/networks/test_whole.py` does with each network what people do with it, on a copy with all its layers, fewer
-channels and a small input; with `--slow` at the network's own size, too (112 tests of the 14 classifiers, all passed),
+channels and a small input; with `--slow` at the network's own size, too (160 tests of the 20 classifiers, all passed),
 and with the networks of hundreds of layers, whose copies wait for `--slow`. The files are MATLAB-shaped ones with
 random weights: no file of a pretrained network was there to compare with.
 
@@ -213,6 +222,12 @@ random weights: no file of a pretrained network was there to compare with.
 - **back**: exported to .mat and to .onnx and read again, the outputs are the same, bit for bit, and so are the arrays.
 - **torch**: `torch.compile` and `torch.export` give the module's own outputs.
 """
+STRUCTURE = {
+    "list": "MATLAB's list",
+    "code": "code that MATLAB generated from copies, MATLAB's counts",
+    "documentation": "documented names, MATLAB's counts",
+    "derived": "names derived, not seen",
+}
 OTHERS = {  # what is compared with, which files are read, what is trained
     "segnetLayers(3)": ("a file that MATLAB wrote", ".mat, .onnx", "trained as it is"),
     "segnetLayers('vgg16')": ("the decoder's names unconfirmed", ".mat, .onnx", "trained as it is"),
@@ -240,23 +255,26 @@ def networks_page() -> str:
         "features",
         "torchvision's or timm's",
     )
-    listed = ", ".join(entry.name for entry in catalogue().values() if entry.listed)
+    of = {
+        kind: ", ".join(entry.name for entry in catalogue().values() if entry.structure == kind) for kind in STRUCTURE
+    }
     checks = table(("network", "structure", "files", "frozen", "new head", "back", "torch"), checked_lines())
     networks = table(head, map(network_line, catalogue().values()))
-    return f"{NETWORKS.format(listed=listed)}\n{networks}\n{CHECKED}\n{checks}\n"
+    return f"{NETWORKS.format(listed=of['list'], code=of['code'])}\n{networks}\n{CHECKED}\n{checks}\n"
 
 
 def checked_lines() -> Iterator[tuple[str, ...]]:
     """Yield what the tests check of each network, and of segmentation networks and detectors."""
     for entry in catalogue().values():
-        structure = (
-            "MATLAB's list"
-            if entry.listed
-            else "names derived, not seen"
-            if entry.unconfirmed
-            else "documented names, MATLAB's counts"
+        yield (
+            f"`{entry.name}`",
+            STRUCTURE[entry.structure],
+            ".mat, .onnx",
+            "yes",
+            code(entry.head),
+            ".mat, .onnx",
+            "yes",
         )
-        yield f"`{entry.name}`", structure, ".mat, .onnx", "yes", code(entry.head), ".mat, .onnx", "yes"
     for name, (structure, files, head) in OTHERS.items():
         yield f"`{name}`", structure, files, "yes", head, ".mat, .onnx", "yes"
 
@@ -272,7 +290,7 @@ def network_line(entry: Entry) -> tuple[str, ...]:
         f"{'×'.join(map(str, entry.input_size))} {entry.normalization}",
         f"{entry.megabytes:g}",
         f"{entry.learnables:g}",
-        f"{entry.top1:.2f}",
+        f"{entry.top1:.2f}" if entry.top1 else "",
         code(entry.head),
         code(entry.features),
         f"{near}: {differs}" if differs else near,

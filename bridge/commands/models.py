@@ -74,7 +74,7 @@ def select(entries: Iterable[Entry], category: str, max_mb: float, sort: str) ->
             "raise --max-mb",
         )
     keys: dict[str, Any] = {
-        "accuracy": lambda entry: -entry.top1, "size": lambda entry: entry.megabytes,
+        "accuracy": lambda entry: -(entry.top1 or 0), "size": lambda entry: entry.megabytes,
         "learnables": lambda entry: entry.learnables,
         "depth": lambda entry: entry.depth, "name": lambda entry: entry.name,
     }  # fmt: skip
@@ -99,7 +99,7 @@ def _list(entries: Sequence[Entry]) -> None:
             chosen_for,
             size,
             f"{each.megabytes:g}",
-            f"{each.top1:.2f}",
+            f"{each.top1:.2f}" if each.top1 else "",
             f"{each.learnables:g}",
             str(each.depth or ""),
             each.head[0],
@@ -127,7 +127,13 @@ def _describe(each: Entry) -> None:
             f"{each.connections} connections"
         ),
         "depth": str(each.depth or "not stated"),
-        "accuracy": f"{each.top1:.2f} % top-1 on ImageNet's validation images, as MathWorks states it",
+        "accuracy": (
+            f"{each.top1:.2f} % top-1 on ImageNet's validation images, as MathWorks states it"
+            if each.top1
+            else "not stated: it is trained for other images"
+        ),
+        "before": each.earlier_layers
+        and f"up to R2019a {each.earlier_layers} layers, one of which normalises images behind the input",
         "weights from": each.origin or "not stated",
         "replace": ", ".join(each.head),
         "features": ", ".join(each.features),

@@ -12,15 +12,17 @@ from bridge.network import Network
 from bridge.networks.alexnet import alexnet
 from bridge.networks.darknet import darknet19, darknet53
 from bridge.networks.densenet import densenet201
+from bridge.networks.efficientnet import efficientnetb0
 from bridge.networks.googlenet import googlenet
 from bridge.networks.graph import Classes, Graph
-from bridge.networks.inception import inceptionv3
+from bridge.networks.inception import inceptionresnetv2, inceptionv3
 from bridge.networks.mobilenet import mobilenetv2
-from bridge.networks.nasnet import nasnetmobile
-from bridge.networks.resnet import resnet18, resnet50
+from bridge.networks.nasnet import nasnetlarge, nasnetmobile
+from bridge.networks.resnet import resnet18, resnet50, resnet101
 from bridge.networks.shufflenet import shufflenet
 from bridge.networks.squeezenet import squeezenet
 from bridge.networks.vgg import vgg16, vgg19
+from bridge.networks.xception import xception
 from bridge.random import MatlabStream
 from bridge.tables.pretrained import catalogue
 
@@ -30,13 +32,12 @@ BUILDERS: Mapping[str, Callable[[Classes], Graph]] = MappingProxyType(
     {
         builder.__name__: builder
         for builder in (
-            alexnet, darknet19, darknet53, densenet201, googlenet, inceptionv3, mobilenetv2, nasnetmobile, resnet18,
-            resnet50, shufflenet,
-            squeezenet, vgg16, vgg19,
+            alexnet, darknet19, darknet53, densenet201, efficientnetb0, googlenet, inceptionresnetv2, inceptionv3,
+            mobilenetv2, nasnetlarge, nasnetmobile, resnet18, resnet50, resnet101, shufflenet, squeezenet, vgg16, vgg19,
+            xception,
         )
-    }
+    } | {"googlenet-places365": googlenet}
 )  # fmt: skip
-IMAGENET = 1000  # classes that MATLAB's networks are trained for
 
 
 def build(
@@ -46,7 +47,7 @@ def build(
 
     Args:
         name: "squeezenet", "googlenet", ...; `BUILDERS` has them all.
-        classes: their number or their names; without, 1000, or as many as the weights are for.
+        classes: their number or their names; without, as many as MATLAB's weights, or the given ones, are for.
         weights: "none" for an untrained network (MATLAB's Weights="none"); a .mat, .onnx or saved folder of the same
             network; or the state dict of the torchvision or timm model of the same structure (squeezenet1_1, vgg16,
             vgg19).
@@ -76,5 +77,5 @@ def architecture(name: str, *, classes: Classes | None = None) -> Network:
         UsageError: there is no network of that name.
     """
     if name in BUILDERS:
-        return BUILDERS[name](IMAGENET if classes is None else classes).network()
+        return BUILDERS[name](catalogue()[name].classes if classes is None else classes).network()
     raise UsageError(f"there is no network '{name}'", nearest(name, BUILDERS), "`bridge models` lists them")

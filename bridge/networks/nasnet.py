@@ -1,8 +1,8 @@
-"""NASNet-Mobile: cells of separable convolutions, each fed by the two cells before it.
+"""NASNet-Mobile and NASNet-Large: cells of separable convolutions, each fed by the two cells before it.
 
-Unconfirmed: MATLAB's list of this network was not seen. Names, numbers and connections are Keras's, in Keras's order of
-creation, as MATLAB's list of NASNet-Large has them (with the same builder); factors, paddings and epsilon are that
-network's. Large skips the cell before a reduction where Mobile does not.
+Names, options and connections of NASNet-Large are those of MATLAB's list; in which order MATLAB lists parallel branches
+is unconfirmed, here it is Keras's. MATLAB's list of NASNet-Mobile was not seen: it is what the same builder makes of
+its numbers. Large skips the cell before a reduction where Mobile does not.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ CORNER = [2, 2]  # x and y of the cut that moves an image by one pixel, from 1
 
 def nasnetmobile(classes: Classes) -> Graph:
     return nasnet(classes, 224, stem=32, filters=44, blocks=4)
+
+
+def nasnetlarge(classes: Classes) -> Graph:
+    return nasnet(classes, 331, stem=96, filters=168, blocks=6, skips_reduction=True, instance=2)
 
 
 def nasnet(
@@ -65,7 +69,7 @@ def nasnet(
     graph.activation(start)
     graph.add(layers.global_average_pooling2d(name=f"global_average_pooling2d_{instance}"))
     graph.classifier(classes, "predictions", "predictions_softmax", "ClassificationLayer_predictions")
-    return graph
+    return graph.sort_as_keras()
 
 
 class _Cells(Graph):
@@ -83,15 +87,11 @@ class _Cells(Graph):
         self._activations += 1
         return self.relu(f"activation_{self._activations}", source)
 
-    def separable(self, name: str, source: str, size: int, filters: int, channels: int, stride: int = 1) -> str:
+    def separables(self, name: str, source: str, size: int, filters: int, channels: int, stride: int = 1) -> str:
         """Append two convolutions, each of every channel by itself and then across them."""
         for number, (width, step) in enumerate(((channels, stride), (filters, 1)), 1):
             source = self.activation(source)
-            conv = f"separable_conv_{number}_{name}"
-            self.add(
-                layers.grouped_convolution2d(size, 1, width, name=f"{conv}_channel-wise", Stride=step, **SAME, **FIXED)
-            )
-            self.conv(f"{conv}_point-wise", 1, filters, **FIXED)
+            self.separable(f"separable_conv_{number}_{name}", size, width, filters, Stride=step, **FIXED)
             source = self.normalized(f"separable_conv_{number}_bn_{name}")
         return source
 
@@ -124,7 +124,7 @@ class _Cells(Graph):
         h = self.squeezed(f"normal_conv_1_{cell}", f"normal_bn_1_{cell}", start, filters)
 
         def separable(side: str, source: str, size: int) -> str:
-            return self.separable(f"normal_{side}_{cell}", source, size, filters, filters)
+            return self.separables(f"normal_{side}_{cell}", source, size, filters, filters)
 
         def averaged(side: str, source: str) -> str:
             return self._pool(f"normal_{side}_{cell}", source, 3, 1, **SAME)
@@ -150,7 +150,7 @@ class _Cells(Graph):
         self._reductions += 1
 
         def separable(side: str, source: str, size: int, width: int = filters, stride: int = 2) -> str:
-            return self.separable(f"reduction_{side}_{cell}", source, size, filters, width, stride)
+            return self.separables(f"reduction_{side}_{cell}", source, size, filters, width, stride)
 
         first = self.add_up(f"reduction_add_1_{cell}", separable("left1", h, 5), separable("right1", p, 7, channels))
         maximum = self.max_pool(f"reduction_left2_{cell}", 3, 2, h, **SAME)

@@ -43,6 +43,8 @@ SOURCE = "top-1 on ImageNet's validation images and sizes as MathWorks states th
 def write(entries: Sequence[Entry], path: Path) -> Path:
     """Write the picture as .svg or .png, or as an .html page with a table, in the place of an older one.
 
+    Networks without an accuracy are left out.
+
     Raises:
         MissingExtraError: matplotlib is not installed.
         UsageError: the name ends in none of these, or the file cannot be written.
@@ -54,10 +56,15 @@ def write(entries: Sequence[Entry], path: Path) -> Path:
             f"a plot is written as {', '.join((*PICTURES, '.html'))}",
             "--plot models.svg",
         )
+    stated = [each for each in entries if each.top1]
+    if not stated:
+        raise UsageError(
+            f"there is nothing to draw in {path}", "no accuracy is stated for these networks", "leave out --plot"
+        )
     with figures.style("models"):
         if kind in PAGES:
-            return pages.write(path, _page(entries, figures.embedded(_figure(entries, ""), "accuracy against size")))
-        made = _figure(entries, f"MATLAB's pretrained networks: {SOURCE}")
+            return pages.write(path, _page(stated, figures.embedded(_figure(stated, ""), "accuracy against size")))
+        made = _figure(stated, f"MATLAB's pretrained networks: {SOURCE}")
         return write_file(path, lambda target: figures.save(made, target), force=True)
 
 
@@ -69,7 +76,7 @@ def _figure(entries: Sequence[Entry], title: str) -> Figure:
     for category, (colour, marker) in MARKS.items():
         held = [each for each in entries if each.category == category]
         if held:
-            sizes, accuracies = [each.megabytes for each in held], [each.top1 for each in held]
+            sizes, accuracies = [each.megabytes for each in held], [each.top1 or 0 for each in held]
             axes.scatter(sizes, accuracies, s=44, color=colour, marker=marker, linewidths=0, label=category, zorder=3)
     axes.margins(0.09)
     axes.set_xticks(TICKS, [f"{each:g}" for each in TICKS])
@@ -85,14 +92,14 @@ def _figure(entries: Sequence[Entry], title: str) -> Figure:
 
 def _name(axes: Axes, entries: Sequence[Entry]) -> None:
     """Write each name at the first place beside its point where it covers no other name and no other point."""
-    points = [tuple(axes.transData.transform((each.megabytes, each.top1))) for each in entries]
+    points = [tuple(axes.transData.transform((each.megabytes, each.top1 or 0))) for each in entries]
     boxes: list[tuple[float, float, float, float]] = [(x - 5, y - 5, x + 5, y + 5) for x, y in points]
     for at, each in enumerate(entries):
         others = [box for number, box in enumerate(boxes) if number != at]
         for dx, dy, horizontal, vertical in PLACES:
             text = axes.annotate(
                 each.name,
-                (each.megabytes, each.top1),
+                (each.megabytes, each.top1 or 0),
                 (dx, dy),
                 textcoords="offset points",
                 ha=horizontal,
@@ -128,7 +135,7 @@ def _page(entries: Sequence[Entry], picture: str) -> str:
     rows = [
         Row([
             each.name, each.category, "×".join(map(str, each.input_size)), Cell(f"{each.megabytes:g}", each.megabytes),
-            Cell(f"{each.top1:.2f}", each.top1),
+            Cell(f"{each.top1 or 0:.2f}", each.top1 or 0),
             Cell(f"{each.learnables:g}", each.learnables), Cell(str(each.depth or ""), each.depth),
         ])
         for each in entries

@@ -101,7 +101,7 @@ def with_state_dict(network: Network, state: Mapping[str, Any], entry: Entry) ->
         model = f"torchvision's {entry.torchvision}" if entry.torchvision else "any model of torchvision"
         differences = "; ".join(entry.differences) or "torchvision has no such network"
         raise UnsupportedError(
-            f"{entry.name} is not {model}", differences, f"in MATLAB: net = {entry.name}; save('net.mat', 'net')"
+            f"{entry.name} is not {model}", differences, f"in MATLAB: net = {entry.call}; save('net.mat', 'net')"
         )
     network, tensors = network.initialize(), dict(state)
     layers = [layer for layer in network.layers if layer.learnables]

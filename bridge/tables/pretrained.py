@@ -12,6 +12,9 @@ from bridge.tables.layers import table
 
 CATEGORIES = ("basic", "accurate", "edge")  # the groups of MATLAB's own overview
 TASKS = ("detection", "segmentation")
+# Lists of MATLAB's layers, compared by a test; code that MATLAB generated from copies of it, read by hand; documented
+# names and MATLAB's counts; nothing.
+STRUCTURES = ("list", "code", "documentation", "derived")
 
 
 @dataclass(frozen=True)
@@ -26,10 +29,15 @@ class Entry:
         normalization: of its input layer.
         megabytes: of the weights, as MathWorks states it.
         learnables: their number, in millions.
-        depth: the largest number of convolutions and fully connected layers on a way through it.
-        top1: accuracy on ImageNet's validation set in percent, as MathWorks states it.
+        depth: the largest number of convolutions and fully connected layers on a way through it, as MathWorks states it
+            (0 for none).
+        top1: accuracy on ImageNet's validation set in percent, as MathWorks states it; None where it was trained for
+            other images.
         layers, connections: their numbers, with the output layer.
-        listed: whether a list of MATLAB's own was compared with, layer by layer.
+        earlier_layers: the number of layers in releases up to R2019a, where it was another: one layer more, which
+            normalises images behind the input; 0 where it was the same. Indices of a script of that time count it.
+        classes: that its weights are for.
+        structure: of `STRUCTURES`: what its layers were compared with.
         head: the layers to replace for other classes, the last one with weights first.
         features: layers whose activations serve as features, coarsest last.
         origin: where the weights come from.
@@ -46,19 +54,26 @@ class Entry:
     megabytes: float
     learnables: float
     depth: int
-    top1: float
     layers: int
     connections: int
     head: tuple[str, ...]
     features: tuple[str, ...]
     serves: tuple[str, ...] = ()
-    listed: bool = False
+    top1: float | None = None
+    earlier_layers: int = 0
+    classes: int = 1000
+    structure: str = "documentation"
     origin: str = ""
     torchvision: str = ""
     timm: str = ""
     same_as_torchvision: bool = False
     differences: tuple[str, ...] = ()
     unconfirmed: tuple[str, ...] = ()
+
+    @property
+    def call(self) -> str:
+        """The MATLAB code that gives it, with its weights."""
+        return self.name if self.name.isidentifier() else f'imagePretrainedNetwork("{self.name}")'
 
 
 @cache

@@ -27,6 +27,7 @@ SIZES = {
     "alexnet": 67,
     "squeezenet": 35,
     "inceptionv3": 75,
+    "inceptionresnetv2": 75,
 }  # height and width of the input of a thin copy; 32 where nothing is said
 
 
@@ -109,6 +110,9 @@ MAKERS: dict[str, Callable[[Layer, Activation, np.random.Generator], L.Layer]] =
     "ReLULayer": lambda layer, given, rng: L.reluLayer(layer.name),
     "LeakyReLULayer": lambda layer, given, rng: L.leakyReluLayer(layer.name, layer.Scale),
     "ClippedReLULayer": lambda layer, given, rng: L.clippedReluLayer(layer.name, layer.Ceiling),
+    "SigmoidLayer": lambda layer, given, rng: L.sigmoidLayer(layer.name),
+    "MultiplicationLayer": lambda layer, given, rng: L.multiplicationLayer(layer.name, len(layer.inputs)),
+    "ScalingFactorLayer": lambda layer, given, rng: L.scalingFactorLayer(layer.name, layer.Scale),
     "DropoutLayer": lambda layer, given, rng: L.dropoutLayer(layer.name, layer.Probability),
     "AdditionLayer": lambda layer, given, rng: L.additionLayer(layer.name, len(layer.inputs)),
     "DepthConcatenationLayer": lambda layer, given, rng: L.depthConcatenationLayer(layer.name, len(layer.inputs)),
@@ -158,6 +162,13 @@ def zero_padding(graph: Graph, layer: L.Layer, x: Value) -> Value:
     return Value(name, x.axes, (*x.shape[:2], height + top + bottom, width + left + right))
 
 
+def scaling_factor(graph: Graph, layer: L.Layer, x: Value) -> Value:
+    """A product with a number; the form of MATLAB's exporters is not known."""
+    name = mangled(layer.name)
+    graph.node("Mul", name, [x.name, graph.weight(f"{name}_scale", [layer.saved["Scale"]])])
+    return replace(x, name=name)
+
+
 def yolov2_transform(graph: Graph, layer: L.Layer, x: Value) -> Value:
     """The documented formula, anchor by anchor; the form of MATLAB's exporters is not known."""
     name, anchors, (channels, height, width) = (
@@ -187,6 +198,13 @@ OWN_LAYERS = {
     "ChannelShufflingLayer": channel_shuffle,
     "NASNetMobileZeroPadding2dLayer": zero_padding,
     "YOLOv2TransformLayer": yolov2_transform,
+    "ScalingFactorLayer": scaling_factor,
+}
+
+
+NASNETS: dict[str, dict[str, Any]] = {
+    "nasnetmobile": {"blocks": 4},
+    "nasnetlarge": {"blocks": 6, "skips_reduction": True, "instance": 2},
 }
 
 
@@ -194,8 +212,8 @@ def thin(name: str) -> Network:
     """Return a network with all its layers, but fewer channels and a small input, its learnables without values."""
     if name in OTHERS:
         return OTHERS[name]()
-    if name == "nasnetmobile":  # its widths are no multiples of one number
-        return nasnet(CLASSES, 32, stem=8, filters=8, blocks=4).network()
+    if name in NASNETS:  # their widths are no multiples of one number
+        return nasnet(CLASSES, 32, stem=8, filters=8, **NASNETS[name]).network()
     net, narrower, size = architecture(name, classes=CLASSES), NARROWER.get(name, 8), SIZES.get(name, 32)
     head = net.head().layer.name
     return net.with_layers({layer.name: _thinned(layer, narrower, size) for layer in net.layers if layer.name != head})

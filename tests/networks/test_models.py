@@ -18,6 +18,8 @@ from bridge.networks.plot import MARKS
 from docs.generate import NETWORKS_PAGE, networks_page
 from tests.conftest import references
 
+DRAWN = {name: entry for name, entry in catalogue().items() if entry.top1}
+
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr("sys.argv", ["bridge", "models", *arguments])
@@ -46,7 +48,8 @@ def test_filters_and_orders(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         "resnet50",
         "darknet19",
     ]
-    assert models(monkeypatch, capsys)[0]["name"] == "inceptionv3"
+    every = models(monkeypatch, capsys)
+    assert (every[0]["name"], every[-1]["name"], every[-1]["top1"]) == ("nasnetlarge", "googlenet-places365", None)
     sizes = [each["megabytes"] for each in models(monkeypatch, capsys, "--sort", "size")]
     assert sizes == sorted(sizes) and len(sizes) == len(catalogue())
 
@@ -57,6 +60,10 @@ def test_one_network_is_described(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert "74.46 % top-1" in text and "fc1000, fc1000_softmax" in text and "strides in the first 1 x 1" in text
     assert run(monkeypatch, "nasnetmobile") == 0
     assert "unconfirmed  the names of its layers, which are derived from NASNet-Large's" in capsys.readouterr().out
+    assert run(monkeypatch, "resnet18") == 0
+    assert "before       up to R2019a 72 layers" in capsys.readouterr().out
+    assert run(monkeypatch, "googlenet-places365") == 0
+    assert "accuracy     not stated" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -66,6 +73,7 @@ def test_one_network_is_described(monkeypatch: pytest.MonkeyPatch, capsys: pytes
         (["--for", "cars"], "--for cars is unknown"),
         (["--sort", "beauty"], "--sort beauty is unknown"),
         (["--max-mb", "1"], "no network is that small"),
+        (["googlenet-places365", "--plot", "one.svg"], "there is nothing to draw in one.svg"),
     ],
 )
 def test_mistakes_are_told(
@@ -83,9 +91,9 @@ def test_accuracy_against_size_is_drawn(kind: str, tmp_path: Path, monkeypatch: 
         assert min(Image.open(path).size) > 1000
         return
     text = path.read_text(encoding="utf-8")
-    assert all(text.count(f">{name}<") == (2 if kind == "html" else 1) for name in catalogue())
+    assert all(text.count(f">{name}<") == (2 if kind == "html" else 1) for name in DRAWN)
     assert {colour for colour, _ in MARKS.values() if colour in text} == {
-        MARKS[entry.category][0] for entry in catalogue().values()
+        MARKS[entry.category][0] for entry in DRAWN.values()
     }
     assert kind == "svg" or not references(text)
 
@@ -96,8 +104,8 @@ def test_names_in_the_plot_cover_no_other(tmp_path: Path, look: Callable[..., An
     texts = page.locator(".chart text").evaluate_all(
         "(all) => all.map((t) => [t.textContent, t.getBoundingClientRect().toJSON()])"
     )
-    boxes = [box for text, box in texts if text in catalogue()]
-    assert len(boxes) == len(catalogue())
+    boxes = [box for text, box in texts if text in DRAWN]
+    assert len(boxes) == len(DRAWN)
     for a, b in combinations(boxes, 2):
         assert (
             a["right"] <= b["left"]
@@ -107,7 +115,7 @@ def test_names_in_the_plot_cover_no_other(tmp_path: Path, look: Callable[..., An
         )
     rows = page.locator("#models tbody tr td:nth-child(4)")
     page.locator("#models th", has_text="MB").locator("button").click()
-    assert [float(text) for text in rows.all_inner_texts()] == sorted(entry.megabytes for entry in catalogue().values())
+    assert [float(text) for text in rows.all_inner_texts()] == sorted(entry.megabytes for entry in DRAWN.values())
 
 
 def test_a_plot_is_a_picture_or_a_page(

@@ -96,7 +96,7 @@ def test_other_structures_are_told() -> None:
             with pytest.raises(UnsupportedError, match=f"{name} is not") as refused:
                 build(name, weights={}, classes=2)
             assert refused.value.cause == ("; ".join(entry.differences) or "torchvision has no such network")
-            assert f"net = {name}" in refused.value.hint
+            assert f"net = {entry.call};" in refused.value.hint
     with pytest.raises(UsageError, match="holds 0 tensors"):
         build("squeezenet", weights={})
     state = models.squeezenet1_1(weights=None, num_classes=7).state_dict()

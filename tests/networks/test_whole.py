@@ -42,8 +42,12 @@ OUTPUTS = {
 NEW_CLASSES = ["f", "m"]
 HEAVY = (
     "densenet201",
+    "googlenet-places365",
+    "inceptionresnetv2",
     "inceptionv3",
+    "nasnetlarge",
     "nasnetmobile",
+    "resnet101",
     "segnetLayers('vgg19')",
 )  # hundreds of layers, or much like another one
 COMPILED = ("squeezenet", "unetLayers")  # the others with --slow: tests/modules compiles every class of layers

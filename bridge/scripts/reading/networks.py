@@ -34,19 +34,21 @@ PRETRAINED = tuple(sorted({*table("pretrained"), *words("pretrained_elsewhere")}
 
 @reads(*PRETRAINED)
 def _pretrained(call: Call) -> Any:
-    found = _network(call, call.function)
-    if found is None:
-        return Unknown(call.text, call.place, UNBUILT.format(call.function), network=call.function)
     weights = named_value(call, 0, "Weights", "imagenet")
     if not isinstance(weights, str):
         return call.unknown("which weights the network has is not known")
     weights = weights.lower()
-    if weights not in ("imagenet", "none"):
+    other = f"{call.function}-{weights}"  # the name of these weights in imagePretrainedNetwork
+    name = other if other in PRETRAINED else call.function
+    found = _network(call, name)
+    if found is None:
+        return Unknown(call.text, call.place, UNBUILT.format(name), network=name)
+    if weights not in ("imagenet", "none") and name != other:
         call.report(f"the weights are those of '{weights}'; pass the saved network with --network")
     untrained = weights == "none"
     chain = all(len(sources) == 1 for name, sources in found.incoming.items() if name not in found.inputs)
     graph = graph_of(
-        Origin(call.function, "", found, call.place),
+        Origin(name, "", found, call.place),
         "LayerGraph" if untrained else "SeriesNetwork" if chain else "DAGNetwork",
     )
     return graph.layers if untrained and chain else graph
