@@ -15,7 +15,7 @@ from pathlib import Path
 from torch import nn
 
 import bridge.modules
-from bridge.tables.layers import EVIDENCE, LayerRow, parse_row
+from bridge.tables.layers import EVIDENCE, LayerRow, layer_mappings
 from bridge.tables.pretrained import Entry, catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,7 +63,7 @@ def mapping_page() -> str:
 
 def rows_of(path: Path) -> list[LayerRow]:
     """Return the rows of one table file, in its order."""
-    return [parse_row(name, raw, path.name) for name, raw in tomllib.loads(path.read_text(encoding="utf-8")).items()]
+    return [layer_mappings().rows[name] for name in tomllib.loads(path.read_text(encoding="utf-8"))]
 
 
 def section(path: Path, rows: Sequence[LayerRow]) -> str:
