@@ -122,7 +122,7 @@ def _edited(recipe: Recipe, file: Path | None, factors: Path | None) -> tuple[Ne
     if file is None and not (recipe.base.file or recipe.base.name or recipe.is_new):
         return None, [
             "no network was given (--network), so that factors are not known",
-            *recipe.options.notes(lacking(None)),
+            *recipe.options.notes(lacking(None, recipe.options.trainer, recipe.loss.name)),
         ]
     base = load(file, factors=factors) if file is not None else recipe.load_base()
     notes: list[str] = []
@@ -133,7 +133,8 @@ def _edited(recipe: Recipe, file: Path | None, factors: Path | None) -> tuple[Ne
             f"{', '.join(classes[:5])}{', ...' if len(classes) > 5 else ''}"
         )
     edited = recipe.network(base, classes=classes)
-    return edited, [*recipe.options.notes(lacking(edited)), *notes, *frozen_notes(edited), *edited.notes]
+    lacks = lacking(edited, recipe.options.trainer, recipe.loss.name)
+    return edited, [*recipe.options.notes(lacks), *notes, *frozen_notes(edited), *edited.notes]
 
 
 def _facts(recipe: Recipe, network: Network | None, notes: list[str]) -> dict[str, Any]:

@@ -8,6 +8,10 @@ from bridge.errors import UsageError
 from bridge.network import Network
 from bridge.network.contract import contracts
 from bridge.network.sizes import Activation
+from bridge.tables.layers import table
+from bridge.tables.losses import loss_of, loss_rows
+
+SWITCHES = frozenset(table("solvers")["semantics"])
 
 
 @dataclass(frozen=True)
@@ -110,17 +114,36 @@ def output_size(network: Network) -> Activation:
     return network.sizes[name][network.layers[name].outputs.index(port) if port else 0]
 
 
-def lacking(network: Network | None) -> frozenset[str]:
-    """Return what a training of a network does not have, of what a switch in `mappings/solvers.toml` may need; of a
-    module alone little is known.
+def own_loss(network: Network, trainer: str) -> str:
+    """Return the name of the loss that the end of a network means to a trainer, "" where it means none."""
+    output = next((layer for layer in network.layers if layer.row.is_output), None)
+    if output is not None:
+        return loss_of(output.row, trainer)
+    ends = [network.layers[name] for name in network.outputs[:1] if network.layers.has(name)]
+    if any("softmax" in layer.row.traits for layer in ends):
+        return next(row.name for row in loss_rows(trainer).values() if row.follows)
+    return ""
+
+
+def lacking(network: Network | None, trainer: str, loss: str = "") -> frozenset[str]:
+    """Return what a training does not have, of what a switch in `mappings/solvers.toml` may need; of a module alone
+    little is known.
+
+    Args:
+        network: that is trained.
+        trainer: "trainNetwork" or "trainnet".
+        loss: its name, where it is not the network's own.
     """
+    row = loss_rows(trainer).get(loss or (own_loss(network, trainer) if network is not None else ""))
+    of_loss = {} if row is None else {"crossentropy": row.divides in SWITCHES, "classes": row.targets == "classes"}
     if network is None:
-        return frozenset(("yolov2",))
-    normalizes = any("TrainedMean" in layer.row.state for layer in network.layers)
+        return frozenset(name for name, present in {**of_loss, "yolov2": False}.items() if not present)
     detects = any(layer.kind == "YOLOv2TransformLayer" for layer in network.layers)
     has = {
-        "batch normalization": normalizes,
+        **of_loss,
+        "batch normalization": any("TrainedMean" in layer.row.state for layer in network.layers),
         "elements": not detects and Expected.of(network, True).by_element,
         "yolov2": detects,
+        "zscore": any(layer.properties.get("Normalization") == "zscore" for layer in network.layers),
     }
     return frozenset(name for name, present in has.items() if not present)

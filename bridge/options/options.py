@@ -50,6 +50,7 @@ class Semantics:
     undefined_labels_count: bool
     rmse_over: str
     sequence_splitting: str
+    zscore_divisor: str
     yolov2_iou_target: str
     yolov2_box_sizes: str
     yolov2_divided_by: str
@@ -93,6 +94,11 @@ class Schedule:
         if name not in rows:
             raise AttributeError(f"{self.name} has no property {name!r}")
         return dict(self.given).get(name, rows[name].get("default"))
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it goes on to the end of the training; one with a number of steps hands on to the next."""
+        return not any(name == "NumSteps" for name in table("training_options")["schedules"][self.name])
 
     def to_mapping(self) -> dict[str, Any]:
         """Return {"schedule": name, property: value, ...}, which `schedule` turns back."""
@@ -223,14 +229,11 @@ class TrainingOptions:
         Args:
             lacks: what the training is known not to have; see `bridge.data.expected.lacking`.
         """
-        switches = table("solvers")["semantics"]
         notes = [
-            f"{name} = {getattr(self.semantics, name)!r}, unconfirmed: {row['meaning']} ({row['source']})"
-            for name, row in switches.items()
-            if self._for(row["evidence"]) not in SETTLED
-            and self._depends_on(row)
-            and row.get("needs") not in lacks
-            and name not in self.settled
+            note
+            for name, row in table("solvers")["semantics"].items()
+            if self._depends_on(row) and set(lacks).isdisjoint(row.get("needs", ())) and name not in self.settled
+            if (note := self._note(name, row))
         ]
         if self.profile:
             notes.append(f"the profile {self.profile} has settled {', '.join(self.settled) or 'none of the switches'}")
@@ -239,6 +242,13 @@ class TrainingOptions:
         if self.ignored:
             notes.append(f"fields of the saved object that are no options were ignored: {', '.join(self.ignored)}")
         return notes
+
+    def _note(self, name: str, row: Mapping[str, Any]) -> str:
+        """Say that a switch is unconfirmed, or set to what MATLAB is known not to do; "" where neither is so."""
+        value, default = getattr(self.semantics, name), self._for(row["default"])
+        if self._for(row["evidence"]) not in SETTLED:
+            return f"{name} = {value!r}, unconfirmed: {row['meaning']} ({row['source']})"
+        return "" if value == default else f"{name} = {value!r}, MATLAB's is {default!r}: {row['meaning']}"
 
     def to_mapping(self) -> dict[str, Any]:
         """Return solver, trainer, the options that were set and the switches that differ, as plain values; data is left

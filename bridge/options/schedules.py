@@ -1,8 +1,8 @@
 """Learning-rate schedules: the base rate of each iteration, in double precision, as MATLAB logs it (BaseLearnRate).
 
-Formulas: MathWorks' pages of trainingOptions and of the six schedule objects. That steps count from 1 and that
-the next schedule of a chain starts anew is documented; where within a schedule the first step lies is not, and
-is the switch `schedule_counting`.
+Formulas: MathWorks' pages of trainingOptions and of the six schedule objects. That the first step has the initial
+factor, the last one the final factor, and that the next schedule of a chain starts anew is documented; the switch
+`schedule_counting` has the other reading.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from collections.abc import Callable
 
 from bridge.errors import UsageError
 from bridge.options.options import Schedule, TrainingOptions, schedule_of
+from bridge.tables.registry import Registry
+
+FACTORS: Registry[Callable[[Schedule, int, str], float]] = Registry("schedule")  # of the base rate, at a step
 
 
 def rate(options: TrainingOptions, iteration: int, iterations_per_epoch: int) -> float:
@@ -27,8 +30,9 @@ def rate(options: TrainingOptions, iteration: int, iterations_per_epoch: int) ->
 
     Example:
         >>> from bridge.options.options import training_options
-        >>> options = training_options("sgdm", LearnRateSchedule="piecewise", LearnRateDropPeriod=2,
-        LearnRateDropFactor=0.5) >>> [rate(options, iteration, 1) for iteration in (1, 2, 3, 4, 5)]
+        >>> drops = {"LearnRateDropPeriod": 2, "LearnRateDropFactor": 0.5}
+        >>> options = training_options("sgdm", LearnRateSchedule="piecewise", **drops)
+        >>> [rate(options, iteration, 1) for iteration in (1, 2, 3, 4, 5)]
         [0.01, 0.01, 0.005, 0.005, 0.0025]
     """
     if iteration < 1 or iterations_per_epoch < 1:
@@ -42,8 +46,8 @@ def rate(options: TrainingOptions, iteration: int, iterations_per_epoch: int) ->
             break
         stage = _object(item, options, consumed, iterations_per_epoch)
         step = _step(stage, iteration, consumed, iterations_per_epoch)
-        steps = stage.NumSteps if stage.name in FINITE else step
-        factor = _FACTORS[stage.name](stage, min(step, steps), options.semantics.schedule_counting)
+        steps = step if stage.goes_on else stage.NumSteps
+        factor = FACTORS[stage.name](stage, min(step, steps), options.semantics.schedule_counting)
         if step <= steps:
             break
         consumed = _end(stage, consumed, iterations_per_epoch)
@@ -81,19 +85,23 @@ def _progress(step: float, steps: float, counting: str) -> float:
     return (step - 1) / (steps - 1) if steps > 1 else 1.0
 
 
+@FACTORS("piecewiseLearnRate")
 def _piecewise(stage: Schedule, step: int, counting: str) -> float:
     return float(stage.DropFactor ** ((step - 1) // stage.Period))
 
 
+@FACTORS("exponentialLearnRate")
 def _exponential(stage: Schedule, step: int, counting: str) -> float:
     return float(stage.DropFactor ** ((step if counting == "k" else step - 1) / stage.Period))
 
 
+@FACTORS("polynomialLearnRate")
 def _polynomial(stage: Schedule, step: int, counting: str) -> float:
     left = (1 - _progress(step, stage.NumSteps, counting)) ** stage.Power
     return float(stage.FinalFactor + (stage.InitialFactor - stage.FinalFactor) * left)
 
 
+@FACTORS("cosineLearnRate")
 def _cosine(stage: Schedule, step: int, counting: str) -> float:
     period, within = float(stage.Period), float(step)
     while within > period:
@@ -103,6 +111,7 @@ def _cosine(stage: Schedule, step: int, counting: str) -> float:
     return float(stage.FinalFactor + (stage.InitialFactor - stage.FinalFactor) * left)
 
 
+@FACTORS("cyclicalLearnRate")
 def _cyclical(stage: Schedule, step: int, counting: str) -> float:
     within = (step if counting == "k" else step - 1) % stage.Period
     rising = stage.StepRatio * stage.Period
@@ -110,18 +119,8 @@ def _cyclical(stage: Schedule, step: int, counting: str) -> float:
     return float(1 + (stage.MaxFactor - 1) * height)
 
 
+@FACTORS("warmupLearnRate")
 def _warmup(stage: Schedule, step: int, counting: str) -> float:
     return float(
         stage.InitialFactor + (stage.FinalFactor - stage.InitialFactor) * _progress(step, stage.NumSteps, counting)
     )
-
-
-_FACTORS: dict[str, Callable[[Schedule, int, str], float]] = {
-    "piecewiseLearnRate": _piecewise,
-    "exponentialLearnRate": _exponential,
-    "polynomialLearnRate": _polynomial,
-    "cosineLearnRate": _cosine,
-    "cyclicalLearnRate": _cyclical,
-    "warmupLearnRate": _warmup,
-}
-FINITE = ("polynomialLearnRate", "warmupLearnRate")  # the others go on to the end of the training

@@ -141,10 +141,10 @@ class _Training:
     def switched(self, switches: Mapping[str, Any]) -> tuple[Cause | None, int]:
         """Try every other choice of each switch; return the one with which all agrees."""
         now, tried = Semantics.of(self.trainer, switches), 0
-        lacks = lacking(self.network)
+        lacks = lacking(self.network, self.trainer)
         for name, row in table("solvers")["semantics"].items():
             for choice in row["choices"]:
-                if choice == getattr(now, name) or row.get("needs") in lacks:
+                if choice == getattr(now, name) or not lacks.isdisjoint(row.get("needs", ())):
                     continue
                 tried += 1
                 with suppress(BridgeError):

@@ -136,6 +136,7 @@ class LayerRow:
         gates: of a recurrent layer: how many factors a learnable may have, one for each gate.
         whole: the class that MATLAB exports as the same operator where its window is the whole image.
         same_as: what an ONNX file cannot tell it from, as a note says it.
+        loss: of an output layer: for each trainer the loss it means, a row of `mappings/losses.toml`.
         rank: of an input layer: how many dimensions an ONNX graph's input has, the batch among them.
         normalization: of a layer that old networks normalise by: the Normalization that newer copies have instead.
         refused: why it can only be shown: the reason, where it is known by name and cannot be computed.
@@ -162,6 +163,7 @@ class LayerRow:
     gates: int = 1
     whole: str | None = None
     same_as: str | None = None
+    loss: Mapping[str, str] = field(default_factory=dict)
     rank: int | None = None
     normalization: str | None = None
     refused: str = ""

@@ -56,7 +56,7 @@ def finalize_batch_norm(model: nn.Module, batches: Iterable[Tensor | tuple[Tenso
             hook.remove()
     for module, moments in collected.items():
         if moments.count:
-            _set(module, moments.mean, moments.variance)
+            _set(module, moments.mean, moments.variance())
 
 
 def _own_statistics(moments: Moments) -> Callable[[nn.Module, tuple[Any, ...]], None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from torch import nn
@@ -13,7 +13,7 @@ from bridge.modules.factors import Factor, LearnableTensor, learnables
 from bridge.network import simplest
 from bridge.options.options import TrainingOptions
 from bridge.tables.layers import table
-from bridge.training.solvers import SGDM, Adam, Clipping, Group, RMSProp, Solver, is_zero
+from bridge.training.solvers import SOLVERS, Clipping, Group, Solver, is_zero
 
 
 def param_groups(model: nn.Module, options: TrainingOptions) -> list[Group]:
@@ -140,15 +140,13 @@ def _scalar(factor: Factor, item: LearnableTensor) -> float:
 
 
 def _solver(options: TrainingOptions, groups: list[Group], clipping: Clipping, foreach: bool | None) -> Solver:
-    shared: dict[str, Any] = {
-        "lr": options.InitialLearnRate,
-        "l2": options.L2Regularization,
-        "clipping": clipping,
-        "foreach": foreach,
-    }
-    if options.solver == "sgdm":
-        return SGDM(groups, momentum=options.Momentum, **shared)
-    if options.solver == "rmsprop":
-        return RMSProp(groups, decay=options.SquaredGradientDecayFactor, eps=options.Epsilon, **shared)
-    betas = (options.GradientDecayFactor, options.SquaredGradientDecayFactor)
-    return Adam(groups, betas=betas, eps=options.Epsilon, form=options.semantics.adam_epsilon, **shared)
+    row = table("solvers")["solvers"][options.solver]
+    arguments = {key: _option(options, name) for key, name in row.get("arguments", {}).items()}
+    switches = {key: getattr(options.semantics, name) for key, name in row.get("switches", {}).items()}
+    made: Callable[..., Solver] = SOLVERS[row["torch"]]
+    shared = {"lr": options.InitialLearnRate, "l2": options.L2Regularization, "clipping": clipping, "foreach": foreach}
+    return made(groups, **shared, **arguments, **switches)
+
+
+def _option(options: TrainingOptions, name: str | list[str]) -> Any:
+    return getattr(options, name) if isinstance(name, str) else tuple(getattr(options, each) for each in name)

@@ -49,15 +49,15 @@ def _place(layer: Layer, statistic: str) -> NDArray:
     return np.full(shape, 1 if statistic in ("StandardDeviation", "Max") else 0, np.float32)
 
 
-def reset_input_normalization(model: fx.GraphModule, batches: Iterable[tuple[Tensor, ...]]) -> None:
+def reset_input_normalization(model: fx.GraphModule, batches: Iterable[tuple[Tensor, ...]], divisor: str = "N") -> None:
     """Compute the statistics of every input layer over all data.
 
-    One value for each channel or for each element, as the layer has them. The standard deviation is the biased one
-    (unconfirmed).
+    One value for each channel or for each element, as the layer has them.
 
     Args:
         model: a module of `Network.to_torch()`.
         batches: the inputs, all of the training data; sequences without padding.
+        divisor: of a standard deviation, "N" or "N-1" (the switch `zscore_divisor`, unconfirmed).
     """
     found = list(_input_layers(model))
     collected = [_Statistics(module) for _, module in found]
@@ -65,7 +65,7 @@ def reset_input_normalization(model: fx.GraphModule, batches: Iterable[tuple[Ten
         for (position, _), statistics in zip(found, collected, strict=True):
             statistics.add(inputs[position])
     for statistics in collected:
-        statistics.store()
+        statistics.store(int(divisor == "N-1"))
 
 
 def _input_layers(model: fx.GraphModule) -> Iterator[tuple[int, InputNormalization]]:
@@ -94,9 +94,9 @@ class _Statistics:
         self._least = torch.minimum(self._least, x.amin(over, keepdim=True).reshape(shape).cpu())
         self._greatest = torch.maximum(self._greatest, x.amax(over, keepdim=True).reshape(shape).cpu())
 
-    def store(self) -> None:
+    def store(self, less: int) -> None:
         if self._moments is not None:
-            values = {"mean": self._moments.mean, "std": self._moments.variance.sqrt()}
+            values = {"mean": self._moments.mean, "std": self._moments.variance(less).sqrt()}
         else:
             values = {"min": self._least, "max": self._greatest}
         for name, buffer in self._buffers.items():

@@ -215,7 +215,7 @@ class Loop:
         predictions = self._forward(*batch.inputs)
         loss = self.objective.loss(predictions, batch.targets)
         means = Means(self.objective)
-        means.add(predictions, loss, batch.targets)
+        means.add(predictions, self.objective.logged(loss, predictions), batch.targets)
         share = means.join(self._device)
         row |= means.named("Training")
         if not math.isfinite(row["TrainingLoss"]):
@@ -264,7 +264,8 @@ class Loop:
         with torch.no_grad():
             for batch in self.validation.batches(1, all_batches(np.arange(len(self.validation)), self._size)):
                 predictions = self.part(*batch.inputs)
-                means.add(predictions, self.objective.loss(predictions, batch.targets), batch.targets)
+                loss = self.objective.loss(predictions, batch.targets)
+                means.add(predictions, self.objective.logged(loss, predictions), batch.targets)
         found = means.named("Validation")
         return dict(zip(found, distributed.agreed(list(found.values()), self._device), strict=True))
 

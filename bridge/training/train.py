@@ -132,7 +132,7 @@ def train(
         )
         _begin(loop, module, held.train, saved, solver)
         notes = (
-            *options.notes(lacking(network)),
+            *options.notes(lacking(network, options.trainer, loss if isinstance(loss, str) else "")),
             *held.notes,
             *found,
             *_notes(loop, module, folder, parts.fixed is not None),
@@ -339,7 +339,8 @@ def _begin(loop: Loop, module: nn.Module, source: Source, saved: checkpoint.Chec
         whole = source.unpadded() if isinstance(source, SequenceSource) else source
         divided = all_batches(loop.order.epoch(1), 1 if whole.ragged else loop.options.MiniBatchSize)
         batches = Feed(whole, module).batches(1, divided)
-        reset_input_normalization(module, (batch.inputs for batch in batches))
+        inputs = (batch.inputs for batch in batches)
+        reset_input_normalization(module, inputs, loop.options.semantics.zscore_divisor)
 
 
 def _run(loop: Loop, folder: Path | None, notes: Sequence[str]) -> Outcome:

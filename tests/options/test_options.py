@@ -216,19 +216,23 @@ def test_schedules_have_their_properties() -> None:
 
 
 def test_notes_name_what_the_run_depends_on() -> None:
-    def switches(options: TrainingOptions, lacks: tuple[str, ...] = ("elements", "yolov2")) -> set[str]:
+    def switches(options: TrainingOptions, lacks: tuple[str, ...] = ("elements", "yolov2", "zscore")) -> set[str]:
         return {note.split()[0] for note in options.notes(lacks)}
 
     assert switches(training_options("sgdm")) == set()
-    assert switches(training_options("sgdm"), ("yolov2",)) == {"undefined_labels_count"}
-    assert switches(training_options("adam")) == {"adam_epsilon"}
+    assert switches(training_options("sgdm"), ("yolov2", "zscore")) == {"undefined_labels_count"}
+    assert switches(training_options("adam")) == set()
     clipped = training_options(
         "sgdm", GradientThreshold=1, GradientThresholdMethod="global-l2norm", ValidationPatience=5
     )
-    assert switches(clipped) == {"l2_before_clipping", "frozen_in_global_norm", "patience_resets"}
-    assert "l2_before_clipping" not in switches(clipped.replace(L2Regularization=0))
+    assert switches(clipped) == {"frozen_in_global_norm"}
+    assert switches(training_options("sgdm"), ("elements", "yolov2")) == {"zscore_divisor"}
+    kept = training_options("sgdm", ResetInputNormalization=False)
+    assert switches(kept, ("elements", "yolov2")) == set()
+    other = training_options("adam", semantics={"adam_epsilon": "A"})
+    assert switches(other) == {"adam_epsilon"}
     newer = training_options("sgdm", trainer="trainnet", Metrics="RMSE")
-    assert switches(newer, ("yolov2",)) == {
+    assert switches(newer, ("yolov2", "zscore")) == {
         "undefined_labels_count",
         "batchnorm_auto",
         "batchnorm_variance",
@@ -236,11 +240,13 @@ def test_notes_name_what_the_run_depends_on() -> None:
         "rmse_over",
     }
     assert switches(newer) == {"batchnorm_auto", "batchnorm_variance", "rmse_over"}
-    assert switches(newer.replace(Metrics=["accuracy"]), ("batch normalization", "elements", "yolov2")) == set()
+    assert (
+        switches(newer.replace(Metrics=["accuracy"]), ("batch normalization", "elements", "yolov2", "zscore")) == set()
+    )
     scheduled = training_options(
         "sgdm", LearnRateSchedule=["warmup", schedule("exponentialLearnRate", Period=2)]
     ).notes()
-    assert any("schedule_counting" in note for note in scheduled)
+    assert not any("schedule_counting" in note for note in scheduled)
     assert any("'warmup'" in note and "InitialFactor = 0.1" in note and "NumSteps" not in note for note in scheduled)
     assert any("'exponential'" in note and "DropFactor" in note and "Period" not in note for note in scheduled)
 

@@ -156,7 +156,7 @@ def test_a_switch_that_was_set_by_hand_stays(tmp_path: Path) -> None:
     by_hand = training_options("adam", trainer="trainnet", semantics={"adam_epsilon": "A"})
     options = TrainingProfile.load(tmp_path / "profile.toml").apply(by_hand)
     assert options.semantics.adam_epsilon == "A" and options.semantics.rmse_over == "elements"
-    assert any("adam_epsilon = 'A', unconfirmed" in note for note in options.notes())
+    assert any("adam_epsilon = 'A', MATLAB's is 'B'" in note for note in options.notes())
 
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

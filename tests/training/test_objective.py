@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -62,7 +64,7 @@ def test_partial_mini_batches_weigh_as_much_as_they_count() -> None:
         objective(nets.regression(), new(), "binary-crossentropy").count(
             torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)
         )
-        == 32
+        == 96
     )
 
 
@@ -103,3 +105,46 @@ def test_accuracy_is_not_counted_where_numbers_are_predicted(loss: Any) -> None:
 def test_losses_that_are_not_there(network: Any, loss: str | None, kind: Any, message: str) -> None:
     with pytest.raises(kind, match=message):
         objective(network, old(), loss)
+
+
+def test_sequences_are_logged_per_time_step_and_trained_on_their_sum() -> None:
+    """By hand, trainNetwork: two sequences of four steps, errors of 1 and of 2. Sum of squares 4*1 + 4*4 = 20."""
+    recurrent = L.lstmLayer(np.random.default_rng(0), "rnn", 2, 3)
+    layers = (L.sequenceInputLayer(2, "in"), recurrent, L.fullyConnectedLayer(np.random.default_rng(0), "fc", 3, 1))
+    network = nets.load((*layers, L.regressionLayer("out", ["y"])))
+    targets = torch.tensor([1.0, 2.0]).reshape(2, 1, 1).expand(2, 4, 1)
+    found = objective(network, old())
+    loss = found.loss(torch.zeros(2, 4, 1), targets)
+    assert loss.item() == 20 / (2 * 2) and found.logged(loss, targets).item() == 20 / (2 * 2 * 4)
+    assert not objective(network, new()).per_step
+
+
+def test_labels_of_time_steps_begin_at_the_logarithm_of_their_number() -> None:
+    """By hand: equal scores over 5 classes log ln 5 for each real step; padded steps count in the divisor only."""
+    rng = np.random.default_rng(0)
+    layers = (L.sequenceInputLayer(2, "in"), L.lstmLayer(rng, "rnn", 2, 3), L.fullyConnectedLayer(rng, "fc", 3, 5))
+    ends = (L.softmaxLayer("softmax"), L.classificationLayer("out", [*"abcde"]))
+    found = objective(nets.load((*layers, *ends)), old())
+    scores, labels = torch.zeros(3, 8, 5), torch.zeros(3, 8, dtype=torch.long)
+    loss = found.loss(scores, labels)
+    assert found.logged(loss, scores).item() == pytest.approx(math.log(5), rel=1e-6)
+    labels[0, 4:] = -1
+    loss = found.loss(scores, labels)
+    assert loss.item() == pytest.approx(20 * math.log(5) / 3, rel=1e-6)
+    assert found.logged(loss, scores).item() == pytest.approx(20 * math.log(5) / 24, rel=1e-6)
+
+
+def test_a_saturated_focal_loss_is_finite() -> None:
+    network = nets.mlp(L.focalLossLayer("output", nets.CLASSES), 3)
+    found = objective(network, old())
+    scores = torch.tensor([[0.0, 1.0, 0.0]], requires_grad=True)
+    loss = found.loss(scores, torch.tensor([0]))
+    loss.backward()
+    assert loss.isfinite() and scores.grad is not None and scores.grad.isfinite().all()
+    assert any("unconfirmed" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(("name", "told"), [("mse", False), ("mae", False), ("huber", True), ("crossentropy", False)])
+def test_an_unconfirmed_loss_is_told(name: str, told: bool) -> None:
+    network = nets.classifier() if name == "crossentropy" else nets.regression()
+    assert bool(objective(network, new(), name).notes) == told
