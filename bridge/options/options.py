@@ -445,14 +445,22 @@ def _value(name: str, row: Row, value: Any) -> Any:
 
 
 def _number(name: str, row: Row, value: Any) -> int | float:
-    if isinstance(value, numbers.Real) and not isinstance(value, bool) and _inside(float(value), row["range"]):
-        number = float(value)
+    number = _real(value)
+    if number is not None and _inside(number, row["range"]):
         if row["kind"] == "real" or math.isinf(number):
             return number
         if number.is_integer():
             return int(number)
     words = "".join(f" or {word!r}" for word in row.get("choices", ()))
     _wrong(name, value, f"{'an integer' if row['kind'] == 'integer' else 'a number'} in {row['range']}{words}")
+
+
+def _real(value: Any) -> float | None:
+    """Return a number in double precision; None for what is none, or beyond it."""
+    try:
+        return float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else None
+    except OverflowError:
+        return None
 
 
 def _inside(number: float, interval: str) -> bool:

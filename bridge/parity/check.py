@@ -17,6 +17,7 @@ from bridge.detection.detector import Detector
 from bridge.errors import DifferenceError, UnsupportedError, UsageError, nearest
 from bridge.files.atomic import sha256
 from bridge.network import Network
+from bridge.network.sizes import Activation
 from bridge.parity import onnx_runtime
 from bridge.parity.causes.diagnosis import Cause, Diagnosis, diagnose
 from bridge.parity.causes.fit import Fit, fit
@@ -248,6 +249,8 @@ def _against_network(
         raise UsageError(
             "neither of the two modules tells the size of its inputs", hint="pass network=, or check against a network"
         )
+    if subject.network is not None and oracle.network is not None:
+        _require_same_inputs(subject.network, oracle.network)
     fixed = next(
         (each.source.batch for each in (oracle.network, network) if each is not None and each.source.batch), None
     )
@@ -266,6 +269,23 @@ def _against_network(
             f"onnxruntime does not run the other network's file, so the module built from it is compared: {error.cause}"
         )
         return _checked(subject, batches, _lockstep(other, subject), profile, [*notes, note], against, evidence)
+
+
+def _require_same_inputs(ours: Network, theirs: Network) -> None:
+    """Raise UsageError unless what one network takes the other takes too; a length that is free fits any."""
+    mine, others = ([network.sizes[name][0] for name in network.inputs] for network in (ours, theirs))
+    if len(mine) == len(others) and all(map(_fits, mine, others)):
+        return
+    shown = (", ".join(map(str, sizes)) or "nothing" for sizes in (mine, others))
+    raise UsageError(
+        "the two networks take different inputs", " and ".join(shown), "compare networks of the same architecture"
+    )
+
+
+def _fits(ours: Activation, theirs: Activation) -> bool:
+    lengths = zip(ours.size, theirs.size, strict=False)
+    alike = ours.format == theirs.format and len(ours.size) == len(theirs.size)
+    return alike and all(None in pair or pair[0] == pair[1] for pair in lengths)
 
 
 def _oracle(other: Network | nn.Module, subject: Subject, names: Mapping[str, str] | None) -> Oracle:

@@ -253,13 +253,13 @@ def record_of(held: Mapping[str, Any], samples: int, seed: int, what: str) -> Re
     sizes = tuple(tuple(int(n) for n in row) for row in size.reshape(-1, size.shape[-1]))
     least, greatest, mean, deviation = (float(number(held[name])) for name in ("Min", "Max", "Mean", "Std"))
     whole = held["Full"] if isinstance(held["Full"], list) else [held["Full"]]
-    value = np.concatenate([number(each, array=True).reshape(-1, order="F") for each in whole])
+    value = np.concatenate([real(each).reshape(-1, order="F") for each in whole])
     if value.size:
         return Record(sizes, least, greatest, mean, deviation, np.arange(value.size), value)
-    index, value = (number(held[name], array=True).reshape(-1) for name in ("Index", "Value"))
-    index = index.astype(np.int64) - 1
-    if index.size != value.size or not np.array_equal(
-        index, sample_indices(sum(math.prod(size) for size in sizes), samples, seed)
+    index, value = (real(held[name]).reshape(-1) for name in ("Index", "Value"))
+    index, total = index.astype(np.int64) - 1, sum(math.prod(size) for size in sizes)
+    if not index.size == value.size == min(total, samples) or not np.array_equal(
+        index, sample_indices(total, samples, seed)
     ):
         raise UnreadableError(
             f"the samples of the {what} are not those of seed {seed}",
@@ -325,6 +325,18 @@ def number(value: Any, array: bool = False) -> Any:
         return value
     value = value.read() if isinstance(value, Array) else np.asarray(value)
     return value if array else value.reshape(-1)[0]
+
+
+def real(value: Any) -> NDArray:
+    """Return a numeric value as an array.
+
+    Raises:
+        ValueError: it is no array of real numbers.
+    """
+    array = number(value, array=True)
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
+        raise ValueError("no real numbers where such belong")
+    return array
 
 
 # What teams have

@@ -8,8 +8,9 @@ weights.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -105,10 +106,10 @@ class _Training:
         self.network, self.reference, self.profile, self.notes = network, reference, profile, list[str]()
         with reading(what):
             self.trainer, self.loss = str(held["Trainer"]), str(held["Loss"])
-            self.samples, self.seed = int(number(held["Samples"])), int(number(held["Seed"]))
-            self.steps, self.gradients = (
-                list(held["Steps"]),
-                held["Gradients"] if isinstance(held["Gradients"], dict) else None,
+            samples, seed = int(number(held["Samples"])), int(number(held["Seed"]))
+            self.steps = [_step(each, k, samples, seed) for k, each in enumerate(held["Steps"], 1)]
+            self.gradients = (
+                _Gradients.of(held["Gradients"], samples, seed) if isinstance(held["Gradients"], dict) else None
             )
             solver, *pairs = (
                 held["TrainingOptions"]
@@ -162,28 +163,18 @@ class _Training:
             self.reference.parameters,
             self.loss if self.trainer == "trainnet" else None,
         )  # trainNetwork's is the output layer's
-        for step in self.steps:
-            k = int(number(step["Iteration"]))
+        for k, step in enumerate(self.steps, 1):
             info = train(self.network, self._data(), self._options(k, switches), loss=loss, layout="NCHW")
             assert info.network is not None
-            yield self._number(
-                f"learn rate of iteration {k}",
-                float(info.column("BaseLearnRate")[k - 1]),
-                float(number(step["LearnRate"])),
-            )
-            yield self._number(
-                f"loss of iteration {k}", float(info.column("TrainingLoss")[k - 1]), float(number(step["Loss"]))
-            )
+            yield self._number(f"learn rate of iteration {k}", float(info.column("BaseLearnRate")[k - 1]), step.rate)
+            yield self._number(f"loss of iteration {k}", float(info.column("TrainingLoss")[k - 1]), step.loss)
             arrays = {(layer.name, name): each.array for layer, name, each in info.network.learnables()}
             arrays |= {
                 (layer.name, name): array for layer in info.network.layers for name, array in layer.state.items()
             }
-            for record in [*step["Learnables"], *step["State"]]:
-                where = str(record["Layer"]), str(record["Parameter"])
+            for where, record in step.records.items():
                 label = f"{where[0]}/{where[1]} after iteration {k}"
-                yield self._record(
-                    label, arrays.get(where), record_of(record, self.samples, self.seed, label), before.get(where)
-                )
+                yield self._record(label, arrays.get(where), record, before.get(where))
 
     def _options(self, iterations: int, switches: Mapping[str, Any]) -> TrainingOptions:
         options = training_options(self.solver, trainer=self.trainer, semantics=switches, **self.options)
@@ -200,7 +191,7 @@ class _Training:
 
     # Gradients of the untouched network in training mode
 
-    def _of_gradients(self, held: Mapping[str, Any]) -> Rows:
+    def _of_gradients(self, held: _Gradients) -> Rows:
         if self.loss not in OF_DLARRAYS:
             raise UnsupportedError(
                 f"the loss '{self.loss}' is MATLAB code",
@@ -214,13 +205,11 @@ class _Training:
         y = model(torch.tensor(self.reference.inputs[0], dtype=torch.float32))
         value = OF_DLARRAYS[self.loss](y, self._target_tensor(y))
         value.backward()
-        yield self._number("loss before training", float(value.detach()), float(number(held["Loss"])))
+        yield self._number("loss before training", float(value.detach()), held.loss)
         paths = {name: path for path, name in model.meta["layers"].items()}
-        for record in held["Learnables"]:
-            layer, name = str(record["Layer"]), str(record["Parameter"])
-            label = f"gradient of {layer}/{name}"
+        for (layer, name), record in held.records.items():
             array = self._gradient(layer, name, model.get_submodule(paths[layer])) if layer in paths else None
-            yield self._record(label, array, record_of(record, self.samples, self.seed, label), None)
+            yield self._record(f"gradient of {layer}/{name}", array, record, None)
 
     def _gradient(self, layer: str, name: str, module: torch.nn.Module) -> Array | None:
         known = self.network.layers[layer]
@@ -266,6 +255,44 @@ class _Training:
         return LayerDifference(
             label, largest, scale, allowed, len(record.index), outside=float((distance > allowed).mean())
         )
+
+
+Records = Mapping[tuple[str, str], Record]  # by layer and the name of the learnable or statistic
+
+
+@dataclass(frozen=True)
+class _Gradients:
+    """What MATLAB found before training: the loss, and the gradient of each learnable."""
+
+    loss: float
+    records: Records
+
+    @staticmethod
+    def of(held: Mapping[str, Any], samples: int, seed: int) -> _Gradients:
+        return _Gradients(float(number(held["Loss"])), _records(held["Learnables"], samples, seed, "gradient of"))
+
+
+@dataclass(frozen=True)
+class _Step:
+    """An iteration of MATLAB's: its rate, the loss before it, and what changed in it."""
+
+    rate: float
+    loss: float
+    records: Records
+
+
+def _step(held: Mapping[str, Any], k: int, samples: int, seed: int) -> _Step:
+    if int(number(held["Iteration"])) != k:
+        raise ValueError(f"step {k} is of iteration {number(held['Iteration'])}")
+    records = _records([*held["Learnables"], *held["State"]], samples, seed, f"iteration {k}:")
+    return _Step(float(number(held["LearnRate"])), float(number(held["Loss"])), records)
+
+
+def _records(held: Iterable[Mapping[str, Any]], samples: int, seed: int, what: str) -> Records:
+    keys = [(str(each["Layer"]), str(each["Parameter"])) for each in held]
+    return {
+        key: record_of(each, samples, seed, f"{what} {'/'.join(key)}") for key, each in zip(keys, held, strict=True)
+    }
 
 
 def _plain(value: Any) -> Any:

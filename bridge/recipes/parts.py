@@ -229,6 +229,4 @@ def is_seed(value: Any) -> bool:
 def _is_split(split: Any) -> bool:
     if not isinstance(split, tuple) or not all(_is_number(part) and part > 0 for part in split):
         return False
-    return (all(part < 1 for part in split) and sum(split) <= 1) or all(
-        part >= 1 and part == int(part) for part in split
-    )
+    return (all(part < 1 for part in split) and sum(split) <= 1) or all(part >= 1 and part % 1 == 0 for part in split)

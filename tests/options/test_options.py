@@ -85,6 +85,8 @@ def test_names_and_words_take_any_case() -> None:
         ("adam", {"GradientDecayFactor": 1}, r"\[0, 1\)"),
         ("sgdm", {"MaxEpochs": 2.5}, "an integer"),
         ("sgdm", {"MaxEpochs": math.inf}, "an integer"),
+        ("sgdm", {"MaxEpochs": 10**400}, "an integer"),
+        ("sgdm", {"InitialLearnRate": 10**400}, r"\(0, inf\)"),
         ("sgdm", {"MiniBatchSize": "all"}, "an integer"),
         ("sgdm", {"SequenceLength": "long"}, "'longest', 'shortest'"),
         ("sgdm", {"Shuffle": "always"}, "'every-epoch'"),

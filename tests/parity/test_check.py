@@ -26,7 +26,9 @@ from bridge.parity.differences import Comparison, LayerDifference
 from bridge.parity.oracles import Lockstep
 from bridge.parity.profiles import Profile
 from bridge.parity.references import Labels, Names, Reference, read
+from fixtures import layers as L
 from fixtures import mat, networks, onnx, reference
+from fixtures.layers import Layer, Net
 from tests.shell import Command
 
 Make = Callable[..., Any]
@@ -453,6 +455,32 @@ def test_a_reference_of_another_network_is_named(load: Make, recorded: Make, inp
         assert raised.value.exit_code == 2
     with pytest.raises(UsageError, match="different networks"):
         check(other, against=network)
+
+
+OTHERS = {
+    "another height": L.imageInputLayer((5, 4, 3), "in", "none"),
+    "other channels": L.imageInputLayer((4, 4, 1), "in", "none"),
+    "sequences": L.sequenceInputLayer(48, "in"),
+    "features": L.featureInputLayer(48, "in"),
+}
+
+
+@pytest.mark.parametrize("ending", [".mat", ".onnx"])
+@pytest.mark.parametrize("other", OTHERS)
+def test_networks_with_other_inputs_are_refused(other: str, ending: str, load: Make, tmp_path: Path) -> None:
+    """Their fully connected layer has the same name; without a common input there is nothing to run both on."""
+
+    def net(entry: Layer) -> Net:
+        size = tuple(int(n) for n in np.atleast_1d(entry.saved["InputSize"]).ravel())
+        rng = np.random.default_rng(0)
+        head = L.fullyConnectedLayer(rng, "fc", size if len(size) == 3 else size[0], 2)
+        return Net("SeriesNetwork", (entry, head, L.regressionLayer("y")))
+
+    network, path = load(net(L.imageInputLayer((4, 4, 3), "in", "none"))), tmp_path / f"theirs{ending}"
+    mat.write(path, {"net": net(OTHERS[other])}) if ending == ".mat" else onnx.write(path, net(OTHERS[other]), "20.2.1")
+    for ours, theirs in ((network, path), (bridge.load(path), network)):
+        with pytest.raises(UsageError, match="the two networks take different inputs"):
+            check(ours, against=theirs)
 
 
 def test_another_number_of_observations_is_named(load: Make, content: Make, inputs: Make, tmp_path: Path) -> None:

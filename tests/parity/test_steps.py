@@ -237,3 +237,198 @@ def test_what_cannot_be_repeated_is_refused(load: Load, tmp_path: Path) -> None:
     (tmp_path / "reference.mat").unlink()
     with pytest.raises(UsageError, match=r"the inputs of reference\.steps\.mat are missing"):
         check_steps(network, path)
+
+
+# Other data: the same oracle, float64 numpy
+
+
+CLASSES, LABELS = ("yes", "no", "maybe"), ("no", "yes", "maybe", "no", "yes")
+
+
+def record_steps(
+    folder: Path,
+    network: Network,
+    inputs: Any,
+    outputs: Any,
+    targets: Any,
+    loss: str,
+    steps: list[tuple[float, NDArray, NDArray]],
+    gradient: tuple[float, NDArray, NDArray],
+) -> Path:
+    """Write what bridgeReference records of a network whose only learnables are fc/Weights and fc/Bias."""
+    names, entry, end = ("Weights", "Bias"), network.layers[0].name, network.layers[-1].name
+    parameters = {("fc", name): getattr(network.layers["fc"], name) for name in names}
+    reference.write(folder / "reference.mat", reference.reference({entry: inputs}, {end: outputs}, {}, parameters, {}))
+
+    def records(*values: NDArray) -> NDArray:
+        shaped = (
+            np.asarray(each, np.float32).reshape(parameters["fc", name].shape)
+            for name, each in zip(names, values, strict=True)
+        )
+        return reference.column(
+            [
+                {"Layer": "fc", "Parameter": name, **reference.record(each)}
+                for name, each in zip(names, shaped, strict=True)
+            ]
+        )
+
+    content = {
+        "Format": "bridge.steps/1", "Samples": 4000.0, "Seed": 1.0, "Trainer": "trainNetwork", "Loss": loss, "Targets": targets,
+        "TrainingOptions": np.array([SGDM], dtype=object), "Gradients": {"Loss": gradient[0], "Learnables": records(*gradient[1:])},
+        "Steps": reference.column([
+            {"Iteration": float(k), "Loss": at, "LearnRate": RATE, "Learnables": records(w, b), "State": reference.column([])}
+            for k, (at, w, b) in enumerate(steps, 1)
+        ]),
+    }  # fmt: skip
+    savemat(folder / "reference.steps.mat", {"steps": content}, long_field_names=True)
+    return folder / "reference.steps.mat"
+
+
+def trained(
+    network: Network, step: Callable[[NDArray, NDArray], tuple[float, NDArray, NDArray]], count: int
+) -> list[tuple[float, NDArray, NDArray]]:
+    """Return loss, weights and bias of each iteration: velocity = 0.9 velocity - rate (gradient + decay weight)."""
+    (w, b), found, speed = start(network), [], [np.zeros(()), np.zeros(())]
+    for _ in range(count):
+        loss, dw, db = step(w, b)
+        speed = [0.9 * speed[0] - RATE * (dw + DECAY * w), 0.9 * speed[1] - RATE * db]
+        w, b = w + speed[0], b + speed[1]
+        found.append((loss, w, b))
+    return found
+
+
+def test_steps_with_class_labels_agree(load: Load, tmp_path: Path) -> None:
+    """Cross entropy of five observations: the gradient is (probability - truth) x' / N, the classes in the network's order."""
+    entry, rng = L.featureInputLayer(3, "in", "none"), np.random.default_rng(1)
+    head = (L.softmaxLayer("softmax"), L.classificationLayer("out", list(CLASSES)))
+    network = load(Net("SeriesNetwork", (entry, L.fullyConnectedLayer(rng, "fc", 3, 3), *head)))
+    x, truth = data()[0], np.eye(3)[[CLASSES.index(label) for label in LABELS]]
+
+    def step(w: NDArray, b: NDArray) -> tuple[float, NDArray, NDArray]:
+        scores = np.exp(x @ w.T + b)
+        p = scores / scores.sum(1, keepdims=True)
+        return float(-np.log(p[truth == 1]).mean()), (p - truth).T @ x / OBSERVATIONS, (p - truth).mean(0)
+
+    before = step(*start(network))
+    scores = np.exp(x @ start(network)[0].T + start(network)[1])
+    labels = reference.column(list(LABELS))
+    path = record_steps(
+        tmp_path,
+        network,
+        x,
+        scores / scores.sum(1, keepdims=True),
+        labels,
+        "crossentropy",
+        trained(network, step, 3),
+        before,
+    )
+    found = check_steps(network, path)
+    assert found.passed, found.verdict
+    assert found.verdict.startswith("PASSED 15 numbers") and found.layers[0].scale == pytest.approx(before[0], rel=1e-6)
+    other = reference.column(["yes", *LABELS[1:]])
+    path = record_steps(
+        tmp_path,
+        network,
+        x,
+        scores / scores.sum(1, keepdims=True),
+        other,
+        "crossentropy",
+        trained(network, step, 3),
+        before,
+    )
+    assert check_steps(network, path).verdict.startswith("FIRST DIVERGENCE loss before training")
+
+
+def test_steps_with_sequences_agree(load: Load, tmp_path: Path) -> None:
+    """Half the squared error of each time step: the log has the mean over the 4 steps, the gradient is that of their sum (proven)."""
+    rng = np.random.default_rng(2)
+    layers = (L.sequenceInputLayer(3, "in"), L.fullyConnectedLayer(rng, "fc", 3, 2), L.regressionLayer("out"))
+    network = load(Net("SeriesNetwork", layers))
+    x, t = rng.normal(size=(OBSERVATIONS, 3, 4)), rng.normal(size=(OBSERVATIONS, 2, 4))
+
+    def step(w: NDArray, b: NDArray) -> tuple[float, NDArray, NDArray]:
+        error = np.einsum("rc,nct->nrt", w, x) + b[:, None] - t
+        return (
+            float((error**2).sum() / (2 * 4 * OBSERVATIONS)),
+            np.einsum("nrt,nct->rc", error, x) / OBSERVATIONS,
+            error.sum((0, 2)) / OBSERVATIONS,
+        )
+
+    w, b = start(network)
+    outputs = [np.asarray(w @ each + b[:, None], np.float32) for each in x]
+    path = record_steps(
+        tmp_path, network, list(x), outputs, reference.column(list(t)), "mse", trained(network, step, 3), step(w, b)
+    )
+    found = check_steps(network, path)
+    assert found.passed, found.verdict
+    assert found.verdict.startswith("PASSED 12 numbers") and "gradients over sequences were not compared" in found.notes
+    path = record_steps(
+        tmp_path,
+        network,
+        list(x),
+        outputs,
+        reference.column(list(t[:, :, ::-1])),
+        "mse",
+        trained(network, step, 3),
+        step(w, b),
+    )
+    assert check_steps(network, path).verdict.startswith("FIRST DIVERGENCE loss of iteration 1")
+
+
+def test_a_weight_between_the_samples_shows_in_the_mean(load: Load, tmp_path: Path) -> None:
+    """MATLAB's third weight is another, and the two samples of six are of others."""
+    network = load(linear())
+    ((loss, w, _),) = sgdm(*start(network), 1)
+    sampled = [each - 1 for each in reference.sample_indices(6, 2, 1)]
+    position = next(at for at in range(6) if at not in sampled)
+    moved = np.where(np.arange(6).reshape(2, 3, order="F") == position, w + 0.01, w)
+    for theirs, verdict in ((w, "PASSED"), (moved, "FIRST DIVERGENCE fc/Weights after iteration 1")):
+        held = {"Layer": "fc", "Parameter": "Weights", **reference.record(np.asarray(theirs, np.float32), samples=2)}
+        steps = reference.column(
+            [
+                {
+                    "Iteration": 1.0,
+                    "Loss": loss,
+                    "LearnRate": RATE,
+                    "Learnables": reference.column([held]),
+                    "State": reference.column([]),
+                }
+            ]
+        )
+        path = write(tmp_path, network, [], SGDM, Steps=steps, Samples=2.0, Gradients=np.empty((0, 0)))
+        assert check_steps(network, path).verdict.startswith(verdict)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"Iteration": 5.0},
+        {"Iteration": 1e12},
+        {"LearnRate": "fast"},
+        {"Loss": np.empty((0, 0))},
+        {"Learnables": 3.0},
+        {"Learnables": {"Value": "text"}},
+        {"Learnables": {"Size": np.empty((0, 0))}},
+        {"Learnables": {"Size": np.array([[1e6, 1e9]]), "Index": np.array([[1.0]])}},
+        {"Learnables": {"Min": reference.column(["a"])}},
+        {"Learnables": {"Full": np.array([["a"]], object)}},
+    ],
+    ids=str,
+)
+def test_steps_that_are_damaged_are_refused(change: dict[str, Any], load: Load, tmp_path: Path) -> None:
+    network = load(linear())
+    ((loss, w, _),) = sgdm(*start(network), 1)
+    record = {"Layer": "fc", "Parameter": "Weights", **reference.record(np.asarray(w, np.float32))}
+    learnables = change.get("Learnables", {})
+    held = reference.column([{**record, **learnables}]) if isinstance(learnables, dict) else learnables
+    step = {
+        "Iteration": 1.0,
+        "Loss": loss,
+        "LearnRate": RATE,
+        "State": reference.column([]),
+        **change,
+        "Learnables": held,
+    }
+    path = write(tmp_path, network, [], SGDM, Steps=reference.column([step]), Gradients=np.empty((0, 0)), Samples=1e9)
+    with pytest.raises(UnreadableError):
+        check_steps(network, path)
