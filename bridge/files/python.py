@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from bridge.errors import printable, shortened
+from bridge.files.names import KEYWORDS
 
 MOST = 80  # characters of a comment
 
@@ -26,18 +28,34 @@ def literal(value: Any) -> str:
         return f"[{', '.join(map(literal, value))}]"
     if isinstance(value, tuple):
         return f"({', '.join(map(literal, value))}{',' * (len(value) == 1)})"
-    if isinstance(value, float) and not math.isfinite(value):
-        return f'float("{value!r}")'
-    if value is not None and type(value) not in (bool, int, float, str):
-        raise TypeError(f"a {type(value).__name__} has no source")
-    source = ascii(value)
-    return f'"{source[1:-1]}"' if isinstance(value, str) and '"' not in source else source
+    if isinstance(value, str):
+        source = ascii(str.__str__(value))
+        return source if '"' in source else f'"{source[1:-1]}"'
+    if isinstance(value, float):
+        source = float.__repr__(value)
+        return source if math.isfinite(value) else f'float("{source}")'
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int.__repr__(value)
+    if value is None or isinstance(value, bool):
+        return repr(value)
+    raise TypeError(f"a {type(value).__name__} has no source")
 
 
 def call(function: str, *positional: Any, **named: Any) -> str:
     """Return the source of a call with plain values: `call("f", 1, x="a")` is 'f(1, x="a")'."""
-    arguments = [*map(literal, positional), *(f"{name}={literal(value)}" for name, value in named.items())]
-    return f"{function}({', '.join(arguments)})"
+    return f"{function}({', '.join([*map(literal, positional), *arguments(named)])})"
+
+
+def arguments(named: Mapping[str, Any]) -> list[str]:
+    """Return the source of arguments by name.
+
+    Raises:
+        ValueError: a name is no identifier.
+    """
+    odd = next((name for name in named if not name.isidentifier() or name in KEYWORDS), None)
+    if odd is not None:
+        raise ValueError(f"{odd!r} is no name of an argument")
+    return [f"{name}={literal(value)}" for name, value in named.items()]
 
 
 def docstring(text: str) -> str:

@@ -7,7 +7,6 @@ MATLAB's number is the answer. A number that no choice gives is told, and the sw
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 from bridge.arrays.lazy import Array, NDArray
 from bridge.data.variables import Variables
 from bridge.errors import BridgeError, UnreadableError, reading
+from bridge.files import toml
 from bridge.files.atomic import sha256, write_text
 from bridge.options.options import TRAINERS, Semantics, schedule, training_options
 from bridge.options.profile import SCHEMA
@@ -88,17 +88,14 @@ class Calibration:
 
     def to_toml(self) -> str:
         """Return the profile: the settled switches of each trainer, with MATLAB's numbers as comments."""
-        lines = [
-            f"{key} = {json.dumps(str(value))}"
-            for key, value in {"schema": SCHEMA, "name": self.name, **self.facts}.items()
-        ]
-        for trainer in TRAINERS:
-            told = {
-                each.switch: each.told for each in self.answers if trainer in each.trainers and each.value is not None
-            }
-            lines += ["", f"[{trainer}]"]
-            lines += [f"{name} = {_toml(value)}  # {told[name]}" for name, value in self.overrides(trainer).items()]
-        return "\n".join(lines) + "\n"
+        told: dict[toml.Place, str] = {
+            (trainer, each.switch): each.told
+            for each in self.answers
+            for trainer in each.trainers
+            if each.value is not None
+        }
+        settled = {trainer: self.overrides(trainer) for trainer in TRAINERS}
+        return toml.dumps({"schema": SCHEMA, "name": self.name, **self.facts, **settled}, told)
 
     def save(self, path: Path, *, force: bool = False) -> Path:
         """Write the profile.
@@ -128,9 +125,9 @@ def calibrate(path: str | Path) -> Calibration:
         given = {name: answer["Values"] for name, answer in probe["Answers"].items() if not answer["Error"]}
         failed = {name: str(answer["Error"]) for name, answer in probe["Answers"].items() if answer["Error"]}
         facts = {
-            "release": probe["Release"],
-            "toolbox": probe["Toolbox"],
-            "environment": probe["Hardware"]["Environment"],
+            "release": str(probe["Release"]),
+            "toolbox": str(probe["Toolbox"]),
+            "environment": str(probe["Hardware"]["Environment"]),
             "sha256": sha256(path),
         }
         answers = tuple(each for ask in QUESTIONS for each in ask(given))
@@ -156,7 +153,7 @@ def _decided(
 ) -> Answer:
     """Return the choice whose number is MATLAB's; None if that is none of them, or more than one."""
     fitting = [choice for choice, value in choices.items() if math.isclose(matlab, value, rel_tol=CLOSE, abs_tol=1e-7)]
-    listed = ", ".join(f"{_toml(choice)} gives {value:.6g}" for choice, value in choices.items())
+    listed = ", ".join(f"{toml.text(choice)} gives {value:.6g}" for choice, value in choices.items())
     return Answer(
         switch, tuple(trainers), fitting[0] if len(fitting) == 1 else None, f"MATLAB {matlab:.6g}; {listed}", experiment
     )
@@ -312,10 +309,6 @@ def _known(given: Values) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     number = float(_array(value).reshape(-1)[0])
     return int(number) if number.is_integer() else number
-
-
-def _toml(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else f'"{value}"'
 
 
 QUESTIONS: tuple[Callable[[Given], Iterator[Answer]], ...] = (_adam, _clipping, _losses, _statistics, _schedules)

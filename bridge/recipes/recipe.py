@@ -28,10 +28,10 @@ from typing import Any, TypeVar
 
 from bridge import layers
 from bridge.errors import UnreadableError, UsageError, nearest
+from bridge.files import toml
 from bridge.files.atomic import write_text
 from bridge.network import Network
 from bridge.options.options import TRAINERS, TrainingOptions
-from bridge.recipes import toml
 from bridge.recipes.parts import (
     Base,
     Data,
@@ -176,7 +176,7 @@ class Recipe:
         return toml.dumps(self.to_mapping(), comments)
 
     def save(self, path: str | Path, *, force: bool = False, comments: Mapping[toml.Place, str] | None = None) -> Path:
-        """Write the recipe as TOML, with comments as `bridge.recipes.toml.dumps` takes them.
+        """Write the recipe as TOML, with comments as `bridge.files.toml.dumps` takes them.
 
         Raises:
             UsageError: the file exists (without `force`), or cannot be written.

@@ -25,6 +25,7 @@ from typing import Any
 
 from bridge import layers as constructors
 from bridge.errors import UsageError, nearest
+from bridge.files.python import literal
 from bridge.network import Layer, Network, checked_factor
 from bridge.tables.layers import layer_mappings
 
@@ -45,7 +46,7 @@ class Kind:
 
     check: Callable[[Any], None]
     value: Callable[[Any, Network, Sequence[str] | None], Any] = lambda value, network, classes: value
-    source: Callable[[Any], str] = lambda value: repr(plain(value))
+    source: Callable[[Any], str] = lambda value: literal(plain(value))
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,11 @@ class Edit:
         return {self.verb: plain(self.target), **{key: plain(value) for key, value in self.arguments.items()}}
 
     @property
+    def makes_layers(self) -> bool:
+        """Whether it holds new layers."""
+        return LAYERS in (VERBS[self.verb].target, *VERBS[self.verb].needs.values())
+
+    @property
     def takes_classes(self) -> bool:
         """Whether its class names, or their number, come from the data."""
         entries = [
@@ -152,7 +158,7 @@ class Edit:
     def source(self) -> str:
         """Return the edit as Python source: `net = net.freeze(net.layers[:10])`."""
         verb = VERBS[self.verb]
-        targets = [repr(each) for each in self.target] if verb.spread else [verb.target.source(self.target)]
+        targets = [literal(each) for each in self.target] if verb.spread else [verb.target.source(self.target)]
         needed = [kind.source(self.arguments[name]) for name, kind in verb.needs.items()]
         named = [
             f"{name}={kind.source(self.arguments[name])}" for name, kind in verb.takes.items() if name in self.arguments
@@ -217,9 +223,9 @@ def _selection(value: Any, network: Network, classes: Sequence[str] | None) -> A
 def _selection_source(value: Any) -> str:
     if isinstance(value, str):
         match = RANGE.fullmatch(value)
-        return _range_source(match) if match else repr(value)
+        return _range_source(match) if match else literal(value)
     parts = [(RANGE.fullmatch(text), text) for text in value]
-    return f"[{', '.join(f'*{_range_source(match)}' if match else repr(text) for match, text in parts)}]"
+    return f"[{', '.join(f'*{_range_source(match)}' if match else literal(text) for match, text in parts)}]"
 
 
 def _range_source(match: re.Match[str]) -> str:
@@ -261,7 +267,7 @@ def _layers_source(value: Any) -> str:
 
 
 def _property_source(name: str, value: Any) -> str:
-    return "len(classes)" if name in COUNTS and value == FROM_DATA else repr(plain(value))
+    return "len(classes)" if name in COUNTS and value == FROM_DATA else literal(plain(value))
 
 
 def _classes(value: Any, network: Network, classes: Sequence[str] | None) -> Sequence[str]:
@@ -311,7 +317,7 @@ LAYERS = Kind(_check_layers, _made, _layers_source)
 CLASSES = Kind(
     _refusing(lambda value: value == FROM_DATA or _are_texts(value), f'a list of names, or "{FROM_DATA}"'),
     _classes,
-    lambda value: "classes" if value == FROM_DATA else repr(plain(value)),
+    lambda value: "classes" if value == FROM_DATA else literal(plain(value)),
 )
 
 VERBS: Mapping[str, Verb] = {

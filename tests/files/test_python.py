@@ -8,6 +8,7 @@ import math
 import tokenize
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -46,6 +47,23 @@ def test_texts_look_as_people_write_them() -> None:
 def test_numbers_that_have_no_literal(value: float) -> None:
     found = eval(python.literal(value))
     assert found == value or (math.isnan(found) and math.isnan(value))
+
+
+class Loud(str):
+    def __repr__(self) -> str:
+        return "exit()"
+
+
+@pytest.mark.parametrize("value", [Loud("x"), np.float64(1.5), np.str_("x")])
+def test_values_of_other_classes_are_the_plain_ones(value: Any) -> None:
+    assert ast.literal_eval(python.literal(value)) == value
+
+
+def test_names_of_arguments_are_identifiers() -> None:
+    assert python.call("f", 1, x="a") == 'f(1, x="a")'
+    for name in ("a=1, b", "class", "a b"):
+        with pytest.raises(ValueError, match="no name of an argument"):
+            python.call("f", **{name: 1})
 
 
 @pytest.mark.parametrize("value", [object(), b"x", {1, 2}, [len], ({"a": int},), 1j])

@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import UsageError
+from bridge.files import toml
 from bridge.options.options import Semantics, TrainingOptions, saved_training_options, schedule, training_options
-from bridge.recipes import toml
 from bridge.tables.layers import table
 from tests.real import REAL, needs_real
 

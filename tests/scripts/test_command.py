@@ -52,7 +52,7 @@ def test_json_and_python(script: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     assert run(monkeypatch, "read", script, "--python") == 0
     source = capsys.readouterr().out
     compile(source, "printed", "exec")
-    assert "bridge.networks.architecture('alexnet')" in source
+    assert 'bridge.networks.architecture("alexnet")' in source
 
 
 def test_exit_code_3_with_the_lines(

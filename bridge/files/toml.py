@@ -7,8 +7,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bridge.errors import UsageError, quoted
+
 Place = tuple[str, str | int]  # a table and a key in it, or a list of tables and the number of one, from 0
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def dumps(document: Mapping[str, Any], comments: Mapping[Place, str] | None = None) -> str:
@@ -57,14 +60,25 @@ def _lines(values: Mapping[str, Any]) -> list[str]:
 
 
 def text(value: Any) -> str:
-    """Return one value on one line."""
+    """Return one value on one line.
+
+    Raises:
+        UsageError: a text has half a character, which no file of text can hold.
+        TypeError: the value is none of TOML's.
+    """
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{_key(key)} = {text(item)}" for key, item in value.items()) + " }" if value else "{}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(text(item) for item in value) + "]"
     if isinstance(value, bool):
         return str(value).lower()
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f") if isinstance(value, str) else repr(value)
+    if isinstance(value, (int, float)):
+        return int.__repr__(value) if isinstance(value, int) else float.__repr__(value)
+    if not isinstance(value, str):
+        raise TypeError(f"TOML has no {type(value).__name__}")
+    if SURROGATE.search(value):
+        raise UsageError(f"'{quoted(value)}' cannot be written", "it holds half a character", "give it another text")
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _key(key: str) -> str:
