@@ -240,9 +240,8 @@ def notes(network: Network) -> list[str]:
         )
     if any(each.assumed for _, _, each in network.learnables()):
         listed.append("the file holds no factors; MATLAB's defaults are assumed (--factors net.mat gives them)")
-    if network.classes is None and any(
-        network.layers.has(name) and network.layers[name].kind == "SoftmaxLayer" for name in network.outputs
-    ):
+    ends = [network.layers[name] for name in network.outputs if network.layers.has(name)]
+    if network.classes is None and any("softmax" in layer.row.traits for layer in ends):
         listed.append("the file holds no class names (--classes names.txt or vars.mat gives them)")
     return listed
 

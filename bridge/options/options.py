@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Pairs = tuple[tuple[str, Any], ...]
 Row = Mapping[str, Any]
 
-STOCHASTIC = ("sgdm", "adam", "rmsprop")
+STOCHASTIC = tuple(name for name, row in table("solvers")["solvers"].items() if "refused" not in row)
 TRAINERS = ("trainNetwork", "trainnet")
 SETTLED = ("P", "D")
 SCHEDULE_SUFFIX = "LearnRate"

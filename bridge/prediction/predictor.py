@@ -25,13 +25,6 @@ from bridge.network.contract import contracts
 from bridge.parity.references import INPUT_NAMES, size_of
 from bridge.prediction.found import Boxes, Classes, Found, Prediction, Regions, Steps, Values
 
-BY_CLASS = (
-    "ClassificationOutputLayer",
-    "PixelClassificationLayer",
-    "DicePixelClassificationLayer",
-    "FocalLossLayer",
-    "TverskyPixelClassificationLayer",
-)
 MINI_BATCH = 32  # observations of one forward pass
 MOST_BYTES = 1 << 27  # of the images of one forward pass, as they are in their files
 BEST = 5  # classes that are told
@@ -348,8 +341,8 @@ def _task(network: Network) -> str:
         return "detection"
     size = size_of(network, network.outputs[0])
     is_named = network.classes is not None and len(network.classes) == size.channels
-    ends = {layer.kind for layer in network.layers if layer.row.is_output or layer.name == network.outputs[0]}
-    says_classes = is_named or bool(ends & {"SoftmaxLayer", *BY_CLASS})
+    ends = [layer.row for layer in network.layers if layer.row.is_output or layer.name == network.outputs[0]]
+    says_classes = is_named or any("softmax" in row.traits or "Classes" in row.properties for row in ends)
     if not says_classes or len(network.outputs) > 1:
         return "values"
     if network.classes is not None and not is_named:

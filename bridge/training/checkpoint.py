@@ -19,25 +19,12 @@ from bridge.errors import UnreadableError, UsageError
 from bridge.files.atomic import write_file
 from bridge.modules.factors import ATTRIBUTE
 from bridge.options.options import TrainingOptions
+from bridge.tables.layers import table
 
 NAME = "checkpoint.safetensors"
 SCHEMA = "bridge.checkpoint/1"
 KEY = "bridge"  # of the JSON in the file's header
 FACTS = ("schema", "identity", "computed with", "elapsed", "iteration", "rows", "best", "best_iteration", "misses")
-DISPLAY = (
-    "Verbose",
-    "VerboseFrequency",
-    "Plots",
-    "OutputFcn",
-    "CheckpointPath",
-    "CheckpointFrequency",
-    "CheckpointFrequencyUnit",
-    "ExecutionEnvironment",
-    "WorkerLoad",
-    "DispatchInBackground",
-    "PreprocessingEnvironment",
-    "Acceleration",
-)
 DISPLAY_TEXT = "options that change no number may differ"
 
 
@@ -109,7 +96,8 @@ def identity(model: nn.Module, options: TrainingOptions, **more: Any) -> dict[st
     """Return what must be the same for a checkpoint to be continued: layers, factors, frozen values, options and
     `more`.
     """
-    given = {name: value for name, value in options.to_mapping().items() if name not in DISPLAY}
+    rows = table("training_options")["options"]
+    given = {name: value for name, value in options.to_mapping().items() if rows.get(name, {}).get("changes", True)}
     facts = {
         "options": given,
         "network": _structure(model),

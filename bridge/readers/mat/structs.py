@@ -17,13 +17,6 @@ from bridge.tables.layers import Mappings, table
 
 FORMAT = "bridge.network/"
 VERSION = FORMAT + "1"
-SOLVER_OF = {  # the first of these options that is there tells the solver
-    "Momentum": "sgdm",
-    "GradientDecayFactor": "adam",
-    "SquaredGradientDecayFactor": "rmsprop",
-    "HistorySize": "lbfgs",
-    "InitialDampingFactor": "lm",
-}
 
 
 def is_struct_form(value: dict[str, Any]) -> bool:
@@ -93,11 +86,12 @@ def _training_options(saved: dict[str, Any]) -> Mapping[str, Any] | None:
     """Return the options as those of a saved object are: the class, then the fields as plain values."""
     if not saved:
         return None
-    solver = next((solver for name, solver in SOLVER_OF.items() if name in saved), "")
-    class_name = table("solvers")["solvers"][solver]["matlab"] if solver else ""
+    solvers, rows = table("solvers")["solvers"].values(), table("training_options")["options"]
+    class_name = next((row["matlab"] for row in solvers if row["told_by"] in saved), "")
+    schedules = {name for name in saved if rows.get(name, {}).get("kind") == "schedule"}
     return {
         "class": class_name,
-        **{name: _schedule(each) if name == "LearnRateSchedule" else plain(each) for name, each in saved.items()},
+        **{name: _schedule(each) if name in schedules else plain(each) for name, each in saved.items()},
     }
 
 
