@@ -42,7 +42,7 @@ class Expected:
         inputs = tuple(network.sizes[each][0] for each in network.inputs)
         images = len(inputs) == 1 and bool(inputs[0].spatial)
         greatest = next(contracts(network)).high if images else None
-        return cls(inputs, output_size(network), network.classes, by_class, True, greatest)
+        return cls(inputs, network.size_of(network.outputs[0]), network.classes, by_class, True, greatest)
 
     @property
     def by_element(self) -> bool:
@@ -105,13 +105,6 @@ class Expected:
                 f"they are {shown}",
                 "give the network the classes of the data: net = net.with_classes([...])",
             )
-
-
-def output_size(network: Network) -> Activation:
-    """Return the size of a network's first output, "layer" or "layer/port"."""
-    output = network.outputs[0]
-    name, port = (output, "") if network.layers.has(output) else output.rpartition("/")[::2]
-    return network.sizes[name][network.layers[name].outputs.index(port) if port else 0]
 
 
 def own_loss(network: Network, trainer: str) -> str:

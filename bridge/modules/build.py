@@ -23,6 +23,7 @@ from bridge.errors import UnreadableError, UnsupportedError, UsageError, reading
 from bridge.files.names import KEYWORDS, distinct, identifier, module_name
 from bridge.modules import attention, factors, foreign, general, normalization, recurrent, shape, windows  # noqa: F401
 from bridge.modules.builders import BUILDERS, Given
+from bridge.network.ports import split_port
 from bridge.network.tensors import given_sizes, tensors
 
 if TYPE_CHECKING:
@@ -348,15 +349,10 @@ def _call_on_images(graph: fx.Graph, target: str, arguments: tuple[fx.Node, ...]
 
 def _output_value(graph: fx.Graph, network: Network, output: str, values: Mapping[tuple[str, str], Any]) -> Any:
     """Return the node of a network output; images of 1 x 1 pixels come out as N,C, as MATLAB's predict gives them."""
-    name, port = (
-        (output, network.layers[output].outputs[0]) if network.layers.has(output) else output.rpartition("/")[::2]
-    )
-    if (name, port) not in values:
-        raise UnreadableError(f"the network's output '{output}' does not exist", "no layer has that name or port")
-    size = network.sizes[name][network.layers[name].outputs.index(port)]
-    value = values[name, port]
-    pixel = size.format.startswith("S") and set(size.spatial) == {1} and not size.over_time
-    return graph.call_function(torch.flatten, (value, 1)) if pixel else value
+    size, value = network.size_of(output), values.get(split_port(output, network.layers, "outputs"))
+    if value is None:
+        raise UnreadableError(f"the network's output '{output}' is no value of its module", "an output layer has none")
+    return graph.call_function(torch.flatten, (value, 1)) if size.is_pixel else value
 
 
 def _relu_in_place(network: Network, made: Mapping[str, nn.Module]) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Self, TypeAlias, TypeVar
 
 from bridge.errors import UnreadableError, UsageError, nearest
 from bridge.network.layer import Connection, Layer, LayerList, Learnable, saved_factor
+from bridge.network.ports import split_port
 from bridge.network.sizes import Activation, activation_sizes
 
 N = TypeVar("N", bound="BaseNetwork")
@@ -106,6 +107,17 @@ class BaseNetwork:
     def sizes(self) -> Mapping[str, tuple[Activation, ...]]:
         """The activation size of every output port of every layer."""
         return activation_sizes(self.order, self.incoming)
+
+    def size_of(self, output: str) -> Activation:
+        """Return the activation at "layer" or "layer/port"; a name alone means the first port.
+
+        Raises:
+            UnreadableError: there is none.
+        """
+        layer, port = split_port(output, self.layers, "outputs")
+        if not self.layers.has(layer) or port not in self.layers[layer].outputs:
+            raise UnreadableError(f"the network's output '{output}' does not exist", "no layer has that name or port")
+        return self.sizes[layer][self.layers[layer].outputs.index(port)]
 
     def learnables(self) -> Iterator[tuple[Layer, str, Learnable]]:
         """Yield (layer, learnable name, learnable) in MATLAB's order."""

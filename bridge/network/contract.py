@@ -10,16 +10,6 @@ import numpy as np
 from bridge.network.base import BaseNetwork
 from bridge.network.layer import Layer
 
-LAYOUTS = {
-    "SSCB": "N,C,H,W",
-    "SSSCB": "N,C,H,W,D",
-    "SCB": "N,C,S",
-    "CB": "N,C",
-    "CBT": "N,T,C",
-    "SSCBT": "N,T,C,H,W",
-    "SCBT": "N,T,C,S",
-}
-
 
 @dataclass(frozen=True)
 class Contract:
@@ -66,7 +56,7 @@ def contracts(network: BaseNetwork) -> Iterator[Contract]:
             (key, float(np.min(value)), float(np.max(value))) for key, value in arrays.items() if value.size
         )
         low, high = _range(layer, kind, dict((key, (a, b)) for key, a, b in statistics))
-        yield Contract(name, str(size), LAYOUTS.get(size.format, "as in the file"), kind, statistics, low, high)
+        yield Contract(name, str(size), ",".join(size.axes) or "as in the file", kind, statistics, low, high)
 
 
 def _range(layer: Layer, kind: str, statistics: dict[str, tuple[float, float]]) -> tuple[float | None, float | None]:

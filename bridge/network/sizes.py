@@ -47,6 +47,19 @@ class Activation:
         return self.format.endswith("T")
 
     @property
+    def is_pixel(self) -> bool:
+        """Whether it is an image of one pixel, which MATLAB's predict gives as features."""
+        return self.format.startswith("S") and set(self.spatial) == {1} and not self.over_time
+
+    @property
+    def axes(self) -> str:
+        """The letters of its torch tensor's axes: "NCHW" of SSCB, "NTC" of CBT, "NCS" of SCB; "" where not known."""
+        count = self.format.count("S")
+        if self.format not in (f"{'S' * count}CB", f"{'S' * count}CBT"):
+            return ""
+        return f"N{'T' if self.over_time else ''}C{'S' if count == 1 else 'HWD'[:count]}"
+
+    @property
     def elements(self) -> Length:
         return None if None in self.size else math.prod(n for n in self.size if n is not None)
 

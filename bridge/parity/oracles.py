@@ -18,12 +18,7 @@ from bridge.parity.compare import Batch, Expected, Pair, Subject, first
 from bridge.parity.references import Labels, Record, Reference
 from bridge.readers.join import mangled
 
-# For each layout of a torch tensor, its axes from the slowest to the fastest of MATLAB's array.
-SLOWEST_FIRST = {
-    "SSCB": (0, 1, 3, 2), "SSSCB": (0, 1, 4, 3, 2), "SCB": (0, 1, 2), "CB": (0, 1),
-    "CBT": (1, 0, 2), "SCBT": (1, 0, 2, 3), "SSCBT": (1, 0, 2, 4, 3),
-}  # fmt: skip
-USUAL = {2: "CB", 3: "CBT", 4: "SSCB", 5: "SSSCB"}  # where no network tells the format
+USUAL = {2: "NC", 3: "NTC", 4: "NCHW", 5: "NCHWD"}  # the axes of a tensor where no network tells them
 
 
 def matched(ours: Iterable[str], theirs: Iterable[str]) -> dict[str, str]:
@@ -260,7 +255,7 @@ class Recording:
 
     def _in_matlabs_order(self, layer: str, ours: Tensor, record: Record, start: int) -> tuple[Tensor, int] | str:
         """Return a layer's values in MATLAB's order and the position of the first; a text where the sizes differ."""
-        axes = SLOWEST_FIRST[self._format(layer, ours)]
+        axes = slowest_first(axes_of(self._subject.network, layer, ours.dim()))
         cells = len(record.sizes) > 1
         size = [ours.shape[axis] for axis in reversed(axes)]
         size[axes[::-1].index(0)] = 1 if cells else self.reference.observations
@@ -289,13 +284,20 @@ class Recording:
         return (
             ours.flatten(1)
             if layer in self._outputs
-            else ours.permute(SLOWEST_FIRST[self._format(layer, ours)]).reshape(len(ours), -1)
+            else ours.permute(slowest_first(axes_of(self._subject.network, layer, ours.dim()))).reshape(len(ours), -1)
         )
 
-    def _format(self, layer: str, ours: Tensor) -> str:
-        network = self._subject.network
-        known = network.sizes[layer][0].format if network is not None and network.layers.has(layer) else ""
-        return known if len(SLOWEST_FIRST.get(known, ())) == ours.dim() else USUAL[ours.dim()]
+
+def axes_of(network: Network | None, layer: str, dimensions: int) -> str:
+    """Return the letters of the axes of a layer's tensor: by its size where that is known, else the usual ones."""
+    known = network.sizes[layer][0].axes if network is not None and network.layers.has(layer) else ""
+    return known if len(known) == dimensions else USUAL.get(dimensions, "")
+
+
+def slowest_first(axes: str) -> tuple[int, ...]:
+    """Return a torch tensor's axes in the order of MATLAB's array (space, C, N, T), from the slowest to the fastest."""
+    space = [letter for letter in axes if letter not in "NTC"]
+    return tuple(axes.index(letter) for letter in ("T", "N", "C", *reversed(space)) if letter in axes)
 
 
 def _plain(size: Iterable[int]) -> list[int]:

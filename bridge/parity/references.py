@@ -212,7 +212,7 @@ def _reference(held: Mapping[str, Any], path: Path, network: Network | None) -> 
     input_sizes = (
         [network.sizes[name][0] for name in network.inputs] if network is not None else [None] * len(held["Inputs"])
     )
-    output_sizes = [size_of(network, name) for name in network.outputs] if network is not None else [None] * len(names)
+    output_sizes = [network.size_of(name) for name in network.outputs] if network is not None else [None] * len(names)
     return Reference(
         path.name,
         tuple(
@@ -313,12 +313,6 @@ def sample_indices(total: int, samples: int, seed: int) -> NDArray:
     return np.floor((np.arange(samples) + _fractions(seed, samples)) * total / samples).astype(np.int64)
 
 
-def size_of(network: Network, name: str) -> Activation:
-    """Return the activation of an output: "layer" or "layer/port"."""
-    layer, _, port = (name, "", "") if network.layers.has(name) else name.rpartition("/")
-    return network.sizes[layer][network.layers[layer].outputs.index(port) if port else 0]
-
-
 def number(value: Any, array: bool = False) -> Any:
     """Return a numeric value as an array, or a 1 x 1 as a number; a text as it is."""
     if isinstance(value, str):
@@ -353,7 +347,7 @@ def _data(content: Variables, network: Network, names: Names) -> Reference:
     inputs = read_inputs(network, names, content) if images is None else (resized(images, network, names.resize),)
     wanted = _named(names.targets or names.outputs, content, OUTPUT_NAMES, "output", network.outputs)
     outputs = tuple(
-        _answers(label, value, size_of(network, name), names.output_dims, len(inputs[0]), network)
+        _answers(label, value, network.size_of(name), names.output_dims, len(inputs[0]), network)
         for (label, value), name in zip(wanted, network.outputs, strict=True)
     )
     file, _, variable = (names.targets or names.outputs).rpartition(":")

@@ -32,7 +32,7 @@ from bridge.parity.causes.diagnosis import Cause
 from bridge.parity.check import Check, facts
 from bridge.parity.differences import Comparison, LayerDifference
 from bridge.parity.profiles import Profile
-from bridge.parity.references import Record, Reference, number, read, record_of, size_of
+from bridge.parity.references import Record, Reference, number, read, record_of
 from bridge.parity.report.evidence import Evidence
 from bridge.tables.layers import table
 from bridge.training.train import train
@@ -127,7 +127,7 @@ class _Training:
         labels = texts(value)
         if labels is not None:
             return labels
-        size = size_of(self.network, self.network.outputs[0])
+        size = self.network.size_of(self.network.outputs[0])
         if isinstance(value, list):
             return [number(each, array=True) for each in value]
         array = number(value, array=True)

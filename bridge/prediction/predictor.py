@@ -22,7 +22,7 @@ from bridge.errors import UnreadableError, UsageError
 from bridge.images import ImageDatastore, gray2rgb, im2double, imageDatastore, imread, imresize, rgb2gray
 from bridge.network import Layer, Network
 from bridge.network.contract import contracts
-from bridge.parity.references import INPUT_NAMES, size_of
+from bridge.parity.references import INPUT_NAMES
 from bridge.prediction.found import Boxes, Classes, Found, Prediction, Regions, Steps, Values
 
 MINI_BATCH = 32  # observations of one forward pass
@@ -115,7 +115,7 @@ class Predictor:
             return self.network.classes
         self._note("the network names no classes; they are numbered from 1 (--classes names them)")
         return tuple(
-            str(number) for number in range(1, (size_of(self.network, self.network.outputs[0]).channels or 0) + 1)
+            str(number) for number in range(1, (self.network.size_of(self.network.outputs[0]).channels or 0) + 1)
         )
 
     def _note(self, text: str) -> None:
@@ -339,7 +339,7 @@ def _task(network: Network) -> str:
     """Return what a network does, by its output layer, its last softmax or its class names."""
     if is_detector(network):
         return "detection"
-    size = size_of(network, network.outputs[0])
+    size = network.size_of(network.outputs[0])
     is_named = network.classes is not None and len(network.classes) == size.channels
     ends = [layer.row for layer in network.layers if layer.row.is_output or layer.name == network.outputs[0]]
     says_classes = is_named or any("softmax" in row.traits or "Classes" in row.properties for row in ends)

@@ -196,10 +196,7 @@ def _require_one_for_each_output(network: Network) -> None:
     """Raise UsageError unless an output of the network has as many channels as there are class names; a detector's has
     more.
     """
-    names, channels = len(network.classes or ()), []
-    for output in network.outputs:
-        layer, port = (output, "") if network.layers.has(output) else output.rsplit("/", 1)
-        channels.append(network.sizes[layer][network.layers[layer].outputs.index(port) if port else 0].channels)
+    names, channels = len(network.classes or ()), [network.size_of(output).channels for output in network.outputs]
     if network.detector is None and None not in channels and names not in channels:
         counts = ", ".join(map(str, channels))
         hint = "list one name for each output, in MATLAB's order"

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bridge.data.expected import output_size, own_loss
+from bridge.data.expected import own_loss
 from bridge.detection import BoxImages, GroundTruth, Head, YOLOv2Loss, is_detector, read_ground_truth
 from bridge.errors import UsageError
 from bridge.network import Layer, Network
@@ -99,7 +99,7 @@ def objective(
     """
     output = _output_layer(network)
     own = own_loss(network, options.trainer) if network is not None else ""
-    sequence = network is not None and output_size(network).format == "CBT"
+    sequence = network is not None and network.size_of(network.outputs[0]).format == "CBT"
     if callable(loss):
         by_class = _targets(own, options.trainer) if own else None
         metrics = _metrics(options, by_class, sequence) if options.trainer == "trainnet" else ()
@@ -188,7 +188,7 @@ def _weights(given: Sequence[float] | None, network: Network | None, device: tor
     """Return class weights as a tensor, checked where the network says how many classes there are."""
     if given is None:
         return None
-    count = output_size(network).channels if network is not None else None
+    count = network.size_of(network.outputs[0]).channels if network is not None else None
     try:
         weights = torch.as_tensor(given, dtype=torch.float32, device=device)
     except (TypeError, ValueError):

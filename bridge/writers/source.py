@@ -20,14 +20,13 @@ from bridge.files.atomic import write_with_data
 from bridge.files.names import KEYWORDS, distinct, identifier
 from bridge.network import Layer, Network
 from bridge.network.contract import contracts
-from bridge.network.sizes import Activation
+from bridge.network.ports import split_port
 from bridge.network.tensors import given_sizes, tensors
 from bridge.writers import tensor_file
 from bridge.writers.expressions import Code, code_of, in_brackets
 from bridge.writers.losses import Tell, Written, fact_losses, precision_losses, tell_losses
 from bridge.writers.paste import Paste, import_lines
 from bridge.writers.state import Part, parts
-from bridge.writers.trial import source_of
 
 # names that the source of `forward` has for other things than values
 RESERVED = ("F", "Padding", "Tensor", "Window", "float", "nn", "self", "torch", "x")
@@ -355,17 +354,16 @@ class Program:
     def _readers(self, layer: Layer) -> list[str]:
         """Return the layers that read a layer's one output, and "" for each time that the network returns it."""
         readers = [c.destination for c in self.network.connections if c.source == layer.name]
-        ends = [each for each in self.network.outputs if source_of(self.network, each)[0] == layer.name]
+        places = (split_port(each, self.network.layers, "outputs") for each in self.network.outputs)
+        ends = [name for name, _ in places if name == layer.name]
         return [each for each in readers if not self.network.layers[each].row.is_output] + [""] * len(ends)
 
     def _result(self, output: str) -> str:
         """Return the expression of an output; images of one pixel come out as features, as MATLAB's
         predict gives them.
         """
-        layer, port = source_of(self.network, output)
-        size: Activation = self.network.sizes[layer][self.network.layers[layer].outputs.index(port)]
-        value = self.variables[layer, port]
-        return f"{value}.flatten(1)" if size.spatial and set(size.spatial) == {1} and not size.over_time else value
+        value = self.variables[split_port(output, self.network.layers, "outputs")]
+        return f"{value}.flatten(1)" if self.network.size_of(output).is_pixel else value
 
 
 def first(factor: float | tuple[float, ...]) -> float:

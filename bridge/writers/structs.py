@@ -14,10 +14,11 @@ import numpy as np
 from bridge.arrays.lazy import Array, NDArray
 from bridge.errors import BridgeError, UnsupportedError
 from bridge.network import Connection, Layer, Learnable, Network
+from bridge.network.ports import split_port
 from bridge.tables.layers import table
 from bridge.writers.constructors import Call, call_of, matrix
 from bridge.writers.mat5 import Value
-from bridge.writers.trial import Sample, Trial, source_of
+from bridge.writers.trial import Sample, Trial
 from bridge.writers.values import EMPTY, column, fields, lowered, number, pairs, row
 
 FORMAT = "bridge.network/1"
@@ -130,7 +131,7 @@ def output_name(network: Network, output: str) -> str:
         for c in network.connections
         if network.layers[c.destination].row.is_output
     }
-    return ends.get(source_of(network, output), output)
+    return ends.get(split_port(output, network.layers, "outputs"), output)
 
 
 def _arguments(call: Call, layer: Layer) -> Iterator[Value]:

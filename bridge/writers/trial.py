@@ -59,7 +59,7 @@ def run(network: Network, modules: Modules | None = None) -> Trial:
         found = layer_by_layer(network, modules or {}).run(*given)
     results = found if isinstance(found, tuple) else (found,)
     entries = [(name, network.sizes[name][0]) for name in network.inputs]
-    exits = [(name, _size_of(network, name)) for name in network.outputs]
+    exits = [(name, network.size_of(name)) for name in network.outputs]
     return Trial(
         tuple(
             Sample(name, size.format, matlab_layout(each.numpy(), size))
@@ -114,21 +114,6 @@ def _vocabulary(network: Network, entry: str) -> int:
     """Return how many words the embedding behind an input knows, 0 where there is none."""
     readers = [network.layers[c.destination] for c in network.connections if c.source == entry]
     return next((int(layer.properties["NumWords"]) for layer in readers if layer.row.build == "word_embedding"), 0)
-
-
-def source_of(network: Network, output: str) -> tuple[str, str]:
-    """Return the layer and the port that an output, "layer" or "layer/port", is read at; a name alone means the first
-    port.
-    """
-    if network.layers.has(output):
-        return output, network.layers[output].outputs[0]
-    layer, _, port = output.rpartition("/")
-    return layer, port
-
-
-def _size_of(network: Network, output: str) -> Activation:
-    layer, port = source_of(network, output)
-    return network.sizes[layer][network.layers[layer].outputs.index(port)]
 
 
 def matlab_layout(value: NDArray, size: Activation) -> NDArray:

@@ -13,11 +13,10 @@ from torch import Tensor
 
 from bridge.arrays.lazy import NDArray
 from bridge.network import Network
-from bridge.network.contract import LAYOUTS
 from bridge.parity.causes.learnables import differing
 from bridge.parity.compare import Batch, Expected, Oracle, Subject, capture, places
 from bridge.parity.differences import Comparison
-from bridge.parity.oracles import USUAL
+from bridge.parity.oracles import axes_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,17 +59,8 @@ def gather(subject: Subject, batches: Sequence[Batch], oracle: Oracle, found: Co
     learnables = {
         (layer, each.name): str(each) for layer in subject.layers for each in differing(subject, oracle, layer)
     }
-    axes = _axes(subject.network, at.layer, ours.ndim) if ours is not None else ""
+    axes = axes_of(subject.network, at.layer, ours.ndim) if ours is not None else ""
     return Evidence(subject.network, at.layer, ours if axes else None, theirs if axes else None, axes, learnables)
-
-
-def _axes(network: Network | None, layer: str, dimensions: int) -> str:
-    """Return the letters of a layer's axes: by its format where that is known, else the usual ones; "" for other
-    shapes.
-    """
-    known = network.sizes[layer][0].format if network is not None and network.layers.has(layer) else ""
-    told = LAYOUTS.get(known, "").replace(",", "")
-    return told if len(told) == dimensions else LAYOUTS.get(USUAL.get(dimensions, ""), "").replace(",", "")
 
 
 def _beside(ours: Tensor | None, expected: Expected | None) -> tuple[NDArray | None, NDArray | None]:

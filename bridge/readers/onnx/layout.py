@@ -1,6 +1,6 @@
 """How a file lays out a value, beside how its torch tensor does.
 
-A layer's tensor has the axes that its MATLAB format has in torch (`TORCH_AXES`). The same tensor may stand in the file
+A layer's tensor has the axes that its MATLAB format has in torch (`torch_axes`). The same tensor may stand in the file
 in another order: sequences that MATLAB exports run T, N, C; a softmax over pixels sees the channels last. A Transpose
 in the file then is no layer, it only changes the letters. "?" is the format of a value of which nothing is known but
 its dims; its tensor is laid out as in the file.
@@ -15,7 +15,6 @@ from bridge.network.sizes import Activation, Length
 from bridge.readers.onnx.graph import Dims, Graph
 
 UNKNOWN = "?"
-TORCH_AXES = {"CB": "BC", "CBT": "BTC", "SCB": "BCH", "SSCB": "BCHW", "SSSCB": "BCHWD", UNKNOWN: ""}
 BY_RANK = {
     2: "CB",
     4: "SSCB",
@@ -53,7 +52,7 @@ class Value:
     @property
     def as_in_torch(self) -> bool:
         """Whether the tensor is laid out as in the file."""
-        return self.axes == TORCH_AXES[self.size.format]
+        return self.axes == torch_axes(self.size)
 
     @property
     def channels_second(self) -> bool:
@@ -79,6 +78,11 @@ class Value:
     def letters(self, axes: tuple[int, ...]) -> set[str]:
         """Return the letters of some of its axes, which may count from the end."""
         return {self.axes[axis] for axis in axes if -len(self.axes) <= axis < len(self.axes)}
+
+
+def torch_axes(size: Activation) -> str:
+    """Return the letters of the axes that a layer's tensor has."""
+    return size.axes.replace("N", "B").replace("S", "H")
 
 
 def activation_of(dims: Dims, wanted: str) -> Activation:

@@ -18,7 +18,7 @@ from bridge.network.sizes import Activation, layer_sizes
 from bridge.readers.onnx.foreign import foreign_layer, numbered, plain_form
 from bridge.readers.onnx.graph import Graph, Node, Shapes
 from bridge.readers.onnx.inputs import input_layer
-from bridge.readers.onnx.layout import TORCH_AXES, UNKNOWN, Value, activation_of, wanted_axes
+from bridge.readers.onnx.layout import UNKNOWN, Value, activation_of, torch_axes, wanted_axes
 from bridge.readers.onnx.properties import Reading
 from bridge.readers.onnx.rows import fitting_layer
 from bridge.tables.layers import Mappings, unknown_row
@@ -175,17 +175,17 @@ class Recogniser:
     def _lay_out(self, name: str) -> None:
         """Add the node that lays out a value in torch as the file does, where that is another way."""
         value = self.values[name]
-        torch_axes = TORCH_AXES[value.size.format]
+        wanted = torch_axes(value.size)
         if value.as_in_torch:
             return
-        if len(value.axes) < len(torch_axes):
+        if len(value.axes) < len(wanted):
             node = Node("Flatten", f"{value.layer}_Flatten", (name,), (name,), {"axis": 1})
         elif value.is_pixel:
             node = Node(
                 "Unsqueeze", f"{value.layer}_Unsqueeze", (name,), (name,), {"axes": tuple(range(2, len(value.axes)))}
             )
         else:
-            perm = tuple(torch_axes.index(axis) for axis in value.axes)
+            perm = tuple(wanted.index(axis) for axis in value.axes)
             node = Node("Transpose", f"{value.layer}_Transpose", (name,), (name,), {"perm": perm})
         self._foreign(node)
 
@@ -228,7 +228,7 @@ class Recogniser:
         kept = given[0].axes if given and not layer.row.is_foreign and sizes[0].format == given[0].size.format else ""
         for name, port, size in zip(outputs, layer.outputs, sizes, strict=False):
             if name:
-                self._put(name, Value(layer.name, port, size, axes or kept or TORCH_AXES[size.format]))
+                self._put(name, Value(layer.name, port, size, axes or kept or torch_axes(size)))
 
     def _put(self, name: str, value: Value) -> None:
         self.values[name] = value

@@ -18,6 +18,7 @@ from bridge.arrays.lazy import Array, NDArray
 from bridge.errors import UnsupportedError, UsageError
 from bridge.files.atomic import named_by_content, write_file, write_with_data
 from bridge.network import Layer, Network
+from bridge.network.ports import split_port
 from bridge.network.sizes import Activation
 from bridge.network.tensors import given_sizes, tensors
 from bridge.readers.onnx.stored import KEY, digest
@@ -25,9 +26,8 @@ from bridge.writers.folder import to_json
 from bridge.writers.losses import Tell, Written
 from bridge.writers.onnx import file
 from bridge.writers.onnx.graph import TIME, Graph, Value, channels_and_space, names_in_file
-from bridge.writers.onnx.layers import ANY_RANK, is_one_pixel, writer_of
+from bridge.writers.onnx.layers import ANY_RANK, writer_of
 from bridge.writers.state import parts
-from bridge.writers.trial import source_of
 
 OPSETS = range(11, 22)
 IR_VERSIONS = {
@@ -210,7 +210,7 @@ class Assembly:
             names = writer(self.graph, layer, given, out)
         for name, port, size in zip(names, layer.outputs, self.network.sizes[layer.name], strict=True):
             self.values[layer.name, port] = Value(
-                name, size, self.pixel(layer, given), "softmax" in layer.row.traits and is_one_pixel(size)
+                name, size, self.pixel(layer, given), "softmax" in layer.row.traits and size.is_pixel
             )
         self.store_unread(layer, given)
 
@@ -240,8 +240,8 @@ class Assembly:
     def outputs(self) -> Iterator[Value]:
         """Yield the graph's outputs: images of single pixels as N,C, as MATLAB's predict gives them."""
         for output in self.network.outputs:
-            value = self.values[source_of(self.network, output)]
-            if value.pixel or (is_one_pixel(value.size) and not value.flat):
+            value = self.values[split_port(output, self.network.layers, "outputs")]
+            if value.pixel or (value.size.is_pixel and not value.flat):
                 value = Value(
                     self.graph.node("Flatten", f"{value.name}_Flatten", [value.name], axis=1),
                     Activation("CB", (value.size.channels,)),

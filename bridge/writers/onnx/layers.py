@@ -455,7 +455,7 @@ def softmax(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation)
     its own on).
     """
     (x,), name = given, graph.names[layer.name]
-    if is_one_pixel(x.size):
+    if x.size.is_pixel:
         return [graph.node("Softmax", name, [graph.node("Flatten", f"{name}_Flatten", [x.name], axis=1)], axis=1)]
     if not x.size.spatial:
         return [graph.node("Softmax", name, [x.name], axis=x.channel)]
@@ -466,11 +466,6 @@ def softmax(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation)
             f"{name}_Transpose2", graph.node("Softmax", name, [last], axis=rank - 1), (0, rank - 1, *range(1, rank - 1))
         )
     ]
-
-
-def is_one_pixel(size: Activation) -> bool:
-    """Whether a value is an image of one pixel; a softmax and the network's end see it as features."""
-    return set(size.spatial) == {1} and not size.over_time
 
 
 # Several inputs
