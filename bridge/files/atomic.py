@@ -22,6 +22,7 @@ from bridge.files.locks import is_free, locked
 PREFIX = ".bridge."  # not the target's name, which may be as long as a name can be
 LOCK, CONTENT = "lock", "content"  # in the folder of what is unfinished
 DIGITS = 16  # of a hash in a name
+LONGEST_NAME = 255  # bytes
 HASH = re.compile("[0-9a-f]{64}")
 
 
@@ -130,13 +131,22 @@ def named_by_content(path: Path, digest: str) -> Path:
     """
     if not HASH.fullmatch(digest):
         raise ValueError(f"{digest[:80]!r} is no SHA-256")
-    return path.with_name(f"{path.stem}-{digest[:DIGITS]}{path.suffix}")
+    return path.with_name(f"{_beginning(path)}-{digest[:DIGITS]}{path.suffix}")
+
+
+def _beginning(path: Path) -> str:
+    """Return a file's name without its ending, cut so that a hash fits behind it: systems know 255 bytes."""
+    room = LONGEST_NAME - len(path.suffix.encode()) - 1 - DIGITS
+    return path.stem.encode()[:room].decode(errors="ignore")
 
 
 def is_named_by_content(path: Path, plain: str) -> bool:
     """Whether a path is `plain` as `named_by_content` names it, for some content."""
     name = Path(plain)
-    return re.fullmatch(rf"{re.escape(name.stem)}-[0-9a-f]{{{DIGITS}}}{re.escape(name.suffix)}", path.name) is not None
+    return (
+        re.fullmatch(rf"{re.escape(_beginning(name))}-[0-9a-f]{{{DIGITS}}}{re.escape(name.suffix)}", path.name)
+        is not None
+    )
 
 
 def is_unfinished(path: Path) -> bool:
