@@ -15,7 +15,9 @@ The arithmetic is written once, for lists of tensors, so that lists of any lengt
 
 from __future__ import annotations
 
+import inspect
 import math
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -78,6 +80,12 @@ class _Piece:
     state: list[Tensor]
 
 
+def _without_compiler(method: Callable[..., None]) -> Callable[..., None]:
+    """Return a method of torch's optimizers without what keeps torch.compile out of it, where nothing is compiled: that
+    imports the whole compiler, which takes longer than many a training and 150 MB."""
+    return method if "torch._dynamo" in sys.modules else inspect.unwrap(method)
+
+
 class Solver(Optimizer):
     """What the three solvers share.
 
@@ -104,12 +112,16 @@ class Solver(Optimizer):
     def add_param_group(self, param_group: Group) -> None:
         """Add a group; it takes part from the iteration that the others have reached."""
         param_group.setdefault("iteration", self.param_groups[0]["iteration"] if self.param_groups else 0)
-        super().add_param_group(param_group)
+        _without_compiler(Optimizer.add_param_group)(self, param_group)
         group = self.param_groups[-1]
         if group["lr"] < 0 or group["l2"] < 0:
             raise UsageError(f"lr is {group['lr']} and l2 is {group['l2']}", "neither can be negative")
         for parameter in group["params"]:
             _check_gates(_gates(group["lr_factor"]), _gates(group["l2_factor"]), parameter)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients, as torch's optimizers do."""
+        _without_compiler(Optimizer.zero_grad)(self, set_to_none)
 
     @overload
     def step(self, closure: None = None) -> None: ...
