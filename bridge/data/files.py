@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from bridge.arrays.lazy import NDArray
 from bridge.errors import UnreadableError, UnsupportedError, UsageError
 from bridge.images import ImageDatastore, imageDatastore
+from bridge.images.color import require_size
 
+LOOKED_AT = 256  # images, before a training starts
 HEADER = ["path", "label", "split", "position"]
 CHANNELS = {
     "1": 1,
@@ -34,7 +38,8 @@ def folder(path: Path) -> ImageDatastore:
         raise UsageError(
             f"the images in {path} have no labels", "they lie in the folder itself", "make a folder for each class"
         )
-    filled = {Path(file).relative_to(path).parts[0] for file in images.Files}
+    folders = {os.path.dirname(file) for file in images.Files}
+    filled = {Path(each).relative_to(path).parts[0] for each in folders if Path(each) != path}
     empty = sorted(
         each.name
         for each in path.iterdir()
@@ -107,16 +112,24 @@ def _store(path: Path, rows: Sequence[dict[str, str]], classes: tuple[str, ...])
     return ImageDatastore(tuple(map(str, files)), tuple(row["label"] for row in rows), classes)
 
 
+def stride(count: int) -> int:
+    """Return how many files of a long list are skipped for each that is looked at before a training starts."""
+    return max(1, -(-count // LOOKED_AT))
+
+
 def require_alike(images: ImageDatastore, channels: int | None, color: str) -> None:
-    """Look at the header of every image before the training starts.
+    """Look at the headers of images before the training starts: of all, or of as many as that takes no time for.
+
+    What the others hold is checked when they are read.
 
     Raises:
         UnreadableError: some cannot be read; the first are named.
         UnsupportedError: an image has 16 bits a channel.
         UsageError: the images do not all have the channels of the input layer.
     """
+    looked_at = images.Files[:: stride(len(images))]
     with ThreadPoolExecutor() as pool:
-        found = dict(zip(images.Files, pool.map(_channels, images.Files), strict=True))
+        found = dict(zip(looked_at, pool.map(_channels, looked_at), strict=True))
     unread = [file for file, count in found.items() if count is None]
     if unread:
         raise UnreadableError(
@@ -126,11 +139,7 @@ def require_alike(images: ImageDatastore, channels: int | None, color: str) -> N
         )
     deep = [file for file, count in found.items() if count == 0]
     if deep:
-        raise UnsupportedError(
-            f"{deep[0]} has 16 bits or more a channel",
-            "its values are beyond those of the other images",
-            "convert it to 8 bits",
-        )
+        raise _too_deep(deep[0])
     wanted = {"gray2rgb": (1, 3), "rgb2gray": (1, 3)}.get(color, (channels,))
     other = [file for file, count in found.items() if channels is not None and count not in wanted]
     if other:
@@ -142,12 +151,32 @@ def require_alike(images: ImageDatastore, channels: int | None, color: str) -> N
         )
 
 
+def require_bytes(images: Sequence[NDArray], names: Sequence[str]) -> None:
+    """Check the type of images that were read.
+
+    Raises:
+        UnsupportedError: one has 16 bits a channel.
+    """
+    for image, name in zip(images, names, strict=True):
+        if image.dtype.itemsize > 1:
+            raise _too_deep(name)
+
+
+def _too_deep(name: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"{name} has 16 bits or more a channel",
+        "its values are beyond those of the other images",
+        "convert it to 8 bits",
+    )
+
+
 def _channels(file: str) -> int | None:
     """Return the channels that imread gives; 0 for more than 8 bits, None for what is no image."""
     from PIL import Image
 
     try:
         with Image.open(file) as image:
+            require_size(file, image.size)
             if ";16" in str([tile[3] for tile in image.tile]):
                 return 0
             count = CHANNELS.get(image.mode, 0)

@@ -28,7 +28,7 @@ from bridge.data import convert, files, mat_data
 from bridge.data.expected import Expected
 from bridge.data.in_memory import array_source
 from bridge.data.pixels import pixel_source
-from bridge.data.sources import DatasetSource, Images, ImageSource, SequenceSource, Source
+from bridge.data.sources import DatasetSource, ImageSource, SequenceSource, Source
 from bridge.errors import UsageError
 from bridge.images import ImageDatastore, augmentedImageDatastore, pixelLabelImageDatastore
 from bridge.options.options import TrainingOptions
@@ -50,6 +50,11 @@ class Sources:
     validation: Source | None
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def each(self) -> list[Source]:
+        """Those of the training, and those of the validation where there are some."""
+        return [self.train] if self.validation is None else [self.train, self.validation]
 
 
 def sources(
@@ -149,8 +154,7 @@ class _Maker:
         if isinstance(given, ImageDatastore):
             given = augmentedImageDatastore([n or 1 for n in expected.image.size], given)
         if isinstance(given, augmentedImageDatastore):
-            images = Images(given)
-            return ImageSource(images, self.seed, *_labels(images, expected, what), _in_background(self.options))
+            return ImageSource(given, self.seed, *_labels(given, expected, what), _in_background(self.options))
         if isinstance(given, pixelLabelImageDatastore):
             return pixel_source(given, expected, self.seed, what, _in_background(self.options))
         if isinstance(given, DataLoader):
@@ -178,7 +182,7 @@ def _in_background(options: TrainingOptions) -> bool | None:
     return given.get("DispatchInBackground") if environment is None else environment != "serial"
 
 
-def _labels(images: Images, expected: Expected, what: str) -> tuple[tuple[str, ...], Tensor]:
+def _labels(images: augmentedImageDatastore, expected: Expected, what: str) -> tuple[tuple[str, ...], Tensor]:
     """Return class names and the targets of images, after looking at the images themselves."""
     if images.labels is None:
         raise UsageError(
@@ -195,7 +199,7 @@ def _labels(images: Images, expected: Expected, what: str) -> tuple[tuple[str, .
     return classes, indices
 
 
-def _require_images(images: Images, expected: Expected, what: str) -> None:
+def _require_images(images: augmentedImageDatastore, expected: Expected, what: str) -> None:
     at = expected.image
     if tuple(images.OutputSize[:2]) != at.spatial:
         raise UsageError(

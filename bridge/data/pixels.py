@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import torch
 
 from bridge.data import convert, files
 from bridge.data.expected import Expected
-from bridge.data.sources import FILES_WORTH_WORKERS, MOST_WORKERS, UNDEFINED, Batch, Request
+from bridge.data.sources import CHANGED_AT_RANDOM, UNDEFINED, Batch, Request, workers_for
 from bridge.errors import UsageError
 from bridge.images import ImageDatastore, pixelLabelImageDatastore
 
@@ -32,12 +30,10 @@ class PixelSource:
         self, pairs: pixelLabelImageDatastore, seed: int, classes: tuple[str, ...], in_background: bool | None = None
     ) -> None:
         self._pairs, self._seed, self.classes = pairs, seed, classes or pairs.classes
-        self.changing = "the images are changed at random in every epoch" if pairs.DataAugmentation is not None else ""
-        pays = len(pairs) >= FILES_WORTH_WORKERS if in_background is None else in_background
-        self.workers = min(MOST_WORKERS, os.cpu_count() or 1) if pays else 0
-        self._order = np.array(
-            [*map(self.classes.index, pairs.classes), UNDEFINED]
-        )  # of its own index, of the last for undefined
+        self.changing = CHANGED_AT_RANDOM if pairs.DataAugmentation is not None else ""
+        self.workers = workers_for(len(pairs), in_background)
+        # of its own index, of the last for undefined; a pixel takes two bytes
+        self._order = np.array([*map(self.classes.index, pairs.classes), UNDEFINED], np.int16)
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -76,7 +72,7 @@ def pixel_source(
                 "give the datastore that output_size",
             )
         files.require_alike(pairs.images, at.channels, pairs.ColorPreprocessing)
-        ImageDatastore(pairs.pixel_labels.Files).verify()
+        ImageDatastore(pairs.pixel_labels.Files[:: files.stride(len(pairs))]).verify()
     names = expected.classes or ()
     if names:
         convert.class_indices(np.array(pairs.classes, dtype=object), names, what, every_class=True)

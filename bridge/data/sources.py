@@ -7,24 +7,29 @@ can be continued. Images are N,C,H,W, features N,C, sequences N,T,C.
 from __future__ import annotations
 
 import math
+import multiprocessing
 import os
-import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import Dataset, default_collate
 
 from bridge.arrays.lazy import NDArray
-from bridge.errors import BridgeError, UsageError
-from bridge.images import ImageDatastore, augmentedImageDatastore
+from bridge.data.files import require_bytes
+from bridge.errors import UsageError
+from bridge.images import augmentedImageDatastore
 
 ALL = slice(None)
 UNDEFINED = -1  # the index of an undefined label
+
+
 FILES_WORTH_WORKERS = 512  # fewer images are read sooner than worker processes have started
 MOST_WORKERS = 4
+CHANGED_AT_RANDOM = "the images are changed at random in every epoch"
 
 
 class Batch(NamedTuple):
@@ -180,27 +185,6 @@ class SequenceSource:
         return torch.cat([padding, sequence] if self.left else [sequence, padding])
 
 
-class Images(augmentedImageDatastore):
-    """An augmentedImageDatastore that takes its random numbers with each image that is asked for."""
-
-    def __init__(self, images: augmentedImageDatastore) -> None:
-        vars(self).update(vars(images))
-
-    @property
-    def files(self) -> ImageDatastore | None:
-        """The files, where the images do not come from an array."""
-        return self._data if isinstance(self._data, ImageDatastore) else None
-
-    def read(self, index: int, rng: np.random.Generator) -> NDArray:
-        """Return an image, C x H x W."""
-        self._rng = rng
-        item = self[index]
-        return item[0] if isinstance(item, tuple) else item
-
-    def _generator(self) -> np.random.Generator:
-        return self._rng
-
-
 class ImageSource:
     """Images in files, or an array, brought to one size: each is read, changed and resized when it is asked for.
 
@@ -217,23 +201,50 @@ class ImageSource:
     ragged = False
 
     def __init__(
-        self, images: Images, seed: int, classes: tuple[str, ...], targets: Tensor, in_background: bool | None = None
+        self,
+        images: augmentedImageDatastore,
+        seed: int,
+        classes: tuple[str, ...],
+        targets: Tensor,
+        in_background: bool | None = None,
     ) -> None:
         self._images, self._seed, self.classes, self._targets = images, seed, classes, targets
         at_random = images.DataAugmentation is not None or images.OutputSizeMode == "randcrop"
-        self.changing = "the images are changed at random in every epoch" if at_random else ""
-        pays = len(images) >= FILES_WORTH_WORKERS if in_background is None else in_background
-        self.workers = min(MOST_WORKERS, os.cpu_count() or 1) if pays else 0
+        self.changing = CHANGED_AT_RANDOM if at_random else ""
+        self.workers = workers_for(len(images), in_background)
 
     def __len__(self) -> int:
         return len(self._images)
 
     def load(self, request: Request) -> Batch:
-        wanted = request.wanted
+        """Return images in the type of their files, which is that of the smallest room."""
+        wanted, files = request.wanted, self._images.files
         pixels = [
-            self._images.read(index, np.random.default_rng((self._seed, request.epoch, index))) for index in wanted
+            self._images.pixels(index, np.random.default_rng((self._seed, request.epoch, index))) for index in wanted
         ]
+        if files is not None:
+            require_bytes(pixels, [files.Files[index] for index in wanted])
         return Batch((torch.from_numpy(np.stack(pixels)),), self._targets[torch.as_tensor(wanted)])
+
+
+def workers_for(count: int, asked: bool | None) -> int:
+    """Return how many processes read images from files.
+
+    Args:
+        count: of images.
+        asked: what the options say; None: where there are many, and processes are sure to start. One that does not fork
+            runs the script of its user again, which only a script made for it bears.
+    """
+    pays = count >= FILES_WORTH_WORKERS and _starts_anywhere() if asked is None else asked
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(MOST_WORKERS, cores) if pays else 0
+
+
+def _starts_anywhere() -> bool:
+    script = sys.modules["__main__"]
+    own = getattr(sys.modules.get("bridge.commands"), "main", None)
+    runs_again = hasattr(script, "__file__") and (own is None or getattr(script, "main", None) is not own)
+    return multiprocessing.get_start_method() == "fork" or not runs_again
 
 
 class DatasetSource:
@@ -264,51 +275,3 @@ class DatasetSource:
                 "wrap the dataset, or pass a DataLoader with a collate_fn",
             )
         return Batch(tuple(parts[:-1]), parts[-1])
-
-
-def load(source: Source, requests: Iterable[Request]) -> Iterator[Batch]:
-    """Load mini-batches in order, in worker processes where the source has some."""
-    if source.workers == 0:
-        yield from map(source.load, requests)
-        return
-    wanted = list(requests)
-    own = torch.Generator().manual_seed(
-        wanted[0].epoch if wanted else 0
-    )  # the workers' seeds come from no other random numbers
-    loads: Dataset[Batch | BridgeError] = _Loads(source)
-    for batch in DataLoader(
-        loads,
-        batch_size=None,
-        sampler=wanted,
-        num_workers=source.workers,
-        collate_fn=_as_it_is,
-        generator=own,
-        worker_init_fn=_ignore_interrupts,
-    ):
-        if isinstance(batch, BridgeError):
-            raise batch
-        yield batch
-
-
-class _Loads(Dataset[Batch | BridgeError]):
-    """A source as the dataset of a DataLoader, whose items are mini-batches."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-
-    def __getitem__(self, request: Request) -> Batch | BridgeError:
-        try:
-            return self._source.load(request)
-        except (
-            BridgeError
-        ) as error:  # handed over as it is: a DataLoader would raise one whose text is the worker's trace
-            return error
-
-
-def _ignore_interrupts(worker: int) -> None:
-    """Leave Ctrl-C to the process that trains: it ends with a whole iteration, which needs its mini-batch."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch

@@ -234,11 +234,20 @@ class augmentedImageDatastore:
         self._rng = np.random.default_rng(rng)
         self._worker_seed: int | None = None
 
+    @property
+    def files(self) -> ImageDatastore | None:
+        """The files, where the images do not come from an array."""
+        return self._data if isinstance(self._data, ImageDatastore) else None
+
     def __len__(self) -> int:
         return len(self._data) if isinstance(self._data, ImageDatastore) else self._data.shape[3]
 
     def __getitem__(self, index: int) -> Array | tuple[Array, Any]:
-        rng = self._generator()
+        pixels = self.pixels(index, self._generator()).astype(np.float32)
+        return pixels if self.labels is None else (pixels, self.labels[index])
+
+    def pixels(self, index: int, rng: np.random.Generator) -> Array:
+        """The image with this index in its own type, C x H x W, with the random changes that `rng` draws."""
         image = self.colored(index)
         if self.DataAugmentation is not None:
             image = self.DataAugmentation.augment(image, rng)
@@ -249,8 +258,7 @@ class augmentedImageDatastore:
                 "all images of a training have the same channels",
                 "pass ColorPreprocessing='gray2rgb' or 'rgb2gray'",
             )
-        pixels = np.ascontiguousarray(np.moveaxis(image, 2, 0), dtype=np.float32)
-        return pixels if self.labels is None else (pixels, self.labels[index])
+        return np.ascontiguousarray(np.moveaxis(image, 2, 0))
 
     def _generator(self) -> np.random.Generator:
         loading = sys.modules.get("torch.utils.data")
@@ -304,7 +312,8 @@ def _classes_and_labels(
     data: ImageDatastore | Array, responses: ArrayLike | None
 ) -> tuple[tuple[str, ...], list[Any] | None]:
     if isinstance(data, ImageDatastore):
-        return data.classes, None if data.Labels is None else [data.classes.index(label) for label in data.Labels]
+        index = {name: position for position, name in enumerate(data.classes)}
+        return data.classes, None if data.Labels is None else [index[label] for label in data.Labels]
     if data.ndim != 4:
         error = f"augmentedImageDatastore: the array has the shape {data.shape}"
         raise UsageError(error, "an array of images is H x W x C x N", "add the missing axes")

@@ -16,6 +16,8 @@ from bridge.errors import UnreadableError, UnsupportedError, UsageError
 
 Array = NDArray[Any]
 
+MOST_PIXELS, MOST_BYTES = 50_000_000, 1 << 29  # of an image file: the memory that it takes stays below 1 GB
+_STRIP = 1 << 22
 _GRAY = np.array(
     [0.298936021293776, 0.587043074451121, 0.114020904255103]
 )  # rgb2gray's coefficients, not rounded to three digits
@@ -39,13 +41,15 @@ def imread(path: str | os.PathLike[str]) -> Array:
 
     Raises:
         UnreadableError: there is no such file, it is damaged, or it is no image.
-        UnsupportedError: a colour image of 16 bits a channel.
+        UnsupportedError: a colour image of 16 bits a channel; or one of more than 50 million pixels, which is not
+            decoded.
     """
     from PIL import Image, UnidentifiedImageError
 
     try:
-        data = Path(path).read_bytes()
+        data = _bytes_of(path)
         with Image.open(io.BytesIO(data)) as image:
+            require_size(path, image.size)
             raw_modes = str([tile[3] for tile in image.tile])
             has_color_key = "transparency" in image.info and image.mode in ("L", "RGB")
             pixels = np.array(image.convert(image.mode + "A") if has_color_key else image)
@@ -66,6 +70,32 @@ def imread(path: str | os.PathLike[str]) -> Array:
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
+def require_size(path: str | os.PathLike[str], size: tuple[int, int]) -> None:
+    """Checks the width and height that an image declares.
+
+    Raises:
+        UnsupportedError: more than 50 million pixels, which may take a thousand times the memory of the file.
+    """
+    if size[0] * size[1] > MOST_PIXELS:
+        raise UnsupportedError(
+            f"the image {path} is {size[1]} x {size[0]} pixels",
+            f"images of up to {MOST_PIXELS // 1_000_000} million pixels are read",
+            "make it smaller, or cut it into parts",
+        )
+
+
+def _bytes_of(path: str | os.PathLike[str]) -> bytes:
+    with Path(path).open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > MOST_BYTES:
+            raise UnsupportedError(
+                f"the file {path} has {size / 1e6:,.0f} MB",
+                f"images of up to {MOST_BYTES / 1e6:.0f} MB are read",
+                "make it smaller, or leave it out",
+            )
+        return file.read()
+
+
 def _background(png: bytes, channels: int) -> Array:
     """The colour of the bKGD chunk: 16-bit big-endian numbers, of which an image of 8 bits uses the low byte."""
     header = png[: png.find(b"IDAT")]
@@ -75,6 +105,10 @@ def _background(png: bytes, channels: int) -> Array:
 
 def _composite(pixels: Array, background: Array) -> Array:
     """Blends over a background as libpng does: linear values of 8 bits, products divided by 255 with rounding."""
+    if len(pixels) > 1 and pixels.size > _STRIP:  # in strips: what is computed takes 16 times their memory
+        rows = max(1, _STRIP * len(pixels) // pixels.size)
+        strips = (pixels[start : start + rows] for start in range(0, len(pixels), rows))
+        return np.concatenate([_composite(strip, background) for strip in strips])
     color, alpha = pixels[..., :-1], pixels[..., -1:].astype(np.uint32)
     blend = _TO_LINEAR[color] * alpha + _TO_LINEAR[background] * (255 - alpha) + 128
     blend = (blend + (blend >> 8)) >> 8

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -77,8 +78,8 @@ class ImageDatastore:
 
     def countEachLabel(self) -> dict[str, int]:
         """How many files each class has, in the order of the classes; a class without files counts 0."""
-        labels = self._labels("countEachLabel")
-        return {name: labels.count(name) for name in self.classes}
+        counts = Counter(self._labels("countEachLabel"))
+        return {name: counts[name] for name in self.classes}
 
     def splitEachLabel(
         self, *parts: float, randomized: bool = False, seed: int | np.random.Generator | None = None
@@ -96,12 +97,15 @@ class ImageDatastore:
         Raises:
             UsageError: shares beyond 1 in sum, shares mixed with numbers, or a label with fewer files than asked for.
         """
-        labels = np.array(self._labels("splitEachLabel"))
+        labels = self._labels("splitEachLabel")
         self._check_parts(parts)
         rng = np.random.default_rng(seed)
+        numbers: dict[str, list[int]] = defaultdict(list)
+        for number, name in enumerate(labels):
+            numbers[name].append(number)
         pieces: list[list[int]] = [[] for _ in range(len(parts) + 1)]
         for name in self.classes:
-            files = np.flatnonzero(labels == name)
+            files = np.array(numbers[name], np.intp)
             order = rng.permutation(files) if randomized else files
             sizes = [math.floor(part * len(files)) if part < 1 else int(part) for part in parts]
             for piece, chosen in zip(pieces, np.split(order, np.cumsum(sizes)), strict=True):
@@ -193,7 +197,8 @@ def imageDatastore(
     locations = [location] if isinstance(location, (str, os.PathLike)) else location
     extensions = [FileExtensions] if isinstance(FileExtensions, str) else FileExtensions or _EXTENSIONS
     suffixes = {extension.lower() for extension in extensions}
-    files = [file for place in locations for file in _files(Path(place), IncludeSubfolders, suffixes)]
+    found = [part for place in locations for part in _folders(str(Path(place)), IncludeSubfolders, suffixes)]
+    files = tuple(os.path.join(folder, name) for folder, names in found for name in names)
     if not files:
         places = ", ".join(map(str, locations))
         cause = f"no file ends in {', '.join(sorted(suffixes))}"
@@ -203,24 +208,38 @@ def imageDatastore(
             else "pass IncludeSubfolders=True if the images are in folders below"
         )
         raise UsageError(f"imageDatastore: no images in {places}", cause, hint)
-    names = tuple(map(str, files))
     if LabelSource == "none":
-        return ImageDatastore(names)
-    labels = tuple(file.absolute().parent.name for file in files)
-    return ImageDatastore(names, labels, tuple(sorted(set(labels))))
+        return ImageDatastore(files)
+    labels = tuple(name for folder, names in found for name in [_name(folder)] * len(names))
+    return ImageDatastore(files, labels, tuple(sorted(set(labels))))
 
 
-def _files(place: Path, include_subfolders: bool, suffixes: set[str]) -> Iterator[Path]:
-    if place.is_file():
-        yield place
+def _folders(place: str, include_subfolders: bool, suffixes: set[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yields folders, each with the names of its images; the folder that is meant by none ("") is the current one."""
+    if os.path.isfile(place):
+        folder, name = os.path.split(place)
+        yield folder, [name]
         return
-    if not place.is_dir():
+    if not os.path.isdir(place):
         raise UnreadableError(
             f"imageDatastore: {place} does not exist", "it is neither a file nor a folder", "check the path"
         )
-    entries = sorted(place.iterdir(), key=lambda entry: entry.name)
-    yield from (entry for entry in entries if entry.is_file() and entry.suffix.lower() in suffixes)
+    try:
+        with os.scandir(place) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
+    except OSError as error:
+        raise UnreadableError(f"imageDatastore: cannot list {place}", str(error), "check who may read it") from error
+    folder = "" if place == os.curdir else place
+    yield (
+        folder,
+        [each.name for each in entries if os.path.splitext(each.name)[1].lower() in suffixes and each.is_file()],
+    )
     if include_subfolders:
-        for entry in entries:
-            if entry.is_dir():
-                yield from _files(entry, include_subfolders, suffixes)
+        for each in entries:
+            if each.is_dir():
+                yield from _folders(os.path.join(folder, each.name), include_subfolders, suffixes)
+
+
+def _name(folder: str) -> str:
+    """The name of a folder, the current one among them."""
+    return os.path.basename(os.path.abspath(folder))

@@ -246,10 +246,11 @@ class pixelLabelImageDatastore:
         return len(self.images)
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        return self.read(index, np.random.default_rng())
+        image, labels = self.read(index, np.random.default_rng())
+        return image.astype(np.float32), labels
 
-    def read(self, index: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return an image and its labels, with the random changes that `rng` draws."""
+    def read(self, index: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.int64]]:
+        """Return an image in its own type and its labels, with the random changes that `rng` draws."""
         image, labels = self._pictures.colored(index), self.pixel_labels.readimage(index)
         if image.shape[:2] != labels.shape:
             error = (
@@ -265,6 +266,4 @@ class pixelLabelImageDatastore:
             image, labels = self.DataAugmentation.augment_with_labels(image, labels, rng)
         if self.OutputSize is not None:
             image, labels = imresize(image, self.OutputSize, "bilinear"), imresize(labels, self.OutputSize, "nearest")
-        return np.ascontiguousarray(np.moveaxis(np.atleast_3d(image), 2, 0), dtype=np.float32), labels.astype(
-            np.int64
-        ) - 1
+        return np.ascontiguousarray(np.moveaxis(np.atleast_3d(image), 2, 0)), labels.astype(np.int64) - 1

@@ -7,21 +7,15 @@ input can be computed once.
 
 from __future__ import annotations
 
-import math
 import operator
-import os
-import shutil
-import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bridge.data.sources import Batch, DatasetSource, Source
-from bridge.errors import UsageError
+from bridge.data.kept import is_free, room_needed
+from bridge.data.sources import DatasetSource, Source
 
 REPEATABLE = (
     operator.getitem,
@@ -29,8 +23,6 @@ REPEATABLE = (
     "size",
     "unflatten",
 )  # what the graphs of Network.to_torch() do beside calling layers
-MEMORY_SHARE = 0.25  # of the memory that is free, for features
-DISK_SHARE = 0.5  # of the free space of the folder for temporary files, where memory is too small
 
 
 def without_softmax(model: fx.GraphModule) -> fx.GraphModule | None:
@@ -137,79 +129,6 @@ def _second_part(model: fx.GraphModule, fixed: dict[fx.Node, bool], border: list
     return fx.GraphModule(model, graph)
 
 
-class FeatureCache:
-    """The features and targets of every observation, in memory or, where that is too small, in a temporary file.
-
-    Features are kept as a mini-batch computed them, so that the numbers are those of a run without cache.
-
-    Args:
-        count: how many observations there are.
-    """
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._present = torch.zeros(count, dtype=torch.bool)
-        self._stores: list[Tensor] = []
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-
-    def holds(self, indices: list[int]) -> bool:
-        """Whether all these observations are known."""
-        return bool(self._present[indices].all())
-
-    def get(self, indices: list[int]) -> Batch:
-        """Return known features and targets."""
-        *features, targets = (store[indices] for store in self._stores)
-        return Batch(tuple(features), targets)
-
-    def keep(self, indices: list[int], batch: Batch) -> None:
-        """Keep the features and targets of a mini-batch.
-
-        Raises:
-            UsageError: there is room for all observations neither in memory nor on disk.
-        """
-        values = (*batch.inputs, batch.targets)
-        if not self._stores:
-            self._stores = self._rooms(values)
-        for store, each in zip(self._stores, values, strict=True):
-            store[indices] = each.to(store.device)
-        self._present[indices] = True
-
-    def _rooms(self, examples: Sequence[Tensor]) -> list[Tensor]:
-        size = sum(room_needed(each, self._count) for each in examples)
-        memory = MEMORY_SHARE * free_memory()
-        if size <= memory:
-            return [torch.empty((self._count, *each.shape[1:]), dtype=each.dtype) for each in examples]
-        disk = DISK_SHARE * shutil.disk_usage(tempfile.gettempdir()).free
-        if size > disk:
-            raise UsageError(
-                f"the features of {self._count} observations need {size / 2**30:.1f} GB",
-                f"they may take {memory / 2**30:.1f} GB of the free memory, or {disk / 2**30:.1f} GB of the free disk "
-                "space",
-                "train without cache_features, or set TMPDIR to a larger disk",
-            )
-        self._folder = tempfile.TemporaryDirectory(prefix="bridge-features-")
-        return [self._room_on_disk(each, Path(self._folder.name) / str(index)) for index, each in enumerate(examples)]
-
-    def _room_on_disk(self, example: Tensor, path: Path) -> Tensor:
-        shape = (self._count, *example.shape[1:])
-        return torch.from_file(str(path), shared=True, size=math.prod(shape), dtype=example.dtype).view(shape)
-
-
-def room_needed(example: Tensor, count: int) -> int:
-    """Return the bytes that `count` observations like those of a mini-batch need."""
-    return example[0].numel() * example.element_size() * count
-
-
-def free_memory() -> int:
-    """Return the memory that is free, in bytes; a quarter of all where the system does not tell."""
-    meminfo = Path("/proc/meminfo")
-    if meminfo.is_file():
-        for line in meminfo.read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4 if hasattr(os, "sysconf") else 2**30
-
-
 def why_not(parts: Split, source: Source, inputs: tuple[Tensor, ...], varies: bool, count: int = 0) -> str:
     """Say why the features of a training are not cached; "" where they can be.
 
@@ -229,7 +148,7 @@ def why_not(parts: Split, source: Source, inputs: tuple[Tensor, ...], varies: bo
         features = parts.fixed(*inputs)
     if not all(isinstance(each, Tensor) for each in features):
         return "what crosses the border of the frozen part is no tensor"
-    if sum(room_needed(each, count) for each in features) > MEMORY_SHARE * free_memory():
+    if not is_free(room_needed(features, count)):
         return "the features do not fit into memory"
     if varies and _depends_on_place(parts.fixed, inputs, features):
         return (

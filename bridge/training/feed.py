@@ -10,29 +10,30 @@ import torch
 from torch import nn
 
 from bridge.arrays.lazy import NDArray
-from bridge.data.sources import ALL, Batch, Request, SequenceSource, Source, load
-from bridge.training.features import FeatureCache
+from bridge.data.kept import Kept
+from bridge.data.loading import Loader
+from bridge.data.sources import ALL, Batch, Request, SequenceSource
 
 
 class Feed:
     """Loads mini-batches in order.
 
     Args:
-        source: the observations.
+        loader: of the observations.
         like: a module; inputs get its device and precision.
         fixed: the part of the network before the one that is fed, or None.
         cache: keeps what `fixed` computes, or None.
     """
 
     def __init__(
-        self, source: Source, like: nn.Module, fixed: nn.Module | None = None, cache: FeatureCache | None = None
+        self, loader: Loader, like: nn.Module, fixed: nn.Module | None = None, cache: Kept | None = None
     ) -> None:
-        self._source, self._fixed, self._cache = source, fixed, cache
+        self.loader, self._fixed, self._cache = loader, fixed, cache
         first = next(like.parameters())
         self._device, self._dtype = first.device, first.dtype
 
     def __len__(self) -> int:
-        return len(self._source)
+        return len(self.loader.source)
 
     def batches(self, epoch: int, divided: Iterable[NDArray], part: slice = ALL) -> Iterator[Batch]:
         """Yield mini-batches.
@@ -46,7 +47,7 @@ class Feed:
 
     def pieces(self, indices: NDArray) -> Sequence[int | None]:
         """Return the pieces that the sequences of a mini-batch are split into; (None,) where they stay whole."""
-        source = self._source
+        source = self.loader.source
         return (
             range(source.pieces(indices))
             if isinstance(source, SequenceSource) and isinstance(source.length, int)
@@ -56,9 +57,11 @@ class Feed:
     def load(self, requests: Sequence[Request]) -> Iterator[Batch]:
         """Yield what is asked for."""
         known = [self._cache is not None and self._cache.holds(each.wanted) for each in requests]
+        if requests and all(known):
+            self.loader.close()  # its room is better used
         loaded = map(
             self._placed,
-            load(self._source, [each for each, is_known in zip(requests, known, strict=True) if not is_known]),
+            self.loader.load([each for each, is_known in zip(requests, known, strict=True) if not is_known]),
         )
         for request, is_known in zip(requests, known, strict=True):
             if is_known and self._cache is not None:
@@ -76,5 +79,7 @@ class Feed:
         return features
 
     def _placed(self, batch: Batch) -> Batch:
-        targets = batch.targets.to(self._device, self._dtype if batch.targets.is_floating_point() else torch.long)
-        return Batch(tuple(each.to(self._device, self._dtype) for each in batch.inputs), targets)
+        """Copy to the device in the type that takes least room, while it may compute; then convert."""
+        inputs = (each.to(self._device, non_blocking=True).to(self._dtype) for each in batch.inputs)
+        targets = batch.targets.to(self._device, non_blocking=True)
+        return Batch(tuple(inputs), targets.to(self._dtype if targets.is_floating_point() else torch.long))

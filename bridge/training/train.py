@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -14,6 +15,8 @@ from torch import Tensor, fx, nn
 
 from bridge.arrays.lazy import NDArray
 from bridge.data.expected import Expected, lacking
+from bridge.data.kept import Kept
+from bridge.data.loading import Loader, loaders
 from bridge.data.observations import Sources, sources
 from bridge.data.sources import DatasetSource, Request, SequenceSource, Source
 from bridge.errors import BridgeError, UsageError
@@ -114,28 +117,29 @@ def train(
         turns = Order(len(held.train), options.Shuffle, seed, order)
         identity = checkpoint.identity(module, options, **_facts(goal, class_weights, held, turns, seed))
         saved, found = _saved(resume, identity, solver)
-        parts = _parts(whole, held, options, turns, cache_features)
-        keeps_items = cache_features is True
-        train_feed = _feed(held.train, module, parts, keeps_items)
-        validation_feed = _feed(held.validation, module, parts, keeps_items) if held.validation is not None else None
+        loads, kept = loaders(
+            held.each, next(module.parameters()).is_cuda, options.MaxEpochs > 1 or options.ResetInputNormalization
+        )
+        parts = _parts(whole, held, loads[0], options, turns, cache_features)
+        feeds = [_feed(each, module, parts, cache_features is True) for each in loads]
         loop = Loop(
             module,
             parts.rest,
             goal,
             options,
-            train_feed,
-            validation_feed,
+            feeds[0],
+            feeds[1] if len(feeds) > 1 else None,
             turns,
             optimizer,
             identity,
             folder or _checkpoint_path(options),
         )
-        _begin(loop, module, held.train, saved, solver)
+        _begin(loop, module, saved, solver)
         notes = (
             *options.notes(lacking(network, options.trainer, loss if isinstance(loss, str) else "")),
             *held.notes,
             *found,
-            *_notes(loop, module, folder, parts.fixed is not None),
+            *_notes(loop, module, folder, parts.fixed is not None, kept),
         )
         outcome = _run(loop, folder, notes)
         info = _info(
@@ -270,7 +274,8 @@ def _first(source: Source | None) -> int | None:
     if source is None or isinstance(source, DatasetSource):
         return None
     inputs, targets = source.load(Request(1, np.array([0])))
-    return checkpoint.checksum((*inputs, targets))
+    numbers = [each if each.is_floating_point() else each.float() for each in inputs]
+    return checkpoint.checksum((*numbers, targets if targets.is_floating_point() else targets.long()))
 
 
 def _saved(
@@ -299,7 +304,7 @@ def _saved(
 
 
 def _parts(
-    whole: nn.Module, held: Sources, options: TrainingOptions, order: Order, wanted: bool | None
+    whole: nn.Module, held: Sources, loader: Loader, options: TrainingOptions, order: Order, wanted: bool | None
 ) -> features.Split:
     """Split the network where features are cached; else run it as a whole."""
     everything, source = features.Split(None, whole, ""), held.train
@@ -309,7 +314,7 @@ def _parts(
     first = next(mini_batches(order.epoch(1), options.MiniBatchSize))
     reason = parts.reason
     if parts.fixed is not None:
-        (batch,) = Feed(source, whole).batches(1, [first], distributed.part())
+        (batch,) = Feed(loader, whole).batches(1, [first], distributed.part())
         count = len(source) + (len(held.validation) if held.validation is not None else 0)
         reason = features.why_not(parts, source, batch.inputs, order.varies, count if wanted is None else 0)
     if reason and wanted:
@@ -320,15 +325,15 @@ def _parts(
     return everything if refusals else parts
 
 
-def _feed(source: Source, module: nn.Module, parts: features.Split, keeps_items: bool) -> Feed:
+def _feed(loader: Loader, module: nn.Module, parts: features.Split, keeps_items: bool) -> Feed:
     """Return the feed of a source; features of a Dataset are kept only where its user said that its items
     never change.
     """
-    keeps = parts.fixed is not None and (keeps_items or not isinstance(source, DatasetSource))
-    return Feed(source, module, parts.fixed, features.FeatureCache(len(source)) if keeps else None)
+    keeps = parts.fixed is not None and (keeps_items or not isinstance(loader.source, DatasetSource))
+    return Feed(loader, module, parts.fixed, Kept(len(loader.source)) if keeps else None)
 
 
-def _begin(loop: Loop, module: nn.Module, source: Source, saved: checkpoint.Checkpoint | None, solver: str) -> None:
+def _begin(loop: Loop, module: nn.Module, saved: checkpoint.Checkpoint | None, solver: str) -> None:
     """Restore a checkpoint, or compute the statistics of the input layers."""
     if saved is not None and solver == "continue":
         loop.restore(saved)
@@ -336,9 +341,11 @@ def _begin(loop: Loop, module: nn.Module, source: Source, saved: checkpoint.Chec
     if saved is not None:
         checkpoint.restore_tensors(module, saved.group("model"))
     if loop.options.ResetInputNormalization and isinstance(module, fx.GraphModule):
-        whole = source.unpadded() if isinstance(source, SequenceSource) else source
-        divided = all_batches(loop.order.epoch(1), 1 if whole.ragged else loop.options.MiniBatchSize)
-        batches = Feed(whole, module).batches(1, divided)
+        loader = loop.train.loader
+        if isinstance(loader.source, SequenceSource):
+            loader = Loader(loader.source.unpadded())
+        divided = all_batches(loop.order.epoch(1), 1 if loader.source.ragged else loop.options.MiniBatchSize)
+        batches = Feed(loader, module).batches(1, divided)
         inputs = (batch.inputs for batch in batches)
         reset_input_normalization(module, inputs, loop.options.semantics.zscore_divisor)
 
@@ -361,10 +368,13 @@ def _run(loop: Loop, folder: Path | None, notes: Sequence[str]) -> Outcome:
             with suppress(BridgeError):  # what stopped the training is what should be told
                 write_json(folder / HISTORY, _info(loop, Outcome(error.error, {}, 0), notes, loop.model, None).facts())
         raise
+    finally:
+        for feed in filter(None, (loop.train, loop.validation)):
+            feed.loader.close()
     return outcome
 
 
-def _notes(loop: Loop, module: nn.Module, folder: Path | None, cached: bool) -> list[str]:
+def _notes(loop: Loop, module: nn.Module, folder: Path | None, cached: bool, kept: int) -> list[str]:
     options, notes = loop.options, [*loop.objective.notes]
     if batch_norms(module) and loop.validation is not None and finalizes(options):
         notes.append(
@@ -381,6 +391,8 @@ def _notes(loop: Loop, module: nn.Module, folder: Path | None, cached: bool) -> 
         notes.append("CheckpointPath is left out: checkpoints are written to the output folder")
     if np.size(options.WorkerLoad):
         notes.append("WorkerLoad is left out: processes share each mini-batch evenly")
+    if kept:
+        notes.append(f"images are kept in memory once they are read: {math.ceil(kept / 2**20)} MB")
     return notes + (["features of the frozen layers are computed once for each observation"] if cached else [])
 
 

@@ -19,8 +19,9 @@ import bridge
 from bridge.data import mat_data
 from bridge.data.convert import images as convert_images
 from bridge.data.expected import Expected, lacking
+from bridge.data.loading import Loader
 from bridge.data.observations import Sources, sources
-from bridge.data.sources import Request, SequenceSource, load
+from bridge.data.sources import Request, SequenceSource
 from bridge.errors import BridgeError, UnreadableError, UnsupportedError, UsageError
 from bridge.images import augmentedImageDatastore, imageDataAugmenter, imageDatastore
 from bridge.network.sizes import Activation
@@ -356,13 +357,13 @@ def test_augmentation_is_a_function_of_seed_epoch_and_number_in_any_process(tmp_
     whole, _ = everything(source, epoch=2)
     requests = [Request(2, indices) for indices in all_batches(np.arange(12)[::-1], 5)]
     source.workers = 2
-    parts = torch.cat([batch.inputs[0] for batch in load(source, requests)])
+    parts = torch.cat([batch.inputs[0] for batch in Loader(source).load(requests)])
     assert torch.equal(parts.flip(0), whole)
     assert not torch.equal(everything(source, epoch=3)[0], whole) and not torch.equal(
         everything(take(augmented, seed=6).train, epoch=2)[0], whole
     )
     before = torch.get_rng_state()
-    list(load(source, requests))
+    list(Loader(source).load(requests))
     assert torch.equal(before, torch.get_rng_state())
 
 

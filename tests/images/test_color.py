@@ -14,7 +14,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from bridge.errors import UnreadableError, UnsupportedError, UsageError
-from bridge.images import gray2rgb, im2double, im2single, imread, rescale, rgb2gray
+from bridge.images import color, gray2rgb, im2double, im2single, imread, rescale, rgb2gray
+from bridge.images.color import require_size
 
 
 def save(path: Path, pixels: np.ndarray, **options: object) -> Path:
@@ -64,14 +65,50 @@ def test_types_are_those_of_the_file(tmp_path: Path) -> None:
     assert imread(save(tmp_path / "d.jpg", np.zeros((8, 9, 3), np.uint8))).shape == (8, 9, 3)
 
 
-def png_of_16_bits(channels: int) -> bytes:
+def png_of_16_bits(channels: int, size: tuple[int, int] = (1, 1)) -> bytes:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     color_type = {2: 4, 3: 2, 4: 6}[channels]
-    header = struct.pack(">IIBBBBB", 1, 1, 16, color_type, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", *size, 16, color_type, 0, 0, 0)
     pixels = zlib.compress(b"\0" + bytes(2 * channels))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def png_without_pixels(width: int, height: int) -> bytes:
+    return png_of_16_bits(3, (width, height))
+
+
+def bmp_without_pixels(width: int, height: int) -> bytes:
+    return b"BM" + struct.pack("<IIIIiiHHIIiiII", 54, 0, 54, 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("make", [png_without_pixels, bmp_without_pixels])
+def test_an_image_is_refused_by_the_size_it_declares(tmp_path: Path, make: Callable[[int, int], bytes]) -> None:
+    """It is not decoded: it holds no pixels, which would be told of otherwise."""
+    path = tmp_path / "a.image"
+    path.write_bytes(make(9000, 8000))
+    with pytest.raises(UnsupportedError, match="8000 x 9000 pixels") as caught:
+        imread(path)
+    assert "50 million" in caught.value.cause and caught.value.hint
+    with pytest.raises(UnsupportedError):
+        require_size("", (50_000_001, 1))
+    require_size("", (50_000_000, 1))
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "a.png").open("wb") as file:
+        file.truncate((1 << 29) + 1)  # sparse: takes no room
+    with pytest.raises(UnsupportedError, match=r"537 MB"):
+        imread(tmp_path / "a.png")
+
+
+def test_large_transparent_images_are_composited_in_strips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 7, 4), dtype=np.uint8)
+    path = save(tmp_path / "a.png", pixels)
+    whole = imread(path)
+    monkeypatch.setattr(color, "_STRIP", 100)
+    np.testing.assert_array_equal(imread(path), whole, strict=True)
 
 
 @pytest.mark.parametrize("channels", [2, 3, 4])

@@ -86,7 +86,7 @@ def test_labels_are_joined_with_the_networks_classes_by_name(folder: Path, label
     batch = source.load(Request(1, np.array([3, 0])))
     stored = np.stack([np.array(Image.open(folder / "labels" / f"{number:02}.png")) for number in (3, 0)])
     np.testing.assert_array_equal(batch.targets, np.select([stored == 64, stored == 255], [0, 1], -1))
-    assert batch.inputs[0].dtype == torch.float32 and batch.inputs[0].shape == (2, 3, *SIZE)
+    assert batch.inputs[0].dtype == torch.uint8 and batch.inputs[0].shape == (2, 3, *SIZE)
     assert source.classes == tuple(CLASSES)
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.utils.data import TensorDataset
 
+from bridge.data import kept
 from bridge.errors import UsageError
 from bridge.images import augmentedImageDatastore, imageDataAugmenter
 from bridge.network import Network
@@ -86,18 +87,18 @@ def test_without_a_cache_nothing_is_recorded_for_frozen_layers() -> None:
 
 def test_features_that_do_not_fit_into_memory_go_to_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = train(nets.cnn(), images(10), options(), cache_features=False)
-    monkeypatch.setattr(features, "MEMORY_SHARE", 0.0)
+    monkeypatch.setattr(kept, "MEMORY_SHARE", 0.0)
     assert same(train(nets.cnn(), images(10), options(), cache_features=True), expected)
     unasked = train(nets.cnn(), images(10), options())
     assert same(unasked, expected) and not any("features" in note for note in unasked.notes)
-    monkeypatch.setattr(features, "DISK_SHARE", 0.0)
+    monkeypatch.setattr(kept, "DISK_SHARE", 0.0)
     with pytest.raises(UsageError, match="the features of 10 observations need"):
         train(nets.cnn(), images(10), options(), cache_features=True)
 
 
 def test_a_cache_on_disk_is_removed_with_its_training(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(features, "MEMORY_SHARE", 0.0)
-    monkeypatch.setattr(features.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(kept, "MEMORY_SHARE", 0.0)
+    monkeypatch.setattr(kept.tempfile, "tempdir", str(tmp_path))
     train(nets.cnn(), images(10), options(), cache_features=True)
     assert not list(tmp_path.iterdir())
 
