@@ -16,10 +16,11 @@ def matlab(
     bridgeData.
     """
     from bridge.commands import print_json
+    from bridge.files.matlab import literal
     from bridge.writers.matlab_functions import write_functions
 
     written = write_functions(folder, force=force)
     if as_json:
         print_json("matlab", {"folder": str(folder), "files": [path.name for path in written]})
     else:
-        print(f"{len(written)} files in {folder}; in MATLAB: addpath('{folder}')")
+        print(f"{len(written)} files in {folder}; in MATLAB: addpath({literal(str(folder))})")

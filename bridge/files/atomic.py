@@ -154,9 +154,17 @@ def is_unfinished(path: Path) -> bool:
     return path.name.startswith(PREFIX) and path.is_dir() and not path.is_symlink()
 
 
+def is_file(path: str | Path) -> bool:
+    """Whether a file is there, of any text that names one: a system refuses some, as too long."""
+    try:
+        return Path(path).is_file()
+    except OSError:
+        return False
+
+
 def sha256(path: Path) -> str:
     """Return the hash of a file, or "" where it is no longer there."""
-    if not path.is_file():
+    if not is_file(path):
         return ""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

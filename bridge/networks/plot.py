@@ -98,7 +98,7 @@ def _name(axes: Axes, entries: Sequence[Entry]) -> None:
         others = [box for number, box in enumerate(boxes) if number != at]
         for dx, dy, horizontal, vertical in PLACES:
             text = axes.annotate(
-                each.name,
+                figures.shown(each.name),
                 (each.megabytes, each.top1 or 0),
                 (dx, dy),
                 textcoords="offset points",

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from bridge.errors import UsageError, printable
+from bridge.errors import UsageError, printable, shortened
 from bridge.files.atomic import write_text
 
 LONGEST = 300  # characters of a text in a page
@@ -79,8 +79,7 @@ def write(path: Path, text: str) -> Path:
 
 def escaped(text: object) -> str:
     """Return a text from anywhere so that HTML shows it: no markup, no control characters, and not without end."""
-    shown = str(text)
-    return html.escape(printable(shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"))
+    return html.escape(shortened(printable(str(text)), LONGEST))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import re
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal
 
-from bridge.errors import MissingExtraError
+from bridge.errors import MissingExtraError, printable, shortened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,6 +84,11 @@ def logarithmic(axes: Axes, name: Literal["x", "y"]) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
+def shown(text: str, most: int = 44) -> str:
+    """Return a text from a file as a figure writes it: in one line of letters that its font can be asked for."""
+    return shortened(printable(text), most)
+
+
 def embedded(made: Figure, label: str) -> str:
     """Return a figure as HTML: an SVG element without names of other documents, its colours the page's.
 
@@ -94,13 +99,19 @@ def embedded(made: Figure, label: str) -> str:
     buffer = io.StringIO()
     made.savefig(buffer, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     text = buffer.getvalue()
-    text = text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
-    text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)
-    text = re.sub(r' id="[A-Za-z0-9.]+_\d+"', "", text)  # numbered in every figure alike, and referred to by none
-    text = text.replace("xlink:href=", "href=").replace(' target="_blank"', "")  # links lead to parts of the same page
-    for colour, variable in VARIABLES.items():
-        text = text.replace(colour, f"var({variable})")
+    text = re.sub("<[^>]*>", lambda tag: _in_page(tag[0]), text[text.index("<svg") :])
+    text = text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
     return f'<div class="chart">{text}</div>'
+
+
+def _in_page(tag: str) -> str:
+    """Return a tag of an SVG file as a page has it; texts between tags hold no "<" or ">"."""
+    tag = re.sub(r' xmlns(:\w+)?="[^"]*"', "", tag)
+    tag = re.sub(r' id="[A-Za-z0-9.]+_\d+"', "", tag)  # numbered in every figure alike, and referred to by none
+    tag = tag.replace("xlink:href=", "href=").replace(' target="_blank"', "")  # links lead to parts of the same page
+    for colour, variable in VARIABLES.items():
+        tag = tag.replace(colour, f"var({variable})")
+    return tag
 
 
 def save(made: Figure, path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from bridge.errors import printable, shortened
 from bridge.network import Network
 from bridge.pages import escaped
 
@@ -146,6 +147,4 @@ def _node(node: Node, x: int, y: int, left: int, width: int) -> str:
 
 def _short(text: str, width: int) -> str:
     """Return a text that fits, its middle left out where it does not: layer names differ at their ends."""
-    most = int(width / LETTER)
-    half = (most - 1) // 2
-    return escaped(text if len(text) <= most else f"{text[: most - 1 - half]}…{text[-half:]}")
+    return escaped(shortened(printable(text), int(width / LETTER)))

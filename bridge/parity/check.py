@@ -15,7 +15,7 @@ from torch import fx, nn
 from bridge import __version__
 from bridge.detection.detector import Detector
 from bridge.errors import DifferenceError, UnsupportedError, UsageError, nearest
-from bridge.files.atomic import sha256
+from bridge.files.atomic import is_file, sha256
 from bridge.network import Network
 from bridge.network.sizes import Activation
 from bridge.parity import onnx_runtime
@@ -292,7 +292,7 @@ def _oracle(other: Network | nn.Module, subject: Subject, names: Mapping[str, st
     """Return another network as an oracle: onnxruntime where there is an .onnx, which shares no code with what is
     checked.
     """
-    if isinstance(other, Network) and other.source.format == "onnx" and Path(other.source.path).is_file():
+    if isinstance(other, Network) and other.source.format == "onnx" and is_file(other.source.path):
         return OnnxRuntime(other, subject)
     return _lockstep(other, subject, names)
 
@@ -424,5 +424,5 @@ def _uncompared(subject: Subject, oracle: Oracle) -> list[str]:
 def facts(*files: Any) -> dict[str, str]:
     """Return versions, and the hashes of the files that were checked; what is no file is passed over."""
     paths = [Path(file) for file in files if isinstance(file, (str, Path))]
-    hashes = {f"sha256 of {path.name}": sha256(path) for path in paths if path.is_file()}
+    hashes = {f"sha256 of {path.name}": sha256(path) for path in paths if is_file(path)}
     return {"bridge": __version__, "torch": torch.__version__, "python": platform.python_version(), **hashes}

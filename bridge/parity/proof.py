@@ -11,7 +11,7 @@ from torch import fx
 
 from bridge.arrays.lazy import NDArray
 from bridge.errors import UnsupportedError
-from bridge.files.atomic import sha256
+from bridge.files.atomic import is_file, sha256
 from bridge.network import Network
 from bridge.network.tensors import given_sizes, tensors
 from bridge.parity.compare import Batch, Subject, compare
@@ -74,7 +74,7 @@ def prove(network: Network, model: fx.GraphModule, read_from: Path | None = None
     comparison, missing, source = None, "", network.source
     if source.format == "onnx" and not source.values:
         missing = f"outputs not compared: the network was changed after it was read from {Path(source.path).name}"
-    elif source.format == "onnx" and not Path(source.path).is_file():
+    elif source.format == "onnx" and not is_file(source.path):
         missing = f"outputs not compared: {source.path} is no longer there"
     elif source.format == "onnx" and source.sha256 not in ("", sha256(Path(source.path))):
         missing = f"outputs not compared: {source.path} is no longer the file that was imported"

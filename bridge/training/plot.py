@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from bridge.pages import escaped
 from bridge.training.history import Row
 
 MOST_POINTS = 1000
@@ -62,7 +63,7 @@ def _chart(title: str, rows: Sequence[Row], names: Sequence[str]) -> str:
     )
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" role="img" '
-        f'aria-label="{title}">{frame}{"".join(lines)}{"".join(labels)}</svg>'
+        f'aria-label="{escaped(title)}">{frame}{"".join(lines)}{"".join(labels)}</svg>'
     )
 
 
@@ -95,4 +96,4 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start") -> str:
-    return f'<text x="{x}" y="{y}" text-anchor="{anchor}">{text}</text>'
+    return f'<text x="{x}" y="{y}" text-anchor="{anchor}">{escaped(text)}</text>'

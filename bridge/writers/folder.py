@@ -16,8 +16,9 @@ import numpy as np
 
 from bridge import __version__
 from bridge.arrays.lazy import Array
-from bridge.errors import UnsupportedError, printable
+from bridge.errors import UnsupportedError
 from bridge.files.atomic import is_named_by_content, is_unfinished, sha256, write_folder, write_with_data
+from bridge.files.markdown import code, text
 from bridge.network import Layer, Network
 from bridge.network.tensors import given_sizes, tensors
 from bridge.readers.folder import SCHEMA, WEIGHTS
@@ -152,15 +153,16 @@ def readme(network: Network) -> str:
     lines = [
         "# A network from MATLAB",
         "",
-        f"{network.kind}, {len(network.layers)} layers, read from `{Path(source.path).name}`",
+        f"{text(network.kind)}, {len(network.layers)} layers, read from {code(Path(source.path).name)}",
     ]
-    lines[-1] += f" ({source.producer}{', ' + source.release if source.release else ''})." if source.producer else "."
+    made_by = ", ".join(text(each) for each in (source.producer, source.release) if each and source.producer)
+    lines[-1] += f" ({made_by})." if made_by else "."
     if source.sha256:
-        lines += ["", f"sha256 of the source: `{source.sha256}`"]
-    lines += ["", "## Input", "", *(f"- {contract}" for contract in contracts(network))]
+        lines += ["", f"sha256 of the source: {code(source.sha256)}"]
+    lines += ["", "## Input", "", *(f"- {text(contract)}" for contract in contracts(network))]
     if network.classes:
-        lines += ["", "## Classes, in order", "", ", ".join(network.classes)]
+        lines += ["", "## Classes, in order", "", ", ".join(map(text, network.classes))]
     if network.notes:
-        lines += ["", "## Notes", "", *(f"- {note}" for note in network.notes)]
+        lines += ["", "## Notes", "", *(f"- {text(note)}" for note in network.notes)]
     lines += ["", "## Use", "", "```python", "import bridge", "", 'model = bridge.load(".").to_torch()', "```", ""]
-    return "\n".join(map(printable, lines))
+    return "\n".join(lines)

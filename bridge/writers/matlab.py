@@ -13,6 +13,7 @@ import numpy as np
 
 from bridge.errors import DAMAGE, BridgeError, UnsupportedError
 from bridge.files.atomic import write_file
+from bridge.files.matlab import literal
 from bridge.files.names import distinct
 from bridge.network import Layer, LayerList, Network
 from bridge.writers import mat5, mat73, trial
@@ -79,7 +80,7 @@ def save(
     write_file(path, write, force=force)
     for note in notes:
         tell(note)
-    return Written((path, *beside), f"in MATLAB: net = bridgeRebuild('{path.name}')", losses, tuple(notes))
+    return Written((path, *beside), f"in MATLAB: net = bridgeRebuild({literal(path.name)})", losses, tuple(notes))
 
 
 def variables(content: Content) -> dict[str, Value]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from bridge.errors import UnsupportedError, UsageError
 from bridge.files.atomic import write_file
+from bridge.files.python import call
 from bridge.network import Network
 from bridge.network.sizes import Activation
 from bridge.writers.folder import to_json
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 FACTS = "network.json"  # a file inside of the .pt2
-HINT = "torch.export.load('{name}').module()(x)"
 LONGEST = 10_000  # steps: torch.export goes through them one by one, which takes minutes for so many
 STEPS_FIXED = (
     "sequences of any length but {length}: torch.export fixes how often a recurrent layer runs (--steps chooses)"
@@ -100,7 +100,7 @@ def save(
     notes = (f"NaN is kept in {', '.join(with_nan)}",) if with_nan else ()
     for note in notes:
         tell(note)
-    return Written((path,), HINT.format(name=path.name), losses, notes)
+    return Written((path,), f"{call('torch.export.load', path.name)}.module()(x)", losses, notes)
 
 
 def exported(network: Network, steps: int = STEPS, modules: Modules | None = None) -> tuple[ExportedProgram, list[str]]:

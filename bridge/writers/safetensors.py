@@ -8,12 +8,11 @@ from pathlib import Path
 
 from bridge.arrays.lazy import Array
 from bridge.files.atomic import write_file
+from bridge.files.python import call
 from bridge.network import Network
 from bridge.writers.losses import Tell, Written, fact_losses, precision_losses, tell_losses
 from bridge.writers.state import Modules, parts
 from bridge.writers.tensor_file import write
-
-HINT = "state = safetensors.torch.load_file('{name}')"
 
 
 def save(
@@ -48,7 +47,7 @@ def save(
     notes = (f"NaN is kept in {', '.join(with_nan)}",) if with_nan else ()
     for note in notes:
         tell(note)
-    return Written((path,), HINT.format(name=path.name), losses, notes)
+    return Written((path,), f"state = {call('safetensors.torch.load_file', path.name)}", losses, notes)
 
 
 def state_dict(network: Network, modules: Modules | None = None) -> dict[str, Array]:

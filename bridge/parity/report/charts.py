@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bridge.arrays.lazy import NDArray
-from bridge.errors import printable
 from bridge.pages import figures
 from bridge.pages.figures import ACCENT, INK, LINE, MUTED, SHADE
 from bridge.parity.check import Check
@@ -77,7 +76,7 @@ def errors(check: Check) -> str:
         _tolerance(axes, np.clip(allowed, low, high))
         _points(axes, layers, np.clip(relative, low, high))
         if check.first_divergence is not None:
-            _mark(axes, layers.index(check.first_divergence), len(layers), shown(check.first_divergence.layer))
+            _mark(axes, layers.index(check.first_divergence), len(layers), figures.shown(check.first_divergence.layer))
         axes.set_xlabel(f"{check.comparison.unit}s in the order they ran")
         axes.set_ylabel("largest difference / range")
         return figures.embedded(made, "difference by layer")
@@ -147,12 +146,6 @@ def _powers(values: NDArray) -> tuple[float, float]:
 def row_id(number: int) -> str:
     """The id of a layer's row in the table."""
     return f"layer-{number + 1}"
-
-
-def shown(name: str, most: int = 44) -> str:
-    """Return a name as a chart writes it."""
-    name = printable(name)
-    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 # The values of one layer
@@ -231,7 +224,7 @@ def images(evidence: Evidence, names: tuple[str, str]) -> str:
         for f, start in ((np.min, np.inf), (np.max, -np.inf))
     )
     panels: list[tuple[str, NDArray, dict[str, Any]]] = [
-        (shown(name), side, {"cmap": "viridis", "vmin": least, "vmax": greatest})
+        (figures.shown(name), side, {"cmap": "viridis", "vmin": least, "vmax": greatest})
         for name, side in zip(names, sides, strict=False)
     ]
     if theirs is not None and theirs.shape == ours.shape:
@@ -288,8 +281,8 @@ def _against(axes: Axes, ours: NDArray, theirs: NDArray, names: Sequence[str]) -
     axes.plot([low, high], [low, high], color=ACCENT, linewidth=1)
     axes.scatter(theirs[chosen], ours[chosen], s=7, color=SHADE, alpha=0.6, linewidths=0, zorder=3)
     axes.set_title("value against value")
-    axes.set_xlabel(shown(names[1], 30))
-    axes.set_ylabel(shown(names[0], 30))
+    axes.set_xlabel(figures.shown(names[1], 30))
+    axes.set_ylabel(figures.shown(names[0], 30))
 
 
 def _sizes(axes: Axes, distance: NDArray, allowed: float) -> None:
@@ -354,7 +347,7 @@ def _curve(axes: Axes, name: str, evidence: Evidence) -> None:
     figures.grid(axes)
     validation = evidence.curves.get(name.replace("Training", "Validation")) if name.startswith("Training") else None
     for side, colour in ((1, SHADE), (0, ACCENT)):
-        label = shown(evidence.names[side].rpartition("/")[2] or evidence.names[side], 30)
+        label = figures.shown(evidence.names[side].rpartition("/")[2] or evidence.names[side], 30)
         values = evidence.curves[name][side]
         step = max(1, len(values) // 1000)
         axes.plot(
@@ -374,5 +367,5 @@ def _curve(axes: Axes, name: str, evidence: Evidence) -> None:
     positive = [each[np.isfinite(each)] for each in evidence.curves[name]]
     if "Loss" in name and all(each.size and each.min() > 0 for each in positive):
         figures.logarithmic(axes, "y")
-    axes.set_title(shown(name) + (", validation dotted" if validation is not None else ""))
+    axes.set_title(figures.shown(name) + (", validation dotted" if validation is not None else ""))
     axes.set_xlabel("iteration")

@@ -17,6 +17,7 @@ from bridge import __version__
 from bridge.arrays.lazy import Array, NDArray
 from bridge.errors import UnsupportedError, UsageError
 from bridge.files.atomic import named_by_content, write_file, write_with_data
+from bridge.files.python import call
 from bridge.network import Layer, Network
 from bridge.network.ports import split_port
 from bridge.network.sizes import Activation
@@ -118,7 +119,9 @@ def save(
     for note in notes:
         tell(note)
     return Written(
-        paths, f"bridge.load('{path.name}') reads all of it back; other programs read its graph", notes=tuple(notes)
+        paths,
+        f"{call('bridge.load', path.name)} reads all of it back; other programs read its graph",
+        notes=tuple(notes),
     )
 
 
