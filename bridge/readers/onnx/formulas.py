@@ -21,12 +21,20 @@ ROWS = ("InstanceNormalization:rows", ("Reshape", "x", "$groups"), "$ones", "$ze
 
 
 def join_swish(graph: Graph) -> tuple[Graph, str]:
-    """x * sigmoid(x) -> Swish."""
+    """Make one node of the formula of a swish layer.
+
+    Given:  y = Mul(x, Sigmoid(x))
+    Result: y = Swish(x)
+    """
     return _join(graph, "Mul", ("Mul", "x", ("Sigmoid", "x")), lambda match: ("Swish", ("x",), {}))
 
 
 def join_gelu(graph: Graph) -> tuple[Graph, str]:
-    """x / 2 * (1 + erf(x / sqrt 2)), or with tanh(sqrt(2 / pi) * (x + 0.044715 x^3)) for erf -> Gelu."""
+    """Make one node of either formula of GELU, in any order of its factors.
+
+    Given:  y = x/2 * (1 + Erf(x / sqrt(2))), or y = x/2 * (1 + Tanh(sqrt(2/pi) * (x + 0.044715 x^3)))
+    Result: y = Gelu(x; approximate="none"),     y = Gelu(x; approximate="tanh")
+    """
     for factor, approximate in ((ERF, "none"), (TANH, "tanh")):
         orders = [
             ("Mul", ("Mul", "x", 0.5), factor),
@@ -39,7 +47,11 @@ def join_gelu(graph: Graph) -> tuple[Graph, str]:
 
 
 def join_layer_normalization(graph: Graph) -> tuple[Graph, str]:
-    """(x - mean) / sqrt(variance + epsilon) * scale + offset -> LayerNormalization, with the `axes` of both means."""
+    """Make one node of the formula of layer normalisation, with the axes of both means.
+
+    Given:  c = Sub(x, ReduceMean(x)); y = Add(Mul(Div(c, Sqrt(Add(ReduceMean(c * c), EPSILON))), SCALE), OFFSET)
+    Result: y = LayerNormalization(x, SCALE, OFFSET; axes, epsilon)
+    """
 
     def made(match: Match) -> tuple[str, tuple[str, ...], dict[str, Any]] | None:
         mean, variance = match.named["mean"].attributes, match.named["variance"].attributes
@@ -60,6 +72,9 @@ def join_group_normalization(graph: Graph) -> tuple[Graph, str]:
     GroupNormalization.
 
     The `shape` that the rows are brought back to comes along; None where it is worked out, from the shape of x.
+
+    Given:  r = InstanceNormalization(Reshape(x, [0, groups, -1]), 1, 0); y = Add(Mul(Reshape(r, shape), SCALE), OFFSET)
+    Result: y = GroupNormalization(x, SCALE, OFFSET; num_groups, epsilon, shape)
     """
     producers = graph.producers()
 
@@ -90,8 +105,10 @@ def join_group_normalization(graph: Graph) -> tuple[Graph, str]:
 
 
 def join_multiplications(graph: Graph) -> tuple[Graph, str]:
-    """A multiplication layer of several inputs, which MATLAB's exporter writes as <l>_Mul1, <l>_Mul2, ..., <l> -> one
-    Mul.
+    """Make one node of a multiplication layer of several inputs, which MATLAB's exporter writes as a chain.
+
+    Given:  m = Mul(a, b) named <l>_Mul1; y = Mul(m, c) named <l>
+    Result: y = Mul(a, b, c) named <l>
     """
     producers, readers = graph.producers(), graph.readers()
 

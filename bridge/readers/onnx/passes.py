@@ -2,6 +2,9 @@
 
 A pass takes a graph and returns (a new graph, what it did in words for the notes). It never changes its input. A pass
 that joins nodes puts the new node where the last one of them was; `drop_unused` takes away what only fed it.
+
+Docstrings draw the graph before and after: `Op(a, b)` is a node, names in small letters are values, in capitals
+constants, `<l>` is the name of a layer.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from bridge.arrays.lazy import Array, NDArray
+from bridge.errors import reading
 from bridge.readers.onnx.formulas import (
     join_gelu,
     join_group_normalization,
@@ -50,7 +54,11 @@ LARGEST = 1_000_000  # elements of a constant that is worked out
 
 
 def drop_initializer_inputs(graph: Graph) -> PassResult:
-    """Take initializers out of the graph's inputs, where ir versions before 4 list them."""
+    """Take initializers out of the graph's inputs, where ir versions before 4 list them.
+
+    Given:  inputs x, W, B; y = Conv(x, W, B)
+    Result: input x;        y = Conv(x, W, B)
+    """
     inputs = {name: dims for name, dims in graph.inputs.items() if name not in graph.constants}
     return replace(graph, inputs=inputs), ""
 
@@ -59,6 +67,9 @@ def repair_opset6(graph: Graph) -> PassResult:
     """Drop the attributes that opset 7 took away, where they say what is today's default.
 
     An `axis` to broadcast along says it in the files MATLAB wrote, and a `spatial` of 1 everywhere.
+
+    Given:  BatchNormalization(x, ...; is_test=1, spatial=1), Sub(x, MEAN; broadcast=1, axis=0)
+    Result: BatchNormalization(x, ...),                       Sub(x, MEAN)
     """
     if graph.opset >= 7:
         return graph, ""
@@ -78,6 +89,9 @@ def repair_opset6(graph: Graph) -> PassResult:
 def fold_constants(graph: Graph) -> PassResult:
     """Work out the nodes that read nothing but constants; an Identity or Transpose of a weight stays unread in the
     file.
+
+    Given:  y = MatMul(x, Transpose(W))
+    Result: y = MatMul(x, W'), W' a view of W
     """
     known = dict(graph.constants)
     nodes = []
@@ -123,6 +137,9 @@ def settle_forms(graph: Graph) -> PassResult:
 
     Constant inputs that older opsets had as attributes are attributes (`ATTRIBUTES`), or the reverse (`INPUTS`); an
     Upsample is the Resize it became.
+
+    Given:  Clip(x, 0, 6),       Pad(x; pads=P), Upsample(x, S)
+    Result: Clip(x; min=0, max=6), Pad(x, P),    Resize(x, S)
     """
     constants: dict[str, Array] = {}
 
@@ -173,6 +190,9 @@ def fold_same_padding(graph: Graph) -> PassResult:
 
     The subgraph is recognised by what it computes: pad sizes that depend only on the shape of the padded value,
     with this convolution's strides and dilated filter among its constants, padding with zeros.
+
+    Given:  p = ...(Shape(x), STRIDE, FILTER); y = Conv(Pad(x, p), W, B; pads=0)
+    Result: y = Conv(x, W, B; auto_pad=SAME_UPPER)
     """
     producers, readers = graph.producers(), graph.readers()
     folded: dict[str, Node] = {}
@@ -235,7 +255,11 @@ def _is_same_rule(convolution: Node, constants: Sequence[NDArray]) -> bool:
 
 
 def join_unpooling(graph: Graph) -> PassResult:
-    """Give a max pooling the third output that its unpooling reads: the size of its input."""
+    """Give a max pooling the third output that its unpooling reads: the size of its input.
+
+    Given:  s = Shape(x); y, i = MaxPool(x);    z = MaxUnpool(y', i, s)
+    Result:               y, i, s = MaxPool(x); z = MaxUnpool(y', i, s)
+    """
     readers = graph.readers()
     shapes = {node.inputs[0]: node.outputs[0] for node in graph.nodes if node.op == "Shape"}
     sizes = {
@@ -253,7 +277,11 @@ def join_unpooling(graph: Graph) -> PassResult:
 
 
 def join_bias(graph: Graph) -> PassResult:
-    """Make the bias of a convolution of a float constant with one number a channel that is added directly after it."""
+    """Make the bias of a convolution of a float constant with one number a channel that is added directly after it.
+
+    Given:  y = Add(Conv(x, W), B), B of [C, 1, 1] or [1, C, 1, 1]
+    Result: y = Conv(x, W, B'), B' of [C]
+    """
     constants: dict[str, Array] = {}
     joined: dict[str, Node] = {}
     for node, add, other in _followed_by_constant(graph, ("Conv", "ConvTranspose"), 2):
@@ -285,6 +313,9 @@ def join_fully_connected(graph: Graph) -> PassResult:
 
     The Gemm that comes out has weights [out, in] (transB), at most a bias vector, and no other attribute but
     `last_axis` where it was a MatMul, which acts on the last axis of any number.
+
+    Given:  y = Add(MatMul(x, W), B) named <l>_MatMul and <l>_Add, W of [in, out]
+    Result: y = Gemm(x, W', B; transB=1, last_axis=1) named <l>, W' of [out, in]
     """
     constants: dict[str, Array] = {}
     joined: dict[str, Node] = {}
@@ -327,7 +358,11 @@ def _is_vector(array: Array, length: int) -> bool:
 
 
 def drop_unused(graph: Graph) -> PassResult:
-    """Drop nodes whose values nothing reads."""
+    """Drop nodes whose values nothing reads.
+
+    Given:  y = Relu(x); z = Exp(x); output y
+    Result: y = Relu(x);             output y
+    """
     needed, kept = set(graph.outputs), []
     for node in reversed(graph.nodes):
         if needed.intersection(node.outputs):
@@ -357,10 +392,15 @@ PASSES: Sequence[Pass] = (
 
 
 def normalise(graph: Graph, passes: Iterable[Pass] = PASSES) -> tuple[Graph, list[str]]:
-    """Run the passes in order; return the graph and the notes they made."""
+    """Run the passes in order; return the graph and the notes they made.
+
+    Raises:
+        UnreadableError: a pass cannot take the graph; it is named.
+    """
     notes = []
     for each in passes:
-        graph, note = each(graph)
+        with reading(f"the graph, in the pass {each.__name__},"):
+            graph, note = each(graph)
         if note:
             notes.append(note)
     return graph, notes

@@ -40,6 +40,9 @@ def join_recurrent(graph: Graph) -> tuple[Graph, str]:
     Inputs of the node that comes out are x, weights (directions x gates x hidden, inputs), recurrent weights, bias; its
     axes are those of the direction-free output: T, N, C, or N, C for the last step. The two biases ONNX has are added
     up where that is the same, in single precision.
+
+    Given:  h = LSTM(x, W, R, B), W of [directions, 4 hidden, in] with the gates i, o, f, c; y = Squeeze(h)
+    Result: y = LSTM(x, W', R', B'; last=0), W' of [directions 4 hidden, in] with the gates i, f, c, o
     """
     producers, readers = graph.producers(), graph.readers()
     constants: dict[str, Array] = {}

@@ -24,10 +24,13 @@ SINGLE = 1e-5  # a few roundings of single precision
 
 
 def join_yolov2_transform(graph: Graph) -> tuple[Graph, str]:
-    """The nodes behind the last convolution of a detector -> one YOLOv2Transform, with the number of its `anchors`.
+    """Make one node of those behind the last convolution of a detector, with the number of its anchors.
 
     They are tried out on random numbers, and taken where they give the formula's for a number of anchors: sigmoid of
     the channels of IoU, x and y, exp of those of width and height, softmax over the classes of an anchor.
+
+    Given:  r = Conv(x, W, B); y = Concat(Sigmoid(Slice(r)), Exp(Slice(r)), Softmax(Reshape(Slice(r)))), in any order
+    Result: r = Conv(x, W, B); y = YOLOv2Transform(r; anchors)
     """
     tail, raw = _tail(graph)
     if not BENDING.issubset(node.operator for node in tail) or len(tail) > MOST_NODES or len(graph.outputs) > 1:
