@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TextIO, cast
 import typer
 
 from bridge import __version__
-from bridge.commands import calibrate, check, export, import_, inspect, matlab, models, predict, recipe, train
+from bridge.commands import calibrate, check, export, import_, inspect, matlab, models, predict, recipe, trace, train
 from bridge.errors import BridgeError, UsageError
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ app.command("export")(export.export)
 app.command("matlab")(matlab.matlab)
 app.add_typer(recipe.app, name="recipe")
 app.command("train")(train.train)
+app.command("trace")(trace.trace)
 app.command("models")(models.models)
 
 MISUSE: type[Exception] = typer.BadParameter.__mro__[

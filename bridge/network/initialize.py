@@ -136,7 +136,7 @@ def _initialized(
 
 
 def _array(layer: Layer, name: str, given: Sequence[Activation], stream: MatlabStream) -> Array:
-    how, shape = _initializer(layer, name), shape_of(layer, name, given)
+    how, shape = initializer_of(layer, name), shape_of(layer, name, given)
     if isinstance(how, float):
         return Array.of(np.full(shape or (1, 1), how, np.float32))
     if how is None or shape is None:
@@ -146,11 +146,11 @@ def _array(layer: Layer, name: str, given: Sequence[Activation], stream: MatlabS
             cause,
             f"give it values: {name}=array",
         )
-    made = INITIALIZERS[how](stream, _target(layer, name, shape))
+    made = INITIALIZERS[how](stream, target_of(layer, name, shape))
     return Array.of(np.ascontiguousarray(made, np.float32))
 
 
-def _initializer(layer: Layer, name: str) -> str | float | None:
+def initializer_of(layer: Layer, name: str) -> str | float | None:
     """Return the name of an initializer of a learnable or statistic, a number for all of its values, or None."""
     row = layer.row.learnables.get(name) or layer.row.state.get(name)
     own = layer.learnables[name].initializer if name in layer.learnables else None
@@ -160,7 +160,7 @@ def _initializer(layer: Layer, name: str) -> str | float | None:
 
 def _draw(layer: Layer, name: str, given: Sequence[Activation]) -> Drawn | None:
     """Return what is drawn for a learnable; None for one whose values are constant or cannot be made."""
-    how, shape = _initializer(layer, name), shape_of(layer, name, given)
+    how, shape = initializer_of(layer, name), shape_of(layer, name, given)
     rows = table("random")["initializers"]
     if not isinstance(how, str) or shape is None or not rows[how]["draws"]:
         return None
@@ -170,7 +170,7 @@ def _draw(layer: Layer, name: str, given: Sequence[Activation]) -> Drawn | None:
     return Drawn(layer.name, name, shape, how, evidence)
 
 
-def _target(layer: Layer, name: str, shape: tuple[int, ...]) -> Target:
+def target_of(layer: Layer, name: str, shape: tuple[int, ...]) -> Target:
     """Tell the numbers of inputs and outputs of one weight matrix by the names of its axes.
 
     A convolution's filter size counts in both, a group by itself; where no axis is called an input, the last one is.

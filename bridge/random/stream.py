@@ -16,7 +16,7 @@ import numpy as np
 from bridge.arrays.lazy import NDArray
 from bridge.errors import UnsupportedError, UsageError
 from bridge.random.known import refuse_class, refuse_generator
-from bridge.random.ziggurat import Words, normals
+from bridge.random.ziggurat import BLOCK, Words, draws, normals
 
 FRESH = 5489  # the seed of MT19937 that rng(0) stands for
 LARGEST = 2**53 - 1  # of randi
@@ -104,6 +104,21 @@ class MatlabStream:
             UnsupportedError: a class other than 'double'.
         """
         return self._filled(size, lambda count: normals(count, self._pairs))
+
+    def normals_within(self, doubles: int) -> tuple[NDArray, NDArray]:
+        """Draw with randn until `doubles` doubles are drawn, and return the numbers and the position of each.
+
+        The last one may draw a few doubles more. From whichever double randn begins, its numbers are soon these: only
+        the first of them may be others.
+        """
+        end = self._position + doubles
+        values, positions = [np.empty(0)], [np.empty(0, np.int64)]
+        while self._position < end:
+            begin = self._position
+            drawn, places = draws(self._pairs(min(BLOCK, end - begin)), self._pairs)
+            values.append(drawn)
+            positions.append(begin + places)
+        return np.concatenate(values), np.concatenate(positions)
 
     def randi(self, limits: int | Sequence[int], *size: Any) -> Any:
         """Return whole numbers from 1 to `limits`, or from the first to the second of two limits; one double each.

@@ -67,14 +67,16 @@ def normals(count: int, take: Take) -> NDArray:
     made = np.empty(count)
     done = 0
     while done < count:
-        values = _drawn(take(min(count - done, BLOCK)), take)
+        values, _ = draws(take(min(count - done, BLOCK)), take)
         made[done : done + len(values)] = values
         done += len(values)
     return made
 
 
-def _drawn(words: Words, take: Take) -> NDArray:
-    """Return the numbers whose draws begin in a block of doubles; what the last draw needs beyond it is taken.
+def draws(words: Words, take: Take) -> tuple[NDArray, NDArray]:
+    """Return the numbers whose draws begin in a block of doubles, and at which of its doubles each does.
+
+    What the last draw needs beyond the block is taken.
 
     A draw is worked out at every double as if one began there. That is wrong only behind a draw that needs more than
     one double, so the few such places are gone through in order.
@@ -100,8 +102,7 @@ def _drawn(words: Words, take: Take) -> NDArray:
             begins[place] = _in_wedge(np.intp(level), values[place], draw.uniform())
         free = draw.next
         begins[place + 1 : free] = False
-    drawn: NDArray = values[begins]
-    return drawn
+    return values[begins], np.flatnonzero(begins)
 
 
 class _Draw:

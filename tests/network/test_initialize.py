@@ -160,9 +160,11 @@ def test_where_initial_values_come_from_is_told_with_its_evidence() -> None:
     assert told(drawn(net.initialize()), 0) == "initial weights: none drawn"
     likely = Network.assemble([image(), layers.convolution2d(3, 4, name="conv", WeightsInitializer="he")])
     assert told(drawn(likely), 0) == "initial weights: rng(0), likely (conv/Weights)"
-    attention = [layers.sequence_input(8, name="in"), layers.self_attention(2, 8, name="sa"), layers.gru(3, name="g")]
+    rows = [layers.sequence_input(1, name="in"), layers.word_embedding(3, 5, name="words"), layers.gru(3, name="gru")]
+    assert told(drawn(Network.assemble(rows)), 0) == "initial weights: rng(0), unconfirmed (words/Weights)"
+    attention = [layers.sequence_input(8, name="in"), layers.self_attention(2, 8, name="sa")]
     assert told(drawn(Network.assemble(attention)), 0) == (
-        "initial weights: rng(0), unconfirmed (sa/QueryWeights, sa/KeyWeights, sa/ValueWeights and 1 more)"
+        "initial weights: rng(0), likely (sa/QueryWeights, sa/KeyWeights, sa/ValueWeights and 1 more)"
     )
     wide = layers.lstm(2, name="x", InputWeightsInitializer="orthogonal")
     given = drawn(Network.assemble([layers.sequence_input(30, name="in"), wide]))

@@ -197,3 +197,12 @@ def test_wrong_calls_are_told() -> None:
 def test_torch_is_not_imported() -> None:
     code = "import sys, bridge; bridge.random.MatlabStream(0).randn(3); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_page_names_all_that_the_table_has() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "random.md").read_text(encoding="utf-8").lower()
+    rows = table("random")
+    names = [*rows["functions"], *rows["initializers"], *(name for name in rows["generators"] if name != "twister")]
+    assert not [name for name in names if name.lower() not in page]
+    for row in (*rows["functions"].values(), *rows["generators"].values(), *rows["initializers"].values()):
+        assert row["evidence"] in ("P", "D", "L", "U") and ("refused" in row) == (row["evidence"] in ("D", "U"))

@@ -1,0 +1,105 @@
+"""bridge trace: which seed and place of MATLAB's random stream a network's first weights came from."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from bridge.errors import UsageError, printable
+
+if TYPE_CHECKING:
+    from bridge.parity.trace import Trace
+
+LARGEST = 1_000_000_000  # doubles: 16 GB
+
+
+def trace(
+    file: Path = typer.Argument(..., help="The network: an .onnx or .mat file, or a saved folder."),
+    seeds: str = typer.Option("0-100", help="Seeds of rng to search: 3, 0-100 or 1,5,12."),
+    doubles: int = typer.Option(10_000_000, help="How much of each stream is searched; about 16 bytes each."),
+    variable: str | None = typer.Option(None, help="Which network of a .mat that holds several."),
+    mappings: Path | None = typer.Option(None, help="A TOML file with rows for layer classes of your own."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Find the seed and the place in MATLAB's random stream that a trained network began with.
+
+    Seeds are searched in turn until one has some of its layers. A layer of other numbers is taken for found with a
+    chance below 1e-6 in the whole search.
+    """
+    from dataclasses import asdict
+
+    from bridge.commands import print_json
+    from bridge.parity.conclusions import conclusions
+    from bridge.parity.trace import trace as traced
+    from bridge.readers import load
+
+    wanted = _seeds(seeds)
+    if not 0 < doubles <= LARGEST:
+        raise UsageError(f"--doubles {doubles}", f"it is a whole number from 1 to {LARGEST:,}")
+    network = load(file, variable=variable, mappings=mappings)
+    found = traced(network, wanted, doubles, progress=_progress if sys.stderr.isatty() else None)
+    if sys.stderr.isatty():
+        print(end="\r\033[K", file=sys.stderr, flush=True)
+    if as_json:
+        print_json("trace", {**asdict(found), "conclusions": conclusions(found)})
+    else:
+        _show(file, found)
+
+
+def _seeds(text: str) -> list[int]:
+    """Return the seeds that a text lists.
+
+    Raises:
+        UsageError: it lists none, or not as numbers.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not (first.isdecimal() and (last.isdecimal() if dash else not last)):
+            raise UsageError(f"--seeds {text}", f"{part.strip()!r} is no seed", "write 3, 0-100 or 1,5,12")
+        if max(int(first), int(last or first)) >= 2**32:
+            raise UsageError(f"--seeds {text}", "MATLAB's seeds are whole numbers from 0 to 4294967295")
+        seeds += range(int(first), int(last or first) + 1)
+    if not seeds:
+        raise UsageError(f"--seeds {text}", "the first seed is larger than the last", "write 0-100")
+    return list(dict.fromkeys(seeds))
+
+
+def _progress(seed: int) -> None:
+    print(f"\r\033[Kseed {seed}", end="", file=sys.stderr, flush=True)
+
+
+def _show(file: Path, found: Trace) -> None:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    from bridge.commands.tables import console
+    from bridge.parity.conclusions import conclusions
+
+    out = console()
+    rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("Layer", "Learnable", "From double", "To", "Drawn by", "Sigma", "Correlation", "Scale", "Place"):
+        rows.add_column(name, overflow="fold", justify="left" if name in ("Layer", "Learnable", "Place") else "right")
+    for each in found.origins:
+        place = (f"{each.begin:,}", f"{each.end:,}", each.kind) if each.place else ("", "", "")
+        fit = (f"{each.sigma:.1f}", f"{each.correlation:.3f}", f"{each.scale:.3f} x {each.initializer}")
+        rows.add_row(
+            escape(printable(each.layer)),
+            escape(printable(each.learnable)),
+            *place,
+            *(fit if each.sigma else ("", "", "")),
+            f"{each.place or 'none'}{', frozen' if each.frozen else ''}",
+        )
+    out.print(printable(f"{file}: searched {_searched(found)}"), markup=False, soft_wrap=True)
+    out.print(rows)
+    for line in conclusions(found):
+        out.print(printable(line), markup=False, soft_wrap=True)
+
+
+def _searched(found: Trace) -> str:
+    seeds = f"rng({found.seeds[0]})" if len(found.seeds) == 1 else f"{len(found.seeds)} seeds"
+    return f"{found.doubles:,} doubles of {seeds}; found is what stands out by {found.limit:.1f} sigma"
