@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
 
 from bridge import __version__
 from fixtures import layers as L
@@ -94,6 +95,23 @@ def test_wrong_usage_exits_with_2_in_three_parts(arguments: tuple[str, ...], she
 
 
 # inspect
+
+
+@pytest.mark.parametrize(
+    "verb", [("inspect", "signs.mat"), ("recipe", "show", "retrain-head", "--network", "signs.mat")]
+)
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, typer.Abort])
+def test_ctrl_c_ends_with_the_exit_code_of_shells(
+    stop: type[BaseException], verb: tuple[str, ...], shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """128 and the number of SIGINT, without a traceback; which exception arrives depends on typer's version."""
+
+    def interrupted(*arguments: Any, **options: Any) -> Any:
+        raise stop
+
+    monkeypatch.setattr("bridge.readers.load", interrupted)
+    ran = shell(*verb)
+    assert ran.code == 130 and "Traceback" not in ran.err
 
 
 def test_inspect_prints_what_is_known(shell: Shell) -> None:

@@ -29,7 +29,7 @@ from bridge.options.options import saved_training_options, training_options
 from bridge.training.order import Order, all_batches, mini_batches
 from bridge.training.train import train
 from fixtures import layers as L
-from fixtures import networks
+from fixtures import mat, networks, objects
 from tests.real import REAL, needs_real
 from tests.training import nets
 
@@ -584,6 +584,38 @@ def test_sequences_in_a_mat_file(tmp_path: Path) -> None:
     expected = Expected.of(nets.load(networks.gru_classifier()), True)
     found, labels = everything(take(tmp_path / "data.mat", expected).train)
     assert found.shape == (3, 5, 4) and labels.tolist() == [0, 2, 1]
+
+
+def test_labels_of_a_mat_file_are_the_names_of_its_categories(tmp_path: Path) -> None:
+    """Codes of a categorical count from 1 in the order of its categories, which need not be that of the alphabet."""
+    x = np.zeros((8, 8, 3, 4))
+    labels = objects.categorical(["cat", "ant", "bee"], [2, 3, 1, 2])
+    mat.write(tmp_path / "data.mat", {"X": x, "Y": labels})
+    (_, targets), _ = mat_data.load(tmp_path / "data.mat", IMAGES)
+    assert targets.tolist() == ["ant", "bee", "cat", "ant"]
+    mat.write(tmp_path / "data.mat", {"X": x, "Y": objects.categorical(["cat", "ant"], [2, 0, 1, 2])})
+    (_, targets), _ = mat_data.load(tmp_path / "data.mat", IMAGES)
+    assert targets.tolist() == ["ant", "", "cat", "ant"]
+
+
+def test_ValidationData_in_a_mat_file_is_a_pair(tmp_path: Path) -> None:
+    """A cell of inputs and a categorical, as trainingOptions saves it; what is no data is refused."""
+    x = np.random.default_rng(0).integers(0, 256, (8, 8, 3, 3), dtype=np.uint8)
+    for held, expected in (
+        (objects.categorical(["bee", "ant"], [2, 1, 2]), ["ant", "bee", "ant"]),
+        (objects.cell(["ant", "bee", "ant"], 3, 1), ["ant", "bee", "ant"]),
+    ):
+        data = objects.cell([x, held], 1, 2)
+        mat.write(tmp_path / "options.mat", {"options": objects.training_options("sgdm", ValidationData=data)})
+        saved = dict(mat_data.variables(tmp_path / "options.mat"))["options"]
+        options = saved_training_options(saved.class_name, saved.properties)
+        inputs, targets = mat_data.pair(options.ValidationData, IMAGES)
+        np.testing.assert_array_equal(inputs, x.transpose(3, 2, 0, 1))
+        assert targets.tolist() == expected
+        found = sources((x.transpose(3, 2, 0, 1), ["ant", "bee", "cat"]), None, IMAGES, options, "NCHW").validation
+        assert found is not None and len(found) == 3
+    with pytest.raises(UsageError, match="ValidationData of the saved options cannot be used"):
+        mat_data.pair(mat_data.Cell([x, {}], (1, 2)), IMAGES)
 
 
 def test_classes_of_every_step_in_a_mat_file_are_names_too(tmp_path: Path) -> None:

@@ -139,6 +139,16 @@ def test_the_gradient_is_that_of_differences() -> None:
     assert output.grad is not None and output.grad.isfinite().all() and (output.grad != 0).any()
 
 
+def test_the_overlap_of_a_box_is_no_path_for_gradients() -> None:
+    """By hand: with no weight on positions and sizes, the boxes of predictions have no gradient at all, their IoUs have."""
+    output, targets = example()
+    output = output.detach().requires_grad_()
+    loss(replace(HEAD, loss_factors=(0.0, 1.0, 1.0, 1.0)))(output, targets).backward()
+    assert output.grad is not None
+    iou, boxes = output.grad[:, :3], output.grad[:, 3:15]
+    assert (boxes == 0).all() and (iou != 0).any()
+
+
 def test_who_is_responsible_by_hand() -> None:
     """[3 2 9 11]: centre (7.5, 7.5), cell (0, 0), anchor 0. [20 10 18 7]: centre (29, 13.5), cell (row 1, column 3), anchor 2 of [6 20]. The third object has the prediction of the first."""
     _, targets = example()

@@ -131,3 +131,12 @@ def test_empty_and_missing_folders_are_errors_in_three_parts(tmp_path: Path) -> 
         imageDatastore(tmp_path, LabelSource="filenames")
     with pytest.raises(UsageError, match="no labels"):
         imageDatastore(tmp_path / "a").countEachLabel()
+
+
+@pytest.mark.parametrize("location", [".", "../ant", "x.png", "./x.png"])
+def test_a_label_is_the_folders_name_however_it_is_reached(
+    location: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "ant/x.png")
+    monkeypatch.chdir(tmp_path / "ant")
+    assert imageDatastore(location, LabelSource="foldernames").Labels == ("ant",)

@@ -279,6 +279,14 @@ def test_with_classes_makes_head_output_and_classes() -> None:
     assert net.initialize(0).to_torch()(torch.zeros(2, 3, 8, 8)).shape == (2, 4)
 
 
+def test_weights_of_classes_are_those_of_the_classes() -> None:
+    """One for each class, in their order: other classes have none until somebody gives them."""
+    made = layers.classification(name="output", classes=["a", "b", "c"], ClassWeights=[1, 2, 5])
+    net = residual().replace("output", made).with_classes(["x", "y"])
+    assert made.ClassWeights == (1, 2, 5) and "ClassWeights" not in net.layers["output"].properties
+    assert net.layers["output"].Classes == ("x", "y")
+
+
 def test_a_convolution_as_head_keeps_its_filter() -> None:
     made = [
         layers.image_input([8, 8, 3], name="data", normalization="none"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,37 @@ def test_every_row_has_its_constructor(row: LayerRow) -> None:
     made = getattr(layers, layers.python_name(row))(*arguments(row), name="one")
     assert (made.name, made.kind, made.row) == ("one", row.name, row)
     assert all(made.learnables[name].array.size == 0 for name in row.learnables)
-    assert [each.learn_rate_factor for each in made.learnables.values()] == [
-        each.defaults[0] for each in row.learnables.values()
-    ]
-    assert [each.l2_factor for each in made.learnables.values()] == [
-        each.defaults[1] for each in row.learnables.values()
-    ]
+    factors = {name: (each.learn_rate_factor, each.l2_factor) for name, each in made.learnables.items()}
+    assert factors == {name: (1, 0 if name.endswith("Bias") else 1) for name in row.learnables}  # documented
+
+
+DOCUMENTED: dict[str, tuple[Callable[[], Layer], dict[str, Any]]] = {
+    "convolution2dLayer": (lambda: layers.convolution2d(3, 8), {"Stride": (1, 1), "DilationFactor": (1, 1), "PaddingSize": (0, 0, 0, 0)}),
+    "transposedConv2dLayer": (lambda: layers.transposed_conv2d(3, 8), {"Stride": (1, 1), "CroppingSize": (0, 0, 0, 0)}),
+    "batchNormalizationLayer": (layers.batch_normalization, {"Epsilon": 1e-5, "MeanDecay": 0.1, "VarianceDecay": 0.1}),
+    "layerNormalizationLayer": (layers.layer_normalization, {"Epsilon": 1e-5}),
+    "groupNormalizationLayer": (lambda: layers.group_normalization(2), {"Epsilon": 1e-5}),
+    "instanceNormalizationLayer": (layers.instance_normalization, {"Epsilon": 1e-5}),
+    "crossChannelNormalizationLayer": (lambda: layers.cross_channel_normalization(5), {"Alpha": 1e-4, "Beta": 0.75, "K": 2}),
+    "leakyReluLayer": (layers.leaky_relu, {"Scale": 0.01}),
+    "eluLayer": (layers.elu, {"Alpha": 1}),
+    "dropoutLayer": (layers.dropout, {"Probability": 0.5}),
+    "maxPooling2dLayer": (lambda: layers.max_pooling2d(2), {"Stride": (1, 1), "HasUnpoolingOutputs": False}),
+    "averagePooling2dLayer": (lambda: layers.average_pooling2d(2), {"Stride": (1, 1), "PaddingValue": 0}),
+    "lstmLayer": (lambda: layers.lstm(3), {"OutputMode": "sequence"}),
+    "gruLayer": (lambda: layers.gru(3), {"OutputMode": "sequence", "ResetGateMode": "after-multiplication"}),
+    "imageInputLayer": (lambda: layers.image_input([4, 4, 1]), {"Normalization": "zerocenter"}),
+    "sequenceInputLayer": (lambda: layers.sequence_input(3), {"Normalization": "none"}),
+    "featureInputLayer": (lambda: layers.feature_input(3), {"Normalization": "none"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("constructor", DOCUMENTED)
+def test_defaults_are_those_of_matlabs_documentation(constructor: str) -> None:
+    """Oracle: the pages of the constructors; K of crossChannelNormalizationLayer and the Scale of leakyReluLayer from files too."""
+    make, expected = DOCUMENTED[constructor]
+    made = make()
+    assert {name: made.properties[name] for name in expected} == expected
 
 
 def test_names_are_matlabs_in_snake_case() -> None:

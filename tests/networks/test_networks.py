@@ -31,6 +31,10 @@ DIGESTS = {
     "resnet50": ("ac40c674e341", "f23d25312969"),
     "shufflenet": ("f8497bc30730", "84ec2c2e3b48"),
 }
+EPSILONS = {
+    "densenet201": 1e-5, "inceptionv3": 1e-3, "mobilenetv2": 1e-3, "nasnetlarge": 1e-3, "resnet18": 1e-5, "resnet50": 1e-3,
+    "shufflenet": 1e-5,
+}  # fmt: skip
 LONGER = {"inceptionresnetv2": 176}
 NOT_STATED = 0  # of NASNet, which is no sequence of modules, MathWorks states no depth
 # Where lists that MATLAB printed of its ResNet-50 put the layers of parallel branches, and what follows them.
@@ -140,6 +144,13 @@ def value(text: str) -> Any:
         return text.strip('"')
     numbers = [float(n) if "." in n else int(n) for n in text.strip("[]").split()]
     return numbers if text.startswith("[") else numbers[0]
+
+
+@pytest.mark.parametrize("name", EPSILONS)
+def test_epsilons_are_matlabs(name: str) -> None:
+    """Oracle: MATLAB's lists of layers, which name an Epsilon where it is not 1e-5: in every batch normalisation, or in none."""
+    found = {layer.Epsilon for layer in architecture(name).layers if layer.kind == "BatchNormalizationLayer"}
+    assert found == {EPSILONS[name]}
 
 
 def test_resnet50_is_listed_as_matlab_prints_it() -> None:

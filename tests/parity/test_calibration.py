@@ -122,6 +122,18 @@ def test_the_published_adam_value_is_form_b(tmp_path: Path) -> None:
         assert round(1 - 1e-3 * step, 5) == value
 
 
+@pytest.mark.parametrize(("off", "settles"), [(2e-6, True), (1e-4, False), (2e-3, False)])
+def test_a_choice_is_settled_within_single_precision(off: float, settles: bool, tmp_path: Path) -> None:
+    """MATLAB answers in single precision: a choice that is off by more than its rounding is not what it does."""
+    from scipy.io import loadmat
+
+    path = write(tmp_path / "probe.mat", "A", True)
+    probe = loadmat(path, simplify_cells=True)["probe"]
+    probe["Answers"]["FrozenInGlobalNorm"]["Values"]["Bias"] *= 1 + off
+    savemat(path, {"probe": probe}, long_field_names=True)
+    assert ("frozen_in_global_norm" in calibrate(path).overrides("trainNetwork")) == settles
+
+
 def test_a_number_that_no_choice_gives_settles_nothing(tmp_path: Path) -> None:
     path = write(tmp_path / "probe.mat", "A", True)
     from scipy.io import loadmat

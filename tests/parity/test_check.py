@@ -164,6 +164,20 @@ def test_profiles_have_reasons_and_overrides() -> None:
         Profile.of("matlab", {"a": -1.0})
 
 
+@pytest.mark.parametrize(("profile", "far"), [("float32", 1e-5), ("matlab", 1e-4), ("float16", 2e-2)])
+def test_a_profile_allows_what_its_reason_says(
+    profile: str, far: float, load: Make, recorded: Make, inputs: Make
+) -> None:
+    """By hand: the last fully connected layer is off by 0.8 and by 1.25 times what is allowed of its range."""
+    network = load("bilstm_regression")
+    x = inputs(network)
+    for times, passes in ((0.8, True), (1.25, False)):
+        other = network
+        for name in ("Weights", "Bias"):
+            other = scaled(other, network.layers[-2].name, name, 1 + times * far)
+        assert check(other, recorded(network, x), profile=profile).passed == passes, (profile, times)
+
+
 # Pairs that agree
 
 
@@ -712,6 +726,20 @@ def test_another_network_and_files_cut_short_exit_with_2(
 def test_options_of_another_kind_of_check_are_not_passed_over(options: list[str], message: str, run: Make) -> None:
     code, out, err = run("a.mat", *options)
     assert (code, out) == (2, "") and message in err
+
+
+def test_a_tolerance_is_for_a_name_with_equals_signs_too(run: Make, load: Make, recorded: Make, inputs: Make) -> None:
+    net = replace(fixture := networks.feature_mlp(), layers=tuple(
+        replace(each, name="fc=1=a") if each.name == fixture.layers[1].name else each for each in fixture.layers
+    ))  # fmt: skip
+    network = load(net)
+    path = recorded(scaled(network, "fc=1=a", "Weights", 1.001), inputs(network))
+    assert run(network.source.path, path)[0] == 1
+    found = run(network.source.path, path, "--tolerance", "*=1", "--tolerance", "fc=1=a=1e-9", "--json")
+    first = json.loads(found[1])["first_divergence"]
+    assert found[0] == 1 and first == "fc=1=a"
+    assert run(network.source.path, path, "--tolerance", "*=1e-2", "--tolerance", "fc=1=a=1e-2")[0] == 0
+    assert run(network.source.path, path, "--tolerance", "=1e-2")[0] == 2
 
 
 def test_a_few_targets_tell_no_mistake(load: Make, inputs: Make, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from bridge.parity.check import Check, check
 from bridge.parity.references import Labels, Names, Reference
 from bridge.tables.layers import layer_mappings
 from fixtures import layers as L
-from fixtures.layers import Net
+from fixtures.layers import Layer, Net
 
 Make = Callable[..., Any]
 FILES = Path(__file__).parents[2] / "fixtures" / "files"
@@ -78,7 +78,7 @@ def joined_in_reverse(network: Network) -> Network:
     return replace(network, connections=tuple(pairs))
 
 
-FAULTS: dict[str, tuple[str, Callable[[Network], Network], str, str]] = {
+FAULTS: dict[str, tuple[str | Net, Callable[[Network], Network], str, str]] = {
     # fault: network, what is done to it, the layer, what must be said
     "same padding on the other side": (
         "chain_cnn", lambda n: properties(properties(n, "Conv1", PaddingMode="manual", PaddingSize=(2, 0, 2, 0)), "Conv1"), "Conv1", "Conv1 pads [1 1 1 1] instead of [2 0 2 0]"
@@ -116,6 +116,23 @@ FAULTS: dict[str, tuple[str, Callable[[Network], Network], str, str]] = {
     "mean per channel": (
         "residual", lambda n: n.with_layers({"input": replace(n.layers["input"], state={"Mean": Array.of(n.layers["input"].Mean.mean((0, 1), keepdims=True))})}),
         "input", "the input is normalised by 'zerocenter' with the reference's Mean",
+    ),
+}  # fmt: skip
+
+
+AVERAGED = Net(
+    "SeriesNetwork",
+    (
+        L.imageInputLayer((8, 8, 2), "in", "none"),
+        L.averagePooling2dLayer("mean", (3, 3), stride=(2, 2), padding=(1, 1, 1, 1)),
+        L.regressionLayer("out"),
+    ),
+)
+FAULTS |= {
+    "padding in the means": (AVERAGED, lambda n: properties(n, "mean", PaddingValue="mean"), "mean", "mean counts padding in its means"),
+    "padding out of the means": (
+        Net("SeriesNetwork", tuple(replace(each, saved={**each.saved, "PaddingValue": "mean"}) if each.name == "mean" else each for each in AVERAGED.layers)),
+        lambda n: properties(n, "mean", PaddingValue=0.0), "mean", "mean leaves padding out of its means",
     ),
 }  # fmt: skip
 
@@ -184,6 +201,39 @@ def without(network: Network, x: Any, change: Callable[[nn.Module], None], activ
     model = network.to_torch()
     change(model)
     return check(network, recorded(network, x, held=activations(model, x)))
+
+
+def test_a_cause_that_spoils_a_layer_before_is_none(load: Make) -> None:
+    """Two branches of which one differs as if the input were divided by 255; the other, compared before it, shows it is not."""
+    rng = np.random.default_rng(0)
+    first, second = (L.convolution2dLayer(rng, name, (3, 3), 3, 4) for name in ("conv1", "conv2"))
+    weights = replace(second.params["Weights"], value=second.params["Weights"].value / np.float32(255))
+    other = replace(second, name="another", params={**second.params, "Weights": weights})
+
+    def net(entry: str, branch: Layer) -> Net:
+        made = (
+            L.imageInputLayer((8, 8, 3), entry, "none"),
+            first,
+            L.reluLayer("relu1"),
+            branch,
+            L.reluLayer("relu2"),
+            L.additionLayer("add"),
+            L.regressionLayer("out"),
+        )
+        pairs = (
+            (entry, "conv1"),
+            ("conv1", "relu1"),
+            (entry, branch.name),
+            (branch.name, "relu2"),
+            ("relu1", "add/in1"),
+            ("relu2", "add/in2"),
+            ("add", "out"),
+        )
+        return Net("DAGNetwork", made, pairs)
+
+    found = check(load(net("in", second)), against=load(net("entry", other)))
+    assert found.first_divergence is not None and found.first_divergence.layer == "relu2"
+    assert found.cause is None, found.explanation
 
 
 def test_training_mode_is_named(load: Make, recorded: Make, activations: Make, inputs: Make) -> None:

@@ -16,6 +16,7 @@ from scipy.io import savemat
 from bridge.commands import main
 from bridge.errors import UnreadableError, UnsupportedError, UsageError
 from bridge.network import Network
+from bridge.parity.check import Check
 from bridge.parity.steps import check_steps
 from fixtures import layers as L
 from fixtures import reference
@@ -254,6 +255,7 @@ def record_steps(
     loss: str,
     steps: list[tuple[float, NDArray, NDArray]],
     gradient: tuple[float, NDArray, NDArray],
+    **changed: Any,
 ) -> Path:
     """Write what bridgeReference records of a network whose only learnables are fc/Weights and fc/Bias."""
     names, entry, end = ("Weights", "Bias"), network.layers[0].name, network.layers[-1].name
@@ -279,6 +281,7 @@ def record_steps(
             {"Iteration": float(k), "Loss": at, "LearnRate": RATE, "Learnables": records(w, b), "State": reference.column([])}
             for k, (at, w, b) in enumerate(steps, 1)
         ]),
+        **changed,
     }  # fmt: skip
     savemat(folder / "reference.steps.mat", {"steps": content}, long_field_names=True)
     return folder / "reference.steps.mat"
@@ -339,40 +342,43 @@ def test_steps_with_class_labels_agree(load: Load, tmp_path: Path) -> None:
     assert check_steps(network, path).verdict.startswith("FIRST DIVERGENCE loss before training")
 
 
-def test_steps_with_sequences_agree(load: Load, tmp_path: Path) -> None:
-    """Half the squared error of each time step: the log has the mean over the 4 steps, the gradient is that of their sum (proven)."""
-    rng = np.random.default_rng(2)
-    layers = (L.sequenceInputLayer(3, "in"), L.fullyConnectedLayer(rng, "fc", 3, 2), L.regressionLayer("out"))
-    network = load(Net("SeriesNetwork", layers))
+@pytest.mark.parametrize("trainer", ["trainNetwork", "trainnet"])
+def test_steps_with_sequences_agree(trainer: str, load: Load, tmp_path: Path) -> None:
+    """trainNetwork: half the squared error of each time step; the log has the mean over the 4 steps, the gradient is that of
+    their sum (proven). trainnet: the mean over all elements; its sequences are T x C, in the reference they are C x T.
+    """
+    rng, old = np.random.default_rng(2), trainer == "trainNetwork"
+    layers = (
+        L.sequenceInputLayer(3, "in"),
+        L.fullyConnectedLayer(rng, "fc", 3, 2),
+        *([L.regressionLayer("out")] if old else []),
+    )
+    network = load(Net("SeriesNetwork" if old else "dlnetwork", layers))
     x, t = rng.normal(size=(OBSERVATIONS, 3, 4)), rng.normal(size=(OBSERVATIONS, 2, 4))
 
     def step(w: NDArray, b: NDArray) -> tuple[float, NDArray, NDArray]:
         error = np.einsum("rc,nct->nrt", w, x) + b[:, None] - t
+        loss, gradient = (
+            ((error**2).sum() / (2 * 4), error) if old else ((error**2).sum() / (2 * 4), 2 * error / (2 * 4))
+        )
         return (
-            float((error**2).sum() / (2 * 4 * OBSERVATIONS)),
-            np.einsum("nrt,nct->rc", error, x) / OBSERVATIONS,
-            error.sum((0, 2)) / OBSERVATIONS,
+            float(loss / OBSERVATIONS),
+            np.einsum("nrt,nct->rc", gradient, x) / OBSERVATIONS,
+            gradient.sum((0, 2)) / OBSERVATIONS,
         )
 
     w, b = start(network)
-    outputs = [np.asarray(w @ each + b[:, None], np.float32) for each in x]
-    path = record_steps(
-        tmp_path, network, list(x), outputs, reference.column(list(t)), "mse", trained(network, step, 3), step(w, b)
-    )
-    found = check_steps(network, path)
+    outputs, steps = [np.asarray(w @ each + b[:, None], np.float32) for each in x], trained(network, step, 3)
+
+    def check_with(targets: NDArray) -> Check:
+        given = reference.column([each if old else each.T for each in targets])
+        path = record_steps(tmp_path, network, list(x), outputs, given, "mse", steps, step(w, b), Trainer=trainer)
+        return check_steps(network, path)
+
+    found = check_with(t)
     assert found.passed, found.verdict
     assert found.verdict.startswith("PASSED 12 numbers") and "gradients over sequences were not compared" in found.notes
-    path = record_steps(
-        tmp_path,
-        network,
-        list(x),
-        outputs,
-        reference.column(list(t[:, :, ::-1])),
-        "mse",
-        trained(network, step, 3),
-        step(w, b),
-    )
-    assert check_steps(network, path).verdict.startswith("FIRST DIVERGENCE loss of iteration 1")
+    assert check_with(t[:, :, ::-1]).verdict.startswith("FIRST DIVERGENCE loss of iteration 1")
 
 
 def test_a_weight_between_the_samples_shows_in_the_mean(load: Load, tmp_path: Path) -> None:

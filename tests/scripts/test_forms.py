@@ -324,6 +324,65 @@ def test_short_circuits(condition: str, tmp_path: Path) -> None:
     assert found.exit_code == 0
 
 
+ANDS = {  # what MATLAB gives where the other side is not known; None: that depends on it
+    "a && true": None, "a && false": False, "true && a": None, "false && a": False,
+    "a || true": True, "a || false": None, "true || a": True, "false || a": None,
+    "a & false": False, "a & true": None, "a | true": True, "a | false": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("condition", ANDS)
+def test_a_condition_that_depends_on_what_is_not_known(condition: str, tmp_path: Path) -> None:
+    """Where it is settled nevertheless, the branch is read or left out; else the network is not known."""
+    start = "a = exist('net.mat','file') > rand;\nnet = alexnet;\nlayers = net.Layers;\n"
+    branch = f"if {condition}\n layers(2).WeightLearnRateFactor = 0; layers(2).BiasLearnRateFactor = 0;\nend"
+    found = reading(tmp_path, f"{start}{branch}\n{TRAIN.format('layers')}")
+    if ANDS[condition] is None:
+        assert found.exit_code == 3 and found.not_understood
+        return
+    assert found.exit_code == 0, found.not_understood
+    assert (rates(made(found, "alexnet"), "conv1") == (0, 0)) == ANDS[condition]
+
+
+@pytest.mark.parametrize(
+    ("count", "each_epoch"),
+    [
+        ("floor(numel(a.Files)/16)", True),
+        ("floor(numel(b.Files)/16)", False),  # of the validation images
+        ("floor(numel(imds.Files)/16)", False),  # of all
+        ("floor(numel(a.Files)/8)", False),  # by another size
+    ],
+)
+def test_an_epoch_is_told_by_the_images_that_are_trained_on(count: str, each_epoch: bool, tmp_path: Path) -> None:
+    source = f"""imds = imageDatastore('d','IncludeSubfolders',true,'LabelSource','foldernames');
+[a,b] = splitEachLabel(imds,0.7);
+options = trainingOptions('sgdm','MiniBatchSize',16,'ValidationFrequency',{count},'ValidationData',b);
+net = alexnet;
+net = trainNetwork(a,net.Layers,options);
+"""
+    found = reading(tmp_path, source)
+    assert found.recipe is not None and found.recipe.data.validate_each_epoch == each_epoch
+    assert found.exit_code == (0 if each_epoch else 3)
+
+
+UPDATES = {  # MathWorks' signatures: where the learn rate stands among the arguments, and what follows it
+    "adamupdate(net,g,[],[],1,0.01,0.8,0.99,1e-4)": {
+        "solver": "adam", "InitialLearnRate": 0.01, "GradientDecayFactor": 0.8, "SquaredGradientDecayFactor": 0.99, "Epsilon": 1e-4,
+    },
+    "sgdmupdate(net,g,[],0.02,0.7)": {"solver": "sgdm", "InitialLearnRate": 0.02, "Momentum": 0.7},
+    "rmspropupdate(net,g,[],0.03,0.95,1e-3)": {
+        "solver": "rmsprop", "InitialLearnRate": 0.03, "SquaredGradientDecayFactor": 0.95, "Epsilon": 1e-3,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("call", UPDATES)
+def test_the_arguments_of_an_update_are_the_options_of_its_solver(call: str, tmp_path: Path) -> None:
+    found = reading(tmp_path, f"net = dlnetwork(squeezenet);\n[loss,g] = dlfeval(@f,net);\nnet = {call};\n")
+    assert found.recipe is not None
+    assert {name: getattr(found.recipe.options, name) for name in UPDATES[call]} == UPDATES[call]
+
+
 def test_validation_that_is_no_part_of_the_split(tmp_path: Path) -> None:
     """The second part of the split does not validate in its place."""
     source = "imds = imageDatastore('d','IncludeSubfolders',true,'LabelSource','foldernames');\n[a,b,c] = splitEachLabel(imds,0.6,0.2);\nnet = alexnet;\n"

@@ -39,18 +39,33 @@ HOSTILE = {
 }
 
 
+# What comes of a good script behind a hostile text, and before it: the error, or exit code and MaxEpochs (None: no recipe). A
+# text that only fills variables which no training uses changes nothing; one that MATLAB cannot parse, or that may set any
+# variable, is not understood; one that is nested beyond measure is refused.
+HARMLESS, OPEN = ((0, 3), (0, 3)), ((3, 3), (3, 3))
+OUTCOMES: dict[str, tuple[str | tuple[int, int | None], str | tuple[int, int | None]]] = {
+    **dict.fromkeys(HOSTILE, HARMLESS),
+    **dict.fromkeys(("brackets", "arrays", "blocks"), ("nested too deeply", "nested too deeply")),
+    **dict.fromkeys(("loops in loops", "an open string", "eval"), OPEN),
+    "an open bracket": ("holds no training", (3, 3)),  # the whole script lies in it
+    "a lone end": ((3, None), (3, 3)),
+}
+
+
 @pytest.mark.parametrize("kind", HOSTILE)
-@pytest.mark.parametrize("after", [True, False])
-def test_hostile(kind: str, after: bool, tmp_path: Path) -> None:
-    path = tmp_path / "hostile.m"
-    path.write_text(HOSTILE[kind] + GOOD if after else GOOD + HOSTILE[kind], encoding="utf-8")
-    try:
-        found = read(path)
-    except BridgeError as error:
-        assert error.error and error.cause
-    else:
-        assert found.recipe is None or found.recipe.options.MaxEpochs in (3, 30)
-        assert found.exit_code == (0 if not found.not_understood and found.recipe is not None else 3)
+@pytest.mark.parametrize("before", [True, False])
+def test_hostile(kind: str, before: bool, tmp_path: Path) -> None:
+    path, expected = tmp_path / "hostile.m", OUTCOMES[kind][0 if before else 1]
+    path.write_text(HOSTILE[kind] + GOOD if before else GOOD + HOSTILE[kind], encoding="utf-8")
+    if isinstance(expected, str):
+        with pytest.raises(BridgeError, match=expected) as refused:
+            read(path)
+        assert refused.value.cause and refused.value.hint
+        return
+    found = read(path)
+    epochs = None if found.recipe is None else found.recipe.options.MaxEpochs
+    assert (found.exit_code, epochs) == expected, found.not_understood
+    assert bool(found.not_understood) == (found.exit_code == 3)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "cp1251", "utf-8 with \r\n"])

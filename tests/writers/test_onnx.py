@@ -173,6 +173,13 @@ def test_every_opset(opset: int, tmp_path: Path) -> None:
         require_same_outputs(path, network, case.inputs(network.inputs))
 
 
+@pytest.mark.parametrize("case", [name for name in CASES if name.startswith("resize")])
+def test_a_written_resize_rounds_as_the_layer_does(case: str, tmp_path: Path) -> None:
+    """Oracle: onnxruntime. Halves and fifths of a pixel: some centres lie between two."""
+    network = read(tmp_path, CASES[case].net)
+    require_same_outputs(exported(tmp_path, network), network, CASES[case].inputs(network.inputs))
+
+
 OPSET_CASES = ("gelu", "gelu_tanh", "softmax", "dropout", "clipped_relu", "lstm", "bilstm_last", "global_average1d", "layernorm_sequence_auto", "resize_bilinear",
                "depth_to_space_crd", "attention_causal", "words")  # fmt: skip
 
