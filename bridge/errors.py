@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 MOST_QUOTED = 200  # characters of a file's text in a message
+RUN = re.compile(  # in quotes, or without a space
+    rf"""(?<!\w)(['"])(?P<quoted>(?:(?!\1).){{{MOST_QUOTED},}}?)\1(?!\w)|\S{{{MOST_QUOTED + 1},}}""", re.DOTALL
+)
+
+
+def _shortened_run(run: re.Match[str]) -> str:
+    quote = run[1] or ""
+    return f"{quote}{shortened(run['quoted'] or run[0])}{quote}"
 
 
 class BridgeError(Exception):
@@ -24,7 +33,8 @@ class BridgeError(Exception):
     hint = "see `bridge --help`"
 
     def __init__(self, error: str, cause: str = "", hint: str = "") -> None:
-        self.error, self.cause, self.hint = error, cause or self.cause, hint or self.hint
+        parts = (error, cause or self.cause, hint or self.hint)
+        self.error, self.cause, self.hint = (RUN.sub(_shortened_run, part) for part in parts)
         super().__init__(str(self))
 
     def __str__(self) -> str:
@@ -75,6 +85,20 @@ class MissingExtraError(BridgeError):
     hint = "install it with pip"
 
 
+class FaultError(BridgeError):
+    """bridge itself failed, and nothing in the input explains it."""
+
+    exit_code = 70  # EX_SOFTWARE of sysexits.h
+    cause = "this is a fault of bridge, not of what it was given"
+    hint = "please report it, with all that BRIDGE_TRACEBACK=1 prints"
+
+    @classmethod
+    def of(cls, where: str, error: BaseException) -> FaultError:
+        """Return the error for an exception that nobody expected."""
+        return cls(f"bridge failed{where and f' at {where}'}: {type(error).__name__}: {quoted(error)}")
+
+
+REPORT = "copy or write it again; if it is sound, please report it, with all that BRIDGE_TRACEBACK=1 prints"
 # What code meets in content that is not what it should be: a text where a number belongs, a field that is not there.
 DAMAGE = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
 
@@ -92,8 +116,25 @@ def reading(what: str) -> Iterator[None]:
     try:
         yield
     except DAMAGE as error:
-        hint = "copy it again; if MATLAB can read it, then the fault is in bridge: please report it"
-        raise UnreadableError(f"{what} cannot be read", f"{type(error).__name__}: {error}", hint) from error
+        bounded = isinstance(error, (MemoryError, RecursionError))
+        hint = "no program writes such a file: look where it comes from" if bounded else REPORT
+        raise UnreadableError(f"{what} cannot be read", meaning(error), hint) from error
+
+
+def meaning(error: BaseException) -> str:
+    """Return what an exception says about the content that was read; classes and functions of bridge are not named."""
+    match error:
+        case RecursionError():
+            return "it is nested deeper than can be read"
+        case MemoryError():
+            return "it asks for more memory than there is"
+        case KeyError():
+            return f"it holds no {quoted(repr(error.args[0])) if error.args else 'such part'}"
+        case LookupError():
+            return "it holds fewer parts than belong there"
+        case AttributeError() | TypeError():
+            return "it holds something of another kind than belongs there"
+    return quoted(error) or type(error).__name__
 
 
 def printable(text: str) -> str:

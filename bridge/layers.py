@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -21,11 +21,11 @@ from bridge.arrays.lazy import Array
 from bridge.errors import UsageError, nearest
 from bridge.network.initializers import initializer_name
 from bridge.network.layer import Layer, Learnable, checked_gates, make_layer
+from bridge.tables.forms import AUTO
 from bridge.tables.layers import LayerRow, layer_mappings
 
 Constructor = Callable[..., Layer]
 PER_DIMENSION = ("FilterSize", "PoolSize", "Stride", "DilationFactor")
-WORDS = {"NumGroups": ("channel-wise", "all-channels")}  # what a number of something may be instead
 SIDES = {"Padding": ("PaddingMode", "PaddingSize"), "Cropping": ("CroppingMode", "CroppingSize")}
 MODES = ("same", "causal")
 
@@ -217,27 +217,22 @@ def _property(row: LayerRow, name: str, value: Any) -> Any:
 
 
 def require_property(row: LayerRow, name: str, value: Any) -> None:
-    """Refuse a value that a property cannot have, as far as its name tells.
+    """Refuse a value that a property cannot have.
 
     Raises:
-        UsageError: a count or size is no whole number, or a probability none from 0 to 1.
+        UsageError: it is of another form than its row says, or a probability not from 0 to 1.
     """
-    if name in row.arguments and (name.startswith("Num") or name.endswith(("Size", "Dim", "Dimension", "Position"))):
-        _require_whole(f"{name} of {row.constructor}", value, WORDS.get(name, ()))
-    elif name in PER_DIMENSION:
-        _require_whole(f"{name} of {row.constructor}", value)
-    elif name.endswith("Probability") and (
+    known = row.properties.get(name)
+    if known is not None and value is not None:
+        values = value if isinstance(value, tuple) else (value,)
+        is_exact = known.form not in ("count", "sizes") or all(isinstance(n, (int, np.integer, str)) for n in values)
+        waits = name in row.arguments and value == AUTO != known.default
+        if waits or not is_exact or not known.fits(value):
+            raise UsageError(f"{name} of {row.constructor} is {value!r}", f"it takes {known.takes}")
+    if name.endswith("Probability") and (
         not isinstance(value, (int, float, np.integer, np.floating)) or isinstance(value, bool) or not 0 <= value <= 1
     ):
         raise UsageError(f"{name} of {row.constructor} is {value!r}", "it takes a number from 0 to 1")
-
-
-def _require_whole(what: str, value: Any, words: Iterable[str] = (), least: int = 1) -> None:
-    values = value if isinstance(value, tuple) and value else (value,)
-    whole = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= least for n in values)
-    if not whole and value not in words:
-        allowed = "".join(f", or {word!r}" for word in words)
-        raise UsageError(f"{what} is {value!r}", f"it takes whole numbers from {least}{allowed}")
 
 
 def _dimensions(row: LayerRow) -> int:
@@ -253,7 +248,8 @@ def _sides(row: LayerRow, name: str, value: Any) -> dict[str, Any]:
         return {mode: value}
     count = _dimensions(row)
     flat = value if isinstance(value, tuple) else (value,)
-    _require_whole(f"{name} of {row.constructor}", flat, least=0)
+    if not flat or not all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= 0 for n in flat):
+        raise UsageError(f"{name} of {row.constructor} is {value!r}", "it takes whole numbers from 0")
     repeats = 2 * count // len(flat) if 2 * count % len(flat) == 0 else 0
     if repeats * len(flat) != 2 * count or len(flat) not in (1, count, 2 * count):
         raise UsageError(

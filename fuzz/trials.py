@@ -15,6 +15,7 @@ from random import Random
 
 import bridge
 from bridge.commands import main
+from bridge.errors import FaultError
 from fuzz.inputs import Input
 from fuzz.originals import FILES
 
@@ -72,6 +73,7 @@ def _words(line: str, names: dict[str, str]) -> Iterator[str]:
 
 def _require_three_parts(error: bridge.BridgeError) -> None:
     assert error.error and error.cause and error.hint, f"{error!r} has no three parts"
+    assert not isinstance(error, FaultError), error.error
     chain: BaseException | None = error
     while chain is not None:
         assert not isinstance(chain, MemoryError), f"memory ran out: {error}"

@@ -183,7 +183,7 @@ def test_every_entry_of_a_row_is_explained() -> None:
 
 def test_exit_codes_are_those_of_the_errors() -> None:
     text = (ROOT / "docs" / "conventions.md").read_text(encoding="utf-8")
-    listed = re.findall(r"^\| (\d) \|", text.partition("## Exit codes")[2], re.MULTILINE)
+    listed = re.findall(r"^\| (\d+) \|", text.partition("## Exit codes")[2], re.MULTILINE)
     assert {int(code) for code in listed} == {0} | {error.exit_code for error in BridgeError.__subclasses__()}
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
-from typing import Any, NoReturn, TextIO, cast
+from typing import Any, TextIO, cast
 
 import typer
 
 from bridge import __version__
 from bridge.commands import calibrate, check, export, import_, inspect, matlab, models, predict, recipe, trace, train
-from bridge.errors import BridgeError, UsageError
+from bridge.errors import BridgeError, FaultError, UsageError
 
 app = typer.Typer(
     help="Networks that MATLAB trained, as PyTorch modules with MATLAB's names, factors and numbers.",
@@ -39,6 +40,7 @@ MISUSE: type[Exception] = typer.BadParameter.__mro__[
     1
 ]  # of every wrong call; which module has it depends on typer's version
 INTERRUPTED = 130  # what shells report after Ctrl-C
+TRACEBACK = "BRIDGE_TRACEBACK"  # of the environment: where it is set, an error is printed with where it was raised
 
 
 def _version(value: bool) -> None:
@@ -57,34 +59,52 @@ def bridge(
 
 
 def main() -> None:
-    """Run the command line; a BridgeError, or a call that makes no sense, becomes its three parts on stderr and its
-    exit code.
+    """Run the command line. An error becomes its three parts on stderr and its exit code; with --json it is a document
+    on stdout too.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # terminals that cannot show "×" show "?"
-    code = None
     try:
         with redirect_stdout(cast(TextIO, Results(sys.stdout)) if sys.stdout else None):
-            try:
-                code = app(prog_name="bridge", standalone_mode=False)  # what a verb exits with
-            finally:
-                print(end="", flush=True)
+            sys.exit(_run())
+    except BridgeError as error:  # stdout leads nowhere
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def _run() -> int:
+    """Run a verb and return its exit code."""
+    try:
+        try:
+            return int(app(prog_name="bridge", standalone_mode=False) or 0)
+        finally:
+            print(end="", flush=True)
     except typer.Abort:
-        code = INTERRUPTED
-    except MISUSE as error:
-        _end(_misuse(error))
-    except OSError as error:  # a name that the system refuses, a folder that may not be seen
-        _end(
-            UsageError(
-                f"{error.filename or 'a file'} cannot be used",
-                error.strerror or str(error),
-                "check the name and its permissions",
-            )
+        return INTERRUPTED
+    except Exception as caught:
+        error = _in_three_parts(caught)
+        if os.environ.get(TRACEBACK):
+            traceback.print_exception(caught)
+        print(error, file=sys.stderr)
+        if "--json" in sys.argv:
+            print_json("error", {"error": error.error, "cause": error.cause, "hint": error.hint})
+            print(end="", flush=True)
+        return error.exit_code
+
+
+def _in_three_parts(error: Exception) -> BridgeError:
+    if isinstance(error, BridgeError):
+        return error
+    if isinstance(error, MISUSE):
+        return _misuse(error)
+    if isinstance(error, OSError):  # a name that the system refuses, a folder that may not be seen
+        return UsageError(
+            f"{error.filename or 'a file'} cannot be used",
+            error.strerror or str(error),
+            "check the name and its permissions",
         )
-    except BridgeError as error:
-        _end(error)
-    sys.exit(code or 0)
+    return FaultError.of("", error)
 
 
 def _misuse(error: Any) -> BridgeError:
@@ -101,11 +121,6 @@ def _misuse(error: Any) -> BridgeError:
     what, _, why = message.partition(": ") if isinstance(error, typer.BadParameter) else (message, "", "")
     usage = " ".join((context.command_path, *context.command.collect_usage_pieces(context)))
     return UsageError(what, why or f"it is called as {usage}", f"`{context.command_path} --help` lists what it takes")
-
-
-def _end(error: BridgeError) -> NoReturn:
-    print(error, file=sys.stderr)
-    sys.exit(error.exit_code)
 
 
 class Results:

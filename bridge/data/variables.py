@@ -57,9 +57,8 @@ class Variables:
         """Return the struct that one of bridge's MATLAB functions wrote, by the name of its format; None where there is
         none.
         """
-        return next(
-            (value for value in self.values.values() if isinstance(value, dict) and value.get("Format") == name), None
-        )
+        structs = (value for value in self.values.values() if isinstance(value, dict))
+        return next((each for each in structs if isinstance(each.get("Format"), str) and each["Format"] == name), None)
 
     @staticmethod
     def find(name: str, default: Variables | None) -> Any:

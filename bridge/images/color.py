@@ -54,7 +54,7 @@ def imread(path: str | os.PathLike[str]) -> Array:
             has_color_key = "transparency" in image.info and image.mode in ("L", "RGB")
             pixels = np.array(image.convert(image.mode + "A") if has_color_key else image)
             is_png = image.format == "PNG"
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as problem:
+    except Exception as problem:  # Pillow raises many kinds, an IndexError for a chunk that is too short
         cause = (
             "it is in no image format that is known" if isinstance(problem, UnidentifiedImageError) else str(problem)
         )

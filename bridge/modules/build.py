@@ -10,7 +10,6 @@ from __future__ import annotations
 import operator
 import runpy
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +18,11 @@ import torch
 from torch import Tensor, fx, nn
 
 from bridge.arrays.lazy import Array
-from bridge.errors import UnreadableError, UnsupportedError, UsageError, reading
+from bridge.errors import UnreadableError, UnsupportedError, UsageError, quoted
 from bridge.files.names import KEYWORDS, distinct, identifier, module_name
 from bridge.modules import attention, factors, foreign, general, normalization, recurrent, shape, windows  # noqa: F401
 from bridge.modules.builders import BUILDERS, Given
+from bridge.network.blame import interpreting
 from bridge.network.ports import split_port
 from bridge.network.tensors import given_sizes, tensors
 
@@ -158,7 +158,7 @@ def _build(
         return _own_module(own, layer)
     if "normalizes" in layer.row.traits and not include_normalization:
         return normalization.InputNormalization("none")
-    with reading(f"layer '{layer.name}' ({layer.kind})"):
+    with interpreting(layer):
         module = unfilled(layer, given)
         fill(module, layer, given)
         _require_numbers(layer)
@@ -194,18 +194,13 @@ def unfilled(layer: Layer, given: Given) -> nn.Module:
 
 
 def _require_numbers(layer: Layer) -> None:
-    """Raise TypeError where a property that is a number in the tables is none here: torch would notice in the first run
-    only.
+    """Raise ValueError where a property that is a number in the tables is none here: torch would notice in the first
+    run only.
     """
     for name, known in layer.row.properties.items():
         value = layer.properties.get(name, known.default)
-        single = value[0] if isinstance(value, tuple) and len(value) == 1 else value
-        if (
-            isinstance(known.default, (int, float))
-            and not isinstance(single, Real)
-            and single not in known.values.values()
-        ):
-            raise TypeError(f"its {name} is {str(value)[:40]!r}, no number")
+        if known.form in ("flag", "number") and value is not None and not known.fits(value):
+            raise ValueError(f"its {name} is {quoted(repr(value))}, it takes {known.takes}")
 
 
 def _own_module(make: Callable[[Layer], nn.Module], layer: Layer) -> nn.Module:

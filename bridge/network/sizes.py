@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bridge.errors import UnreadableError, UnsupportedError, UsageError, reading
+from bridge.errors import UnreadableError, UnsupportedError, UsageError
+from bridge.network.blame import interpreting
 from bridge.tables.registry import Registry
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Activation:
 
     @property
     def channels(self) -> Length:
-        return self.size[-1]
+        return self.size[-1] if self.size else None  # an input of an ONNX graph may have no size
 
     @property
     def spatial(self) -> tuple[Length, ...]:
@@ -110,7 +111,7 @@ def layer_sizes(layer: Layer, given: Sequence[Activation]) -> tuple[Activation, 
         raise UnreadableError(
             f"layer '{layer.name}' has nothing connected to its input '{missing}'", "every input needs a connection"
         )
-    with reading(f"layer '{layer.name}' ({layer.kind})"):
+    with interpreting(layer):
         out = SIZE_RULES[layer.row.size](layer, given)
     bad = next((n for n in out.size if n is not None and n < 1), None)
     if bad is not None:
@@ -169,7 +170,7 @@ def window(layer: Layer) -> Window:
         UnsupportedError: its PaddingMode is not known.
     """
     count, properties = dimensions(layer), layer.properties
-    kernel = numbers(properties["FilterSize"] if "FilterSize" in properties else properties["PoolSize"], count)
+    kernel = numbers(properties["FilterSize" if "FilterSize" in layer.row.properties else "PoolSize"], count)
     stride, dilation = numbers(properties.get("Stride", 1), count), numbers(properties.get("DilationFactor", 1), count)
     reach = [(k - 1) * d for k, d, _ in zip(kernel, dilation, stride, strict=True)]
     padding: Pairs | None

@@ -351,7 +351,9 @@ def _batches(inputs: Sequence[Values], size: int, network: Network | None) -> li
 
 
 def _part(values: Values, start: int, size: int, kind: str) -> torch.Tensor:
-    return torch.from_numpy(np.array(values[start] if isinstance(values, list) else values[start : start + size], kind))
+    whole = not isinstance(values, list) and values.ndim == 0  # an input of an ONNX graph that has no observations
+    part = values if whole else values[start] if isinstance(values, list) else values[start : start + size]
+    return torch.from_numpy(np.array(part, kind))
 
 
 def _require_same_layers(reference: Reference, subject: Subject) -> list[str]:

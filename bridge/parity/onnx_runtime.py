@@ -36,10 +36,11 @@ def sample_inputs(network: Network, seed: int = 0, batch: int | None = None) -> 
     samples = []
     for contract in contracts(network):
         size, p = network.sizes[contract.name][0], network.layers[contract.name].properties
-        lengths = [n or 8 for n in size.size]
-        shape = [lengths[-1], *lengths[:-1]]
-        shape = [7, *shape] if size.over_time else shape
-        shape = [n or 8 for n in p["Shape"][1:]] if "Shape" in p else shape  # of an input that is no MATLAB layer's
+        if "Shape" in p:  # of an input that is no MATLAB layer's
+            shape = [n or 8 for n in p["Shape"][1:]]
+        else:
+            lengths = [n or 8 for n in (size.channels, *size.spatial)]
+            shape = [7, *lengths] if size.over_time else lengths
         low, high = (
             (contract.low, contract.high) if contract.low is not None and contract.high is not None else (0.0, 1.0)
         )

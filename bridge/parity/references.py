@@ -20,11 +20,13 @@ from bridge.data.variables import Variables, plain, texts
 from bridge.errors import UnreadableError, UsageError, reading
 from bridge.network import Network
 from bridge.network.sizes import Activation
+from bridge.readers.mat.networks import describe
 
 FORMAT = "bridge.reference/1"
 INPUT_NAMES = ("X", "XTest", "XVal", "XValidation", "inputs", "input", "x")
 OUTPUT_NAMES = ("YPred", "scores", "Y", "YPredicted", "predictions", "outputs", "output", "y")
 NO_NETWORK = "pass network=, what the module was built from"
+POSITIONS = ("indices", "size")  # ports: MATLAB counts in another order; what they do is seen behind the unpooling
 MOST_OBSERVATIONS = 128  # of one forward pass, MATLAB's own default
 Values = NDArray | list[NDArray]  # observations along the first axis, or one array of one observation for each sequence
 
@@ -188,54 +190,64 @@ def read(path: Path, network: Network | None, names: Names | None = None) -> Ref
 
 
 def _reference(held: Mapping[str, Any], path: Path, network: Network | None) -> Reference:
-    old, samples, seed = held["Kind"] != "dlnetwork", int(number(held["Samples"])), int(number(held["Seed"]))
-    records = {}
-    for each in held["Activations"]:
-        if each["Port"] not in (
-            "indices",
-            "size",
-        ):  # MATLAB counts positions in another order; what they do is seen behind the unpooling
-            key = _key(each["Layer"], each["Port"], network)
-            records[key] = record_of(each, samples, seed, f"activation of '{key}'")
-    parameters = {
-        (each["Layer"], each["Parameter"]): record_of(each, samples, seed, f"{each['Parameter']} of '{each['Layer']}'")
-        for each in [*held["Learnables"], *held["State"]]
-    }
-    skipped = tuple(texts(held["Skipped"]) or ())[: len(held["Skipped"]) // 2]
-    names = tuple(each["Name"] for each in held["Outputs"])
-    if network is not None and len(held["Inputs"]) != len(network.inputs):
-        listed = ", ".join(each["Name"] for each in held["Inputs"])
+    old, samples, seed = text(held, "Kind") != "dlnetwork", count(held, "Samples", 1), count(held, "Seed")
+    inputs, outputs = structs(held, "Inputs"), structs(held, "Outputs")
+    names = tuple(text(each, "Name") for each in outputs)
+    if network is not None and len(inputs) != len(network.inputs):
+        listed = ", ".join(text(each, "Name") for each in inputs)
         raise UsageError(
             f"the reference has the inputs {listed}, the network {', '.join(network.inputs)}",
             "it is of another network",
         )
-    input_sizes = (
-        [network.sizes[name][0] for name in network.inputs] if network is not None else [None] * len(held["Inputs"])
-    )
-    output_sizes = [network.size_of(name) for name in network.outputs] if network is not None else [None] * len(names)
+    input_sizes = [None] * len(inputs) if network is None else [network.sizes[name][0] for name in network.inputs]
+    output_sizes = [None] * len(names) if network is None else [network.size_of(name) for name in network.outputs]
+    skipped = tuple(texts(held["Skipped"]) or ())[: len(held["Skipped"]) // 2]
     return Reference(
         path.name,
         tuple(
-            _whole(each, size, old, f"the input '{each['Name']}'")
-            for each, size in zip(held["Inputs"], input_sizes, strict=True)
+            _whole(each, size, old, f"the input '{text(each, 'Name')}'")
+            for each, size in zip(inputs, input_sizes, strict=True)
         ),
         tuple(
-            _whole(each, size, old, f"the output '{each['Name']}'")
-            for each, size in zip(held["Outputs"], output_sizes, strict=False)
+            _whole(each, size, old, f"the output '{name}'")
+            for each, name, size in zip(outputs, names, output_sizes, strict=False)
         ),
-        records,
-        parameters,
+        _activations(structs(held, "Activations"), samples, seed, network),
+        _parameters([*structs(held, "Learnables"), *structs(held, "State")], samples, seed),
         tuple(texts(held["Classes"]) or ()) or None,
-        min(int(number(held["MiniBatchSize"])), MOST_OBSERVATIONS),
+        min(count(held, "MiniBatchSize", 1), MOST_OBSERVATIONS),
         False,
-        {
-            "release": held["Release"],
-            "toolbox": held["Toolbox"],
-            **{key: str(number(value)) for key, value in held["Hardware"].items()},
-        },
+        _environment(held),
         (*skipped, *names),
         (f"MATLAB gave no activation of {', '.join(skipped)}",) if skipped else (),
     )
+
+
+def _activations(
+    held: Sequence[Mapping[str, Any]], samples: int, seed: int, network: Network | None
+) -> dict[str, Record]:
+    records = {}
+    for each in held:
+        port = text(each, "Port")
+        if port not in POSITIONS:
+            key = _key(text(each, "Layer"), port, network)
+            records[key] = record_of(each, samples, seed, f"activation of '{key}'")
+    return records
+
+
+def _parameters(held: Sequence[Mapping[str, Any]], samples: int, seed: int) -> dict[tuple[str, str], Record]:
+    keys = [(text(each, "Layer"), text(each, "Parameter")) for each in held]
+    return {
+        (layer, name): record_of(each, samples, seed, f"{name} of '{layer}'")
+        for (layer, name), each in zip(keys, held, strict=True)
+    }
+
+
+def _environment(held: Mapping[str, Any]) -> dict[str, str]:
+    """Return the release, and what MATLAB ran on."""
+    hardware = held["Hardware"]
+    told = {key: each if isinstance(each, str) else str(number(each)) for key, each in hardware.items()}
+    return {"release": text(held, "Release"), "toolbox": text(held, "Toolbox"), **told}
 
 
 def _key(layer: str, port: str, network: Network | None) -> str:
@@ -253,10 +265,10 @@ def record_of(held: Mapping[str, Any], samples: int, seed: int, what: str) -> Re
     sizes = tuple(tuple(int(n) for n in row) for row in size.reshape(-1, size.shape[-1]))
     least, greatest, mean, deviation = (float(number(held[name])) for name in ("Min", "Max", "Mean", "Std"))
     whole = held["Full"] if isinstance(held["Full"], list) else [held["Full"]]
-    value = np.concatenate([real(each).reshape(-1, order="F") for each in whole])
+    value = np.concatenate([number(each, array=True).reshape(-1, order="F") for each in whole])
     if value.size:
         return Record(sizes, least, greatest, mean, deviation, np.arange(value.size), value)
-    index, value = (real(held[name]).reshape(-1) for name in ("Index", "Value"))
+    index, value = (number(held[name], array=True).reshape(-1) for name in ("Index", "Value"))
     index, total = index.astype(np.int64) - 1, sum(math.prod(size) for size in sizes)
     if not index.size == value.size == min(total, samples) or not np.array_equal(
         index, sample_indices(total, samples, seed)
@@ -271,7 +283,7 @@ def record_of(held: Mapping[str, Any], samples: int, seed: int, what: str) -> Re
 
 def _whole(held: Mapping[str, Any], size: Activation | None, old: bool, what: str) -> Values:
     """Return an input or output: by its format, or as trainNetwork's networks have them, vectors as rows."""
-    value, format = held["Value"], held["Format"]
+    value, format = held["Value"], text(held, "Format")
     arrays = [number(each, array=True) for each in value] if isinstance(value, list) else number(value, array=True)
     what = f"{what} of the reference"
     if format and not isinstance(arrays, list):
@@ -314,23 +326,54 @@ def sample_indices(total: int, samples: int, seed: int) -> NDArray:
 
 
 def number(value: Any, array: bool = False) -> Any:
-    """Return a numeric value as an array, or a 1 x 1 as a number; a text as it is."""
-    if isinstance(value, str):
-        return value
-    value = value.read() if isinstance(value, Array) else np.asarray(value)
-    return value if array else value.reshape(-1)[0]
-
-
-def real(value: Any) -> NDArray:
-    """Return a numeric value as an array.
+    """Return a numeric value as an array, or a 1 x 1 as a number.
 
     Raises:
-        ValueError: it is no array of real numbers.
+        ValueError: it is something else.
     """
-    array = number(value, array=True)
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
-        raise ValueError("no real numbers where such belong")
-    return array
+    found = value.read() if isinstance(value, Array) else value
+    if not isinstance(found, (np.ndarray, np.generic, bool, int, float)) or np.asarray(found).dtype.kind not in "biuf":
+        raise ValueError(f"{describe(value)} stands where real numbers belong")
+    found = np.asarray(found)
+    if not array and found.size != 1:
+        raise ValueError(f"{describe(value)} stands where one number belongs")
+    return found if array else found.reshape(-1)[0]
+
+
+def count(held: Mapping[str, Any], name: str, least: int = 0) -> int:
+    """Return a field that is a whole number, not below the least.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    value = float(number(held[name]))
+    if not (value.is_integer() and least <= value < 2**53):
+        raise ValueError(f"its {name} is {value:g}, and a whole number from {least} belongs there")
+    return int(value)
+
+
+def text(held: Mapping[str, Any], name: str) -> str:
+    """Return a field that is a text.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    value = held[name]
+    if not isinstance(value, str):
+        raise ValueError(f"its {name} is {describe(value)}, and a text belongs there")
+    return value
+
+
+def structs(held: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """Return a field that is a cell or array of structs.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    value = [held[name]] if isinstance(held[name], Mapping) else held[name]
+    if not isinstance(value, list) or not all(isinstance(each, Mapping) for each in value):
+        raise ValueError(f"its {name} is {describe(held[name])}, and structs belong there")
+    return value
 
 
 # What teams have

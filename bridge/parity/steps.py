@@ -32,7 +32,7 @@ from bridge.parity.causes.diagnosis import Cause
 from bridge.parity.check import Check, facts
 from bridge.parity.differences import Comparison, LayerDifference
 from bridge.parity.profiles import Profile
-from bridge.parity.references import Record, Reference, number, read, record_of
+from bridge.parity.references import Record, Reference, count, number, read, record_of, structs, text
 from bridge.parity.report.evidence import Evidence
 from bridge.tables.layers import table
 from bridge.training.train import train
@@ -105,9 +105,9 @@ class _Training:
     ) -> None:
         self.network, self.reference, self.profile, self.notes = network, reference, profile, list[str]()
         with reading(what):
-            self.trainer, self.loss = str(held["Trainer"]), str(held["Loss"])
-            samples, seed = int(number(held["Samples"])), int(number(held["Seed"]))
-            self.steps = [_step(each, k, samples, seed) for k, each in enumerate(held["Steps"], 1)]
+            self.trainer, self.loss = text(held, "Trainer"), text(held, "Loss")
+            samples, seed = count(held, "Samples", 1), count(held, "Seed")
+            self.steps = [_step(each, k, samples, seed) for k, each in enumerate(structs(held, "Steps"), 1)]
             self.gradients = (
                 _Gradients.of(held["Gradients"], samples, seed) if isinstance(held["Gradients"], dict) else None
             )
@@ -269,7 +269,9 @@ class _Gradients:
 
     @staticmethod
     def of(held: Mapping[str, Any], samples: int, seed: int) -> _Gradients:
-        return _Gradients(float(number(held["Loss"])), _records(held["Learnables"], samples, seed, "gradient of"))
+        return _Gradients(
+            float(number(held["Loss"])), _records(structs(held, "Learnables"), samples, seed, "gradient of")
+        )
 
 
 @dataclass(frozen=True)
@@ -282,14 +284,14 @@ class _Step:
 
 
 def _step(held: Mapping[str, Any], k: int, samples: int, seed: int) -> _Step:
-    if int(number(held["Iteration"])) != k:
-        raise ValueError(f"step {k} is of iteration {number(held['Iteration'])}")
-    records = _records([*held["Learnables"], *held["State"]], samples, seed, f"iteration {k}:")
+    if count(held, "Iteration") != k:
+        raise ValueError(f"step {k} is of iteration {count(held, 'Iteration')}")
+    records = _records([*structs(held, "Learnables"), *structs(held, "State")], samples, seed, f"iteration {k}:")
     return _Step(float(number(held["LearnRate"])), float(number(held["Loss"])), records)
 
 
 def _records(held: Iterable[Mapping[str, Any]], samples: int, seed: int, what: str) -> Records:
-    keys = [(str(each["Layer"]), str(each["Parameter"])) for each in held]
+    keys = [(text(each, "Layer"), text(each, "Parameter")) for each in held]
     return {
         key: record_of(each, samples, seed, f"{what} {'/'.join(key)}") for key, each in zip(keys, held, strict=True)
     }

@@ -21,6 +21,7 @@ from bridge.detection import is_detector
 from bridge.errors import UnreadableError, UsageError
 from bridge.images import ImageDatastore, gray2rgb, im2double, imageDatastore, imread, imresize, rgb2gray
 from bridge.network import Layer, Network
+from bridge.network.blame import computing
 from bridge.network.contract import contracts
 from bridge.parity.references import INPUT_NAMES
 from bridge.prediction.found import Boxes, Classes, Found, Prediction, Regions, Steps, Values
@@ -301,7 +302,8 @@ class Predictor:
         return [Boxes(each) for each in self._detector.detect(list(images), threshold=self.options.threshold)]
 
     def _found(self, inputs: Tensor, names: Sequence[str]) -> list[Found]:
-        given = self._model(inputs)
+        with computing(self.network.layers, names[0]):
+            given = self._model(inputs)
         outputs = given if isinstance(given, (tuple, list)) else (given,)
         for output in outputs:
             wrong = (~output.isfinite()).flatten(1).any(1)

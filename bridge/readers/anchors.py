@@ -48,7 +48,8 @@ def with_anchors(network: Network, path: Path, tables: Mappings) -> Network:
         )
     if not isinstance(facts.get("WH2HW", False), bool):
         raise UnreadableError(f"{path}: WH2HW is {facts['WH2HW']!r}", "it is true or false", EXAMPLE)
-    boxes = _boxes(path, facts)
+    with reading(f"AnchorBoxes of {path}"):
+        boxes = _boxes(path, facts)
     detector = {"class": DETECTOR, **facts, "AnchorBoxes": boxes}
     named = replace(network, detector=detector, classes=tuple(names) if names is not None else network.classes)
     return _with_transform(named, len(boxes), tables)

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bridge.errors import UsageError
+from bridge.tables.forms import AUTO, FORMS, form_of
 
 EVIDENCE = ("proven", "documented", "unseen")
 TRAITS = (
@@ -49,7 +50,9 @@ class PropertyRow:
         default: its value where a file does not hold it.
         new: its value in a layer that MATLAB's constructor makes, where that is another one.
         values: saved value (as text) -> public value.
-        lengths: how many numbers its value may have; () for any.
+        form: a name of `bridge.tables.forms`, that of the default where no other is given; "" for any.
+        words: texts that stand for a number.
+        lengths: how many numbers its value may have where it has several, as many as the default; () for any.
     """
 
     name: str
@@ -59,7 +62,20 @@ class PropertyRow:
     default: Any = None
     new: Any = None
     values: Mapping[str, Any] = field(default_factory=dict)
+    form: str = ""
+    words: tuple[str, ...] = ()
     lengths: tuple[int, ...] = ()
+
+    @property
+    def takes(self) -> str:
+        """What its value may be, in words; "" for anything."""
+        return ", or ".join((FORMS[self.form][0], *map(repr, self.words))) if self.form else ""
+
+    def fits(self, value: Any) -> bool:
+        """Whether its value may be so."""
+        if not self.form or FORMS[self.form][1](value):
+            return not self.lengths or not isinstance(value, tuple) or len(value) in self.lengths
+        return value in (AUTO, *self.words, *self.values.values())
 
     @property
     def made(self) -> Any:
@@ -331,7 +347,13 @@ def _tuple(value: str | list[str]) -> tuple[str, ...]:
 
 
 def _property(name: str, raw: Mapping[str, Any]) -> PropertyRow:
-    return PropertyRow(name, **{"saved": name, **raw, "lengths": tuple(raw.get("lengths", ()))})
+    default = raw.get("default")
+    lengths = raw.get("lengths", (len(default),) if isinstance(default, list) else ())
+    given = {"saved": name, "form": form_of(default), **raw}
+    row = PropertyRow(name, **{**given, "words": tuple(raw.get("words", ())), "lengths": tuple(lengths)})
+    if row.form and row.form not in FORMS:
+        raise ValueError(f"{name} has the form {row.form!r}, it is one of {', '.join(FORMS)}")
+    return row
 
 
 def _learnable(name: str, raw: Mapping[str, Any]) -> LearnableRow:

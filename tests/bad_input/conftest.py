@@ -10,10 +10,21 @@ from tests.bad_input.trial import Answer
 
 
 @pytest.fixture
-def bridge(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answer]:
+def bridge(run: Callable[..., Answer]) -> Callable[..., Answer]:
     """Runs the command line in this process."""
+    return lambda *arguments: _without_traceback(run(*arguments))
 
-    def run(*arguments: object) -> Answer:
+
+def _without_traceback(answer: Answer) -> Answer:
+    assert "Traceback" not in answer.err
+    return answer
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answer]:
+    """Runs the command line in this process, where a traceback may be asked for."""
+
+    def made(*arguments: object) -> Answer:
         monkeypatch.setattr(sys, "argv", ["bridge", *map(str, arguments)])
         capsys.readouterr()
         try:
@@ -22,10 +33,9 @@ def bridge(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
         out, err = capsys.readouterr()
-        assert "Traceback" not in err
         return Answer(code, out, err)
 
-    return run
+    return made
 
 
 @pytest.fixture

@@ -140,8 +140,10 @@ def _is_layer(value: Object) -> bool:
 
 def describe(value: Any) -> str:
     """Say class and size of a value: "3x3x3x10000 single"."""
-    if isinstance(value, Object):
+    if isinstance(value, (Object, v5.Opaque)):
         return value.class_name
+    if isinstance(value, v5.Unread):
+        return value.kind
     if isinstance(value, Cell):
         return f"{'x'.join(map(str, value.dims))} cell"
     if isinstance(value, (str, list)):
