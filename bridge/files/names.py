@@ -31,10 +31,11 @@ def identifier(text: str, prefix: str = "layer_") -> str:
 def module_name(text: str) -> str:
     """Return a text as torch takes it for the name of a submodule: the same, wherever it can be.
 
-    Dots, quotes, backslashes and control characters become "_", as torch.fx writes names into code; an identifier is
-    written in the form in which Python reads it (NFKC), and "self" gets a trailing "_".
+    Dots, quotes, backslashes and control characters become "_", as torch.fx writes names into code, and so do brackets,
+    "," and ";", by which torch.export takes the names in its files apart; an identifier is written in the form in which
+    Python reads it (NFKC), and "self" gets a trailing "_".
     """
-    name = "".join("_" if c in '."\\' or not c.isprintable() else c for c in text) or "_"
+    name = "".join("_" if c in '."\\()[],;' or not c.isprintable() else c for c in text) or "_"
     name = unicodedata.normalize("NFKC", name) if name.isidentifier() else name
     return f"{name}_" if name.lower() == "self" else name
 

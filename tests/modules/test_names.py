@@ -65,6 +65,8 @@ CHANGED = {
     "𝐢𝐟": "if_",
     "x.y": "x_y_",  # the layer of that name keeps it
     "x_y": "x_y",
+    "conv(1)": "conv_1_",
+    "a,b;c[d]": "a_b_c_d_",
 }
 INJECTIONS = (
     '"); __import__("builtins").injected = 1; ("',
