@@ -26,8 +26,9 @@ SEEDS, DOUBLES = range(101), 10_000_000
 TELLING = 64  # values of an array that is looked for everywhere: fewer could not stand out
 MOST = 64  # arrays of a network that are looked for in every seed; the others only beside those that were found
 LARGEST_SHARE = 0.75  # of them by size; the rest are the last ones, as a new head is
-SLACK = 32  # doubles around a place beside another array; normal numbers add 2 % of their count
-EXTRA = 0.02
+SLACK = 64  # doubles around a place beside another array
+EXTRA = 0.03  # of their count that normal numbers draw more, on average 0.022
+REJECTED = 16  # doubles of draws in a row that are rejected before one is accepted, at most
 ALIKE = 0.85  # the part of the sigma of its own kind that an array has with the other kind is 0.92
 
 
@@ -135,7 +136,8 @@ def trace(
     arrays = tuple(_arrays(network))
     looked_for = _most_telling(arrays)
     if not looked_for:
-        cause = f"it has no learnable of {TELLING} values or more that MATLAB draws"
+        empty = all(each.array.size == 0 for _, _, each in network.learnables())
+        cause = "it has no values" if empty else f"it has no learnable of {TELLING} values or more that MATLAB draws"
         raise UnsupportedError("the network cannot be traced", cause, "trace a network with trained weights")
     limit = deviations(len(seeds) * doubles * len(KINDS) * len(looked_for), FALSE_ALARM / 2)
     searched = []
@@ -235,7 +237,7 @@ def _placed(numbers: Numbers, arrays: Sequence[_Array], found: Mapping[int, Peak
 def _at(numbers: Numbers, array: _Array, peak: Peak, place: str, before: int | None) -> Origin:
     """Return the origin of an array at a peak, in doubles from where it was begun to where what follows begins."""
     count, begin = len(array.values), peak.position
-    if peak.kind == "randn" and before is not None and abs(begin - before) <= SLACK // 2:
+    if peak.kind == "randn" and before is not None and abs(begin - before) <= REJECTED:
         stream = MatlabStream(numbers.seed, position=before)
         stream.randn()  # the first number may have been begun with draws that were rejected
         begin = before if stream.position > begin else begin

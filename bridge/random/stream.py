@@ -97,7 +97,7 @@ class MatlabStream:
         return self._filled(size, self._doubles)
 
     def randn(self, *size: Any) -> Any:
-        """Return normal numbers with mean 0 and variance 1: one double each, for about 1.2 % of them more.
+        """Return normal numbers with mean 0 and variance 1: one double each, for 1.5 % of them more.
 
         Raises:
             UsageError: the size is none.

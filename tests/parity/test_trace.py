@@ -159,6 +159,8 @@ def test_bad_calls_are_told(command: Command, tmp_path: Path) -> None:
     net = network().initialize(0)
     with pytest.raises(UsageError, match="nothing is searched"):
         trace(net, [])
+    with pytest.raises(UnsupportedError, match="it has no values"):
+        trace(network())
     small = Network.assemble([layers.feature_input(2, name="in"), layers.fully_connected(2, name="fc")])
     with pytest.raises(UnsupportedError, match="cannot be traced"):
         trace(small.initialize(0))

@@ -117,6 +117,24 @@ def test_position_skip_and_state_are_one_notion() -> None:
     assert stream_of(stream) is stream and stream_of(3).state == {"seed": 3, "position": 0}
 
 
+@pytest.mark.parametrize(
+    ("start", "draws", "end"),
+    [
+        (0, [(24_000, "rand"), (250_000, "randn"), (250, "rand")], 279_823),
+        (0, [(3_072, "rand"), (49_152, "randn")], 53_348),
+        (53_348, [(32_768, "rand"), (16_384, "randn")], 102_920),
+        (7_001_764, [(32_768, "randn")], 7_035_231),
+    ],
+    ids=["lstm", "gru", "lstm behind it", "bilstm"],
+)
+def test_weights_end_where_those_of_trained_networks_end(start: int, draws: list[tuple[int, str]], end: int) -> None:
+    """Oracle: the places of the next layers, or the next training, in networks of MATLAB sessions."""
+    stream = MatlabStream(0, position=start)
+    for count, function in draws:
+        getattr(stream, function)(1, count)
+    assert stream.position == end
+
+
 def test_sizes_are_matlabs() -> None:
     stream = MatlabStream(0)
     assert isinstance(stream.rand(), float) and isinstance(stream.randi(3), int)
