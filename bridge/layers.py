@@ -11,8 +11,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,10 +21,12 @@ from bridge.arrays.axes import parse
 from bridge.arrays.lazy import Array
 from bridge.errors import UsageError, nearest
 from bridge.network.initializers import initializer_name
-from bridge.network.layer import Layer, Learnable, checked_gates, make_layer
+from bridge.network.layer import Factor, Layer, Learnable, checked_gates, factor_names, make_layer
 from bridge.tables.forms import AUTO
-from bridge.tables.layers import LayerRow, layer_mappings
+from bridge.tables.layers import LayerRow, layer_mappings, table
 
+L = TypeVar("L", bound=Layer)
+NO_VALUES = Array.of(np.empty((0, 0), np.float32))  # of a learnable that is not initialized yet
 Constructor = Callable[..., Layer]
 PER_DIMENSION = ("FilterSize", "PoolSize", "Stride", "DilationFactor")
 SIDES = {"Padding": ("PaddingMode", "PaddingSize"), "Cropping": ("CroppingMode", "CroppingSize")}
@@ -145,15 +148,90 @@ def from_mapping(entry: Mapping[str, Any]) -> Layer:
 
 def row_of(entry: Mapping[str, Any]) -> LayerRow:
     """Return the row whose constructor an entry names."""
-    rows = {row.constructor: row for row in layer_mappings() if row.constructor}
     name = entry.get("layer") if isinstance(entry, Mapping) else None
-    if name not in rows:
+    if name not in rows():
         raise UsageError(
             f"{name!r} is no layer constructor",
-            nearest(str(name), rows),
+            nearest(str(name), rows()),
             'write { layer = "fullyConnectedLayer", OutputSize = 5 }',
         )
-    return rows[str(name)]
+    return rows()[str(name)]
+
+
+@cache
+def rows() -> Mapping[str, LayerRow]:
+    """Return the rows of the built-in tables by MATLAB's constructor."""
+    return {row.constructor: row for row in layer_mappings() if row.constructor}
+
+
+def to_mapping(layer: Layer) -> dict[str, Any]:
+    """Return a layer as recipes hold it, without its arrays: what differs from a new layer of its kind.
+
+    Example:
+        >>> to_mapping(convolution2d(3, 8, name="conv", Padding="same"))
+        {'layer': 'convolution2dLayer', 'FilterSize': 3, 'NumFilters': 8, 'Padding': 'same', 'Name': 'conv'}
+    """
+    row, facts = layer.row, table("constructors")
+    own = facts.get(row.name, {})
+    derived = {*facts["derived"], *own.get("derived", ()), *row.arguments} - {*own.get("instead", {}).values()}
+    given = {key: value for key in row.arguments if (value := layer.properties.get(key)) is not None}
+    usual = new_layer(row, layer.name, given)
+    changed = [key for key, value in layer.properties.items() if value != usual.properties.get(key)]
+    of_side = {each: side for side, pair in SIDES.items() for each in pair}
+    given |= {key: shown(layer, key) for key in (of_side.get(each, each) for each in changed) if key not in derived}
+    for key, each in layer.learnables.items():
+        known, names = row.learnables[key], factor_names(row, key)
+        factors = zip(names, (each.learn_rate_factor, each.l2_factor), known.defaults, strict=True)
+        given |= {name: _whole(value) for name, value, default in factors if value != default}
+        given |= {f"{key}Initializer": each.initializer} if each.initializer not in (None, known.initializer) else {}
+    return {
+        "layer": row.constructor,
+        **{key: _shortest(key, value) for key, value in given.items()},
+        "Name": layer.name,
+    }
+
+
+def _shortest(name: str, value: Any) -> Any:
+    """Return one number where all dimensions or sides have the same."""
+    alike = (name in PER_DIMENSION or name in SIDES) and isinstance(value, tuple) and len(set(value)) == 1
+    return value[0] if alike else value
+
+
+def _whole(factor: Factor) -> Any:
+    return int(factor) if isinstance(factor, float) and factor.is_integer() else factor
+
+
+def shown(layer: Layer, name: str) -> Any:
+    """Return a property or factor as MATLAB shows it, Padding and Cropping too; None where it is not known."""
+    mode, size = SIDES.get(name, ("", ""))
+    if size in layer.properties:
+        return word if (word := layer.properties.get(mode)) in MODES else layer.properties[size]
+    value, row = getattr(layer, name, None), layer.row.properties.get(name)
+    return row.made if value is None and row is not None else value
+
+
+def with_property(layer: L, name: str, value: Any) -> L:
+    """Return a layer with a property, factor or initializer set, as `layer.Stride = 2` does in MATLAB.
+
+    Raises:
+        UsageError: the value makes no sense.
+    """
+    row = layer.row
+    for key, each in layer.learnables.items():
+        rate, decay = factor_names(row, key)
+        if name == rate:
+            changed = replace(each, assumed=False, learn_rate_factor=checked_gates(row, key, value))
+        elif name == decay:
+            changed = replace(each, assumed=False, l2_factor=checked_gates(row, key, value))
+        elif name == f"{key}Initializer":
+            changed = replace(each, initializer=initializer_name(value))
+        else:
+            continue
+        return replace(layer, learnables={**layer.learnables, key: changed})
+    plain = _plain(value)
+    given = _sides(row, name, plain) if name in SIDES else {name: _property(row, name, plain)}
+    fresh = make_layer(row, layer.name, {**layer.properties, **given})
+    return replace(layer, properties=fresh.properties, inputs=fresh.inputs, outputs=fresh.outputs)
 
 
 def describe(row: LayerRow) -> str:
@@ -192,8 +270,8 @@ def _array(value: Any, pattern: str, what: str) -> Array:
         raise UsageError(f"{what} is {value!r}", "it takes an array of numbers in MATLAB's layout") from error
     axes = parse(pattern)
     if array.size == 0:
-        array = np.empty((0, 0), np.float32)
-    elif array.ndim == 1 and sum(map(bool, axes)) == 1 and len(axes) > 1:
+        return NO_VALUES
+    if array.ndim == 1 and sum(map(bool, axes)) == 1 and len(axes) > 1:
         array = array.reshape([array.size if axis else 1 for axis in axes])
     return Array.of(array)
 

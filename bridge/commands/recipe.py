@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from bridge.recipes.recipe import Recipe
     from bridge.scripts import Reading
 
+KINDS = {  # of what is read from a line: what is put before it, and its style
+    "facts": ("", ""),
+    "kept": ("kept as text: ", "cyan"),
+    "reports": ("odd: ", "yellow"),
+    "not_understood": ("NOT UNDERSTOOD: ", "bold red"),
+}
+INDENT = 9  # of what is read, below a line of the script
+
 app = typer.Typer(
     help="Show a recipe, or read the one in a MATLAB script.", no_args_is_help=True, rich_markup_mode=None
 )
@@ -66,50 +74,61 @@ def read(
     network: Path | None = typer.Option(
         None, help="The network that the script starts from: .onnx, .mat or a saved folder."
     ),
+    training: int | None = typer.Option(None, help="Which training of the script, from 1; without it all are read."),
     force: bool = typer.Option(False, "--force", help="Replace a recipe that is there."),
     python: bool = typer.Option(False, "--python", help="Print the recipe as Python source instead."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """Read the recipe in a MATLAB script, without running it. Lines that were not understood are listed, with exit code
-    3.
+    3. A script that trains several times gives a recipe each: -o recipe.toml writes recipe-1.toml, recipe-2.toml, ...
     """
     from bridge.commands import print_json
     from bridge.scripts import read as read_script
+    from bridge.scripts import read_all
 
-    reading = read_script(script, network)
+    readings = read_all(script, network) if training is None else [read_script(script, network, training=training)]
     if output is not None:
-        reading.save(output, force=force)
+        for reading in readings:
+            reading.save(_numbered(output, reading, len(readings)), force=force)
     if python:
-        print(reading.recipe.python() if reading.recipe is not None else "", end="")
+        print(*(each.recipe.python() for each in readings if each.recipe is not None), sep="\n", end="")
     elif as_json:
-        print_json("recipe.read", reading.to_mapping())
+        others = {"all": [each.to_mapping() for each in readings]} if len(readings) > 1 else {}
+        print_json("recipe.read", {**readings[-1].to_mapping(), **others})
     else:
-        _print_reading(reading)
-    if (python or as_json) and reading.not_understood:
-        print(*(f"line {entry.line}: {entry.what}" for entry in reading.not_understood), sep="\n", file=sys.stderr)
-    raise typer.Exit(reading.exit_code)
+        for reading in readings:
+            _print_reading(reading, script.name)
+    if python or as_json:
+        entries = [entry for reading in readings for entry in reading.not_understood]
+        lost = dict.fromkeys(f"line {entry.line}: {entry.what}" for entry in entries)
+        print(*lost, sep="\n", end="\n" if lost else "", file=sys.stderr)
+    raise typer.Exit(max(reading.exit_code for reading in readings))
 
 
-def _print_reading(reading: Reading) -> None:
+def _numbered(output: Path, reading: Reading, count: int) -> Path:
+    """Return where one of several recipes is written: recipe.toml, or recipe-2.toml."""
+    return output if count == 1 else output.with_name(f"{output.stem}-{reading.number}{output.suffix}")
+
+
+def _print_reading(reading: Reading, script: str) -> None:
+    """Print each line of the script once, with all that was read from it."""
+    from rich.text import Text
+
     from bridge.commands.tables import console
+    from bridge.errors import printable
 
-    table = _table("Line", "Read as", "Script")
-    groups = {
-        "": reading.facts,
-        "kept as text: ": reading.kept,
-        "odd: ": reading.reports,
-        "NOT UNDERSTOOD: ": reading.not_understood,
-    }
-    for kind, entries in groups.items():
-        for entry in entries:
-            table.add_row(str(entry.line), _escape(f"{kind}{entry.what}"), _escape(entry.text))
-    console().print(table)
-    counts = [
-        f"{len(reading.facts)} facts read",
-        f"{len(reading.kept)} kept as text",
-        f"{len(reading.not_understood)} not understood",
-    ]
-    print(", ".join(counts))
+    out = console()
+    if reading.count > 1:
+        out.print(f"training {reading.number} of {reading.count}", markup=False)
+    for (file, line), entries in reading.by_line().items():
+        where = f"{line:>5}" if file == script else f"{file}:{line}"
+        out.print(Text(f"{where}  {printable(entries[0][1].text)}", style="dim"), soft_wrap=True)
+        for kind, entry in entries:
+            told = Text(f"{KINDS[kind][0]}{printable(entry.what)}", style=KINDS[kind][1])
+            for part in told.wrap(out, out.width - INDENT):
+                out.print(Text(" " * INDENT) + part, soft_wrap=True)
+    counts = {"facts read": reading.facts, "kept as text": reading.kept, "not understood": reading.not_understood}
+    print(", ".join(f"{len(entries)} {what}" for what, entries in counts.items()))
 
 
 def _edited(recipe: Recipe, file: Path | None, factors: Path | None) -> tuple[Network | None, list[str]]:

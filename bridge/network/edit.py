@@ -1,8 +1,9 @@
 """Surgery on a network: what replaceLayer, removeLayers, addLayers, connectLayers, disconnectLayers and assembleNetwork
 do.
 
-`Network` has each of these as a method. After every edit the layers fit each other wherever their inputs are connected,
-or the edit refuses and names both layers; unconnected inputs are allowed in between, as in MATLAB's layer graphs.
+`Network` has each of these as a method. After every edit there the layers fit each other wherever their inputs are
+connected, or the edit refuses and names both layers (`fitting`); unconnected inputs are allowed in between, as in
+MATLAB's layer graphs. The functions here leave that to the end, as MATLAB does.
 """
 
 from __future__ import annotations
@@ -225,13 +226,8 @@ def with_input_size(network: N, size: Sequence[int]) -> N:
             "computes new ones"
         )
     try:
-        return _rebuilt(
-            network,
-            LayerList(changed if each is layer else each for each in network.layers),
-            network.connections,
-            {},
-            notes,
-        )
+        layers = LayerList(changed if each is layer else each for each in network.layers)
+        return fitting(_rebuilt(network, layers, network.connections, {}, notes))
     except UsageError as error:
         raise UsageError(f"an input of {_by(new)} is not possible: {error.error}", error.cause, error.hint) from error
 
@@ -295,7 +291,16 @@ def _rebuilt(
         )
     except UnreadableError as error:
         raise UsageError(error.error, error.cause, error.hint) from error
-    return _with_fitting_classes(made, consistent(made))
+    return made
+
+
+def fitting(network: N) -> N:
+    """Return a network whose layers fit each other, without class names that its one output has not.
+
+    Raises:
+        UsageError: a layer does not fit behind another; both are named.
+    """
+    return _with_fitting_classes(network, consistent(network))
 
 
 def _with_fitting_classes(network: N, sizes: Mapping[str, tuple[Activation, ...]]) -> N:

@@ -9,7 +9,7 @@ from typing import Any
 from bridge import layers as constructors
 from bridge.errors import UsageError
 from bridge.network.base import BaseNetwork, N
-from bridge.network.edit import replaced, require_classes
+from bridge.network.edit import fitting, replaced, require_classes
 from bridge.network.layer import Layer
 from bridge.network.ports import split_port
 from bridge.tables.layers import LayerRow
@@ -72,7 +72,7 @@ def with_classes(network: N, classes: Sequence[str], name: str | None = None, **
     if end.output is not None:
         softmax = [] if end.softmax else [constructors.softmax(name=_free("softmax", network))]
         chains[end.output.name] = [*softmax, _output(end.output, names)]
-    return replace(replaced(network, chains), classes=names)
+    return replace(fitting(replaced(network, chains)), classes=names)
 
 
 def _layer(old: Layer, count: int, name: str | None, properties: dict[str, Any]) -> Layer:

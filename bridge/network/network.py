@@ -147,33 +147,33 @@ class Network(BaseNetwork):
         """Return this network with one layer replaced by one or a chain of them, or several by as many; see
         `bridge.network.edit.replace_layers`.
         """
-        from bridge.network.edit import replace_layers
+        from bridge.network.edit import fitting, replace_layers
 
-        return replace_layers(self, what, layers)
+        return fitting(replace_layers(self, what, layers))
 
     def remove(self, what: Selection) -> Network:
         """Return this network without the chosen layers and their connections, as removeLayers does."""
-        from bridge.network.edit import remove
+        from bridge.network.edit import fitting, remove
 
-        return remove(self, self.select(what))
+        return fitting(remove(self, self.select(what)))
 
     def add(self, layers: Layer | Sequence[Layer]) -> Network:
         """Return this network with layers added, each connected to the next one, as addLayers does."""
-        from bridge.network.edit import add
+        from bridge.network.edit import add, fitting
 
-        return add(self, layers)
+        return fitting(add(self, layers))
 
     def connect(self, source: str, destination: str) -> Network:
         """Return this network with a connection added ("a/out", "b/in2"), as connectLayers does."""
-        from bridge.network.edit import connected
+        from bridge.network.edit import connected, fitting
 
-        return connected(self, source, destination)
+        return fitting(connected(self, source, destination))
 
     def disconnect(self, source: str, destination: str) -> Network:
         """Return this network without a connection, as disconnectLayers does."""
-        from bridge.network.edit import disconnected
+        from bridge.network.edit import disconnected, fitting
 
-        return disconnected(self, source, destination)
+        return fitting(disconnected(self, source, destination))
 
     def with_classes(self, classes: Sequence[str], name: str | None = None, **properties: Any) -> Network:
         """Return this network with a new head for other classes: the recipe of MATLAB's transfer learning.

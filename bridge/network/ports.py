@@ -61,6 +61,13 @@ def port_name(layer: Layer, port: str) -> str:
     return layer.name if len(layer.outputs) == 1 else f"{layer.name}/{port}"
 
 
+def shortest(connection: Connection, layers: LayerList) -> tuple[str, str]:
+    """Return a connection in MATLAB's spelling, without the ports of layers that have one."""
+    source, destination = layers[connection.source], layers[connection.destination]
+    into = destination.name if len(destination.inputs) == 1 else f"{destination.name}/{connection.destination_port}"
+    return port_name(source, connection.source_port), into
+
+
 def ends(layers: LayerList, connections: Sequence[Connection]) -> list[str]:
     """Return what output layers take in; without any, the layers that nothing reads."""
     taken = [

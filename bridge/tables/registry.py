@@ -52,6 +52,10 @@ class Registry(Mapping[str, F]):
             raise UsageError(f"there is no {self.kind} {name!r}", f"there are {', '.join(sorted(self._functions))}")
         return self._functions[name]
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the function of a name, or the default where there is none."""
+        return self._functions.get(name, default)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._functions)
 

@@ -13,6 +13,7 @@ import bridge
 from bridge import layers
 from bridge.errors import UsageError
 from bridge.network import Layer
+from bridge.networks import BUILDERS, architecture
 from bridge.tables.layers import LayerRow, layer_mappings
 from tests.real import REAL, needs_real
 
@@ -242,3 +243,48 @@ def test_defaults_are_those_of_layers_that_matlab_made(file: str, name: str, mak
     read = bridge.load(REAL / "mat" / f"{file}.mat").layers[name]
     ignored = {"PaddingSize"} if read.properties.get("PaddingMode") == "same" else set()
     assert {key: value for key, value in same_layer(make(), read).items() if key not in ignored} == {}
+
+
+@pytest.mark.parametrize("name", sorted(BUILDERS))
+def test_a_layer_as_a_recipe_holds_it_makes_the_same_layer(name: str) -> None:
+    """`from_mapping` turns `to_mapping` back: kind, properties, factors and initializers, whatever the layer."""
+    for layer in architecture(name).layers:
+        back = layers.from_mapping(layers.to_mapping(layer))
+        sides = {key: value for key, value in layer.properties.items() if key not in ("NumClasses", "Classes")}
+        assert {key: back.properties[key] for key in sides} == sides, layer
+        told = (
+            {key: (each.learn_rate_factor, each.l2_factor, each.initializer) for key, each in made.learnables.items()}
+            for made in (layer, back)
+        )
+        assert next(told) == next(told) and (back.name, back.kind) == (layer.name, layer.kind)
+
+
+SET = {
+    "a number": ("Stride", 2, {"Stride": (2, 2)}),
+    "a word for the sides": ("Padding", "same", {"PaddingMode": "same"}),
+    "numbers for the sides": ("Padding", 1, {"PaddingMode": "manual", "PaddingSize": (1, 1, 1, 1)}),
+}
+
+
+@pytest.mark.parametrize("form", SET)
+def test_a_property_set_later(form: str) -> None:
+    name, value, properties = SET[form]
+    layer = layers.with_property(layers.convolution2d(3, 8, name="conv"), name, value)
+    assert {key: layer.properties[key] for key in properties} == properties
+    assert layers.shown(layer, name) in (value, (value,) * 2, (value,) * 4)
+
+
+def test_ports_follow_a_property() -> None:
+    added = layers.with_property(layers.addition(2, name="add"), "NumInputs", 3)
+    assert added.inputs == ("in1", "in2", "in3")
+
+
+def test_factors_and_initializers_set_later() -> None:
+    layer = layers.convolution2d(3, 8, name="conv")
+    layer = layers.with_property(layer, "BiasL2Factor", 2)
+    layer = layers.with_property(layer, "WeightsInitializer", "he")
+    assert layer.learnables["Bias"].l2_factor == 2 and layer.learnables["Weights"].initializer == "he"
+    with pytest.raises(UsageError, match="no factor"):
+        layers.with_property(layer, "WeightLearnRateFactor", -1)
+    with pytest.raises(UsageError, match="Stride"):
+        layers.with_property(layer, "Stride", 1.5)

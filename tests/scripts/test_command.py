@@ -67,9 +67,10 @@ def test_exit_code_3_with_the_lines(
 
 def test_errors(script: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     script.write_text(SCRIPT.format("").replace("1:end-3", "1:end+3"), encoding="utf-8")
-    assert run(monkeypatch, "read", script) == 2
-    told = capsys.readouterr().err
-    assert "train.m, line 3" in told and "no element 26" in told
+    assert run(monkeypatch, "read", script) == 3
+    told = " ".join(capsys.readouterr().out.split())
+    assert "no element 26" in told and "layers = [net.Layers(1:end+3)" in told
+    assert run(monkeypatch, "read", script.parent / "nothing.m") == 2
 
 
 def test_network_from_a_file(

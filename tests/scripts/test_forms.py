@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.errors import UnreadableError, UsageError
+from bridge.errors import UnreadableError
 from bridge.network import Network
 from bridge.networks.build import architecture
 from bridge.recipes.recipe import Recipe
@@ -186,15 +186,50 @@ def test_a_training_that_is_switched_off_is_read(tmp_path: Path) -> None:
     assert found.exit_code == 0 and any("switched off" in entry.what for entry in found.reports)
 
 
-def test_errors_quote_the_line(tmp_path: Path) -> None:
+def test_a_wrong_line_costs_itself_alone(tmp_path: Path) -> None:
+    """It is listed with its source, and everything else is read: the layers stay what they were before it."""
     for source, words in (
         ("layers(1:10) = freezeWeights(layers(1:8));", "10 layers on the left, 8 on the right"),
         ("layers(26).WeightLearnRateFactor = layers(99).BiasLearnRateFactor;", "no element 99"),
         ("g = replaceLayer(layerGraph(net),'fc9',softmaxLayer('Name','s'));", "no layer 'fc9'"),
     ):
-        with pytest.raises(UsageError) as error:
-            reading(tmp_path, f"net = alexnet;\nlayers = net.Layers;\n{source}\n{TRAIN.format('layers')}")
-        assert words in str(error.value) and f"line 3, {source}" in str(error.value)
+        freeze = "layers(2).WeightLearnRateFactor = 0;"
+        found = reading(tmp_path, f"net = alexnet;\nlayers = net.Layers;\n{source}\n{freeze}\n{TRAIN.format('layers')}")
+        (entry,) = found.not_understood
+        assert (entry.line, entry.text) == (3, source) and words in entry.what
+        assert found.exit_code == 3
+        assert rates(made(found, "alexnet"), "conv1") == (0, 2) and rates(made(found, "alexnet"), "fc8") == (1, 2)
+
+
+WRONG = {
+    "a call": "g = replaceLayer(g, 'fc9', softmaxLayer('Name','s'));",
+    "a name on a line of its own": "name = g.Layers(99).Name;\ng = replaceLayer(g, name, softmaxLayer('Name','s'));",
+    "an argument": "g = replaceLayer(g, g.Layers(99).Name, softmaxLayer('Name','s'));",
+    "in a loop": "for i = 1:3\n g = replaceLayer(g, 'fc9', softmaxLayer('Name','s'));\nend",
+    "in a function": "g = wrong(g);",
+    "a property": "w = g.Layers(99).Name;",
+    "options": "o = trainingOptions('sgdm', 'MaxEpochs', g.Layers(99).Stride);",
+}
+
+
+@pytest.mark.parametrize("form", WRONG)
+def test_a_wrong_line_in_many_forms(form: str, tmp_path: Path) -> None:
+    """The network is trained as it would be without the line, and exit code 3 says that one was passed over."""
+    function = "function g = wrong(g)\n g = replaceLayer(g, 'fc9', softmaxLayer('Name','s'));\nend\n"
+    new = "g = replaceLayer(g, 'fc8', fullyConnectedLayer(4,'Name','new'));"
+    source = f"g = layerGraph(alexnet);\n{WRONG[form]}\n{new}\n{TRAIN.format('g')}{function}"
+    found = reading(tmp_path, source)
+    assert found.exit_code == 3 and any("passed over" in entry.what for entry in found.not_understood)
+    network = made(found, "alexnet")
+    assert network.layers["new"].OutputSize == 4 and len(network.layers) == 25
+    assert found.recipe is not None and found.recipe.options.solver == "sgdm"
+
+
+def test_a_wrong_line_in_a_try_is_caught(tmp_path: Path) -> None:
+    source = "g = layerGraph(alexnet);\ntry\n g = replaceLayer(g,'fc9',softmaxLayer('Name','s'));\ncatch\n{}\nend\n"
+    caught = "g = replaceLayer(g, 'fc8', fullyConnectedLayer(4,'Name','new'));"
+    found = reading(tmp_path, source.format(caught) + TRAIN.format("g"))
+    assert found.exit_code == 0 and made(found, "alexnet").layers["new"].OutputSize == 4
 
 
 TRAPS = {

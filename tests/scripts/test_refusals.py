@@ -10,7 +10,7 @@ import pytest
 from bridge import layers
 from bridge.errors import UnreadableError, UsageError
 from bridge.scripts import Reading, read
-from bridge.scripts.language.assignment import DEEPEST_VALUE, MOST_LAYERS
+from bridge.scripts.language.assignment import DEEPEST_VALUE, MOST_OBJECTS
 from bridge.scripts.language.syntax import MOST_BYTES
 
 NETWORK = "net = alexnet;\nlayers = net.Layers;\n"
@@ -135,7 +135,7 @@ def test_growth_ends(kind: str, tmp_path: Path) -> None:
 
 
 def test_a_long_network_is_followed(tmp_path: Path) -> None:
-    count = MOST_LAYERS // 2
+    count = MOST_OBJECTS // 2
     source = (
         f"layers = imageInputLayer([8 8 3]);\nfor i = 1:{count}, layers = [layers; reluLayer('Name',num2str(i))]; end\n"
     )
@@ -175,9 +175,10 @@ def test_too_large_and_too_long(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", ["'x'", "1e400", "1.5", "-1", "true"])
 def test_a_probability_that_is_none(value: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError) as refused:
-        reading(tmp_path, f"{NETWORK}\nnew = dropoutLayer({value});\n")
-    assert f"line 4, new = dropoutLayer({value});: Probability of dropoutLayer" in refused.value.error
+    found = reading(tmp_path, f"{NETWORK}\nnew = dropoutLayer({value});\n")
+    (entry,) = found.not_understood
+    assert (entry.line, entry.text) == (4, f"new = dropoutLayer({value});") and found.exit_code == 3
+    assert "Probability of dropoutLayer" in entry.what
 
 
 @pytest.mark.parametrize("value", ["x", float("inf"), float("nan"), 1.5, -0.1, True])

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tree_sitter import Node
 
 from bridge.errors import UsageError
+from bridge.scripts.language.calls import Reader, Variables
 from bridge.scripts.language.indexing import (
-    Variables,
     along,
     field,
     field_name,
@@ -21,27 +20,10 @@ from bridge.scripts.language.indexing import (
     subscripts,
 )
 from bridge.scripts.language.syntax import text
-from bridge.scripts.language.values import (
-    Cell,
-    Graph,
-    Handle,
-    Item,
-    Layers,
-    Options,
-    Place,
-    Sourced,
-    Store,
-    Struct,
-    Table,
-    Unknown,
-    unknown_in,
-)
-
-if TYPE_CHECKING:
-    from bridge.scripts.language.evaluate import Evaluator
+from bridge.scripts.language.values import Cell, Handle, Object, Objects, Place, Struct, Table, Unknown, unknown_in
 
 MOST_GROWTH = 20_000
-MOST_LAYERS = 2000  # NASNet-Large, the longest of MATLAB's, has 1243
+MOST_OBJECTS = 2000  # the longest network of MATLAB's has 1243 layers
 DEEPEST_VALUE = 60
 # a long value is copied whole wherever a part of it is set: that counts as steps, so that growing it in a loop ends
 ELEMENTS_OF_A_STEP = 200
@@ -49,17 +31,16 @@ ELEMENTS_OF_A_STEP = 200
 
 def work(value: Any) -> int:
     """Return how many steps it takes to go over a value."""
-    held = value.layers if isinstance(value, Graph) else value
-    return len(held) // ELEMENTS_OF_A_STEP if isinstance(held, (tuple, dict)) else 0
+    count = value.parts if isinstance(value, Object) else len(value) if isinstance(value, (tuple, dict)) else 0
+    return count // ELEMENTS_OF_A_STEP
 
 
 def is_small(value: Any) -> bool:
     """Whether a value has few enough elements, counted all the way down, is not nested too deeply, and its texts are
     short enough.
     """
-    layers = value.layers if isinstance(value, Graph) else value
-    if isinstance(layers, Layers):
-        return len(layers) <= MOST_LAYERS
+    if isinstance(value, (Object, Objects)):
+        return (value.parts if isinstance(value, Object) else len(value)) <= MOST_OBJECTS
     level, left = [value], MOST_GROWTH
     for _ in range(DEEPEST_VALUE):
         left -= sum(
@@ -78,7 +59,7 @@ def is_small(value: Any) -> bool:
     return False
 
 
-def assign(reader: Evaluator, target: Node, value: Any, variables: Variables) -> None:
+def assign(reader: Reader, target: Node, value: Any, variables: Variables) -> None:
     """Set a variable, or a part of one.
 
     Raises:
@@ -89,7 +70,13 @@ def assign(reader: Evaluator, target: Node, value: Any, variables: Variables) ->
         value = reader.unknown(target, "it is too large or nested too deeply to be followed")
     if text(root) in reader.shared:
         value = reader.unknown(target, "other functions may set it")
-    variables[text(root)] = _changed(reader, variables.get(text(root)), steps, value, target, variables)
+    held = variables.get(text(root))
+    made = _changed(reader, held, steps, value, target, variables)
+    if isinstance(made, Unknown) and made.refused and held is not None:
+        if made is not held:
+            reader.problem(target, f"'{text(root)}' stays as it is: {made.why}")
+        return
+    variables[text(root)] = made
 
 
 def _steps(target: Node) -> list[Node]:
@@ -104,9 +91,7 @@ def _steps(target: Node) -> list[Node]:
     return [step for each in parts if each is not None for step in _steps(each)]
 
 
-def _changed(
-    reader: Evaluator, held: Any, steps: Sequence[Node], value: Any, target: Node, variables: Variables
-) -> Any:
+def _changed(reader: Reader, held: Any, steps: Sequence[Node], value: Any, target: Node, variables: Variables) -> Any:
     """Return `held` with a part of it set to the value."""
     if not steps:
         return value
@@ -127,35 +112,24 @@ def _changed(
 
 
 def _with_field(held: Any, key: str, value: Any, place: Place, nothing: Unknown) -> Any:
-    """Return a value with a field set; `nothing` where that cannot be followed. A datastore changes in place, as in
-    MATLAB.
-    """
+    """Return a value with a field set; `nothing` where that cannot be followed."""
     if isinstance(held, Struct):
-        return type(held)({**held, key: value})
-    if isinstance(held, Layers) and len(held) == 1:
-        if key == "Name" and not isinstance(value, str):
-            return value if isinstance(value, Unknown) and value.why else nothing
-        if held[0].row is not None and key.endswith("Factor") and key not in held[0].properties:
-            raise UsageError(
-                f"layer '{held[0].name}' has no property {key}",
-                f"it is a {held[0].row.name}",
-                "MATLAB refuses this assignment",
-            )
-        return Layers((held[0].set(key, value, place),))
-    if isinstance(held, Options):
-        return replace(held, given={**held.given, key: Sourced(value, place)})
-    if isinstance(held, Store):
-        held.arguments[key] = Sourced(value, place)
-        return held
-    return held if isinstance(held, Graph) and key in ("Learnables", "State") else nothing
+        made = type(held)(held)
+        made[key] = value
+        return made
+    single = isinstance(held, Objects) and len(held) == 1
+    changed = (held[0] if single else held).set(key, value, place) if single or isinstance(held, Object) else None
+    if changed is None:
+        return value if isinstance(value, Unknown) and value.why else nothing
+    return type(held)((changed,)) if single else changed
 
 
 def _with_elements(
-    reader: Evaluator, held: Any, step: Node, rest: Sequence[Node], value: Any, target: Node, variables: Variables
+    reader: Reader, held: Any, step: Node, rest: Sequence[Node], value: Any, target: Node, variables: Variables
 ) -> Any:
     """Return `held` with the elements in brackets set, or a part of each."""
     nothing = reader.unknown(target, f"which part of '{text(step)}' is set is not known")
-    if isinstance(held, (Store, Table, Handle)) or is_matrix(held):
+    if isinstance(held, (Object, Table, Handle)) or is_matrix(held):
         return nothing
     curly = is_curly(step)
     items = list(held) if isinstance(held, tuple) else [] if held is None else [held]
@@ -167,25 +141,27 @@ def _with_elements(
     if rest:
         if not inside(wanted, items):
             return nothing
-        chosen = [Layers((items[each],)) if isinstance(held, Layers) else items[each] for each in wanted]
+        array = type(held) if isinstance(held, Objects) else None
+        chosen = [array((items[each],)) if array else items[each] for each in wanted]
         values = [_changed(reader, each, rest, value, target, variables) for each in chosen]
-        values = [each[0] if isinstance(each, Layers) and isinstance(held, Layers) else each for each in values]
-    elif not curly and value == () and not isinstance(value, Layers):
+        values = [each[0] if array and isinstance(each, array) else each for each in values]
+    elif not curly and value == () and not isinstance(value, Objects):
         kept = [each for index, each in enumerate(items) if index not in wanted]
         return type(held)(kept) if isinstance(held, tuple) else tuple(kept)
     else:
         values = list(value) if isinstance(value, tuple) and not curly else [value]
-    if isinstance(held, Layers) and (missing := unknown_in(tuple(values))) is not None:
+    if isinstance(held, Objects) and (missing := unknown_in(tuple(values))) is not None:
         return missing
     return _put(held, items, wanted, values, value, curly)
 
 
 def _put(held: Any, items: list[Any], wanted: Sequence[int], values: list[Any], value: Any, curly: bool) -> Any:
+    array = next((each for each in (held, value) if isinstance(each, Objects)), None)
     if len(values) != len(wanted):
-        if len(values) != 1 or isinstance(held, Layers):
-            layers = "layers" if isinstance(held, Layers) else "elements"
+        if len(values) != 1 or isinstance(held, Objects):
+            what = array.NOUN if array is not None else "elements"
             raise UsageError(
-                f"the sides have different lengths: {len(wanted)} {layers} on the left, {len(values)} on the right",
+                f"the sides have different lengths: {len(wanted)} {what} on the left, {len(values)} on the right",
                 "MATLAB refuses this assignment",
                 "use the same range on both sides",
             )
@@ -193,6 +169,6 @@ def _put(held: Any, items: list[Any], wanted: Sequence[int], values: list[Any], 
     for index, each in zip(wanted, values, strict=True):
         items += [() if curly or isinstance(held, Cell) else 0] * (index + 1 - len(items))
         items[index] = each
-    if isinstance(held, Layers) or isinstance(value, Layers):
-        return Layers(items) if all(isinstance(each, Item) for each in items) else Cell(items)
+    if array is not None:
+        return type(array)(items) if all(isinstance(each, Object) for each in items) else Cell(items)
     return type(held)(items) if isinstance(held, tuple) else Cell(items) if curly else tuple(items)

@@ -6,99 +6,24 @@ read on both sides, and what differs between them is unknown afterwards. Nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from tree_sitter import Node
 
 from bridge.errors import BridgeError
-from bridge.network import Network
 from bridge.scripts.language import indexing, operators
 from bridge.scripts.language.assignment import work
-from bridge.scripts.language.indexing import Variables
-from bridge.scripts.language.statements import Leave, run
-from bridge.scripts.language.syntax import EXTRAS, Script, calls, child, children, line, name, parameters, text
-from bridge.scripts.language.values import (
-    Cell,
-    Char,
-    Handle,
-    Layers,
-    Many,
-    Place,
-    Struct,
-    Training,
-    Unknown,
-    unknown_in,
-)
-from bridge.scripts.reading.findings import Findings
-from bridge.scripts.reading.known import FUNCTIONS, words
-
-MOST_STEPS = 60_000
-DEEPEST_CALL = 20
+from bridge.scripts.language.calls import FUNCTIONS, HELPERS, Argument, Call, Reader, Variables, words
+from bridge.scripts.language.findings import Refusal
+from bridge.scripts.language.statements import Leave, Way, guarded, run
+from bridge.scripts.language.syntax import EXTRAS, Script, body, calls, child, children, name, parameters, shared, text
+from bridge.scripts.language.values import Cell, Char, Handle, Many, Object, Struct, Unknown, unknown_in
 
 
-@dataclass(frozen=True)
-class Call:
-    """A function call: its name, values, and where each of them and the whole stand.
-
-    Attributes:
-        outputs: how many values are asked for.
-        node: the source.
-        reader: what reads the script.
-    """
-
-    function: str
-    values: tuple[Any, ...]
-    places: tuple[Place, ...]
-    texts: tuple[str, ...]
-    text: str
-    place: Place
-    outputs: int
-    node: Node = field(repr=False)
-    reader: Evaluator = field(repr=False)
-
-    def unknown(self, why: str = "") -> Unknown:
-        """Return that the call's value is not known."""
-        return next((each for each in self.values if isinstance(each, Unknown) and each.why), None) or Unknown(
-            self.text, self.place, why
-        )
-
-    def report(self, what: str) -> None:
-        """Tell of something odd."""
-        self.reader.findings.report(self.place, what)
-
-
-class Evaluator:
-    """Reads statements, and gathers on the way what trains and what is not understood.
-
-    Attributes:
-        network: the network that was passed for the one that the script starts from.
-        trainings: the calls that train; `custom` one made of updates, `options` the last trainingOptions.
-        loaded: the network of a file whose variables were loaded without a name.
-        shared: global and persistent variables.
-        ends: what `end` means, in the brackets around.
-        steps, depth: the work done, and the functions within functions, which are both limited.
-    """
-
-    def __init__(self, script: Script, network: Network | None = None) -> None:
-        self.script = script
-        self.network = network
-        self.findings = Findings(script)
-        self.trainings: list[Training] = []
-        self.loaded: Any = None
-        self.shared: set[str] = set()
-        self.options: Any = None
-        self.custom: Training | None = None
-        self.ends: list[int | Unknown] = []
-        self.steps = 0
-        self.depth = 0
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether the script takes too much work to be followed further."""
-        return self.steps > MOST_STEPS or self.depth >= DEEPEST_CALL
+class Evaluator(Reader):
+    """Reads the statements of a script for a subject."""
 
     def main(self, variables: Variables) -> None:
         """Read what runs when the file is run: the statements of a script, or the first function of a function file."""
@@ -108,14 +33,14 @@ class Evaluator:
             variables.update(
                 {each: self.unknown(first, quote=each) for each in parameters(child(first, "function_arguments"))}
             )
-            statements = children(child(first, "block") or first)
+            statements = body(first)
+            self.shared |= shared(first)
         with suppress(Leave):
             run(self, statements, variables)
 
     # Expressions
 
     def evaluate(self, node: Node, variables: Variables) -> Any:
-        """Return the value of an expression."""
         handler = EXPRESSIONS.get(node.type)
         if handler is None or node.is_missing:
             return self.unknown(node, "this expression is not understood")
@@ -123,16 +48,14 @@ class Evaluator:
         self.steps += work(value)
         return value[0] if isinstance(value, Many) and len(value) == 1 else value
 
-    def each(self, nodes: Sequence[Node], variables: Variables) -> list[tuple[Any, Node]]:
-        """Return values with their sources; a comma-separated list counts as several."""
-        found: list[tuple[Any, Node]] = []
+    def each(self, nodes: Sequence[Node], variables: Variables) -> list[Argument]:
+        found: list[Argument] = []
         for node in nodes:
             value = self.evaluate(node, variables)
             found += [(item, node) for item in value] if isinstance(value, Many) else [(value, node)]
         return found
 
     def call(self, node: Node, variables: Variables, outputs: int = 1) -> Any:
-        """Return what a name, an index or a call gives; several outputs are a `Many`."""
         if node.type == "field_expression":
             return indexing.fields(self, node, variables)
         called = text(node) if node.type == "identifier" else name(node)
@@ -145,11 +68,10 @@ class Evaluator:
             return self.unknown(node, "it could not be read")
         return self.apply(called, self.arguments(given, variables), node, outputs)
 
-    def arguments(self, given: Node | None, variables: Variables) -> list[tuple[Any, Node]]:
-        """Return the arguments of a call; `Name = value` becomes a name and a value."""
+    def arguments(self, given: Node | None, variables: Variables) -> list[Argument]:
         if given is None:
             return []
-        found: list[tuple[Any, Node]] = []
+        found: list[Argument] = []
         nodes = [each for each in given.children if each.type not in (*EXTRAS, ",")]
         for index, each in enumerate(nodes):
             if each.type == "=" or not each.is_named:
@@ -160,51 +82,53 @@ class Evaluator:
                 found += self.each([each], variables)
         return found
 
-    def apply(self, called: str, given: Sequence[tuple[Any, Node]], node: Node, outputs: int = 1) -> Any:
-        """Return what a function gives: one of the script, one beside it, or one of MATLAB's that is known here."""
+    def apply(self, called: str, given: Sequence[Argument], node: Node, outputs: int = 1) -> Any:
         self.steps += 1
-        values, where = tuple(value for value, _ in given), tuple(self.place(each) for _, each in given)
-        call = Call(
-            called,
-            values,
-            where,
-            tuple(text(each) for _, each in given),
-            text(node),
-            self.place(node),
-            outputs,
-            node,
-            self,
-        )
+        call = Call.of(called, given, node, self, outputs)
         script, definition = self.script.definition(called)
         if definition is not None:
             return self.defined(script, definition, call)
         if script.holds_class:
-            return FUNCTIONS["custom layer"](replace(call, text=script.source.decode()))
-        if called in FUNCTIONS:
-            return self.known(call)
-        if self.loaded is not None and not given:
-            return indexing.loaded(self.loaded, called, call.unknown())
-        return call.unknown(f"what {called} does is not known") if outputs else None
+            return self.subject.instance(call, script.source.decode())
+        known = self.known(call)
+        if known is not None:
+            return self.given(known, call)
+        loaded = self.subject.variable(called) if not given else None
+        if loaded is not None:
+            return loaded
+        if called not in words("harmless"):
+            self.draws = self.draws.trusting(called)
+        elsewhere = node.type == "identifier"  # a variable of the workspace: data, say
+        return call.unknown("" if elsewhere else f"what {called} does is not known") if outputs else None
 
     def known(self, call: Call) -> Any:
+        """Return what tells the value of a function of MATLAB's: a method of an argument goes before."""
+        for each in call.values:
+            if isinstance(each, (Object, Unknown)) and call.function in each.METHODS:
+                return each.METHODS[call.function]
+        return FUNCTIONS.get(call.function)
+
+    def given(self, function: Callable[[Call], Any], call: Call) -> Any:
         """Return what a function of MATLAB's gives; arguments of a kind that it does not take are not understood."""
-        with self.quoting(call.node):
-            try:
-                return first(FUNCTIONS[call.function](call), call.outputs)
-            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-                return call.unknown(f"the arguments of {call.function} are not understood")
+        try:
+            value = function(call)
+        except BridgeError as error:
+            raise Refusal(call.place, error) from error
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            return call.unknown(f"the arguments of {call.function} are not understood")
+        return value[0] if isinstance(value, Many) and call.outputs <= 1 and value else value
 
     def defined(self, script: Script, definition: Node, call: Call) -> Any:
         """Return what a function of the script's own gives; for MathWorks' helpers what is documented, where their
         source cannot be followed.
         """
-        if call.function not in words("helpers"):
-            return marked(self.user(script, definition, call), call)
-        with suppress(BridgeError):
+        if call.function not in HELPERS:
+            return self.subject.returned(self.user(script, definition, call), call)
+        with suppress(Refusal, BridgeError), guarded(self):
             value = self.user(script, definition, call)
             if unknown_in(value) is None:
-                return marked(value, call)
-        return self.known(call)
+                return self.subject.returned(value, call)
+        return self.given(FUNCTIONS[call.function], call)
 
     def user(self, script: Script, definition: Node, call: Call) -> Any:
         """Return what a function of the script's own gives."""
@@ -218,9 +142,10 @@ class Evaluator:
         self.depth += 1
         try:
             self.defaults(script, definition, call, names, variables)
-            self.within(script, children(child(definition, "block") or definition), variables)
+            self.shared |= shared(definition)
+            self.within(script, body(definition), variables)
         except Leave as leave:
-            if str(leave) != "perhaps":
+            if leave.way is not Way.PERHAPS:
                 raise
             return call.unknown(f"whether {call.function} returns early is not known")
         finally:
@@ -252,76 +177,14 @@ class Evaluator:
                 variables[owner] = value
 
     def within(self, script: Script, statements: Sequence[Node], variables: Variables) -> None:
-        """Read statements of another file or function."""
         outer, self.script = self.script, script
         try:
-            run(self, [each for each in statements if each.type not in NO_STATEMENTS], variables)
+            run(self, statements, variables)
         except Leave as leave:
-            if str(leave) in ("error", "perhaps"):
+            if leave.way in (Way.ERROR, Way.PERHAPS):
                 raise
         finally:
             self.script = outer
-
-    def knows(self, called: str) -> bool:
-        """Whether a function is defined or known."""
-        return called in FUNCTIONS or called in self.script.functions
-
-    # What is told
-
-    @contextmanager
-    def quoting(self, node: Node) -> Iterator[None]:
-        """Put the line before an error that comes from it, once."""
-        try:
-            yield
-        except BridgeError as error:
-            if hasattr(error, "place"):
-                raise
-            told = type(error)(
-                f"{self.script.path.name}, line {line(node)}, {self.script.quote(line(node))}: {error.error}",
-                error.cause,
-                error.hint,
-            )
-            told.place = self.place(node)  # type: ignore[attr-defined]
-            raise told from error
-
-    def place(self, node: Node) -> Place:
-        return self.script.path.name, line(node)
-
-    def unknown(self, node: Node, why: str = "", quote: str = "") -> Unknown:
-        """Return that a value is not known; its source is that of the node, if no other is given."""
-        return Unknown(quote or text(node), self.place(node), why)
-
-    def problem(self, node: Node, what: str) -> None:
-        """List a line as not understood."""
-        self.findings.problem(self.place(node), what)
-
-    def report(self, node: Node, what: str) -> None:
-        """Tell of something odd."""
-        self.findings.report(self.place(node), what)
-
-
-def first(value: Any, outputs: int) -> Any:
-    """Return the first of several values, where only one is asked for."""
-    return value[0] if isinstance(value, Many) and outputs <= 1 and value else value
-
-
-def marked(value: Any, call: Call) -> Any:
-    """Return layers that a function froze with the place of its call: all of them, also those without learnables."""
-    given = next((each for each in call.values if isinstance(each, Layers)), None)
-    if not isinstance(value, Layers) or given is None or len(given) != len(value):
-        return value
-    if not any(new.is_frozen and new.changes != old.changes for old, new in zip(given, value, strict=True)):
-        return value
-    return Layers(replace(each, frozen=call.place) for each in value)
-
-
-NO_STATEMENTS = (
-    "function_arguments",
-    "function_output",
-    "arguments_statement",
-    "function_definition",
-    "class_definition",
-)
 
 
 def _handle(reader: Evaluator, node: Node, variables: Variables) -> Any:

@@ -2,44 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from tree_sitter import Node
 
 from bridge.errors import UsageError
+from bridge.scripts.language.calls import Argument, Reader, Variables
 from bridge.scripts.language.syntax import child, children, name, text
 from bridge.scripts.language.values import (
     Cell,
     Char,
     Column,
     ColumnCell,
-    Graph,
     Handle,
-    Layers,
     Many,
-    Options,
-    Store,
+    Object,
+    Objects,
     Struct,
-    Symbol,
     Table,
     Unknown,
     unknown_in,
 )
-
-if TYPE_CHECKING:
-    from bridge.scripts.language.evaluate import Evaluator
-
-Variables = MutableMapping[str, Any]
-OF_DATA = {"Labels": "labels", "Files": "files", "NumObservations": "observations", "NumFiles": "observations"}
 
 
 def columns(value: Any) -> Sequence[Any] | None:
     """Return what a `for` loop goes over, None where that is not known."""
     if unknown_in(value) is not None:
         return None
-    if isinstance(value, Layers):
-        return [Layers((each,)) for each in value]
+    if isinstance(value, Objects):
+        return [type(value)((each,)) for each in value]
     if isinstance(value, (Column, ColumnCell)):
         return [value] if len(value) > 1 else list(value)
     if isinstance(value, Cell):
@@ -65,11 +57,11 @@ def shape(value: Any) -> tuple[int, int] | None:
     """Return rows and columns, None where they are not known."""
     if isinstance(value, Table):
         return value.height, len(value)
-    if isinstance(value, (Layers, Column, ColumnCell)):
+    if isinstance(value, (Objects, Column, ColumnCell)):
         return len(value), 1
     if isinstance(value, (tuple, Char)):
         return (len(value), len(value[0])) if is_matrix(value) else (1, len(value))
-    return (1, 1) if isinstance(value, (int, float, str, Struct, Handle, Graph)) else None
+    return (1, 1) if isinstance(value, (int, float, str, Struct, Handle)) else None
 
 
 def length(value: Any) -> int | None:
@@ -78,17 +70,33 @@ def length(value: Any) -> int | None:
     return found[0] * found[1] if found else None
 
 
+def items_of(value: Any) -> tuple[Any, ...]:
+    """Return the elements of an array, or the value as the only one."""
+    return value if isinstance(value, tuple) else (value,)
+
+
+def laid_as(found: Iterable[Any], like: Any) -> Any:
+    """Return results as the values lay that they are of."""
+    upright = isinstance(like, (Column, ColumnCell))
+    return next(iter(found)) if not isinstance(like, tuple) else Column(found) if upright else tuple(found)
+
+
+def are_texts(*lists: tuple[Any, ...]) -> bool:
+    """Whether all elements are texts."""
+    return all(isinstance(each, str) for items in lists for each in items)
+
+
 def is_matrix(value: Any) -> bool:
     """Whether a value is a tuple of rows."""
     return (
         isinstance(value, tuple)
-        and not isinstance(value, (Cell, Layers))
+        and not isinstance(value, (Cell, Objects))
         and bool(value)
         and isinstance(value[0], tuple)
     )
 
 
-def bracketed(reader: Evaluator, value: Any, node: Node, variables: Variables, outputs: int = 1) -> Any:
+def bracketed(reader: Reader, value: Any, node: Node, variables: Variables, outputs: int = 1) -> Any:
     """Return what round or curly brackets behind a value give."""
     if isinstance(value, Handle) and not is_curly(node):
         return invoke(reader, value, reader.arguments(child(node, "arguments"), variables), node, outputs)
@@ -100,7 +108,7 @@ def is_curly(node: Node) -> bool:
     return any(each.type == "{" for each in node.children)
 
 
-def invoke(reader: Evaluator, handle: Handle, given: Sequence[tuple[Any, Node]], node: Node, outputs: int = 1) -> Any:
+def invoke(reader: Reader, handle: Handle, given: Sequence[Argument], node: Node, outputs: int = 1) -> Any:
     """Return what a function handle gives."""
     if handle.name:
         return reader.apply(handle.name, given, node, outputs)
@@ -115,7 +123,7 @@ def invoke(reader: Evaluator, handle: Handle, given: Sequence[tuple[Any, Node]],
         reader.script, reader.depth = outer, reader.depth - 1
 
 
-def subscripts(reader: Evaluator, value: Any, node: Node, variables: Variables) -> list[Any]:
+def subscripts(reader: Reader, value: Any, node: Node, variables: Variables) -> list[Any]:
     """Return the indices in the brackets of a node; `end` is the length of the value."""
     given = child(node, "arguments")
     nodes = children(given) if given is not None else []
@@ -141,7 +149,7 @@ def positions(subscript: Any, count: int) -> list[int] | None:
     return [each - 1 for each in given] if all(isinstance(each, int) for each in given) else None
 
 
-def indexed(reader: Evaluator, value: Any, given: Sequence[Any], node: Node) -> Any:
+def indexed(reader: Reader, value: Any, given: Sequence[Any], node: Node) -> Any:
     """Return elements of a value.
 
     Raises:
@@ -155,7 +163,7 @@ def indexed(reader: Evaluator, value: Any, given: Sequence[Any], node: Node) -> 
         return _of_table(reader, value, given, node)
     if not given and not curly:
         return value
-    if not isinstance(value, (tuple, int, float, str, Struct, Graph)):
+    if not isinstance(value, (tuple, int, float, str, Struct, Object)):
         return reader.unknown(node)
     nothing = reader.unknown(node, "this index is not followed")
     if isinstance(value, Char) or len(given) not in (1, 2):
@@ -167,17 +175,17 @@ def indexed(reader: Evaluator, value: Any, given: Sequence[Any], node: Node) -> 
     if wanted is None:
         return nothing
     if not inside(wanted, items):
-        if not isinstance(value, Layers):
+        if not isinstance(value, Objects):
             return reader.unknown(node, "the index is beyond the end")
         worst = next(each for each in wanted if not 0 <= each < len(items))
         raise UsageError(
             f"there is no element {worst + 1}",
             f"'{text(node)}' has {len(items)}, counted from 1",
-            "check the index against the network",
+            "check the index against what it counts",
         )
     chosen = [items[each] for each in wanted]
-    if isinstance(value, Layers):
-        return Layers(chosen)
+    if isinstance(value, Objects):
+        return type(value)(chosen)
     if isinstance(value, Cell):
         return Many(chosen) if curly else type(value)(chosen)
     upright = isinstance(value, Column) or (len(given) == 1 and isinstance(given[0], Char))
@@ -211,7 +219,7 @@ def _of_matrix(items: Sequence[Any], given: Sequence[Any], nothing: Unknown) -> 
     return found if len(rows) > 1 else found[0]
 
 
-def _of_table(reader: Evaluator, value: Table, given: Sequence[Any], node: Node) -> Any:
+def _of_table(reader: Reader, value: Table, given: Sequence[Any], node: Node) -> Any:
     rows = positions(given[0], value.height) if len(given) == 2 else None
     if rows is None or not inside(rows, range(value.height)):
         return reader.unknown(node, "this part of a table is not followed")
@@ -230,10 +238,10 @@ def _of_table(reader: Evaluator, value: Table, given: Sequence[Any], node: Node)
     return found[0] if len(found) == 1 else tuple(found)
 
 
-# Fields: properties of layers, networks, options and datastores, variables of structs and tables.
+# Fields: variables of structs and tables, properties of objects.
 
 
-def fields(reader: Evaluator, node: Node, variables: Variables) -> Any:
+def fields(reader: Reader, node: Node, variables: Variables) -> Any:
     """Return the value of `a.b(2).c`."""
     first = node.child_by_field_name("object")
     value = reader.call(first, variables) if first is not None else None
@@ -249,7 +257,7 @@ def fields(reader: Evaluator, node: Node, variables: Variables) -> Any:
     return value
 
 
-def field_name(reader: Evaluator, part: Node, variables: Variables) -> str | None:
+def field_name(reader: Reader, part: Node, variables: Variables) -> str | None:
     """Return the name of a field; of `.(name)`, what the variable holds, None where that is not known."""
     if part.type == "indirect_access":
         value = reader.evaluate(children(part)[0], variables)
@@ -257,39 +265,24 @@ def field_name(reader: Evaluator, part: Node, variables: Variables) -> str | Non
     return name(part) if part.type == "function_call" else text(part)
 
 
-def field(reader: Evaluator, value: Any, key: str, node: Node) -> Any:
+def field(reader: Reader, value: Any, key: str, node: Node) -> Any:
     """Return a field of a value."""
     if isinstance(value, Unknown):
-        return value
-    if isinstance(value, Struct) and "" in value and key not in value:
-        return loaded(value[""], key, reader.unknown(node))
+        return reader.subject.part(value, key)
     if isinstance(value, Many):
         return Many(field(reader, each, key, node) for each in value)
     found = _field(value, key)
     return reader.unknown(node, f"'{key}' is not known here") if found is None else found
 
 
-def loaded(found: Any, key: str, nothing: Unknown) -> Any:
-    """Return a variable of a file: its network under any name that speaks of one; data is not read."""
-    is_network = any(word in key.lower() for word in ("net", "lgraph", "layers", "detector"))
-    return found if is_network else nothing
-
-
 def _field(value: Any, key: str) -> Any:
     if isinstance(value, (Struct, Table)):
         return value.get(key)
-    if isinstance(value, Layers):
-        found = [item.get("Classes" if key == "ClassNames" else key) for item in value]
+    if isinstance(value, Object):
+        return value.get(key)
+    if isinstance(value, Objects):
+        found = [each.get(key) for each in value]
         return found[0] if len(found) == 1 else Many(found) if None not in found else None
-    if isinstance(value, Graph):
-        return value.field(key)
-    if isinstance(value, Options):
-        return value.given[key].value if key in value.given else None
-    if isinstance(value, Store):
-        given = value.arguments.get(key)
-        return given.value if given else Symbol(OF_DATA[key], data=value) if key in OF_DATA else None
-    if isinstance(value, Symbol) and value.kind == "label counts" and key == "Label":
-        return Symbol("classes", data=value.data)
     if isinstance(value, tuple) and value and all(isinstance(each, Struct) for each in value):
         found = [each.get(key) for each in value]
         return Many(found) if None not in found else None

@@ -7,16 +7,14 @@ import operator
 import sys
 from collections.abc import Callable, Mapping
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tree_sitter import Node
 
 from bridge.errors import UsageError
+from bridge.scripts.language.calls import Call, Reader, Variables
 from bridge.scripts.language.syntax import children, text
-from bridge.scripts.language.values import Cell, Char, Column, ColumnCell, Layers, Symbol, Unknown, unknown_in
-
-if TYPE_CHECKING:
-    from bridge.scripts.language.evaluate import Evaluator
+from bridge.scripts.language.values import Cell, Char, Column, ColumnCell, Object, Objects, Unknown, unknown_in
 
 LONGEST_RANGE = 100_000
 LONGEST_JOINED = 1000
@@ -25,12 +23,13 @@ Operation = Callable[[Any, Any], Any]
 ARITHMETIC: Mapping[str, Operation] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, ".*": operator.mul, "/": operator.truediv,
     "./": operator.truediv,
-    "^": operator.pow, ".^": operator.pow, "\\": lambda a, b: b / a, ".\\": lambda a, b: b / a,
+    "^": operator.pow, ".^": operator.pow, "\\": lambda a, b: b / a, ".\\": lambda a, b: b / a
 }  # fmt: skip
 COMPARISONS: Mapping[str, Operation] = {
     "==": operator.eq, "~=": operator.ne, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt,
-    ">=": operator.ge,
+    ">=": operator.ge
 }  # fmt: skip
+METHODS: Mapping[str, str] = {"/": "mrdivide", "./": "rdivide", "*": "mtimes", ".*": "times", "+": "plus", "-": "minus"}
 TURNED: Mapping[type, type] = {tuple: Column, Column: tuple, Cell: ColumnCell, ColumnCell: Cell}
 
 
@@ -43,7 +42,7 @@ def truth(value: Any) -> bool | None:
     """Return whether MATLAB takes a value for true, None where that is not known."""
     if isinstance(value, (bool, int, float)):
         return bool(value)
-    if isinstance(value, tuple) and not isinstance(value, (Cell, Layers)):
+    if isinstance(value, tuple) and not isinstance(value, (Cell, Objects)):
         found = [truth(each) for each in value]
         return None if None in found else bool(found) and all(found)
     return None
@@ -59,7 +58,7 @@ def is_case(value: Any, choices: Any) -> bool | None:
     return True if True in found else None if None in found else False
 
 
-def _number(reader: Evaluator, node: Node, variables: Any) -> Any:
+def _number(reader: Reader, node: Node, variables: Variables) -> Any:
     source = text(node).replace(" ", "").lower()
     try:
         return int(source, 0) if source[:2] in ("0x", "0b") else whole(float(source.replace("d", "e")))
@@ -67,20 +66,20 @@ def _number(reader: Evaluator, node: Node, variables: Any) -> Any:
         return reader.unknown(node, "this number is not understood")
 
 
-def _string(reader: Evaluator, node: Node, variables: Any) -> Any:
+def _string(reader: Reader, node: Node, variables: Variables) -> Any:
     source = text(node)
     quote = source[:1]
     inner = source[1:-1].replace(quote * 2, quote)
     return Char(inner) if quote == "'" else inner
 
 
-def _rows(reader: Evaluator, node: Node, variables: Any) -> list[list[Any]]:
+def _rows(reader: Reader, node: Node, variables: Variables) -> list[list[Any]]:
     return [
         [value for value, _ in reader.each(children(row), variables)] for row in children(node) if row.type == "row"
     ]
 
 
-def _matrix(reader: Evaluator, node: Node, variables: Any) -> Any:
+def _matrix(reader: Reader, node: Node, variables: Variables) -> Any:
     """Return what square brackets hold."""
     rows = _rows(reader, node, variables)
     if any(each.type != "row" for each in children(node)):
@@ -89,20 +88,16 @@ def _matrix(reader: Evaluator, node: Node, variables: Any) -> Any:
 
 
 def concatenated(rows: list[list[Any]], nothing: Unknown) -> Any:
-    """Return what rows of values in square brackets make: layers, cells, joined text, numbers; rows of numbers become a
-    tuple of rows.
+    """Return what rows of values in square brackets make: objects, cells, joined text, numbers; rows of numbers become
+    a tuple of rows.
     """
     items = list(chain.from_iterable(rows))
     upright = len(rows) > 1 and all(len(row) == 1 for row in rows)
-    if any(isinstance(each, Layers) for each in items):
-        odd = next((each for each in items if not isinstance(each, Layers) and each != ()), None)
-        return (
-            Layers(chain.from_iterable(items))
-            if odd is None
-            else odd
-            if isinstance(odd, Unknown) and odd.why
-            else nothing
-        )
+    array = next((each for each in items if isinstance(each, Objects)), None)
+    if array is not None:
+        odd = next((each for each in items if not isinstance(each, type(array)) and each != ()), None)
+        joined = type(array)(chain.from_iterable(items)) if odd is None else odd
+        return joined if odd is None or (isinstance(odd, Unknown) and odd.why) else nothing
     if any(isinstance(each, Cell) for each in items):
         parts = (item for each in items for item in (each if isinstance(each, Cell) else () if each == () else (each,)))
         return ColumnCell(parts) if upright or (len(rows) == 1 and isinstance(items[0], ColumnCell)) else Cell(parts)
@@ -138,14 +133,14 @@ def _flat(items: Any) -> tuple[Any, ...]:
     return tuple(item for each in items for item in (each if isinstance(each, tuple) else (each,)))
 
 
-def _cell(reader: Evaluator, node: Node, variables: Any) -> Any:
+def _cell(reader: Reader, node: Node, variables: Variables) -> Any:
     rows = _rows(reader, node, variables)
     if len(rows) > 1 and any(len(row) > 1 for row in rows):
         return reader.unknown(node, "a cell array of rows and columns is not followed")
     return (ColumnCell if len(rows) > 1 else Cell)(chain.from_iterable(rows))
 
 
-def _range(reader: Evaluator, node: Node, variables: Any) -> Any:
+def _range(reader: Reader, node: Node, variables: Variables) -> Any:
     parts = [reader.evaluate(each, variables) for each in children(node)]
     if len(parts) not in (2, 3) or not all(isinstance(each, (int, float)) for each in parts):
         return unknown_in(tuple(parts)) or reader.unknown(node)
@@ -158,7 +153,7 @@ def _range(reader: Evaluator, node: Node, variables: Any) -> Any:
     return tuple(whole(first + index * step) for index in range(math.floor(steps) + 1)) if steps >= 0 else ()
 
 
-def _binary(reader: Evaluator, node: Node, variables: Any) -> Any:
+def _binary(reader: Reader, node: Node, variables: Variables) -> Any:
     left, right, sign = _sides(reader, node, variables)
     if sign in ("&", "|"):
         return _logical(reader, node, left, right, sign)
@@ -168,14 +163,10 @@ def _binary(reader: Evaluator, node: Node, variables: Any) -> Any:
         and any(isinstance(each, str) for each in (left, right))
     ):
         return joined(left, right) or reader.unknown(node)
-    if (
-        isinstance(left, Symbol)
-        and left.kind == "observations"
-        and sign in ("/", "./")
-        and isinstance(right, (int, float))
-        and right > 0
-    ):
-        return Symbol("iterations", float(right), left.data)
+    for each in (left, right):
+        if isinstance(each, Object) and METHODS.get(sign) in each.METHODS:
+            sides = [(left, children(node)[0]), (right, children(node)[-1])]
+            return each.METHODS[METHODS[sign]](Call.of(METHODS[sign], sides, node, reader))
     return _computed(reader, node, ARITHMETIC.get(sign), left, right)
 
 
@@ -195,14 +186,14 @@ def joined(left: Any, right: Any) -> Any:
     )
 
 
-def _comparison(reader: Evaluator, node: Node, variables: Any) -> Any:
+def _comparison(reader: Reader, node: Node, variables: Variables) -> Any:
     left, right, sign = _sides(reader, node, variables)
     if isinstance(left, Char) and isinstance(right, Char) and len(left) != len(right):
         return reader.unknown(node)
     return _computed(reader, node, COMPARISONS.get(sign), left, right)
 
 
-def _boolean(reader: Evaluator, node: Node, variables: Any) -> Any:
+def _boolean(reader: Reader, node: Node, variables: Variables) -> Any:
     """Return what && or || gives; the right side is read only where the left one does not decide."""
     left, sign = reader.evaluate(children(node)[0], variables), _sign(node)
     if truth(left) is (sign == "||"):
@@ -216,7 +207,7 @@ def _boolean(reader: Evaluator, node: Node, variables: Any) -> Any:
     return _logical(reader, node, left, right, sign)
 
 
-def _logical(reader: Evaluator, node: Node, left: Any, right: Any, sign: str) -> Any:
+def _logical(reader: Reader, node: Node, left: Any, right: Any, sign: str) -> Any:
     """Return what "and" or "or" gives; one side that decides is enough."""
     if isinstance(left, tuple) or isinstance(right, tuple):
         return _computed(reader, node, operator.and_ if "&" in sign else operator.or_, left, right)
@@ -225,7 +216,7 @@ def _logical(reader: Evaluator, node: Node, left: Any, right: Any, sign: str) ->
     return decisive if decisive in found else reader.unknown(node) if None in found else not decisive
 
 
-def _sides(reader: Evaluator, node: Node, variables: Any) -> tuple[Any, Any, str]:
+def _sides(reader: Reader, node: Node, variables: Variables) -> tuple[Any, Any, str]:
     sides = [reader.evaluate(each, variables) for each in children(node)]
     return sides[0], sides[-1], _sign(node)
 
@@ -234,7 +225,7 @@ def _sign(node: Node) -> str:
     return next((each.type for each in node.children if not each.is_named), "")
 
 
-def _computed(reader: Evaluator, node: Node, operation: Operation | None, left: Any, right: Any) -> Any:
+def _computed(reader: Reader, node: Node, operation: Operation | None, left: Any, right: Any) -> Any:
     """Apply an operation element by element, to numbers and to comparable texts."""
     nothing = unknown_in(left) or unknown_in(right)
     if operation is None or nothing:
@@ -272,12 +263,12 @@ def broadcast(operation: Operation, left: Any, right: Any) -> Any:
     return found if isinstance(found, bool) else whole(found if abs(found) < 2**53 else float(found))
 
 
-def _unary(reader: Evaluator, node: Node, variables: Any) -> Any:
+def _unary(reader: Reader, node: Node, variables: Variables) -> Any:
     value = reader.evaluate(children(node)[0], variables)
     return value if node.children[0].type == "+" else _computed(reader, node, operator.mul, value, -1)
 
 
-def _not(reader: Evaluator, node: Node, variables: Any) -> Any:
+def _not(reader: Reader, node: Node, variables: Variables) -> Any:
     value = reader.evaluate(children(node)[0], variables)
     if isinstance(value, tuple) and all(isinstance(each, (bool, int)) for each in value):
         return type(value)(not each for each in value)
@@ -285,14 +276,14 @@ def _not(reader: Evaluator, node: Node, variables: Any) -> Any:
     return not known if known is not None else value if isinstance(value, Unknown) else reader.unknown(node)
 
 
-def _transposed(reader: Evaluator, node: Node, variables: Any) -> Any:
+def _transposed(reader: Reader, node: Node, variables: Variables) -> Any:
     value = reader.evaluate(children(node)[0], variables)
     if type(value) is tuple and value and isinstance(value[0], tuple):
         return tuple(zip(*value, strict=True))
     return TURNED[type(value)](value) if type(value) in TURNED else value
 
 
-def _inner(reader: Evaluator, node: Node, variables: Any) -> Any:
+def _inner(reader: Reader, node: Node, variables: Variables) -> Any:
     return reader.evaluate(children(node)[0], variables)
 
 

@@ -18,7 +18,55 @@ from bridge.errors import UnreadableError
 
 MOST_BYTES = 10_000_000
 DEEPEST = 60  # nested statements and expressions; a script that a person wrote has a dozen
+MOST_FOLDERS = 500  # that a script may add to the path
+SPECIAL, NOT_LISTED = "@+.", ("private", "resources")  # folders that genpath leaves out
+FUNCTION = "function_definition"
 EXTRAS = ("comment", "line_continuation")
+
+
+@dataclass
+class Surroundings:
+    """The files that a script may refer to: those of its own folder, and of folders below it that it adds to the path.
+
+    Attributes:
+        root: its own folder, outside of which nothing is opened.
+        folders: those that are searched, from `root`.
+        scripts: files that were asked for, by function name; None for one that is not there.
+    """
+
+    root: Path
+    folders: list[str] = field(default_factory=lambda: [""])
+    scripts: dict[str, Script | None] = field(default_factory=dict)
+
+    def file(self, name: str) -> Path | None:
+        """Return a regular file, None where there is none, or only outside of the root, or by a link that leads out."""
+        found = (self.root / folder / name.replace("\\", "/") for folder in self.folders)
+        return next((path for path in found if self._is_inside(path) and path.is_file()), None)
+
+    def below(self, folder: str) -> list[str]:
+        """Return the folders that genpath lists: one of the root's, with those below it."""
+        found: list[str] = []
+        waiting = [folder] if self._is_inside(self.root / folder) else []
+        while waiting and len(found) < MOST_FOLDERS:
+            found.append(waiting.pop(0))
+            inner = sorted(each for each in (self.root / found[-1]).iterdir() if each.name[0] not in SPECIAL)
+            inner = [each for each in inner if each.name not in NOT_LISTED and self._is_inside(each) and each.is_dir()]
+            waiting += [f"{found[-1]}/{each.name}" for each in inner]
+        return found
+
+    def add(self, folder: str) -> bool:
+        """Search a folder too, if it is the root's or below it; return whether it is."""
+        inside = self._is_inside(self.root / folder) and (self.root / folder).is_dir()
+        if inside and folder not in self.folders and len(self.folders) < MOST_FOLDERS:
+            self.folders.insert(1, folder)
+            self.scripts = {name: script for name, script in self.scripts.items() if script is not None}
+        return inside
+
+    def _is_inside(self, path: Path) -> bool:
+        try:
+            return path.exists() and path.resolve().is_relative_to(self.root.resolve())
+        except (OSError, RuntimeError, ValueError):  # too long a name, a loop of links, a zero in it
+            return False
 
 
 @dataclass(frozen=True)
@@ -29,16 +77,16 @@ class Script:
         path: the file.
         source: its text in UTF-8.
         root: its syntax tree.
-        beside: files of its folder that were asked for, by function name; None for one that is not there.
+        around: the files that it may refer to.
     """
 
     path: Path
     source: bytes
     root: Node
-    beside: dict[str, Script | None] = field(default_factory=dict, compare=False, repr=False)
+    around: Surroundings = field(compare=False, repr=False)
 
     @classmethod
-    def load(cls, path: Path, beside: dict[str, Script | None] | None = None) -> Script:
+    def load(cls, path: Path, around: Surroundings | None = None) -> Script:
         """Read and parse a file.
 
         Raises:
@@ -49,9 +97,10 @@ class Script:
         except OSError as error:
             raise UnreadableError(f"cannot read {path}", str(error), "check the name and its permissions") from error
         _require_text(path, data)
-        source = _text(data).replace("\r\n", "\n").replace("\r", "\n").encode()
+        ended = f"{_text(data)}\n"  # the grammar wants an end of the last line
+        source = ended.replace("\r\n", "\n").replace("\r", "\n").encode()
         script = cls(
-            path, source, Parser(Language(language())).parse(source).root_node, {} if beside is None else beside
+            path, source, Parser(Language(language())).parse(source).root_node, around or Surroundings(path.parent)
         )
         script._require_shallow()
         return script
@@ -89,22 +138,24 @@ class Script:
 
     @cached_property
     def functions(self) -> dict[str, Node]:
-        """The functions that the file defines, by name."""
-        return {name(node): node for node in children(self.root) if node.type == "function_definition"}
+        """The functions that the file defines, by name, with those within others."""
+        found = [node for node in children(self.root) if node.type == FUNCTION]
+        for node in found:
+            found += [each for each in body(node) if each.type == FUNCTION]
+        return {name(node): node for node in found}
 
     @cached_property
     def statements(self) -> list[Node]:
-        """What runs when the file is run: the statements of a script, or the body of a function file's
-        first function.
-        """
-        return [node for node in children(self.root) if node.type not in ("function_definition", "class_definition")]
+        """The statements of a script."""
+        return [node for node in children(self.root) if node.type not in (FUNCTION, "class_definition")]
 
     def neighbour(self, name: str) -> Script | None:
-        """Return the file of a function in the same folder, if it is there."""
-        if name not in self.beside:
-            path = self.file(f"{name}.m") if name.isidentifier() else None
-            self.beside[name] = Script.load(path, self.beside) if path is not None else None
-        return self.beside[name]
+        """Return the file of a function, if it is there."""
+        known = self.around.scripts
+        if name not in known:
+            path = self.around.file(f"{name}.m") if name.isidentifier() else None
+            known[name] = Script.load(path, self.around) if path is not None else None
+        return known[name]
 
     def definition(self, name: str) -> tuple[Script, Node | None]:
         """Return where a function or class is defined: in the file, or in one beside it, which goes before MATLAB's
@@ -114,17 +165,6 @@ class Script:
             return self, self.functions[name]
         beside = self.neighbour(name)
         return (beside, next(iter(beside.functions.values()), None)) if beside else (self, None)
-
-    def file(self, name: str) -> Path | None:
-        """Return a regular file of the script's folder; None where there is none, or a link that leads out of the
-        folder.
-        """
-        path = self.path.parent / name
-        try:
-            inside = path.name == name and path.is_file() and path.resolve().is_relative_to(self.path.parent.resolve())
-        except (OSError, RuntimeError):  # too long a name, a loop of links
-            return None
-        return path if inside else None
 
     @cached_property
     def holds_class(self) -> bool:
@@ -210,6 +250,30 @@ def parameters(node: Node | None) -> list[str]:
         if node is not None
         else []
     )
+
+
+def body(function: Node) -> list[Node]:
+    """Return the statements of a function, with functions within it."""
+    block = child(function, "block")
+    return children(block) if block is not None else []
+
+
+def shared(function: Node) -> set[str]:
+    """Return the variables of a function that functions within it set too."""
+    sets: dict[bool, set[str]] = {True: set(), False: set()}
+    for node in body(function):
+        sets[node.type == FUNCTION] |= assigned(node)
+    return sets[True] & sets[False] if sets[True] else set()
+
+
+def assigned(node: Node | None) -> set[str]:
+    """Return the names that a piece of source sets."""
+    found = (
+        (each.child_by_field_name("left") for each in descendants(node) if each.type == "assignment")
+        if node is not None
+        else ()
+    )
+    return {text(each) for left in found if left is not None for each in descendants(left) if each.type == "identifier"}
 
 
 def calls(node: Node) -> set[str]:

@@ -1,57 +1,56 @@
-"""Functions that give networks: pretrained ones, files, networks that MATLAB builds."""
+"""Functions that give networks: pretrained ones, files, networks that MATLAB builds, detectors."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from bridge import layers as constructors
+from bridge import networks
 from bridge.errors import BridgeError
-from bridge.network import Factor, Learnable, Network, factor_names
+from bridge.network import Layer, Network
+from bridge.network.assembly import network_of
 from bridge.network.head import head
 from bridge.readers import load
 from bridge.recipes.verbs import COUNTS
-from bridge.scripts.language.evaluate import Call
-from bridge.scripts.language.values import (
-    Graph,
-    Item,
-    Layers,
-    Many,
-    Origin,
-    Struct,
-    Symbol,
-    Unknown,
-    links_of,
-    unknown_in,
-)
-from bridge.scripts.reading.graphs import exchanged, graph_of
-from bridge.scripts.reading.known import named, named_value, reads, words
-from bridge.tables.layers import LayerRow, table
+from bridge.scripts.language.calls import Call, reads
+from bridge.scripts.language.values import Many, Unknown, is_plain, unknown_in
+from bridge.scripts.reading.graphs import changed, view_of
+from bridge.scripts.reading.objects import Boxes, OfData, Origin, ToldLayer, ToldNetwork, UnknownNetwork
+from bridge.scripts.reading.study import Loaded, study
+from bridge.tables.layers import table
 
-DERIVED = ("InputSize", "NumChannels", "NumClasses")
 DEEPEST_ENCODER = 16  # each stage halves the image
 UNBUILT = "the layers of {} are not built in; pass the saved network with --network"
-PRETRAINED = tuple(sorted({*table("pretrained"), *words("pretrained_elsewhere")}))
+PRETRAINED = tuple(sorted({*table("pretrained"), *table("scripts")["pretrained_elsewhere"]}))
+ROLES: dict[str, str] = table("scripts")["roles"]
+MADE: dict[str, dict[str, Any]] = table("scripts")["builders"]
+MOST_BOXES = 100
+TWO_COUNTS = (2, 3)  # of classes: the layers that differ are those that depend on it
+
+
+def _unbuilt(call: Call, name: str) -> UnknownNetwork:
+    return UnknownNetwork(call.text, call.place, UNBUILT.format(name), network=name)
 
 
 @reads(*PRETRAINED)
 def _pretrained(call: Call) -> Any:
-    weights = named_value(call, 0, "Weights", "imagenet")
+    weights = call.option(0, "Weights", "imagenet")
     if not isinstance(weights, str):
         return call.unknown("which weights the network has is not known")
     weights = weights.lower()
     other = f"{call.function}-{weights}"  # the name of these weights in imagePretrainedNetwork
     name = other if other in PRETRAINED else call.function
-    found = _network(call, name)
+    found = study(call).known(name)
     if found is None:
-        return Unknown(call.text, call.place, UNBUILT.format(name), network=name)
+        return _unbuilt(call, name)
     if weights not in ("imagenet", "none") and name != other:
         call.report(f"the weights are those of '{weights}'; pass the saved network with --network")
-    untrained = weights == "none"
     chain = all(len(sources) == 1 for name, sources in found.incoming.items() if name not in found.inputs)
-    graph = graph_of(
-        Origin(name, "", found, call.place),
-        "LayerGraph" if untrained else "SeriesNetwork" if chain else "DAGNetwork",
-    )
-    return graph.layers if untrained and chain else graph
+    kind = "LayerGraph" if weights == "none" else "SeriesNetwork" if chain else "DAGNetwork"
+    made = view_of(Origin(name, "", found, call.place, weights == "none"), kind)
+    return made.told if weights == "none" and chain else made
 
 
 @reads("imagePretrainedNetwork")
@@ -62,136 +61,150 @@ def _image_pretrained(call: Call) -> Any:
     if len(call.values) % 2 != by_position:
         return call.unknown(f"{call.texts[0]} is no network that is known")
     name = known[first.lower()] if by_position else table("scripts")["default_pretrained"]
-    network = _network(call, name)
+    network = study(call).known(name)
     if network is None:
-        return Unknown(call.text, call.place, UNBUILT.format(name), network=name)
-    graph = graph_of(Origin(name, "", network, call.place), "dlnetwork")
-    count, weights = (named_value(call, int(by_position), each) for each in ("NumClasses", "Weights"))
+        return _unbuilt(call, name)
+    count, weights = (call.option(int(by_position), each) for each in ("NumClasses", "Weights"))
     if weights is not None and not isinstance(weights, str):
         return call.unknown("which weights the network has is not known")
+    untrained = weights is not None and weights.lower() == "none"
+    made = view_of(Origin(name, "", network, call.place, untrained), "dlnetwork")
     if count is not None:
-        layer = head(network).layer
-        size = next(key for key in COUNTS if key in layer.row.properties)
-        given = {
-            key: value for key, value in layer.properties.items() if key in layer.row.properties and key not in DERIVED
-        }
-        graph = exchanged(
-            graph,
-            layer.name,
-            Layers((Item(layer.name, layer.row.constructor, layer.row, call.place, given={**given, size: count}),)),
-        )
-    return Many((graph, Symbol("class names"))) if call.outputs > 1 else graph
+        made = changed(made, head(network).layer.name, lambda layer: _resized(layer, count, call))
+    return Many((made, OfData("class names"))) if call.outputs > 1 else made
 
 
-def _network(call: Call, name: str) -> Network | None:
-    """Return the network that was passed, or an untrained one of that name."""
-    from bridge.networks import BUILDERS, architecture
-
-    return call.reader.network if call.reader.network is not None else architecture(name) if name in BUILDERS else None
+def _resized(old: ToldLayer, count: Any, call: Call) -> ToldLayer:
+    """Return a new layer like the old one for a number of classes, which may not be known."""
+    size = next(key for key in COUNTS if key in old.row.properties)
+    rates = {name for each in old.row.learnables.values() for name in (each.learn_rate, each.l2)}
+    entry = {key: value for key, value in constructors.to_mapping(old).items() if key not in rates}
+    known = is_plain(count)
+    made = constructors.from_mapping({**entry, size: count if known else TWO_COUNTS[0]})
+    return ToldLayer.of(made, call.place, open={} if known else {size: count})
 
 
 @reads("load", "importNetworkFromONNX", "importONNXNetwork")
 def _load(call: Call) -> Any:
     """A file of the script's own folder, or the network that was passed instead."""
-    name = next((each for each in call.values if isinstance(each, str)), None)
-    graph = _loaded(call, name)
-    missing = (
-        f"{name} holds no network that could be read, or is not beside the script; pass the network with --network"
-    )
-    found = graph if graph is not None else Unknown(call.text, call.place, missing, file=str(name or ""))
+    name = next((str(each) for each in call.values if isinstance(each, str)), "")
+    found: Any = _loaded(call, name)
+    if found is None:
+        missing = (
+            f"{name} holds no network that could be read, or is not beside the script; pass the network with --network"
+        )
+        found = UnknownNetwork(call.text, call.place, missing, file=name)
     if call.function != "load":
         return found
-    if call.outputs == 0:
-        call.reader.loaded = found
-        return None
-    return Struct({"": found})
+    loaded = Loaded(found, call.text, call.place)
+    if call.outputs:
+        return loaded
+    study(call).loaded = loaded
+    return None
 
 
-def _loaded(call: Call, name: str | None) -> Graph | None:
-    if name is None:
-        return None
-    network, file = call.reader.network, name if "." in name else f"{name}.mat"
-    path = call.reader.script.file(file)
+def _loaded(call: Call, name: str) -> ToldNetwork | None:
+    network, file = study(call).network, name if "." in name else f"{name}.mat"
+    path = call.reader.script.around.file(file) if name else None
     if network is None and path is not None:
+        file = path.relative_to(call.reader.script.around.root).as_posix()
         try:
             network = load(path)
         except BridgeError:
             return None
-    return graph_of(Origin("", file, network, call.place), network.kind) if network is not None else None
+    return view_of(Origin("", file, network, call.place), network.kind) if network is not None and name else None
 
 
-@reads("yolov2Layers", "unetLayers", "segnetLayers")
-def _made(call: Call) -> Any:
-    """Networks that MATLAB builds: by the same builders, on the layers of another network where they take one."""
-    from bridge import networks
+# Networks that MATLAB builds: by the same builders, on the layers of another network where they take one
 
-    builders = {
-        "yolov2Layers": networks.yolov2_layers,
-        "unetLayers": networks.unet_layers,
-        "segnetLayers": networks.segnet_layers,
-    }
-    values = [count_of(each) for each in call.values]
-    base = next((each for each in values if isinstance(each, Graph)), None)
-    if (
-        unknown_in(tuple(values))
-        or any(isinstance(each, Symbol) for each in values)
-        or (base is not None and base.origin is None)
-    ):
-        return call.unknown(f"an argument of {call.function} is not known")
-    first = 5 if base is not None else 3 if call.function == "segnetLayers" else 2
-    given = [
-        each.origin.network if isinstance(each, Graph) and each.origin else str(each) if isinstance(each, str) else each
-        for each in values[:first]
-    ]
-    if base is not None and isinstance(given[2], tuple) and not isinstance(given[2][0], tuple):
-        given[2] = (given[2],)
-    options = {
-        name: value
-        for name, (value, _) in named(call, first).items()
-        if name in ("EncoderDepth", "NumFirstEncoderFilters", "FilterSize")
-    }
-    depth = options.get("EncoderDepth", given[-1] if call.function == "segnetLayers" else 0)
+
+@reads(*MADE)
+def _built(call: Call) -> Any:
+    row = MADE[call.function]
+    build: Callable[..., Network] | None = getattr(networks, row["builder"], None)
+    if build is None:
+        return _unbuilt(call, call.function)
+    given = [_argument(each, row.get(str(at))) for at, each in enumerate(call.values[: row["arguments"]])]
+    options = {name: value for name, (value, _) in call.named(row["arguments"]).items() if name in row["options"]}
+    depth = options.get("EncoderDepth", given[-1] if row.get("depth") else 0)
     if isinstance(depth, int) and depth > DEEPEST_ENCODER:
         return call.unknown(f"the encoder of {call.function} is deeper than any image allows")
-    if call.function == "segnetLayers" and isinstance(given[2], str):
-        what = (
-            f"the encoder starts with the weights of {given[2]}, the recipe's with new ones; pass the saved "
-            "network with --network"
-        )
-        call.reader.findings.problem(call.place, what)
-    made = builders[call.function](*given, **options)  # type: ignore[operator]
-    return _of_network(made, base, call)
+    only_classes = all(each.kind == "class count" for each in given if isinstance(each, OfData))
+    if unknown_in((*given, *options.values())) is not None or not only_classes:
+        return call.unknown(f"an argument of {call.function} is not known")
+    if any(isinstance(each, str) for each in given[2:3]) and "encoders" in row:
+        what = f"the encoder starts with the weights of {given[2]}, the recipe's with new ones"
+        call.reader.findings.problem(call.place, f"{what}; pass the saved network with --network")
+    made = [build(*_known(given, count), **options) for count in TWO_COUNTS]
+    boxes = next((each for each in given if isinstance(each, Boxes)), None)
+    layers = (_told(layer, made[1], given, boxes, call) for layer in made[0].layers)
+    found = ToldNetwork.of(layers, made[0].connections, "LayerGraph")
+    return Many((found, call.unknown())) if call.outputs > 1 else found
 
 
-def count_of(value: Any) -> Any:
-    """Return a number for a list of class names."""
-    return len(value) if isinstance(value, tuple) and value and all(isinstance(each, str) for each in value) else value
+def _argument(value: Any, kind: str | None) -> Any:
+    """Return an argument as a builder takes it: a number for class names, rows of anchor boxes."""
+    if kind == "classes" and isinstance(value, tuple) and value and all(isinstance(each, str) for each in value):
+        return len(value)
+    if kind == "classes" and (isinstance(value, OfData) or (isinstance(value, Unknown) and not value.why)):
+        return OfData("class count", value)
+    if kind == "boxes" and isinstance(value, tuple) and value and not isinstance(value[0], tuple):
+        return (value,)
+    if isinstance(value, ToldNetwork):
+        return network_of(Network, value.kind, value.layers, value.connections, value.source)
+    return str(value) if isinstance(value, str) else value
 
 
-def _of_network(made: Network, base: Graph | None, call: Call) -> Graph:
-    """Return a network as a script's layers: those that it shares with another stay that one's."""
-    known = {item.name: item for item in base.layers} if base is not None else {}
-    items = []
-    for layer in made.layers:
-        old = known.get(layer.name)
-        told = [key for key in layer.properties if key not in DERIVED or key in layer.row.arguments]
-        given = {key: layer.properties[key] for key in told if layer.properties[key] != layer.row.properties[key].made}
-        learned = {key: (each, layer.row.learnables[key].initializer) for key, each in layer.learnables.items()}
-        starts = {
-            f"{key}Initializer": each.initializer
-            for key, (each, usual) in learned.items()
-            if each.initializer not in (None, usual)
-        }
-        rates = {
-            name: value for key, each in layer.learnables.items() for name, value in _factors(layer.row, key, each)
-        }
-        same = old is not None and (old.base is None or old.base.properties == layer.properties)
-        new = Item(layer.name, layer.row.constructor, layer.row, call.place, given={**given, **starts, **rates})
-        items.append(old if same and old is not None else new)
-    return Graph(Layers(items), links_of(made), "LayerGraph")
+def _known(given: list[Any], count: int) -> list[Any]:
+    """Return arguments with something in the place of what only the data tell."""
+    return [count if isinstance(each, OfData) else each.stand_in if isinstance(each, Boxes) else each for each in given]
 
 
-def _factors(row: LayerRow, key: str, learnable: Learnable) -> list[tuple[str, Factor]]:
-    names, defaults = factor_names(row, key), row.learnables[key].defaults
-    found = zip(names, (learnable.learn_rate_factor, learnable.l2_factor), defaults, strict=True)
-    return [(name, value) for name, value, default in found if value != default]
+def _told(layer: Layer, other: Network, given: list[Any], boxes: Boxes | None, call: Call) -> ToldLayer:
+    """Return a layer of a built network; what depends on the data is open."""
+    if isinstance(layer, ToldLayer):
+        return layer
+    count = next((each for each in given if isinstance(each, OfData)), None)
+    opened: dict[str, Any] = {}
+    for key, value in layer.properties.items():
+        varied = value, other.layers[layer.name].properties[key]
+        if varied == TWO_COUNTS:
+            opened[key] = count
+        elif varied[0] != varied[1]:
+            opened[key] = call.unknown(
+                f"it depends on the number of classes, which {call.function} takes from the data"
+            )
+        elif boxes is not None and key == ROLES["boxes"]:
+            opened[key] = boxes
+    return replace(ToldLayer.of(layer, call.place, open=opened), state={})  # training computes its statistics
+
+
+@reads(*table("scripts")["detectors"])
+def _detector(call: Call) -> Any:
+    """A detector: by the name of a pretrained one; what a constructor adds to the layers of another is not built."""
+    name = call.values[0] if call.values else None
+    if isinstance(name, str):
+        return _unbuilt(call, str(name))
+    return call.unknown(f"the layers that {call.function} adds are not built in")
+
+
+@reads("estimateAnchorBoxes")
+def _estimated(call: Call) -> Any:
+    """Anchor boxes of the data: as many as are asked for, of unknown sizes."""
+    call.reader.draws = call.reader.draws.unknown("estimateAnchorBoxes starts its clusters at random")
+    count = call.values[1] if len(call.values) > 1 else None
+    if not isinstance(count, int) or not 0 < count <= MOST_BOXES:
+        return call.unknown("how many anchor boxes are estimated is not known")
+    boxes = Boxes(count, call.text)
+    return Many((boxes, call.unknown())) if call.outputs > 1 else boxes
+
+
+@reads("mtimes", "times", "mrdivide", "rdivide", "floor", "ceil", "round", of=Boxes)
+def _scaled(call: Call) -> Any:
+    return next(each for each in call.values if isinstance(each, Boxes))
+
+
+@reads("size", "height", of=Boxes)
+def _box_count(call: Call) -> Any:
+    count = call.values[0].count
+    return count if call.values[1:] == (1,) or call.function == "height" else (count, 2)

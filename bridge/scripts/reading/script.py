@@ -1,4 +1,4 @@
-"""A script -> a recipe, with the line of each entry, and the list of what was not understood."""
+"""A script -> recipes, with the line of each entry, and the list of what was not understood."""
 
 from __future__ import annotations
 
@@ -11,27 +11,33 @@ from typing import Any
 
 from bridge.errors import BridgeError, UnreadableError, UsageError
 from bridge.network import Network
+from bridge.options.options import TRAINERS
 from bridge.recipes.parts import Base
 from bridge.recipes.recipe import Recipe
-from bridge.scripts.language import general  # the functions that are known
+from bridge.scripts.language import general, paths, random, texts  # the functions that are known
 from bridge.scripts.language.evaluate import Evaluator
+from bridge.scripts.language.findings import Entry, Findings, Key
+from bridge.scripts.language.statements import same
 from bridge.scripts.language.syntax import Script
-from bridge.scripts.language.values import Graph, Layers, Training, Unknown
+from bridge.scripts.language.values import Place, Unknown, described
 from bridge.scripts.reading import networks, surgery, training
 from bridge.scripts.reading.data import data_of
-from bridge.scripts.reading.edits import assembly_of, edits_of
-from bridge.scripts.reading.findings import Entry, Findings, Key
-from bridge.scripts.reading.graphs import chained, with_names
+from bridge.scripts.reading.graphs import as_network
+from bridge.scripts.reading.objects import LayerArray, ToldNetwork, Training, UnknownNetwork
 from bridge.scripts.reading.settings import loss_of, options_of
-from bridge.scripts.reading.traps import report_traps
-from bridge.scripts.reading.writing import Placed, Unreadable
+from bridge.scripts.reading.structure import Placed, Unreadable, assembly_of, edits_of
+from bridge.scripts.reading.study import Study
+from bridge.scripts.reading.traps import image_input, report_traps
+from bridge.tables.layers import table
 
-KNOWN = (general, networks, surgery, training)
+KNOWN = (general, texts, paths, random, networks, surgery, training)
+MOST_TRAININGS = 100
+UPDATED = {"rules": "trainnet", "recipe": True}  # of a custom loop
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a script says.
+    """What a script says of one training.
 
     Attributes:
         recipe: the recipe; None where the network, or what is done to it, was not understood.
@@ -40,6 +46,7 @@ class Reading:
         not_understood: lines that affect training and were not understood.
         reports: what is odd in the script.
         lines: entry of the recipe, ("options", "MaxEpochs") or ("edits", 0) -> the line that says it, for comments.
+        number, count: which training of the script it is, and how many there are.
     """
 
     recipe: Recipe | None
@@ -48,6 +55,8 @@ class Reading:
     not_understood: list[Entry]
     reports: list[Entry]
     lines: Mapping[Key, str] = field(default_factory=dict)
+    number: int = 1
+    count: int = 1
 
     @property
     def exit_code(self) -> int:
@@ -71,15 +80,29 @@ class Reading:
             )
         return _seen_from(self.recipe, Path(path).parent).save(path, force=force, comments=self.lines)
 
+    @property
+    def entries(self) -> dict[str, list[Entry]]:
+        """All that is told, by kind."""
+        return {name: getattr(self, name) for name in ("facts", "kept", "reports", "not_understood")}
+
+    def by_line(self) -> dict[Place, list[tuple[str, Entry]]]:
+        """Return what is told of each line, with its kind, file by file in the order of the lines."""
+        told: dict[Place, list[tuple[str, Entry]]] = {}
+        for kind, entries in self.entries.items():
+            for entry in entries:
+                told.setdefault(entry.place, []).append((kind, entry))
+        return dict(sorted(told.items()))
+
     def to_mapping(self) -> dict[str, Any]:
         """Return everything as plain values, for JSON."""
-        lists = {"facts": self.facts, "kept": self.kept, "not_understood": self.not_understood, "reports": self.reports}
         found = {
             name: [{"file": e.place[0], "line": e.line, "text": e.text, "what": e.what} for e in entries]
-            for name, entries in lists.items()
+            for name, entries in self.entries.items()
         }
         return {
             "recipe": self.recipe.to_mapping() if self.recipe is not None else None,
+            "training": self.number,
+            "trainings": self.count,
             **found,
             "exit_code": self.exit_code,
         }
@@ -95,48 +118,68 @@ def _seen_from(recipe: Recipe, folder: Path) -> Recipe:
     return replace(recipe, base=replace(recipe.base, file=moved(recipe.base.file)), data=data, folder=folder)
 
 
-def read(path: str | Path, network: str | Path | Network | None = None) -> Reading:
+def read(path: str | Path, network: str | Path | Network | None = None, *, training: int | None = None) -> Reading:
     """Read the recipe in a MATLAB script. Nothing is executed, and no file outside the script's folder is opened.
 
     Args:
         path: the .m file.
         network: the network that the script starts from, as a Network or a file; without it, MATLAB's pretrained
             networks are known by their architectures, and files beside the script are opened.
+        training: which training of the script, from 1; without it the last one.
 
     Raises:
         UnreadableError: the file is no script, or holds no training.
-        UsageError: the script refers to a layer that the network does not have, or assigns ranges of different lengths;
-            the line is quoted.
+        UsageError: there is no training of that number.
     """
+    found = read_all(path, network)
+    number = len(found) if training is None else training
+    if not 1 <= number <= len(found):
+        raise UsageError(
+            f"{path} has no training number {number}", f"it trains {len(found)} times", "they are counted from 1"
+        )
+    return found[number - 1]
+
+
+def read_all(path: str | Path, network: str | Path | Network | None = None) -> list[Reading]:
+    """Read the recipe of each training in a MATLAB script; see `read`. Those that are alike count once."""
     script = Script.load(Path(path))
     given = network
     if isinstance(network, (str, Path)):
         from bridge.readers import load
 
         given = load(network)
-    reader = Evaluator(script, given if isinstance(given, Network) else None)
-    findings = reader.findings
+    file = os.path.relpath(network, script.path.parent) if isinstance(network, (str, Path)) else ""
+    study, findings = Study(given if isinstance(given, Network) else None), Findings(script)
     variables: dict[str, Any] = {}
     with _followed(path):
-        reader.main(variables)
-        call = reader.trainings[-1] if reader.trainings else reader.custom or _without_call(reader, variables)
-        if call is None:
+        Evaluator(script, study, findings).main(variables)
+        calls = _distinct(study.trainings, findings)
+        calls = calls or [each for each in (study.custom or _without_call(study, variables),) if each is not None]
+        if not calls:
             raise UnreadableError(
                 f"{path} holds no training that was found",
-                "it calls neither trainNetwork nor trainnet",
+                "it calls none of MATLAB's functions that train",
                 "give the script that trains",
             )
-        if len({each.place for each in reader.trainings}) > 1:
-            findings.problem(
-                call.place, f"the script trains {len(reader.trainings)} times, a recipe once: the last one is read"
-            )
-        file = os.path.relpath(network, script.path.parent) if isinstance(network, (str, Path)) else ""
-        recipe = _recipe(call, findings, file)
-    facts, kept, problems, reports = (
-        sorted(each, key=lambda e: e.place)
-        for each in (findings.facts, findings.kept, findings.problems, findings.reports)
-    )
-    return Reading(recipe, facts, kept, problems, reports, findings.lines)
+        return [
+            _reading(call, study, findings.copy(), file, number, len(calls)) for number, call in enumerate(calls, 1)
+        ]
+
+
+def _distinct(trainings: list[Training], findings: Findings) -> list[Training]:
+    """Return the trainings without those that a loop repeats."""
+    found: list[Training] = []
+    for each in trainings:
+        if not any(same(each, other) for other in found if other.place == each.place):
+            found.append(each)
+    for place in dict.fromkeys(each.place for each in found):
+        calls = sum(each.place == place for each in trainings)
+        kinds = sum(each.place == place for each in found)
+        if calls > kinds:
+            findings.report(place, f"it trains {calls} times, {'all alike' if kinds == 1 else f'in {kinds} ways'}")
+    if len(found) > MOST_TRAININGS:
+        findings.problem(found[MOST_TRAININGS].place, f"only {MOST_TRAININGS} of {len(found)} trainings are read")
+    return found[:MOST_TRAININGS]
 
 
 @contextmanager
@@ -150,69 +193,85 @@ def _followed(path: str | Path) -> Iterator[None]:
         ) from error
 
 
-def _without_call(reader: Evaluator, variables: Mapping[str, Any]) -> Training | None:
+def _without_call(study: Study, variables: Mapping[str, Any]) -> Training | None:
     """Return the training that a script prepares without a call, None where it prepares none."""
-    networks = [each for each in variables.values() if isinstance(each, (Graph, Layers))]
-    if reader.options is None or not networks:
+    found = [each for each in variables.values() if isinstance(each, (ToldNetwork, LayerArray))]
+    if study.options is None or not found:
         return None
-    newer = any(isinstance(each, Graph) and each.kind == "dlnetwork" for each in networks)
-    return Training(
-        "trainnet" if newer else "trainNetwork", (), (), networks[-1], reader.options, None, reader.options.place
-    )
+    newer = any(isinstance(each, ToldNetwork) and each.kind == "dlnetwork" for each in found)
+    return Training(TRAINERS[newer], (), (), found[-1], study.options, None, study.options.place)
 
 
-def _recipe(call: Training, findings: Findings, file: str) -> Recipe | None:
-    """Return the recipe of a training, as far as it was understood; None where its network was not.
+def _reading(call: Training, study: Study, findings: Findings, file: str, number: int, count: int) -> Reading:
+    """Return what a script says of one training, as far as it was understood.
 
     Args:
         file: the network that was passed for the one that the script starts from, "" without.
     """
-    graph = _graph(call.network)
-    base, edits = _network(call, graph, findings, file)
-    trainer = "trainnet" if call.function in ("trainnet", "custom loop") else "trainNetwork"
-    options, per_epoch = options_of(call, trainer, findings)
-    data = data_of(call, graph, per_epoch, findings)
-    loss = loss_of(call, trainer, findings)
-    report_traps(call, graph, findings)
-    return (
-        Recipe(base, options, tuple(each.edit for each in edits), loss, data, folder=findings.script.path.parent)
-        if base is not None
-        else None
-    )
+    network = as_network(call.network)
+    row = table("scripts")["trainers"].get(call.function, UPDATED)
+    if network is not None:
+        base, edits = _base_and_edits(call, network, findings, file)
+    else:
+        base, edits = _unknown_base(call, study, findings, file), []
+    options, per_epoch = options_of(call, row["rules"], network, findings)
+    data = data_of(call, image_input(network), per_epoch, findings)
+    loss = loss_of(call, network, findings)
+    report_traps(call, network, findings)
+    _report_detector(call, row, findings)
+    recipe = None
+    if base is not None:
+        edited = tuple(each.edit for each in edits)
+        recipe = Recipe(base, options, edited, loss, data, folder=findings.script.path.parent)
+    found = (findings.facts, findings.kept, findings.problems, findings.reports)
+    facts, kept, problems, reports = (sorted(each, key=lambda entry: entry.place) for each in found)
+    return Reading(recipe, facts, kept, problems, reports, findings.lines, number, count)
 
 
-def _graph(found: object) -> Graph | None:
-    """Return the graph that is trained, None where it is not known."""
-    if isinstance(found, Layers):
-        layers = with_names(found)
-        found = Graph(layers, chained(layers), "Layers")
-    return found if isinstance(found, Graph) and found.layers else None
-
-
-def _network(call: Training, graph: Graph | None, findings: Findings, file: str) -> tuple[Base | None, list[Placed]]:
-    """Return where the recipe starts, None where that is not known, and its edits."""
-    if graph is None:
-        found = call.network
-        place, text = (
-            (found.place, found.why or found.text)
-            if isinstance(found, Unknown)
-            else (call.place, "it is no network, or has no layers")
+def _report_detector(call: Training, row: Mapping[str, Any], findings: Findings) -> None:
+    """Tell what of a detector's training a recipe has no word for."""
+    if not row.get("recipe"):
+        findings.problem(
+            call.place, f"{call.function} trains a {row['family']} detector: a recipe has no word for that"
         )
-        findings.problem(place, f"the network that is trained is not known: {text}")
-        return Base(found.network, found.file) if isinstance(found, Unknown) and (
-            found.network or found.file
-        ) else None, []
-    origin = graph.origin
+    for name, given in call.arguments.items():
+        findings.keep(given.place, f"{name} = {described(given.value)}")
+        if name not in row.get("harmless", ()) and row.get("recipe"):
+            findings.problem(given.place, f"{name} of {call.function} is kept as text only")
+
+
+def _unknown_base(call: Training, study: Study, findings: Findings, file: str) -> Base | None:
+    """Return where a recipe of an unknown network starts: at the one that was passed, or at a name or a file."""
+    found = call.network
+    place, text = (
+        (found.place, found.why or found.text)
+        if isinstance(found, Unknown)
+        else (call.place, "it is no network, or has no layers")
+    )
+    taken = "; the one that was passed is taken as it is" if study.network is not None else ""
+    findings.problem(place, f"the network that is trained is not known: {text}{taken}")
+    if taken:
+        return Base(file=file)
+    named = isinstance(found, UnknownNetwork) and bool(found.network or found.file)
+    return Base(found.network, found.file) if named and isinstance(found, UnknownNetwork) else None
+
+
+def _base_and_edits(
+    call: Training, network: ToldNetwork, findings: Findings, file: str
+) -> tuple[Base | None, list[Placed]]:
+    """Return where the recipe starts, None where that is not known, and its edits."""
+    origin = network.origin
     base = Base(name=origin.name, file=file or origin.file) if origin is not None else None
     if base is not None and origin is not None:
         findings.fact(origin.place, f"network {base.name or base.file}", ("network", "name" if base.name else "file"))
-    names = [item.name for item in graph.layers]
-    twice = next((item for item in graph.layers if names.count(item.name) > 1), None)
-    if twice is not None:
-        findings.problem(twice.frozen or twice.place, f"two layers are named '{twice.name}', which MATLAB refuses")
-        return base, []
+        if base.name and not base.file and not origin.untrained:
+            findings.report(origin.place, without_weights(base.name))
+    trained = next((layer.trained for layer in network.told if layer.trained is not None), None)
+    if trained is not None:
+        what = f"it goes on with the network that line {trained[1]} trains; pass that with --network"
+        findings.problem(call.place, what)
     try:
-        edits = edits_of(graph, origin.network, findings) if origin is not None else assembly_of(graph, findings)
+        edits = edits_of(network, origin.network, findings) if origin is not None else assembly_of(network, findings)
     except Unreadable as error:
         findings.problem(error.place, error.what)
         return base, []
@@ -222,3 +281,9 @@ def _network(call: Training, graph: Graph | None, findings: Findings, file: str)
     for index, each in enumerate(edits):
         findings.fact(each.place, each.edit.source().removeprefix("net = net."), ("edits", index))
     return base or Base(), edits
+
+
+def without_weights(name: str) -> str:
+    """Say that a recipe names a pretrained network without the weights that MATLAB has."""
+    save = f"net = {name}; save('{name}.mat','net')"
+    return f"{name} has random weights here; in MATLAB: {save}; then --network {name}.mat"

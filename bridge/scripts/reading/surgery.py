@@ -1,37 +1,47 @@
-"""Functions that make layers and graphs, and that change them: replacement, connections, factors, freezing."""
+"""Functions that make layers and networks of layers, and that change them."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from bridge.errors import UsageError, nearest
-from bridge.layers import property_names, require_property
-from bridge.network import factor_names
-from bridge.scripts.language.evaluate import Call
-from bridge.scripts.language.values import Graph, Item, Layers, Many, Table, Unknown, is_plain, owner, unknown_in
-from bridge.scripts.reading.graphs import chained, exchanged, frozen, require_free, rows, with_names
-from bridge.scripts.reading.known import named, reads
+from bridge.layers import new_layer, property_names, require_property, rows
+from bridge.network import LayerList, check_structure, checked_factor, edit, factor_names
+from bridge.network.head import head
+from bridge.network.network import NORMALIZATION
+from bridge.network.ports import connect
+from bridge.scripts.language.calls import Call, reads
+from bridge.scripts.language.values import Char, Many, Table, Unknown, is_plain, unknown_in
+from bridge.scripts.reading.graphs import changed, with_names
+from bridge.scripts.reading.objects import LayerArray, ToldLayer, ToldNetwork
+from bridge.tables.layers import LayerRow, table
 
 Names = (str, tuple)
-WEIGHTED = ("W=layer.ClassWeights;", "N=size(Y,4);", "loss=-sum(W*(T.*log(Y)))/N;")
+STAND_INS: Sequence[Any] = (1, "x")  # in place of an argument that is not known, while its layer is made
+LAYERS_OF_A_STEP = 4  # of the work that a script may be, where the structure of a network is checked
+KINDS = table("scripts")["network_kinds"]
+ALIASES: Mapping[str, str] = table("scripts")["aliases"]
+WITHOUT_EFFECT: Mapping[str, Mapping[str, Any]] = table("scripts")["without_effect"]
 
 
-# Layers and graphs made
+# Layers and networks made
 
 
 @reads(*rows())
 def _constructor(call: Call) -> Any:
     """A layer: arguments by position, then by name in any case of letters."""
     row = rows()[call.function]
-    known = {name.lower(): name for name in property_names(row)}
+    known = {name.lower(): ALIASES.get(name, name) for name in (*property_names(row), *ALIASES)}
+    ignored = WITHOUT_EFFECT.get(call.function, {})
     by_name = (at for at, value in enumerate(call.values) if isinstance(value, str) and value.lower() in known)
     count = min(next(by_name, len(call.values)), len(row.arguments))
     given = dict(zip(row.arguments, call.values[:count], strict=False))
-    for name, (value, _) in named(call, count).items():
-        if name.lower() not in known:
+    for name, (value, _) in call.named(count).items():
+        if name in ignored and value == ignored[name]:
+            continue
+        if name.lower() not in known or known[name.lower()] not in property_names(row):
             raise UsageError(f"{call.function} has no property '{name}'", nearest(name, known.values()))
         given[known[name.lower()]] = value
     if (len(call.values) - count) % 2:
@@ -39,37 +49,34 @@ def _constructor(call: Call) -> Any:
     name = given.pop("Name", "")
     if not isinstance(name, str):
         return call.unknown(f"the Name of {call.function} is no text that is known")
-    for key, value in given.items():
-        if is_plain(value):
-            require_property(row, key, value)
-    return Layers((Item(name, call.function, row, call.place, given=given),))
+    return _made(call, row, name, given)
 
 
-@reads("custom layer")
-def _custom(call: Call) -> Any:
-    """A layer whose class is beside the script; `text` is its source. MathWorks' weighted classification becomes
-    MATLAB's own.
-    """
-    name = next((str(each) for each in reversed(call.values) if isinstance(each, str)), "")
-    weights = next((each for each in call.values if isinstance(each, (tuple, Unknown))), None)
-    compact = re.sub(r"%[^\n]*|\s", "", call.text)
-    if weights is None or not all(part in compact for part in WEIGHTED):
-        return Layers((Item(name, call.function, None, call.place),))
-    call.report(f"{call.function} is the documented weighted classification: classificationLayer with ClassWeights")
-    return Layers(
-        (Item(name, "classificationLayer", rows()["classificationLayer"], call.place, given={"ClassWeights": weights}),)
-    )
+def _made(call: Call, row: LayerRow, name: str, given: dict[str, Any]) -> Any:
+    """Return a layer of which some properties may not be known."""
+    known = {key: value for key, value in given.items() if is_plain(value)}
+    for key, value in known.items():
+        require_property(row, key, value)
+    open_ones = {key: value for key, value in given.items() if key not in known}
+    missing = [key for key in row.arguments if key in open_ones]
+    for stand_in in STAND_INS if missing else (None,):
+        try:
+            layer = new_layer(row, name, {**dict.fromkeys(missing, stand_in), **known})
+        except UsageError:
+            if not missing:
+                raise
+            continue
+        return LayerArray((ToldLayer.of(layer, call.place, open=open_ones),))
+    return call.unknown(f"what {call.function} makes of {', '.join(missing)} is not known")
 
 
-@reads("layerGraph", "dlnetwork", "assembleNetwork", "DAGNetwork", "SeriesNetwork")
-def _graph(call: Call) -> Any:
-    value = call.values[0] if call.values else Layers()
-    kind = {"layerGraph": "LayerGraph", "assembleNetwork": "DAGNetwork"}.get(call.function, call.function)
-    if isinstance(value, Graph):
-        return replace(value, kind=kind)
-    if value == () or isinstance(value, Layers):
-        layers = with_names(Layers(value))
-        return Graph(layers, chained(layers), kind)
+@reads(*KINDS)
+def _network(call: Call) -> Any:
+    value = call.values[0] if call.values else LayerArray()
+    if isinstance(value, ToldNetwork):
+        return replace(value, kind=KINDS[call.function])
+    if value == () or isinstance(value, LayerArray):
+        return _checked(ToldNetwork.of(with_names(LayerArray(value)), None, KINDS[call.function]), call)
     return call.unknown("what the graph is made of is not known")
 
 
@@ -78,7 +85,7 @@ def _same(call: Call, network: Any) -> Any:
     return network
 
 
-# Layers replaced, connected, frozen
+# Layers replaced, connected, frozen: by the edits of a network
 
 
 def _names(value: Any) -> list[str]:
@@ -87,103 +94,95 @@ def _names(value: Any) -> list[str]:
     return items if all(isinstance(each, str) for each in items) else []
 
 
-def _require(graph: Graph, names: Sequence[str]) -> None:
-    for name in names:
-        if name not in graph.names:
-            raise UsageError(
-                f"there is no layer '{name}'", nearest(name, graph.names), "check the name against the network"
-            )
+def _checked(network: ToldNetwork, call: Call) -> ToldNetwork:
+    """Return a network whose structure was changed, if MATLAB takes it."""
+    call.reader.steps += len(network.layers) // LAYERS_OF_A_STEP
+    if network.layers:
+        check_structure(network)
+    return network
 
 
-@reads("removeLayers", takes=(Graph, Names), why="which layers are removed is not known")
-def _remove(call: Call, graph: Graph, given: Any) -> Any:
-    gone = set(_names(given))
-    if not gone:
+@reads("removeLayers", takes=(ToldNetwork, Names), why="which layers are removed is not known")
+def _remove(call: Call, network: ToldNetwork, given: Any) -> Any:
+    names = _names(given)
+    if not names:
         return call.unknown("which layers are removed is not known")
-    _require(graph, sorted(gone))
-    links = tuple(link for link in graph.links if not {owner(end) for end in link} & gone)
-    return replace(graph, layers=Layers(item for item in graph.layers if item.name not in gone), links=links)
+    return _checked(edit.remove(network, [network.layers[name] for name in names]), call)
 
 
-@reads("addLayers", takes=(Graph, (Layers, Graph)), why="which layers are added is not known")
-def _add(call: Call, graph: Graph, given: Layers | Graph) -> Any:
-    added = with_names(given.layers if isinstance(given, Graph) else given)
-    require_free(added, graph.names)
-    return replace(graph, layers=Layers((*graph.layers, *added)), links=(*graph.links, *chained(added)))
+@reads("addLayers", takes=(ToldNetwork, (LayerArray, ToldNetwork)), why="which layers are added is not known")
+def _add(call: Call, network: ToldNetwork, given: LayerArray | ToldNetwork) -> Any:
+    added = with_names(given.told if isinstance(given, ToldNetwork) else given)
+    return _checked(edit.add(network, added), call)
 
 
-def _port(graph: Graph, end: str, default: str) -> str:
-    """Return "layer/port" of what connectLayers takes."""
-    if end in graph.names:
-        return f"{end}/{default}"
-    _require(graph, [owner(end) or end])
-    return end
+@reads("connectLayers", takes=(ToldNetwork, str, str), why="which layers are connected is not known")
+def _connect(call: Call, network: ToldNetwork, source: str, destination: str) -> Any:
+    return _checked(edit.connected(network, source, destination), call)
 
 
-@reads("connectLayers", "disconnectLayers", takes=(Graph, str, str), why="which layers are connected is not known")
-def _connect(call: Call, graph: Graph, source: str, destination: str) -> Any:
-    link = _port(graph, source, "out"), _port(graph, destination, "in")
-    if call.function == "connectLayers":
-        return replace(graph, links=(*graph.links, link))
-    if link not in graph.links:
-        raise UsageError(
-            f"'{source}' is not connected to '{destination}'", "there is nothing to disconnect", "check the names"
-        )
-    return replace(graph, links=tuple(each for each in graph.links if each != link))
+@reads("disconnectLayers", takes=(ToldNetwork, str, str), why="which layers are connected is not known")
+def _disconnect(call: Call, network: ToldNetwork, source: str, destination: str) -> Any:
+    return _checked(edit.disconnected(network, source, destination), call)
 
 
-@reads("replaceLayer", takes=(Graph, str, Layers), why="which layer is replaced by what is not known")
-def _replace(call: Call, graph: Graph, name: str, new: Layers) -> Any:
-    _require(graph, [name])
-    return exchanged(graph, name, new) if new else call.unknown("the layer is replaced by nothing")
+@reads("replaceLayer", takes=(ToldNetwork, str, LayerArray), why="which layer is replaced by what is not known")
+def _replace(call: Call, network: ToldNetwork, name: str, new: LayerArray) -> Any:
+    if len(new) == 1 and not new[0].name:
+        new = LayerArray((replace(new[0], name=name, automatic=True),))
+    return _checked(edit.replace_layers(network, name, with_names(new)), call)
 
 
-@reads("createLgraphUsingConnections", takes=(Layers, Table), why="the layers or connections are not known")
-def _create(call: Call, layers: Layers, connections: Table) -> Any:
+@reads(
+    "createLgraphUsingConnections",
+    takes=(LayerArray, Table),
+    why="the layers or connections are not known",
+    carried=True,
+)
+def _create(call: Call, layers: LayerArray, connections: Table) -> Any:
     if unknown_in(connections) or {"Source", "Destination"} - set(connections):
         return call.unknown("the layers or connections are not known")
-    graph = Graph(layers, (), "LayerGraph")
     pairs = zip(connections["Source"], connections["Destination"], strict=True)
-    return replace(graph, links=tuple((_port(graph, a, "out"), _port(graph, b, "in")) for a, b in pairs))
+    return _checked(ToldNetwork.of(layers, connect(pairs, LayerList(layers)), "LayerGraph"), call)
 
 
-@reads("findLayersToReplace", "networkHead", takes=(Graph,))
-def _find_head(call: Call, graph: Graph) -> Any:
+@reads("findLayersToReplace", "networkHead", takes=(ToldNetwork,), carried=True)
+def _find_head(call: Call, network: ToldNetwork) -> Any:
     """The last layer with weights, walking up from the output, and the output layer."""
-    ends = [item for item in graph.layers if item.row and item.row.is_output] or graph.sinks
-    item = ends[0] if len(ends) == 1 else None
-    while item is not None and not (item.row and "head" in item.row.traits):
-        sources = graph.sources(item.name)
-        item = graph.item(sources[0]) if len(sources) == 1 else None
-    if item is None:
-        return call.unknown("the network has no single head")
-    if call.function == "findLayersToReplace":
-        return Many((Layers((item,)), Layers(ends)))
-    return Many((item.name, tuple(f"{item.name}/{name}" for name in item.learn_rates)))
+    found = head(network)
+    if call.function == "networkHead":
+        paths = tuple(f"{found.layer.name}/{name}" for name in found.layer.learnables)
+        return Many((Char(found.layer.name), paths))
+    end = found.output or network.layers[network.outputs[0]]
+    return Many((LayerArray((found.layer,)), LayerArray((end,))))  # type: ignore[arg-type]
 
 
-@reads("freezeWeights", takes=(Layers,), why="which layers are frozen is not known")
-def _freeze_weights(call: Call, layers: Layers) -> Any:
+@reads("freezeWeights", takes=(LayerArray,), why="which layers are frozen is not known", carried=True)
+def _freeze_weights(call: Call, layers: LayerArray) -> Any:
     """MathWorks' helper, where its source is not beside the script: every learn-rate factor, as the newer one does."""
-    if any("Scale" in item.learn_rates for item in layers):
+    if any(is_normalization(layer) for layer in layers):
         call.report("freezeWeights is not in the folder; the newer one, which freezes Scale and Offset too, is taken")
-    return Layers(frozen(item, call.place) for item in layers)
+    return LayerArray(layer.freeze(call.place) for layer in layers)
 
 
-@reads("freezeNetwork", takes=(Graph,), why="which layers are frozen is not known")
-def _freeze_network(call: Call, graph: Graph) -> Any:
+def is_normalization(layer: ToldLayer) -> bool:
+    """Whether a layer has the learnables that the older freezeWeights leaves alone."""
+    return set(NORMALIZATION) <= layer.learnables.keys()
+
+
+@reads("freezeNetwork", takes=(ToldNetwork,), why="which layers are frozen is not known", carried=True)
+def _freeze_network(call: Call, network: ToldNetwork) -> Any:
     """MathWorks' helper: every layer but those that are named, by name or by class."""
-    options = {name.lower(): value for name, (value, _) in named(call, 1).items()}
+    options = {name.lower(): value for name, (value, _) in call.named(1).items()}
     known = len(call.values) % 2 and all(
         "ignore" in name and isinstance(value, Names) and _names(value) for name, value in options.items()
     )
     if not known:
         return call.unknown("which layers are frozen is not known")
     spared = {part for value in options.values() for each in _names(value) for part in (each, each.partition("/")[0])}
-    kept = {item.name for item in graph.layers if spared & {item.name, item.matlab, item.matlab.rpartition(".")[2]}}
-    return replace(
-        graph, layers=Layers(item if item.name in kept else frozen(item, call.place) for item in graph.layers)
-    )
+    kept = {each.name for each in network.told if spared & {each.name, each.matlab, each.kind}}
+    frozen = (layer if layer.name in kept else layer.freeze(call.place) for layer in network.told)
+    return network.with_told(frozen)
 
 
 @reads("setLearnRateFactor", "setL2Factor")
@@ -192,25 +191,23 @@ def _set_factor(call: Call) -> Any:
     factor).
     """
     held, *rest = call.values or (None,)
-    if isinstance(held, Layers) and len(held) == 1 and len(rest) == 2:
-        return Layers((_with_factor(held[0], rest[0], rest[1], call),))
+    if isinstance(held, LayerArray) and len(held) == 1 and len(rest) == 2:
+        return LayerArray((_with_factor(held[0], rest[0], rest[1], call),))
     if len(rest) == 2 and isinstance(rest[0], str):
         rest = [*rest[0].rpartition("/")[::2], rest[1]]
-    if not isinstance(held, Graph) or len(rest) != 3 or not all(isinstance(each, str) for each in rest[:2]):
+    if not isinstance(held, ToldNetwork) or len(rest) != 3 or not all(isinstance(each, str) for each in rest[:2]):
         return call.unknown("whose factor is set is not known")
-    layer, learnable, factor = rest
-    _require(held, [layer])
-    at = held.names[layer]
-    changed = _with_factor(held.layers[at], learnable, factor, call)
-    made = replace(held, layers=Layers((*held.layers[:at], changed, *held.layers[at + 1 :])))
-    made.__dict__["names"] = held.names  # a loop over thousands of learnables would make them anew each time
-    return made
+    name, learnable, factor = rest
+    return changed(held, name, lambda layer: _with_factor(layer, learnable, factor, call))
 
 
-def _with_factor(item: Item, learnable: str, factor: Any, call: Call) -> Item:
-    if item.row is None or learnable not in item.learn_rates:
-        known = ", ".join(item.learn_rates) or "none"
+def _with_factor(layer: ToldLayer, learnable: str, factor: Any, call: Call) -> ToldLayer:
+    if learnable not in layer.learnables:
+        known = ", ".join(layer.learnables) or "none"
         raise UsageError(
-            f"layer '{item.name}' has no learnable '{learnable}'", f"its learnables are {known}", "check the name"
+            f"layer '{layer.name}' has no learnable '{learnable}'", f"its learnables are {known}", "check the name"
         )
-    return item.set(factor_names(item.row, learnable)[call.function == "setL2Factor"], factor, call.place)
+    if not isinstance(factor, Unknown):
+        checked_factor(factor)
+    name = factor_names(layer.row, learnable)[call.function == "setL2Factor"]
+    return layer.set(name, factor, call.place) or layer

@@ -95,6 +95,8 @@ def test_words(name: str) -> None:
                 text,
                 getattr(found, key),
             )
+    for text in case.get("told", []):
+        assert any(text in entry.what for entry in found.not_understood), (text, found.not_understood)
     lines = [entry.line for entry in found.not_understood]
     assert set(case.get("not_understood", [])) <= set(lines), found.not_understood
 
