@@ -304,8 +304,11 @@ def fitting(network: N) -> N:
 
 
 def _with_fitting_classes(network: N, sizes: Mapping[str, tuple[Activation, ...]]) -> N:
-    """Return `network` without class names that its one output has another number of channels for."""
-    if network.classes is None or network.detector is not None or len(network.outputs) != 1:
+    """Return `network` without class names that its one output has another number of channels for; a detector has
+    several channels of each class.
+    """
+    detects = network.detector is not None or any("AnchorBoxes" in layer.properties for layer in network.layers)
+    if network.classes is None or detects or len(network.outputs) != 1:
         return network
     size = sizes.get(split_port(network.outputs[0], network.layers, "outputs")[0])
     if size is None or size[0].channels in (None, len(network.classes)):

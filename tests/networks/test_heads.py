@@ -99,6 +99,7 @@ def test_yolov2_sits_on_any_layer(backbone: str, feature: str, stride: int) -> N
         128 // stride if backbone != "squeezenet" else size.spatial[0],
     )
     assert net.layers["yolov2OutputLayer"].AnchorBoxes == (8, 32, 64, 16, 32, 40)
+    assert net.classes == ("car", "bus")
     assert "yolov2OutputLayer" not in base.layers and set(names) - set(head) < {layer.name for layer in base.layers}
 
 
