@@ -8,8 +8,10 @@ initializer a learnable has is data, in `mappings/layers`; what each is known fr
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
 
 import numpy as np
 
@@ -41,7 +43,8 @@ class Drawn:
         layer, learnable: names.
         shape: in MATLAB's layout.
         initializer: "glorot", ...
-        evidence: "P" where MATLAB's own numbers were recomputed, "L" likely, "U" unconfirmed; of formula and place.
+        evidence: "P" where MATLAB's own numbers were recomputed, "L" likely, "U" unconfirmed; of formula
+            and place: also where layers run beside one another, and behind an unconfirmed one.
     """
 
     layer: str
@@ -76,12 +79,19 @@ def drawn(network: BaseNetwork) -> tuple[Drawn, ...]:
     Raises:
         UsageError: the size of a learnable cannot be told.
     """
-    return tuple(
-        each
+    found = [
+        (layer, each)
         for layer in network.order
         for name in _missing(layer)
         if (each := _draw(layer, name, given_sizes(network, layer))) is not None
-    )
+    ]
+    parallel = _parallel(network, {layer.name for layer, _ in found})
+    values, shifted = [], False  # what follows a learnable whose draws are unconfirmed may lie elsewhere
+    for layer, each in found:
+        values.append(replace(each, evidence="U") if shifted or layer.name in parallel else each)
+        normal = table("random")["initializers"][each.initializer]["draws"] == "randn"
+        shifted = shifted or _place(layer, each.learnable) == "U" or (normal and layer.name in parallel)
+    return tuple(values)
 
 
 def told(values: Sequence[Drawn], rng: int | MatlabStream) -> str:
@@ -107,6 +117,17 @@ def told(values: Sequence[Drawn], rng: int | MatlabStream) -> str:
 def _names(values: Sequence[Drawn]) -> str:
     names = [f"{each.layer}/{each.learnable}" for each in values]
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _parallel(network: BaseNetwork, names: Collection[str]) -> set[str]:
+    """Return those of some layers that run beside another of them, so that connections do not tell their order."""
+    bits = {name: 1 << place for place, name in enumerate(names)}
+    before: dict[str, int] = {}
+    for layer in network.order:
+        sources = [connection.source for connection in network.incoming[layer.name]]
+        before[layer.name] = reduce(or_, (before[name] | bits.get(name, 0) for name in sources), 0)
+    after = {name: sum(bit for other, bit in bits.items() if before[other] & bits[name]) for name in bits}
+    return {name for name, bit in bits.items() if before[name] | after[name] | bit != (1 << len(bits)) - 1}
 
 
 def _missing(layer: Layer) -> list[str]:
@@ -164,10 +185,14 @@ def _draw(layer: Layer, name: str, given: Sequence[Activation]) -> Drawn | None:
     rows = table("random")["initializers"]
     if not isinstance(how, str) or shape is None or not rows[how]["draws"]:
         return None
-    place = table("random")["drawn"].get(layer.kind, {}).get(name, "U")
     wide = how == "orthogonal" and shape[0] < math.prod(shape[1:])
-    evidence = max(rows[how]["evidence"], place, "U" if wide else "P", key=list(EVIDENCE).index)
+    evidence = max(rows[how]["evidence"], _place(layer, name), "U" if wide else "P", key=list(EVIDENCE).index)
     return Drawn(layer.name, name, shape, how, evidence)
+
+
+def _place(layer: Layer, name: str) -> str:
+    """Return the evidence that a learnable is drawn in its place, in one piece."""
+    return str(table("random")["drawn"].get(layer.kind, {}).get(name, "U"))
 
 
 def target_of(layer: Layer, name: str, shape: tuple[int, ...]) -> Target:

@@ -92,7 +92,7 @@ class LearnableRow:
         matlab_axes, torch_axes: patterns of `bridge.arrays.axes.Turn`.
         learn_rate, l2: the layer's factor properties ("WeightLearnRateFactor").
         defaults: (learn-rate factor, L2 factor) that MATLAB gives a new layer.
-        initializer: how MATLAB makes its values: a name of `bridge.network.initialize`, or a number for all of them.
+        initializer: how MATLAB makes its values: a name of `bridge.network.initializers`, or a number for all of them.
         onnx: the operator's input that holds it.
         split_when: property values that it is split for; for others it becomes the first parameter alone.
     """

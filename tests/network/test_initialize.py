@@ -161,7 +161,9 @@ def test_where_initial_values_come_from_is_told_with_its_evidence() -> None:
     likely = Network.assemble([image(), layers.convolution2d(3, 4, name="conv", WeightsInitializer="he")])
     assert told(drawn(likely), 0) == "initial weights: rng(0), likely (conv/Weights)"
     rows = [layers.sequence_input(1, name="in"), layers.word_embedding(3, 5, name="words"), layers.gru(3, name="gru")]
-    assert told(drawn(Network.assemble(rows)), 0) == "initial weights: rng(0), unconfirmed (words/Weights)"
+    assert told(drawn(Network.assemble(rows)), 0) == (
+        "initial weights: rng(0), unconfirmed (words/Weights, gru/InputWeights, gru/RecurrentWeights)"
+    )
     attention = [layers.sequence_input(8, name="in"), layers.self_attention(2, 8, name="sa")]
     assert told(drawn(Network.assemble(attention)), 0) == (
         "initial weights: rng(0), likely (sa/QueryWeights, sa/KeyWeights, sa/ValueWeights and 1 more)"
@@ -169,6 +171,31 @@ def test_where_initial_values_come_from_is_told_with_its_evidence() -> None:
     wide = layers.lstm(2, name="x", InputWeightsInitializer="orthogonal")
     given = drawn(Network.assemble([layers.sequence_input(30, name="in"), wide]))
     assert [each.evidence for each in given] == ["U", "P"]
+
+
+def test_the_order_of_branches_is_unconfirmed() -> None:
+    """What lies before and behind them is not: branches of uniform weights take as many doubles in any order."""
+    made = [
+        layers.feature_input(4, name="in"),
+        layers.fully_connected(3, name="stem"),
+        layers.fully_connected(3, name="left"),
+        layers.fully_connected(3, name="right"),
+        layers.addition(2, name="add"),
+        layers.fully_connected(2, name="head"),
+    ]
+    links = [
+        ("in", "stem"),
+        ("stem", "left"),
+        ("stem", "right"),
+        ("left", "add/in1"),
+        ("right", "add/in2"),
+        ("add", "head"),
+    ]
+    net = Network.assemble(made, links)
+    assert {each.layer: each.evidence for each in drawn(net)} == {"stem": "P", "left": "U", "right": "U", "head": "P"}
+    assert told(drawn(net), 0) == "initial weights: rng(0), unconfirmed (left/Weights, right/Weights)"
+    alone = net.replace("right", layers.relu(name="right"))  # which draws nothing
+    assert {each.evidence for each in drawn(alone)} == {"P"}
 
 
 @needs_real
