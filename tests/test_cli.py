@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
+from scipy.io import savemat
 
+import bridge
 from bridge import __version__
 from fixtures import layers as L
 from fixtures import mat, networks
@@ -392,3 +394,37 @@ def test_nothing_is_cut_in_a_narrow_terminal(columns: int) -> None:
     assert names == "".join(layer.name for layer in networks.segnet().layers)
     assert columns < 80 or max(map(len, table)) <= columns
     assert "…" not in text
+
+
+# Shell completion
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["bridge", "in"], ["inspect"]),
+        (["bridge", "train", "--res"], ["--resume", "--restart"]),
+        (["bridge", "train", "googlenet"], ["googlenet-transfer"]),
+        (["bridge", "recipe", "show", "retrain"], ["retrain-head"]),
+        (["bridge", "models", "resnet1"], ["resnet18", "resnet101"]),
+        (["bridge", "check", "net", "--profile", "f"], ["float32", "float16"]),
+    ],
+)
+def test_a_shell_completes_verbs_options_and_names(words: list[str], offered: list[str]) -> None:
+    """As bash asks for it."""
+    asked = {"_BRIDGE_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
+    run = subprocess.run(
+        [sys.executable, "-m", "bridge"], capture_output=True, text=True, check=False, env={**os.environ, **asked}
+    )
+    assert set(run.stdout.split()) == set(offered), run.stderr
+
+
+def test_true_labels_given_as_outputs_are_pointed_to_targets(shell: Shell) -> None:
+    """Labels that differ from what the network says: they may be what it was to say."""
+    classes = bridge.load(shell.folder / "signs.mat").classes
+    assert classes is not None
+    labels = {f"Y{index}": np.array([name], dtype=object) for index, name in enumerate(classes)}
+    savemat(shell.folder / "data.mat", {"X": np.zeros((32, 32, 3, 1)), **labels})
+    told = [shell("check", "signs.mat", "data.mat", "--inputs", "X", "--outputs", name) for name in labels]
+    assert sorted(ran.code for ran in told) == [0, *[1] * (len(classes) - 1)]
+    assert all(("--targets" in ran.out) is (ran.code == 1) for ran in told)

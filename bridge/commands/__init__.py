@@ -19,7 +19,7 @@ from bridge.errors import BridgeError, FaultError, UsageError
 app = typer.Typer(
     help="Networks that MATLAB trained, as PyTorch modules with MATLAB's names, factors and numbers.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

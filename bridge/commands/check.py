@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from bridge.commands import completion
+
 if TYPE_CHECKING:
     from bridge.parity.check import Check
 
@@ -23,7 +25,11 @@ def check(
         None, help="reference.mat of bridgeReference, or a .mat, .npz or .csv with inputs and outputs."
     ),
     against: Path | None = typer.Option(None, help="Instead, another network: an .onnx is run by onnxruntime."),
-    profile: str = typer.Option("matlab", help="How far they may differ: exact, float32, matlab or float16."),
+    profile: str = typer.Option(
+        "matlab",
+        help="How far they may differ: exact, float32, matlab or float16.",
+        autocompletion=completion.tolerances,
+    ),
     tolerance: list[str] = typer.Option(
         [], help="LAYER=1e-3, for single layers or a glob; relative to the layer's range. May be repeated."
     ),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from bridge.commands import completion
 from bridge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ SORTS = ("accuracy", "size", "learnables", "depth", "name")
 
 def models(
     name: str = typer.Argument(
-        "", help="One network: its head, features, and what is nearest to it in torchvision and timm."
+        "",
+        help="One network: its head, features, and what is nearest to it in torchvision and timm.",
+        autocompletion=completion.networks,
     ),
     category: str = typer.Option(
         "", "--for", help="What it is chosen for: basic, accurate, edge, detection or segmentation."

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from bridge.commands import completion
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -39,7 +41,9 @@ def recipe() -> None:
 @app.command("show")
 def show(
     recipe: str = typer.Argument(
-        ..., help="A recipe (TOML), or the name of one that ships: googlenet-transfer, alexnet-transfer, ..."
+        ...,
+        help="A recipe (TOML), or the name of one that ships: googlenet-transfer, alexnet-transfer, ...",
+        autocompletion=completion.recipes,
     ),
     network: Path | None = typer.Option(None, help="The network to train, instead of the recipe's own file."),
     factors: Path | None = typer.Option(None, help="For an .onnx: a .mat of the same network, with its factors."),

@@ -236,7 +236,7 @@ def notes(network: Network) -> list[str]:
     listed = [*network.notes, *constant_shift(network)]
     if unseen:
         listed.append(
-            f"no file from MATLAB with these layers has been seen, they follow the documentation: {', '.join(unseen)}"
+            f"these layers follow MATLAB's documentation and were never held against its numbers: {', '.join(unseen)}"
         )
     if any(each.assumed for _, _, each in network.learnables()):
         listed.append("the file holds no factors; MATLAB's defaults are assumed (--factors net.mat gives them)")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from bridge.commands import completion
 from bridge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ OF_IMAGES = (
 
 def train(
     recipe: str = typer.Argument(
-        ..., help="A recipe (TOML), or the name of one that ships: googlenet-transfer, alexnet-transfer, ..."
+        ...,
+        help="A recipe (TOML), or the name of one that ships: googlenet-transfer, alexnet-transfer, ...",
+        autocompletion=completion.recipes,
     ),
     data: Path | None = typer.Option(
         None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -23,9 +23,16 @@ def with_weights(network: Network, module: nn.Module) -> Network:
     each of its layers knows which MATLAB layer it is. Factors stay the network's.
 
     Raises:
-        UsageError: the module holds no layer of this network, or not all with learnables, or one twice.
+        UsageError: it is no module; or it holds no layer of this network, or not all with learnables, or one twice.
         UnreadableError: a tensor has another shape than the network's.
     """
+    if not isinstance(module, nn.Module):
+        given = "a state dict" if isinstance(module, Mapping) else f"a {type(module).__name__}"
+        raise UsageError(
+            f"with_weights is given {given}",
+            "it takes the torch module that was trained, whose layers know which MATLAB layers they are",
+            "model = net.to_torch(); model.load_state_dict(state); net = net.with_weights(model)",
+        )
     found: dict[str, nn.Module] = {}
     for name, part in layer_modules(module):
         if not network.layers.has(name):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from bridge.errors import UsageError
 from bridge.network.base import BaseNetwork, Selection
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from bridge.network.head import Head
     from bridge.random import MatlabStream
 
+OF_MODULES = (  # what users of torch look for
+    "children", "cpu", "cuda", "double", "eval", "float", "forward", "half", "load_state_dict", "modules",
+    "named_parameters", "parameters", "requires_grad_", "state_dict", "to", "train", "zero_grad",
+)  # fmt: skip
 NORMALIZATION = ("Scale", "Offset")  # the learnables of normalisation layers
 
 
@@ -70,6 +74,22 @@ class Network(BaseNetwork):
 
         return save(self, folder)
 
+    def __call__(self, *inputs: Any) -> NoReturn:
+        """Refuse to compute, and say what does."""
+        raise UsageError(
+            "a Network computes nothing itself",
+            "it is what MATLAB knows of a network; its torch module computes",
+            "model = net.to_torch(); model(x)",
+        )
+
+    if not TYPE_CHECKING:  # for which any name would be there
+
+        def __getattr__(self, name: str) -> NoReturn:
+            said = f"'Network' object has no attribute {name!r}"
+            if name in OF_MODULES:
+                said += f", its torch module has: model = net.to_torch(); model.{name}(...)"
+            raise AttributeError(said, name=name, obj=self)
+
     def with_weights(self, module: nn.Module) -> Network:
         """Return this network with the learnables and statistics of a trained module; see `bridge.modules.weights`."""
         from bridge.modules.weights import with_weights
@@ -94,7 +114,17 @@ class Network(BaseNetwork):
 
     def _with_factor(self, kind: str, layer: str, learnable: Any, factor: Factor | None) -> Network:
         if factor is None:
-            (layer, _, name), value = layer.rpartition("/"), learnable  # a path, and its factor
+            path, value = layer, learnable
+            layer, _, name = path.rpartition("/")
+            if self.layers.has(path) and not self.layers.has(layer):
+                known = list(self.layers[path].learnables)
+                raise UsageError(
+                    f"set_{kind}({path!r}, {value!r}) names no learnable",
+                    f"those of layer '{path}' are {', '.join(known)}" if known else f"layer '{path}' has none",
+                    f"net = net.set_{kind}({path!r}, {known[0]!r}, {value!r})"
+                    if known
+                    else "`bridge inspect` shows which layers have some",
+                )
         else:
             name, value = str(learnable), factor
         chosen = self.layers[layer]

@@ -6,7 +6,7 @@ Nothing here imports torch. Arrays leave this module in torch's layout, observat
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -388,7 +388,9 @@ def _data(content: Variables, network: Network, names: Names) -> Reference:
         )
     images = _images(content, network, names) if names.resize else None
     inputs = read_inputs(network, names, content) if images is None else (resized(images, network, names.resize),)
-    wanted = _named(names.targets or names.outputs, content, OUTPUT_NAMES, "output", network.outputs)
+    usual = [each for each in INPUT_NAMES if each in content.values][:1]
+    taken = _variables(names.inputs) if names.inputs else set(usual)
+    wanted = _named(names.targets or names.outputs, content, OUTPUT_NAMES, "output", network.outputs, taken)
     outputs = tuple(
         _answers(label, value, network.size_of(name), names.output_dims, len(inputs[0]), network)
         for (label, value), name in zip(wanted, network.outputs, strict=True)
@@ -400,7 +402,7 @@ def _data(content: Variables, network: Network, names: Names) -> Reference:
 
 def read_inputs(network: Network, names: Names, content: Variables | None = None) -> tuple[Values, ...]:
     """Read the inputs of a network alone; raises as `read`."""
-    given = _named(names.inputs, content, INPUT_NAMES, "input", network.inputs)
+    given = _named(names.inputs, content, INPUT_NAMES, "input", network.inputs, _others(names))
     return tuple(
         arrange(value, network.sizes[name][0], names.input_dims or None, f"'{label}'", option="--input-dims")
         for (label, value), name in zip(given, network.inputs, strict=True)
@@ -414,7 +416,7 @@ def _images(content: Variables, network: Network, names: Names) -> NDArray:
         raise UsageError(
             "the network does not take one image", f"its inputs are {', '.join(network.inputs)}", "leave --resize out"
         )
-    ((label, value),) = _named(names.inputs, content, INPUT_NAMES, "input", network.inputs)
+    ((label, value),) = _named(names.inputs, content, INPUT_NAMES, "input", network.inputs, _others(names))
     found = arrange(
         value,
         Activation("SSCB", (None, None, size.channels)),
@@ -437,10 +439,26 @@ def resized(images: NDArray, network: Network, method: str, antialiasing: bool =
     return np.stack(turned).transpose(0, 3, 1, 2)
 
 
+def _others(names: Names) -> set[str] | None:
+    """Return the variables that are no inputs, None where nothing is named: then any could be."""
+    named = names.outputs or names.targets
+    return _variables(named) if named else None
+
+
+def _variables(names: str) -> set[str]:
+    """Return the variables that are named without a file."""
+    return {each.strip() for each in names.split(",") if ":" not in each}
+
+
 def _named(
-    names: str, default: Variables | None, known: Iterable[str], what: str, expected: Sequence[str]
+    names: str,
+    default: Variables | None,
+    known: Iterable[str],
+    what: str,
+    expected: Sequence[str],
+    others: Collection[str] | None,
 ) -> list[tuple[str, Any]]:
-    found = [_found(each.strip(), default, known, f"{what}s") for each in names.split(",")]
+    found = [_found(each.strip(), default, known, f"{what}s", others) for each in names.split(",")]
     if len(found) != len(expected):
         raise UsageError(
             f"{len(found)} {what}s are named, the network has {len(expected)}: {', '.join(expected)}",
@@ -449,12 +467,16 @@ def _named(
     return found
 
 
-def _found(name: str, default: Variables | None, known: Iterable[str], what: str) -> tuple[str, Any]:
+def _found(
+    name: str, default: Variables | None, known: Iterable[str], what: str, others: Collection[str] | None
+) -> tuple[str, Any]:
+    """Return the variable of a name; without one, that of a usual name, or the only one that is nothing else."""
     if name:
         return name, Variables.find(name, default)
     if default is None:
         raise UsageError(f"no variable is named for the {what}", hint=f"--{what} FILE:NAME")
-    fitting = [each for each in known if each in default.values]
+    left = [each for each in default.values if others is not None and each not in others]
+    fitting = [each for each in known if each in default.values] or (left if len(left) == 1 else [])
     if not fitting:
         raise UsageError(f"which variable of {default.path} holds the {what}?", f"it holds {default}", f"--{what} NAME")
     return fitting[0], plain(default.values[fitting[0]])

@@ -101,3 +101,10 @@ def test_two_copies_are_ambiguous() -> None:
     network = bridge.load(SIGNS)
     with pytest.raises(UsageError, match="twice"):
         network.with_weights(nn.ModuleList([network.to_torch(), network.to_torch()]))
+
+
+@pytest.mark.parametrize(("given", "told"), [({}, "a state dict"), (None, "a NoneType"), ([1], "a list")])
+def test_what_is_no_module_is_told(given: Any, told: str) -> None:
+    with pytest.raises(UsageError, match=f"with_weights is given {told}") as caught:
+        bridge.load(SIGNS).with_weights(given)
+    assert "load_state_dict(state)" in caught.value.hint

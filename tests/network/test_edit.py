@@ -31,6 +31,36 @@ def factors(network: Network) -> dict[str, tuple[Any, Any]]:
     }
 
 
+# What is written by those who come from torch or from MATLAB's layer factors
+
+
+@pytest.mark.parametrize(
+    ("call", "hint"),
+    [
+        (lambda net: net.set_learn_rate_factor("fc1", 20), "net = net.set_learn_rate_factor('fc1', 'Weights', 20)"),
+        (lambda net: net.set_l2_factor("fc2", 0.5), "net = net.set_l2_factor('fc2', 'Weights', 0.5)"),
+        (lambda net: net.set_learn_rate_factor("relu", 2), "`bridge inspect` shows which layers have some"),
+        (lambda net: net(torch.zeros(1, 1, 8, 8)), "model = net.to_torch(); model(x)"),
+    ],
+)
+def test_an_error_says_what_to_write_instead(call: Callable[[Network], Any], hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        call(chain())
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize("name", ["eval", "train", "parameters", "state_dict", "cuda", "to"])
+def test_what_a_torch_module_has_and_a_network_has_not(name: str) -> None:
+    with pytest.raises(AttributeError, match=rf"its torch module has: model = net.to_torch\(\); model.{name}\("):
+        getattr(chain(), name)
+    assert not hasattr(chain(), name) and hasattr(chain().to_torch(), name)
+
+
+def test_other_names_are_plain_errors() -> None:
+    with pytest.raises(AttributeError, match="^'Network' object has no attribute 'layer'$"):
+        _ = chain().layer  # type: ignore[attr-defined]
+
+
 # Freezing and factors
 
 

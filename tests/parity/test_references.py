@@ -227,6 +227,45 @@ def test_what_does_not_fit_is_refused(
         read(tmp_path / "data.mat", network, names)
 
 
+@pytest.mark.parametrize(
+    ("held", "names"),
+    [
+        ({"features": "y"}, Names("x.npz:X")),
+        ({"features": "y"}, Names("x.npz")),
+        ({"X": "x", "features": "y"}, None),
+        ({"X": "x", "features": "y"}, Names("X")),
+        ({"pictures": "x", "features": "y"}, Names("pictures")),
+        ({"pictures": "x", "features": "y"}, Names("", "features")),
+        ({"pictures": "x"}, Names("", "y.npz")),
+    ],
+)
+def test_the_only_variable_that_there_is(
+    held: dict[str, str],
+    names: Names | None,
+    load: Load,
+    inputs: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It needs no name: where the inputs are named, what is left are the outputs, and the other way round."""
+    monkeypatch.chdir(tmp_path)
+    network = load("chain_cnn")
+    values = {"x": inputs(network, 3).transpose(2, 3, 1, 0), "y": np.arange(15.0).reshape(3, 5)}
+    np.savez("x.npz", X=values["x"])
+    np.savez("y.npz", anything=values["y"])
+    savemat("features.mat", {name: values[key] for name, key in held.items()})
+    found = read(Path("features.mat"), network, names)
+    np.testing.assert_array_equal(found.inputs[0], inputs(network, 3))
+    np.testing.assert_array_equal(np.asarray(found.outputs[0]).reshape(3, 5), values["y"])
+
+
+@pytest.mark.parametrize("held", [["features"], ["pictures", "features"]])
+def test_several_that_it_could_be_are_listed(held: list[str], load: Load, tmp_path: Path) -> None:
+    savemat(tmp_path / "features.mat", {name: np.zeros((3, 5)) for name in held})
+    with pytest.raises(UsageError, match=r"which variable of .* holds the (inputs|outputs)\?"):
+        read(tmp_path / "features.mat", load("chain_cnn"))
+
+
 def test_what_is_no_file_of_values_is_refused(load: Load, tmp_path: Path) -> None:
     network = load("chain_cnn")
     (tmp_path / "values.txt").write_text("1 2 3")
