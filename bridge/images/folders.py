@@ -88,7 +88,7 @@ class ImageDatastore:
 
         Args:
             parts: shares below 1 (rounded down to whole files, as documented), or numbers of files.
-            randomized: shuffle the files of each label first. MATLAB's random stream cannot be reproduced.
+            randomized: shuffle the files of each label first, in another order than MATLAB's stream gives.
             seed: of the shuffling.
 
         Returns:

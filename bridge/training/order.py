@@ -15,7 +15,7 @@ from bridge.errors import UsageError
 class Order:
     """The order of the observations in each epoch.
 
-    MATLAB's random stream cannot be reproduced; an order that it used can be imported.
+    It is not drawn from MATLAB's stream (`bridge.random`); an order that MATLAB used can be imported.
 
     Args:
         count: how many observations there are.
