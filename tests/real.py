@@ -10,3 +10,10 @@ import pytest
 REAL = Path(os.environ.get("BRIDGE_REAL_DATA", Path(__file__).parents[2] / "shared" / "real"))
 ABSENT = "files that MATLAB wrote are not here: set BRIDGE_REAL_DATA"
 needs_real = pytest.mark.skipif(not REAL.is_dir(), reason=ABSENT)
+
+MATIO = Path(os.environ.get("MATIO_SOURCE", "no such folder"))
+needs_matio = pytest.mark.skipif(
+    not (MATIO / "tests" / "data").is_dir(),
+    reason="the files of mat-io's tests are not here: pip download --no-deps --no-binary mat-io mat-io, unpack it and set "
+    "MATIO_SOURCE to its folder",
+)

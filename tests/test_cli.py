@@ -191,7 +191,7 @@ def test_several_networks_ask_for_a_choice(shell: Shell) -> None:
     start, *rest = L.featureInputLayer(2, "in"), L.fullyConnectedLayer(rng, "fc", 2, 1), L.regressionLayer("out")
     first, second = Net("Layers", (start, *rest)), Net("Layers", (start, L.reluLayer("relu"), *rest))
     mat.write(shell.folder / "two.mat", {"first": first, "second": second})
-    ran = shell("inspect", "two.mat")
+    ran = shell("import", "two.mat")
     assert ran.code == 2 and "first, second" in ran.err and "--variable" in ran.err
     assert "4 layers" in shell("inspect", "two.mat", "--variable", "second").out
 

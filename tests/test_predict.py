@@ -20,7 +20,7 @@ import bridge
 from bridge.data.variables import texts
 from bridge.images import imread, imresize, labeloverlay
 from bridge.prediction import Predictor
-from bridge.readers.mat.networks import variables
+from bridge.readers.mat.file import variables
 from fixtures import layers as L
 from fixtures import mat, networks
 from fixtures.layers import Net

@@ -11,7 +11,7 @@ import torch
 
 import bridge
 from bridge.parity.proof import prove
-from bridge.readers.mat.networks import variables
+from bridge.readers.mat.file import variables
 from tests.real import REAL, needs_real
 
 pytestmark = needs_real
@@ -83,8 +83,8 @@ def test_every_mat_network_is_read_whole(name: str) -> None:
 def test_fault_lstm_predicts_what_matlab_predicted() -> None:
     """Oracle: MATLAB's own stored labels, 176 of 176."""
     network = bridge.load(mat("fault_lstm_R2020a"))
-    model, stored = network.to_torch(), values("fault_lstm_predictions")["validationResults"].properties
-    expected = [stored["categoryNames"][code - 1] for code in stored["codes"].reshape(-1)]
+    model = network.to_torch()
+    expected = values("fault_lstm_predictions")["validationResults"].labels.ravel().tolist()
     assert network.classes is not None
     with torch.no_grad():
         found = [
@@ -92,6 +92,47 @@ def test_fault_lstm_predicts_what_matlab_predicted() -> None:
             for sequence in values("fault_lstm_features")["validationFeatures"]
         ]
     assert found == expected and len(found) == 176
+
+
+def test_a_cnn_gives_the_score_that_matlab_gave() -> None:
+    """Oracle: the image I2, the label and the score in percent that MATLAB stored beside the network."""
+    stored, network = values("cnn_with_image_and_score"), bridge.load(mat("cnn_with_image_and_score"))
+    image = torch.from_numpy(stored["I2"].transpose(2, 0, 1)[None].astype(np.float32))
+    with torch.no_grad():
+        scores = network.to_torch()(image)[0]
+    assert network.classes is not None
+    assert network.classes[int(scores.argmax())] == stored["Pred"].labels.item() == "Busuk"
+    assert 100 * scores.max().item() == pytest.approx(
+        stored["scores"].item(), abs=1e-5
+    )  # 96.67920685; single precision
+
+
+def test_a_shallow_network_gives_the_outputs_that_matlab_gave() -> None:
+    """Oracle: MATLAB's y for x, 6 x 463, stored beside the network; MATLAB computes in double precision, torch in single."""
+    stored = values("shallow_network_with_outputs")
+    model = bridge.load(mat("shallow_network_with_outputs")).to_torch()
+    with torch.no_grad():
+        found = model(torch.from_numpy(stored["x"].T.astype(np.float32))).numpy().T
+    assert found.shape == stored["y"].shape == (6, 463)
+    np.testing.assert_allclose(found, stored["y"], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["lstm_v73_2025", "dice_cnn_v73"])
+def test_version_73_of_matlab_is_read(name: str) -> None:
+    """Oracle: the datasets of the HDF5 file as h5py reads them, by their sizes and values."""
+    import h5py
+
+    stored: set[bytes] = set()
+
+    def collect(_: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and item.dtype == np.float32:
+            stored.add(item[()].T.tobytes("F"))
+
+    with h5py.File(mat(name)) as file:
+        file.visititems(collect)
+    learnables = list(bridge.load(mat(name)).learnables())
+    assert len(learnables) > 2
+    assert all(each.value.tobytes("F") in stored for _, _, each in learnables)
 
 
 def test_regression_cnn_has_the_error_of_its_training() -> None:

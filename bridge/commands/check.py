@@ -44,12 +44,16 @@ def check(
     ),
     threshold: float = typer.Option(0.5, help="Of MATLAB's detect, where --detections are named."),
     factors: Path | None = typer.Option(None, help="A .mat of the same network: its layer and class names."),
-    variable: str | None = typer.Option(None, help="Which network of a .mat that holds several."),
+    variable: str | None = typer.Option(
+        None, help="Which network of a .mat, by its address as inspect lists them: results{3}.net."
+    ),
     mappings: Path | None = typer.Option(None, help="A TOML file with rows for layer classes of your own."),
     modules: Path | None = typer.Option(
         None, help="A Python file of yours (it is run) with MODULES = {'my.Layer': MyLayer}."
     ),
-    classes: Path | None = typer.Option(None, help="Class names: a text file with one a line, or a .mat."),
+    classes: Path | None = typer.Option(
+        None, help="Class names: a text file with one a line, a .mat, or vars.mat:NAME."
+    ),
     seed: int = typer.Option(0, help="Of the random inputs on which two networks are compared."),
     steps: Path | None = typer.Option(
         None, help="reference.steps.mat: training iterations, of a recipe (TOML) or a network."

@@ -38,12 +38,16 @@ def export(
     factors: Path | None = typer.Option(
         None, help="A .mat of the same network: its factors, class names and layer classes."
     ),
-    variable: str | None = typer.Option(None, help="Which network of a .mat that holds several."),
+    variable: str | None = typer.Option(
+        None, help="Which network of a .mat, by its address as inspect lists them: results{3}.net."
+    ),
     mappings: Path | None = typer.Option(None, help="A TOML file with rows for layer classes of your own."),
     modules: Path | None = typer.Option(
         None, help="A Python file of yours (it is run) with MODULES = {'my.Layer': MyLayer}."
     ),
-    classes: Path | None = typer.Option(None, help="Class names: a text file with one a line, or a .mat."),
+    classes: Path | None = typer.Option(
+        None, help="Class names: a text file with one a line, a .mat, or vars.mat:NAME."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """Write a network as .mat, .onnx, .pt2, .safetensors or .py. What is lost is told first."""
@@ -80,7 +84,7 @@ def export(
 def _load(file: Path, **options: Any) -> Network:
     """Read a network, the folder of a training with its log."""
     from bridge.readers import load
-    from bridge.readers.mat.networks import contents
+    from bridge.readers.mat.contents import contents
     from bridge.training.history import INFO, NETWORK
 
     if not (file / NETWORK).is_dir():

@@ -16,12 +16,16 @@ def import_(
         None, "-o", "--output", help="The folder to save to; nothing is written without it."
     ),
     check: bool = typer.Option(True, help="Prove the module against the file."),
-    variable: str | None = typer.Option(None, help="Which network of a .mat that holds several."),
+    variable: str | None = typer.Option(
+        None, help="Which network of a .mat, by its address as inspect lists them: results{3}.net."
+    ),
     mappings: Path | None = typer.Option(None, help="A TOML file with rows for layer classes of your own."),
     modules: Path | None = typer.Option(
         None, help="A Python file of yours (it is run) with MODULES = {'my.Layer': MyLayer}."
     ),
-    classes: Path | None = typer.Option(None, help="Class names: a text file with one a line, or a .mat."),
+    classes: Path | None = typer.Option(
+        None, help="Class names: a text file with one a line, a .mat, or vars.mat:NAME."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """Build the PyTorch module of a network, and prove it. Its arrays and outputs are held against the file."""

@@ -29,7 +29,9 @@ def predict(
     anchors: Path | None = typer.Option(
         None, help="A TOML file with the AnchorBoxes of a YOLO v2 detector whose network comes alone."
     ),
-    classes: Path | None = typer.Option(None, help="Class names: a text file with one a line, or a .mat."),
+    classes: Path | None = typer.Option(
+        None, help="Class names: a text file with one a line, a .mat, or vars.mat:NAME."
+    ),
     color: str = typer.Option("", help="What to do with images of other channels: gray2rgb or rgb2gray."),
     resize: str = typer.Option("bilinear", help="How images are brought to the network's size: a method of imresize."),
     im2single: bool = typer.Option(
@@ -38,7 +40,9 @@ def predict(
     skip_bad: bool = typer.Option(False, "--skip-bad", help="Leave out images that cannot be read, and name them."),
     input_dims: str = typer.Option("", help="The dimensions of arrays in order, H W D C N T: HWCN."),
     factors: Path | None = typer.Option(None, help="A .mat of the same network: its layer and class names."),
-    variable: str | None = typer.Option(None, help="Which network of a .mat that holds several."),
+    variable: str | None = typer.Option(
+        None, help="Which network of a .mat, by its address as inspect lists them: results{3}.net."
+    ),
     mappings: Path | None = typer.Option(None, help="A TOML file with rows for layer classes of your own."),
     modules: Path | None = typer.Option(
         None, help="A Python file of yours (it is run) with MODULES = {'my.Layer': MyLayer}."

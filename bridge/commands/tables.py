@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from bridge.readers.mat.networks import Contents
+    from bridge.readers.mat.contents import Contents
 
 LONGEST = 120  # characters of a name; --json gives it whole
 NARROWEST = 80  # columns in which the layer table can be folded; a narrower terminal wraps whole lines
@@ -232,7 +232,8 @@ def _short(value: Any) -> str:
 
 def notes(network: Network) -> list[str]:
     """What was repaired, inferred or cannot be proven."""
-    unseen = sorted({layer.kind for layer in network.layers if layer.row.evidence == "unseen"})
+    rows = {layer.kind: layer.row for layer in network.layers}
+    unseen = sorted(name for name, row in rows.items() if row.evidence == "unseen" and row.build != "unknown")
     listed = [*network.notes, *constant_shift(network)]
     if unseen:
         listed.append(

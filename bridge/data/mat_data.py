@@ -11,14 +11,12 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from bridge.arrays.lazy import Array, NDArray
+from bridge.arrays.lazy import NDArray
+from bridge.arrays.matlab import Categorical, Cell, describe, read, texts
 from bridge.data import convert
 from bridge.data.expected import Expected
 from bridge.errors import UsageError
-from bridge.readers.mat.classes import names_of
-from bridge.readers.mat.networks import describe, variables
-from bridge.readers.mat.objects import Object
-from bridge.readers.mat.v5 import Cell
+from bridge.readers.mat.file import require_read, variables
 
 Pair = tuple[Any, Any]
 
@@ -53,15 +51,20 @@ def load(path: Path, expected: Expected) -> tuple[Pair, Pair | None]:
         UsageError: it is not clear which variables are meant; they are listed.
         UnreadableError: the file is damaged.
     """
+    held = dict(variables(path))
     found = [
-        _Variable(name, data, describe(value)) for name, value in variables(path) if (data := _data(value)) is not None
+        _Variable(name, data, describe(value)) for name, value in held.items() if (data := _data(value)) is not None
     ]
     kept = [each for each in found if "test" not in each.name.lower()]
     validation = [each for each in kept if "val" in each.name.lower()]
     training = [each for each in kept if each not in validation]
     if not training:
         training, validation = validation, []
-    return _choose(training, path, expected), _choose(validation, path, expected) if validation else None
+    try:
+        return _choose(training, path, expected), _choose(validation, path, expected) if validation else None
+    except UsageError:
+        require_read(held.values(), path)
+        raise
 
 
 def is_cell(value: Any) -> TypeGuard[Cell]:
@@ -143,25 +146,15 @@ def _names(labels: NDArray) -> NDArray:
 
 def _data(value: Any) -> Any:
     """Return an array of numbers, an array of texts, a list of such arrays, or None for what is no data."""
-    if isinstance(value, Array):
-        value = value.read()
+    value = read(value)
+    if isinstance(value, Categorical):
+        return value.labels if value.codes.size else None
     if isinstance(value, np.ndarray):
         return value if value.size and value.dtype.kind in "biuf" else None
-    if isinstance(value, Object) and value.class_name == "categorical":
-        return _categories(value)
-    names = names_of(value)
-    if names:
+    if not isinstance(value, Cell) or not value:
+        return None
+    names = texts(value)
+    if names is not None:
         return np.array(names, dtype=object)
-    parts = [_data(each) for each in value] if isinstance(value, Cell) else []
-    return parts if parts and all(isinstance(part, np.ndarray) for part in parts) else None
-
-
-def _categories(value: Object) -> NDArray | None:
-    """Return the texts of a categorical array, "" where it is undefined."""
-    names = np.array(["", *names_of(value.properties.get("categoryNames"))], dtype=object)
-    codes = value.properties.get("codes")
-    if isinstance(codes, Array):
-        codes = codes.read()
-    return (
-        names[codes.astype(int)] if isinstance(codes, np.ndarray) and codes.size and codes.max() < len(names) else None
-    )
+    parts = [_data(each) for each in value]
+    return parts if all(isinstance(part, np.ndarray) for part in parts) else None

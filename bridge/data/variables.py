@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from bridge.arrays import matlab
 from bridge.arrays.lazy import Array, NDArray
+from bridge.arrays.matlab import Categorical, Object, Unread
 from bridge.errors import UnreadableError, UsageError, nearest, reading
-from bridge.readers.mat import networks
-from bridge.readers.mat.objects import Object
+from bridge.readers.mat.file import variables
 
 WHOLE = "data"  # what the only array of a .npy, or of a .csv without a header, is called
 
@@ -104,16 +105,22 @@ class Variables:
 
     def __str__(self) -> str:
         return (
-            ", ".join(f"{name} ({networks.describe(value)})" for name, value in list(self.values.items())[:12])
+            ", ".join(f"{name} ({matlab.describe(value)})" for name, value in list(self.values.items())[:12])
             or "nothing"
         )
 
 
 def plain(value: Any) -> Any:
-    """Return an array, a text, or a list of them; lazy arrays are read."""
+    """Return an array, a text, or a list of them; lazy arrays are read.
+
+    Raises:
+        UnreadableError: it could not be decoded.
+    """
+    if isinstance(value, Unread) and value.error is not None:
+        raise UnreadableError(value.error.error, value.error.cause, value.error.hint)
     if isinstance(value, Array):
         return value.read()
-    if isinstance(value, Object) and value.class_name == "categorical":
+    if isinstance(value, Categorical):
         return texts(value)
     return [plain(each) for each in value] if isinstance(value, list) else value
 
@@ -126,18 +133,15 @@ def texts(value: Any) -> list[str] | None:
     """
     if isinstance(value, str):
         return [value]
-    if isinstance(value, Object) and value.class_name == "categorical":
-        names, codes = (
-            texts(value.properties["categoryNames"]) or [],
-            plain(value.properties["codes"]).reshape(-1, order="F"),
-        )
+    if isinstance(value, Categorical):
+        codes = matlab.read(value.codes)
         if (codes == 0).any():
             raise UsageError(
                 f"{int((codes == 0).sum())} of {codes.size} labels are undefined",
                 "there is nothing to compare them with",
                 "leave them out",
             )
-        return [names[int(code) - 1] for code in codes]
+        return [str(label) for label in value.labels.reshape(-1, order="F")]
     if isinstance(value, np.ndarray) and value.dtype.kind == "U":
         return [str(each) for each in value.reshape(-1)]
     return list(value) if isinstance(value, list) and all(isinstance(each, str) for each in value) else None
@@ -193,7 +197,7 @@ def _csv(path: Path) -> dict[str, Any]:
 
 
 READERS: Mapping[str, Callable[[Path], Mapping[str, Any]]] = {
-    ".mat": lambda path: dict(networks.variables(path)),
+    ".mat": lambda path: dict(variables(path)),
     ".npz": _npz,
     ".npy": lambda path: {WHOLE: np.load(path, allow_pickle=False)},
     ".csv": _csv,

@@ -20,11 +20,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from bridge.arrays.lazy import Array, NDArray
+from bridge.arrays.matlab import Table, describe, texts
 from bridge.detection.head import Head
 from bridge.errors import UnreadableError, UsageError, nearest, reading
 from bridge.images import imread, imresize
-from bridge.readers.mat.networks import describe, variables
-from bridge.readers.mat.objects import Object
+from bridge.readers.mat.file import require_read, variables
 
 HEADER = ["path", "x", "y", "width", "height", "label"]
 NO_CLASS = -1  # of a row that fills up the objects of an image
@@ -138,18 +138,17 @@ def _joined(objects: Mapping[str, Sequence[tuple[Sequence[float], str]]]) -> Gro
 
 def _saved_table(path: Path) -> GroundTruth:
     saved = dict(variables(path))
-    tables = [value for value in saved.values() if isinstance(value, Object) and value.class_name == "table"]
+    tables = [value for value in saved.values() if isinstance(value, Table)]
     if len(tables) != 1:
+        require_read(saved.values(), path)
         listed = ", ".join(f"{name} ({describe(value)})" for name, value in list(saved.items())[:12]) or "nothing"
         raise UnreadableError(
             f"{path} holds {len(tables)} tables", f"it holds {listed}", "save the one table of images and boxes alone"
         )
-    properties = tables[0].properties
-    files, *columns = properties["data"]
-    names = [str(name) for name in properties["varnames"]][1:]
+    (_, files), *columns = tables[0].columns.items()
     found: dict[str, list[tuple[Sequence[float], str]]] = {}
-    for index, file in enumerate([files] if isinstance(files, str) else files):
-        held = [(box, name) for name, column in zip(names, columns, strict=True) for box in _rows(column, index)]
+    for index, file in enumerate(texts(files) or ()):
+        held = [(box, name) for name, column in columns for box in _rows(column, index)]
         found[str(path.parent / str(file).replace("\\", "/"))] = held
     return _joined(found)
 

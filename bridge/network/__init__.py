@@ -13,7 +13,6 @@ from bridge.network.layer import checked_factor as checked_factor
 from bridge.network.layer import checked_gates as checked_gates
 from bridge.network.layer import factor_names as factor_names
 from bridge.network.layer import make_layer as make_layer
-from bridge.network.layer import ports as ports
 from bridge.network.layer import require_ports as require_ports
 from bridge.network.layer import saved_factor as saved_factor
 from bridge.network.layer import simplest as simplest

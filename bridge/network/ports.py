@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import count, islice, pairwise
 
 from bridge.network.layer import Connection, Layer, LayerList
+from bridge.tables.layers import table
 
 
 def chain(layers: LayerList) -> tuple[Connection, ...]:
@@ -24,6 +25,29 @@ def connect(pairs: Iterable[tuple[str, str]], layers: LayerList) -> tuple[Connec
         b, into = split_port(destination, layers, "inputs")
         made.append(Connection(a, b, out, into))
     return tuple(made)
+
+
+def automatic_names(constructors: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return the names of layers, and for each without one the name that MATLAB's training gives it.
+
+    That is the kind's ("conv"), with a number where several of the kind have no name.
+
+    Args:
+        constructors: MATLAB's functions that make the layers ("convolution2dLayer").
+        names: "" for a layer without a name.
+    """
+    of_kind = table("scripts")["automatic_names"]
+    kinds = [str(of_kind.get(each, each.removesuffix("Layer").lower())) for each in constructors]
+    unnamed = [kind for kind, name in zip(kinds, names, strict=True) if not name]
+    taken, made = set(names), []
+    for kind, name in zip(kinds, names, strict=True):
+        if not name:
+            numbered = (f"{kind}_{number}" for number in count(1))
+            choices = (kind, *islice(numbered, len(names))) if unnamed.count(kind) == 1 else numbered
+            name = next(each for each in choices if each not in taken)
+            taken.add(name)
+        made.append(name)
+    return made
 
 
 def with_named_ports(layers: LayerList, pairs: Sequence[tuple[str, str]], known: Container[str]) -> LayerList:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from bridge.arrays.lazy import NDArray
+from bridge.arrays.matlab import describe
 from bridge.data.variables import Variables, texts
 from bridge.detection.boxes import overlap_ratio
 from bridge.detection.detector import Detections, Detector
@@ -19,7 +20,6 @@ from bridge.parity.causes.diagnosis import Cause
 from bridge.parity.differences import Comparison, LayerDifference
 from bridge.parity.profiles import Profile
 from bridge.parity.references import INPUT_NAMES, Names
-from bridge.readers.mat.networks import describe
 
 NAMES = "bboxes,scores,labels"  # what [bboxes, scores, labels] = detect(...) are usually saved as
 PAIRED = 0.5  # the overlap from which on two boxes are of one object

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from bridge.arrays.lazy import Array, NDArray
+from bridge.arrays.matlab import describe
 from bridge.data.orders import arrange, by_format
 from bridge.data.variables import Variables, plain, texts
 from bridge.errors import UnreadableError, UsageError, reading
 from bridge.network import Network
 from bridge.network.sizes import Activation
-from bridge.readers.mat.networks import describe
 
 FORMAT = "bridge.reference/1"
 INPUT_NAMES = ("X", "XTest", "XVal", "XValidation", "inputs", "input", "x")

@@ -62,7 +62,7 @@ def load(
         DifferenceError: `factors` holds another network.
     """
     path = Path(path)
-    tables = layer_mappings() if mappings is None else _extended(mappings)
+    tables = tables_with(mappings)
     network = _read(path, tables, variable)
     if factors is None and network.source.format == "onnx" and path.is_file():
         beside = path.with_name(path.stem + ".bridge.mat")
@@ -149,7 +149,14 @@ def _is_version_4(head: bytes) -> bool:
     return False
 
 
-def _extended(mappings: str | Path) -> Mappings:
+def tables_with(mappings: str | Path | None) -> Mappings:
+    """Return the layer rows, with those of a user's TOML file.
+
+    Raises:
+        UsageError: the file holds no rows, or one with a size rule that there is none.
+    """
+    if mappings is None:
+        return layer_mappings()
     tables = layer_mappings().extended(mappings)
     for row in tables:
         if row.size not in SIZE_RULES:
@@ -179,16 +186,20 @@ def _read(path: Path, tables: Mappings, variable: str | None) -> Network:
 def _classes(classes: str | Path | Iterable[str]) -> tuple[str, ...]:
     if not isinstance(classes, (str, Path)):
         return tuple(classes)
-    path = Path(classes)
+    path, variable = Path(classes), ""
     if not path.is_file():
-        raise UsageError(f"{path} does not exist", "--classes takes a text file with one name a line, or a .mat")
+        file, _, variable = str(classes).rpartition(":")
+        path = Path(file) if file else path
+    if not path.is_file():
+        what = "--classes takes a text file with one name a line, a .mat, or a .mat and the name of a variable in it"
+        raise UsageError(f"{classes} does not exist", what, "names.txt, vars.mat or vars.mat:classes")
     with reading(str(path)):
         with path.open("rb") as stream:
             is_mat = stream.read(6) == b"MATLAB"
         if is_mat:
             from bridge.readers.mat.classes import class_names
 
-            return class_names(path)
+            return class_names(path, variable)
         return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
 
 

@@ -45,6 +45,7 @@ class PropertyRow:
 
     Attributes:
         saved: its field in a saved object.
+        older: its field in the first versions of the class; padding was one number for each dimension there.
         onnx: the ONNX attribute that holds it.
         torch: the argument of the torch module it becomes, where the builder `module` makes that.
         default: its value where a file does not hold it.
@@ -57,6 +58,7 @@ class PropertyRow:
 
     name: str
     saved: str
+    older: str = ""
     onnx: str | None = None
     torch: str | None = None
     default: Any = None

@@ -99,7 +99,10 @@ def test_links_are_not_followed(path: Path, place: str, kind: str, monkeypatch: 
         }[kind]  # fmt: skip
     opened: list[str] = []
     monkeypatch.setattr(hdf5.h5py, "File", _recording(opened))
-    assert "is a link" in refused(lambda: show(path), UnreadableError).error
+    if place == "struct/field" or (kind, place) == ("soft", "net"):  # what does not need it is read
+        assert any("is a link" in note for note in load(path).notes)
+    else:
+        assert "is a link" in refused(lambda: show(path), UnreadableError).error
     assert opened == [str(path)]
 
 
@@ -165,7 +168,7 @@ def test_compressed_bomb(path: Path) -> None:
         for row in range(0, 1 << 16, 1 << 12):
             for column in range(0, 1 << 14, 1 << 12):
                 made.id.write_direct_chunk((row, column), packed)
-    zeros = dict(hdf5.File(path).variables())["x"]
+    (zeros,) = (each.value for each in hdf5.File(path).variables())
     assert "are declared" in in_bounds([("read", zeros.read)])["read"]
 
 
@@ -217,26 +220,31 @@ def test_circles(path: Path) -> None:
         cell = file.create_dataset("x", (1, 2), h5py.ref_dtype)
         cell.attrs["MATLAB_class"] = np.bytes_("cell")
         cell[0] = [cell.ref, cell.ref]
-    assert "levels of nesting" in refused(lambda: show(path), UnreadableError).error
+    assert in_bounds([("show", lambda: show(path))])["show"].startswith("error")
     with fresh(path) as file:
         group = file.create_group("x")
         group["again"] = group
         group["and again"] = group
-    assert "levels of nesting" in refused(lambda: show(path), UnreadableError).error
+    assert in_bounds([("show", lambda: show(path))])["show"].startswith("error")
 
 
 # References, attributes and types
 
 
 def test_references_that_lead_nowhere(path: Path) -> None:
+    """What a network needs is missed: the table, each layer, its classes. Nothing needs cell 1, the Description, Type and
+    the like of a sigmoid (9 to 14), and the last three cells.
+    """
     with changed(path) as file:
         count = file["#subsystem#/MCOS"].size
-    for index in range(0, count, 7):
+    unneeded = {1, *range(9, 15), *range(count - 3, count)}
+    for index in range(count):
         with changed(path) as file:
             references = file["#subsystem#/MCOS"][()]
             references[0, index] = h5py.Reference()
             file["#subsystem#/MCOS"][...] = references
-        assert index > count - 4 or index == 1 or refused(lambda: show(path), UnreadableError)
+        outcome = in_bounds([("show", lambda: show(path))])["show"]
+        assert outcome.startswith("error") == (index not in unneeded), index
 
 
 @pytest.mark.parametrize(

@@ -89,9 +89,15 @@ def test_two_layers_of_one_name(write: Write) -> None:
     assert "two layers are named 'conv'" in refused(lambda: load(write(chain(relu=replace(RELU, name="conv"))))).error
 
 
-@pytest.mark.parametrize("name", ["", np.zeros((0, 0)), 7.0, ["a"], {}])
-def test_a_layer_without_a_name(write: Write, name: Any) -> None:
-    assert refused(lambda: load(write(chain(relu=replace(RELU, name=name)))), UnreadableError)
+@pytest.mark.parametrize("name", [7.0, ["a"]])
+def test_a_layer_whose_name_is_no_text(write: Write, name: Any) -> None:
+    assert "has the name" in refused(lambda: load(write(chain(relu=replace(RELU, name=name)))), UnreadableError).error
+
+
+@pytest.mark.parametrize("name", ["", np.zeros((0, 0)), {}])
+def test_a_layer_without_a_name_gets_one(write: Write, name: Any) -> None:
+    network = load(write(chain(relu=replace(RELU, name=name))))
+    assert any("layers without a name have the one that training gives them: relu" in note for note in network.notes)
 
 
 def weights(layer: Layer, value: Any, name: str = "Weights") -> Layer:
@@ -225,6 +231,7 @@ def test_unknown_classes_are_collected(write: Write, bridge: Callable[..., Answe
 
 def test_a_wrong_variable(write: Write, tmp_path: Path, refusal: Callable[..., Answer]) -> None:
     assert "no network named 'nett'" in refusal("inspect", write(chain()), "--variable", "nett").err
-    mat.write(tmp_path / "two.mat", {"one": chain(), "other": chain(), "data": np.eye(3)})
-    assert "one, other" in refusal("inspect", tmp_path / "two.mat").err
+    other = chain(relu=replace(RELU, name="other"))
+    mat.write(tmp_path / "two.mat", {"one": chain(), "other": other, "data": np.eye(3)})
+    assert "one, other" in refusal("import", tmp_path / "two.mat").err
     assert "no network named 'data'" in refusal("inspect", tmp_path / "two.mat", "--variable", "data").err

@@ -11,14 +11,13 @@ import pytest
 import torch
 
 import bridge
+from bridge.arrays.matlab import Cell, Object
 from bridge.errors import UnreadableError
 from bridge.modules import factors
 from bridge.network import LayerList, Network
 from bridge.network.ports import connect
 from bridge.readers.mat import nested
 from bridge.readers.mat.networks import Contents, network_from
-from bridge.readers.mat.objects import Object
-from bridge.readers.mat.v5 import Cell
 from bridge.tables.layers import layer_mappings
 from fixtures import layers as L
 from fixtures import mat

@@ -531,7 +531,7 @@ def test_text_beyond_the_first_plane(tmp_path: Path) -> None:
         lambda path, value: mat73.write(path, {"t": value}, 0),
     ):
         write(tmp_path / "t.mat", {"A": "a😀ü"})
-        from bridge.readers.mat.networks import variables
+        from bridge.readers.mat.file import variables
 
         assert dict(variables(tmp_path / "t.mat")) == {"t": {"A": "a😀ü"}}
 

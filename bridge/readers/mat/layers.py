@@ -8,25 +8,42 @@ from typing import Any
 import numpy as np
 
 from bridge.arrays.lazy import Array
+from bridge.arrays.matlab import Categorical, Cell, Handle, Object, Unread
 from bridge.errors import UnreadableError, reading
-from bridge.network import Layer, Learnable, make_layer, saved_factor
-from bridge.readers.mat.objects import Object
-from bridge.readers.mat.v5 import Cell
+from bridge.network import Layer, Learnable, factor_names, make_layer, saved_factor
 from bridge.tables.layers import LayerRow, Mappings, preprocessing, unknown_row
 
 FACTORS = ("LearnRateFactor", "L2Factor")
 LONGEST_PROPERTY = 4096  # elements; longer arrays are no property a layer is configured by
 
 
+def required(value: Any) -> Any:
+    """Return a value that is needed.
+
+    Raises:
+        UnreadableError: it could not be decoded.
+    """
+    if isinstance(value, Unread) and value.error is not None:
+        error = value.error
+        raise UnreadableError(error.error, error.cause, error.hint)  # a new one: its traceback holds the file open
+    return value
+
+
 def plain(value: Any) -> Any:
-    """Turn a saved value into number, text, tuple or None; what is none of these becomes None."""
+    """Turn a saved value into number, text, tuple or None; what is none of these becomes None.
+
+    Raises:
+        UnreadableError: it could not be decoded.
+    """
+    required(value)
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
         return value
-    if isinstance(value, Object):
-        names = value.properties.get("categoryNames")
-        return tuple(str(name) for name in names) if value.class_name == "categorical" and names is not None else None
+    if isinstance(value, Categorical):
+        return value.names
+    if isinstance(value, Handle):
+        return value.text or None
     if isinstance(value, Cell):
         items = tuple(plain(item) for item in value)
         return items if all(isinstance(item, (str, int, float)) for item in items) else None
@@ -43,26 +60,24 @@ def _number(value: Any) -> Any:
 
 
 def as_array(value: Any) -> Array | None:
-    """Wrap a saved numeric value; None where it holds nothing."""
+    """Wrap a saved numeric value; None where it holds nothing.
+
+    Raises:
+        UnreadableError: it could not be decoded.
+    """
+    required(value)
     if isinstance(value, np.ndarray) and value.size and value.dtype.kind in "fiu":
         return Array.of(value)
     return value if isinstance(value, Array) and value.size else None
 
 
-def layer_from(saved: Object, tables: Mappings, notes: list[str]) -> Layer:
+def layer_from(saved: Object, name: str, tables: Mappings, notes: list[str]) -> Layer:
     """Make a `Layer` of a saved layer object.
 
     Raises:
-        UnreadableError: it has no name, or its fields make no sense.
+        UnreadableError: its fields make no sense, or one that is needed cannot be decoded.
     """
     fields = saved.properties
-    name = plain(fields.get("Name"))
-    if not isinstance(name, str) or not name:
-        raise UnreadableError(
-            f"a layer of class {saved.class_name} has no name",
-            "every saved layer has one",
-            "save the network again in MATLAB",
-        )
     row = tables.by_class(saved.class_name)
     if row is None:
         notes.append(f"layer '{name}' has the class {saved.class_name}, which no table knows")
@@ -86,10 +101,13 @@ def layer_from(saved: Object, tables: Mappings, notes: list[str]) -> Layer:
 
 def _properties(row: LayerRow, fields: Mapping[str, Any]) -> dict[str, Any]:
     if not row.properties and row.is_unknown:
-        return {key: plain(value) for key, value in fields.items() if key not in ("Name", "Version")}
+        own = {key: value for key, value in fields.items() if key not in ("Name", "Version")}
+        return {key: plain(value) for key, value in own.items() if not isinstance(value, Unread)}
     found = {}
     for name, known in row.properties.items():
         value = plain(fields.get(known.saved, fields.get(name)))
+        if value is None and known.older in fields:
+            value = _on_both_sides(plain(fields[known.older]), known.default)
         key = str(value).lower() if isinstance(value, bool) else str(value)
         found[name] = known.values.get(key, value)
     if "Normalization" in row.properties:
@@ -97,19 +115,26 @@ def _properties(row: LayerRow, fields: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _on_both_sides(value: Any, default: Any) -> Any:
+    """Return what files up to R2018 hold of a padding, [rows columns], as [top bottom left right]."""
+    if not isinstance(value, tuple) or not isinstance(default, (list, tuple)) or 2 * len(value) != len(default):
+        return value
+    return tuple(each for each in value for _ in range(2))
+
+
 def _normalization(fields: Mapping[str, Any]) -> str:
-    saved = fields.get("Normalization")
+    saved = required(fields.get("Normalization"))
     if isinstance(saved, dict):
         return str(plain(saved.get("Type")) or "none")
     return saved if isinstance(saved, str) and saved else "none"
 
 
 def _learnable(name: str, fields: Mapping[str, Any], row: LayerRow, layer: str) -> Learnable:
-    saved = fields.get(name)
-    if not isinstance(saved, dict):
-        saved = {"Value": saved}
+    saved, known = fields.get(name), row.learnables.get(name)
+    if not isinstance(saved, dict):  # a bare array, whose factors may be properties of the layer
+        beside = zip(FACTORS, factor_names(row, name), strict=True)
+        saved = {"Value": saved, **{key: fields[each] for key, each in beside if each in fields}}
     array = as_array(saved.get("Value"))
-    known = row.learnables.get(name)
     defaults = known.defaults if known else (1.0, 1.0)
     rate, decay = (
         saved_factor(plain(saved[key]), layer, name) if key in saved else default
@@ -157,7 +182,7 @@ def _outputs(fields: Mapping[str, Any], array: Array, layer: str) -> int:
 
 def _state(row: LayerRow, fields: Mapping[str, Any]) -> dict[str, Array]:
     found = {}
-    normalization = fields.get("Normalization")
+    normalization = required(fields.get("Normalization"))
     nested = normalization if isinstance(normalization, dict) else {}
     for name, known in row.state.items():
         for key in known.saved:

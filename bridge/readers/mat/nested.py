@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from bridge.arrays.matlab import Object
 from bridge.errors import UnreadableError
-from bridge.network import Connection, Layer, LayerList, Network, make_layer, ports
+from bridge.network import Connection, Layer, LayerList, Network, make_layer
+from bridge.network.layer import ports
 from bridge.network.ports import split_port
-from bridge.readers.mat.objects import Object
+from bridge.readers.mat.layers import required
 from bridge.tables.layers import unknown_row
 
 NETWORK_LAYER = "nnet.cnn.layer.NetworkLayer"
@@ -25,7 +27,7 @@ End = tuple[str, str]  # layer and port
 
 def network_in(saved: Object) -> Object | None:
     """Return the network that a saved layer holds, None for any other layer."""
-    network = saved.properties.get("Network") if saved.class_name == NETWORK_LAYER else None
+    network = required(saved.properties.get("Network")) if saved.class_name == NETWORK_LAYER else None
     return network if isinstance(network, Object) else None
 
 

@@ -1,38 +1,34 @@
 """MATLAB objects: the table behind the object references of a .mat file.
 
 The layout is described in docs/mat.md. A container (v5.py, hdf5.py) hands over the cells of the
-`FileWrapper__`; this module turns references into `Object`s. Nothing of a class is executed: an object is
-its class name and its saved properties.
+`FileWrapper__`; this module turns references into objects. Nothing of a class is executed: an object is
+its class name and its saved properties, or one of the values of `bridge.arrays.matlab`. An object that cannot be
+decoded becomes an `Unread`, and spoils only what needs it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from bridge.arrays.lazy import NDArray
-from bridge.readers.mat.v5 import DEEPEST, Cell, Opaque, damaged
+from bridge.arrays.matlab import ENUMERATION, Cell, Handle, Object, ObjectArray, Unread, decoded, read
+from bridge.errors import UnreadableError, reading
+from bridge.readers.mat.container import DEEPEST, ExhaustedError, Opaque, damaged, too_deep
 
 REFERENCE = 0xDD000000
 FIRST_VALUE = 2  # cells 0 and 1 are the metadata and an empty one
 SAVEOBJ = "any"  # the property under which nnet's classes keep what saveobj returned
+NULL = 0  # the number of the object behind a handle that leads nowhere
+HANDLE = "function_handle"
 NAME, VALUE, LOGICAL = 0, 1, 2  # types of a property
 LARGEST_TABLE = 16 << 20  # bytes; of the files MATLAB wrote none has more than 5,000
 MOST_VALUES = 1_000_000  # a value may be reached on many ways; of the files MATLAB wrote none has more than 2,000
-
-
-@dataclass
-class Object:
-    """One MATLAB object: `class_name` and its saved `properties` (what `saveobj` returned, where it did)."""
-
-    class_name: str
-    properties: dict[str, Any] = field(default_factory=dict)
 
 
 class Objects:
@@ -41,10 +37,11 @@ class Objects:
     Args:
         cells: the values of the `FileWrapper__`, asked for by index and only when needed.
         count: how many cells there are.
+        decode: what is made of each object.
     """
 
-    def __init__(self, cells: Callable[[int], Any], count: int) -> None:
-        self._cells, self._count = cells, count
+    def __init__(self, cells: Callable[[int], Any], count: int, decode: Callable[[Object], Any] = decoded) -> None:
+        self._cells, self._count, self._decode = cells, count, decode
         if count < FIRST_VALUE:
             raise damaged("object data without a table")
         table = cells(0)
@@ -58,8 +55,14 @@ class Objects:
             raise damaged("an object table whose parts overlap")
         self._names = ["", *(text.decode("latin-1") for text in metadata[40 : self._at[0]].split(b"\0")[:names_count])]
         self._classes, self._objects = self._rows(0, 4), self._rows(2, 6)
-        self._seen: dict[int, Object] = {}
+        self._seen: dict[int, Any] = {}
         self._resolved = 0
+
+    @property
+    def class_names(self) -> frozenset[str]:
+        """The full names of the classes that the file has objects of."""
+        found = (self._class_name(number) for number in range(1, len(self._classes)))
+        return frozenset(name for name in found if name)
 
     @cached_property
     def _saveobj_blocks(self) -> list[NDArray]:
@@ -79,7 +82,7 @@ class Objects:
         while at < end // 4:
             count = int(words[at])
             if at + 1 + 3 * count > end // 4:
-                raise damaged("a property block cut short")
+                raise damaged("a property block cut short", f"at byte {4 * at:,} of its object table")
             blocks.append(words[at + 1 : at + 1 + 3 * count].reshape(-1, 3))
             at += 1 + 3 * count
             at += at % 2  # blocks are padded to 8 bytes
@@ -90,56 +93,90 @@ class Objects:
             raise damaged(f"a name number {index} of {len(self._names) - 1}")
         return self._names[index]
 
+    def _class_name(self, number: int) -> str:
+        return ".".join(name for name in map(self._name, self._classes[number].tolist()[:2]) if name)
+
     def resolve(self, value: Any, depth: int = 0) -> Any:
-        """Replace every reference inside `value` by the object (or Cell of objects) it means."""
+        """Replace every reference inside `value` by the object (or array of objects) it means."""
+        return self._kept(
+            value.class_name if isinstance(value, Opaque) else "a value", lambda: self._resolve(value, depth)
+        )
+
+    def _kept(self, kind: str, decode: Callable[[], Any]) -> Any:
+        """Decode a part. One that contradicts the format spoils nothing beside it."""
+        try:
+            return decode()
+        except ExhaustedError:
+            raise
+        except UnreadableError as error:
+            return Unread.because(kind, error)
+
+    def _resolve(self, value: Any, depth: int) -> Any:
         if depth > DEEPEST:
-            raise damaged(f"more than {DEEPEST} levels of objects")
+            raise too_deep("objects")
         self._resolved += 1
         if self._resolved > MOST_VALUES:
-            raise damaged(f"more than {MOST_VALUES:,} values behind its objects")
+            what = f"more than {MOST_VALUES:,} values behind the objects of the file are not read"
+            raise ExhaustedError(what, "what MATLAB saves of a network has fewer", "save the network alone")
         if isinstance(value, Opaque):
-            return self._referenced(value.content, depth) if value.class_name != "function_handle" else value
+            return self._opaque(value, depth)
         if isinstance(value, dict):
-            return {key: self.resolve(item, depth + 1) for key, item in value.items()}
+            found = {key: self.resolve(item, depth + 1) for key, item in value.items()}
+            return self._members(found) if ENUMERATION in found else found
         if isinstance(value, Cell):
-            return Cell([self.resolve(item, depth + 1) for item in value], value.dims)
-        if (
-            isinstance(value, np.ndarray)
-            and value.dtype == np.uint32
-            and value.size >= 5
-            and value.flat[0] == REFERENCE
-        ):
-            return self._referenced(value, depth)
-        return value
+            if _is_handle(value):
+                return Handle(source_text(value[1]))
+            return type(value)([self.resolve(item, depth + 1) for item in value], value.dims)
+        if isinstance(value, Object):  # of a class from before classdef
+            return Object(value.class_name, self.resolve(value.properties, depth + 1))
+        return self._referenced(value, depth) if _is_reference(value) else value
 
-    def _referenced(self, reference: Any, depth: int) -> Any:
-        if not isinstance(reference, np.ndarray) or reference.size < 5 or int(reference.flat[0]) != REFERENCE:
-            return Opaque("unknown", reference)
+    def _opaque(self, value: Opaque, depth: int) -> Any:
+        if isinstance(value.content, Unread):
+            return value.content
+        if value.class_name == HANDLE:
+            return Handle(source_text(value.content))
+        if _is_reference(value.content):
+            return self._referenced(value.content, depth)
+        content = self.resolve(value.content, depth + 1)
+        return content if _is_names(content) else Object(value.class_name)  # an enumeration; a Java object, ...
+
+    def _referenced(self, reference: NDArray, depth: int) -> Any:
         words = reference.reshape(-1, order="F").tolist()
         dims = tuple(words[2 : 2 + words[1]])
         ids = words[2 + words[1] : -1]
         if len(dims) != words[1] or math.prod(dims) != len(ids):
             raise damaged("an object reference whose size disagrees with its dims")
-        objects = [self._object(number, depth) for number in ids]
-        return objects[0] if len(objects) == 1 else Cell(objects, dims)
+        if len(ids) == 1:
+            return self._object(ids[0], depth)
+        return ObjectArray([self._kept("an object", partial(self._object, number, depth)) for number in ids], dims)
 
-    def _object(self, number: int, depth: int) -> Object:
-        if number in self._seen:
-            return self._seen[number]
-        if not 0 < number < len(self._objects):
-            raise damaged(f"object number {number} of {len(self._objects) - 1}")
-        class_id, _, _, saveobj, plain, _ = self._objects[number].tolist()
-        if not 0 < class_id < len(self._classes):
-            raise damaged(f"class number {class_id} of {len(self._classes) - 1}")
-        names = [self._name(each) for each in self._classes[class_id].tolist()[:2]]
-        made = self._seen[number] = Object(".".join(name for name in names if name))
+    def _object(self, number: int, depth: int) -> Any:
+        if number == NULL:
+            return None
+        if number not in self._seen:
+            if number >= len(self._objects):
+                raise damaged(f"object number {number} of {len(self._objects) - 1}", self._place(2, 0))
+            class_id = int(self._objects[number][0])
+            if not 0 < class_id < len(self._classes):
+                raise damaged(f"class number {class_id} of {len(self._classes) - 1}", self._place(2, 6 * number))
+            made = self._seen[number] = Object(self._class_name(class_id))  # for what it holds may hold it
+            self._seen[number] = self._kept(made.class_name, lambda: self._decode(self._filled(made, number, depth)))
+        return self._seen[number]
+
+    def _filled(self, made: Object, number: int, depth: int) -> Object:
+        """Give an object its saved properties."""
+        _, _, _, saveobj, plain, _ = self._objects[number].tolist()
         blocks = self._saveobj_blocks if saveobj else self._plain_blocks
         index = saveobj or plain
         if index >= len(blocks):
-            raise damaged(f"property block {index} of {len(blocks) - 1}")
+            what = f"property block {index} of {len(blocks) - 1}"
+            raise damaged(what, self._place(2, 6 * number + (3 if saveobj else 4)))
         for name, kind, value in blocks[index].tolist():
-            made.properties[self._name(name)] = self._property(kind, value, depth)
+            made.properties[self._name(name)] = self._kept("a value", partial(self._property, kind, value, depth))
         saved = made.properties.get(SAVEOBJ)
+        if saveobj and isinstance(saved, Unread) and saved.error is not None:
+            raise UnreadableError(saved.error.error, saved.error.cause, saved.error.hint)  # there is nothing else
         if saveobj and isinstance(saved, dict):
             made.properties = saved
         return made
@@ -149,8 +186,60 @@ class Objects:
             return self._name(value)
         if kind == LOGICAL:
             return bool(value)
-        if kind == VALUE:
-            if FIRST_VALUE + value >= self._count:
-                raise damaged(f"value number {value} of {self._count - FIRST_VALUE}")
-            return self.resolve(self._cells(FIRST_VALUE + value), depth + 1)
-        raise damaged(f"a property of type {kind}")
+        if kind != VALUE:
+            raise damaged(f"a property of type {kind}", self._place(1, 0))
+        if FIRST_VALUE + value >= self._count:
+            raise damaged(f"value number {value} of {self._count - FIRST_VALUE}", self._place(1, 0))
+        return self.resolve(self._cells(FIRST_VALUE + value), depth + 1)
+
+    def _members(self, fields: Mapping[str, Any]) -> Any:
+        """Return the names of the members that a saved enumeration holds."""
+        with reading("an enumeration"):
+            numbers, indices = (read(fields[key]) for key in ("ValueNames", "ValueIndices"))
+            names = [self._name(int(number)) for number in numbers.reshape(-1, order="F")]
+            found = [names[int(index)] for index in indices.reshape(-1, order="F")]
+            return found[0] if indices.size == 1 else Cell(found, indices.shape)
+
+    def _place(self, part: int, word: int) -> str:
+        return f"at byte {self._at[part] + 4 * word:,} of its object table"
+
+
+def without_objects(value: Any, error: UnreadableError | None = None) -> Any:
+    """Return a value of a file that has no object data, or none that can be read: `error` tells why."""
+    if isinstance(value, Opaque):
+        if value.class_name == HANDLE:
+            return Handle(source_text(value.content))
+        return Unread.because(value.class_name, error) if error else Object(value.class_name)
+    if isinstance(value, dict):
+        return {key: without_objects(item, error) for key, item in value.items()}
+    if isinstance(value, Cell):
+        return type(value)([without_objects(item, error) for item in value], value.dims)
+    if isinstance(value, Object):
+        return Object(value.class_name, without_objects(value.properties, error))
+    return value
+
+
+def source_text(content: Any) -> str:
+    """Return the source text of a saved function handle."""
+    inner = content.get("function_handle") if isinstance(content, dict) else None
+    text = inner.get("function") if isinstance(inner, dict) else content
+    if not isinstance(text, str):
+        return ""
+    return (
+        text[text.index("@") :] if text.startswith("sf%") and "@" in text else text
+    )  # "sf%13@(x) x": numbered in a file
+
+
+def _is_reference(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype == np.uint32 and value.size >= 5 and value.flat[0] == REFERENCE
+
+
+def _is_handle(value: Cell) -> bool:
+    """Whether a cell is how files up to R2023a keep a function handle in an object: a mark, and a struct."""
+    if len(value) != 2 or not isinstance(value[0], np.ndarray) or not isinstance(value[1], dict):
+        return False
+    return value[0].dtype == np.uint32 and value[0].tolist() == [[REFERENCE]] and "function_handle" in value[1]
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, Cell) and all(isinstance(each, str) for each in value))

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from bridge.arrays.lazy import Array, NDArray
+from bridge.arrays.matlab import Cell
 from bridge.errors import UnsupportedError, reading
 from bridge.network import Connection, Layer, LayerList, Learnable, Network, Source, make_layer
 from bridge.network.assembly import network_of
 from bridge.readers.mat.layers import as_array
-from bridge.readers.mat.v5 import Cell
 from bridge.tables.layers import EMPTY, Mappings
 
 Fields = Mapping[str, Any]
@@ -38,6 +38,14 @@ DOUBLE = "MATLAB computes a shallow network in double precision, its torch modul
 
 def is_shallow(value: dict[str, Any]) -> bool:
     return "IW" in value and "LW" in value and "layers" in value
+
+
+def has_weights(value: Fields) -> bool:
+    """Whether it was configured: its weights have the size of its inputs."""
+    with reading("a shallow network"):
+        held = [value["IW"][row + column * value["IW"].dims[0]] for row, column in np.argwhere(value["inputConnect"])]
+        held += [value["LW"][row + column * value["LW"].dims[0]] for row, column in np.argwhere(value["layerConnect"])]
+        return bool(held) and all(each.size for each in held)
 
 
 def network_from(value: dict[str, Any], source: Source, tables: Mappings) -> Network:

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from bridge.arrays.matlab import Cell, Object
 from bridge.errors import UnreadableError, UnsupportedError
 from bridge.network import Layer, LayerList, Network, Source, require_ports
 from bridge.network.assembly import network_of
 from bridge.network.ports import connect
 from bridge.readers.mat.layers import as_array, layer_from, plain
-from bridge.readers.mat.objects import Object
-from bridge.readers.mat.v5 import Cell
 from bridge.tables.layers import Mappings, table
 
 FORMAT = "bridge.network/"
@@ -63,7 +62,7 @@ def _origin(value: dict[str, Any], source: Source) -> Source:
 def _layer(saved: dict[str, Any], tables: Mappings, notes: list[str]) -> Layer:
     learnables, state = _struct(saved, "Learnables"), _struct(saved, "State")
     fields = {**_struct(saved, "Properties"), **learnables, **state, "Name": saved.get("Name")}
-    layer = layer_from(Object(_text(saved, "Class"), fields), tables, notes)
+    layer = layer_from(Object(_text(saved, "Class"), fields), _name(saved), tables, notes)
     if layer.row.is_unknown:
         arrays = {name: array for name, each in state.items() if (array := as_array(each)) is not None}
         layer = replace(
@@ -80,6 +79,13 @@ def _layer(saved: dict[str, Any], tables: Mappings, notes: list[str]) -> Layer:
         layer, inputs=_texts(saved, "InputNames") or layer.inputs, outputs=_texts(saved, "OutputNames") or layer.outputs
     )
     return layer if layer.row.is_unknown else require_ports(layer)
+
+
+def _name(saved: dict[str, Any]) -> str:
+    name = _text(saved, "Name")
+    if not name:
+        raise UnreadableError(f"a layer of class {_text(saved, 'Class')} has no name", "every exported layer has one")
+    return name
 
 
 def _training_options(saved: dict[str, Any]) -> Mapping[str, Any] | None:

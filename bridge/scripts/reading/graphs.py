@@ -8,6 +8,7 @@ from typing import cast
 
 from bridge import layers as constructors
 from bridge.network import Connection
+from bridge.network.ports import automatic_names
 from bridge.scripts.reading.objects import LayerArray, Origin, ToldLayer, ToldNetwork
 from bridge.tables.layers import table
 
@@ -30,19 +31,9 @@ def with_names(layers: LayerArray) -> LayerArray:
     """Return layers of which each has a name, as training gives them: the kind's, with a number where there are
     several.
     """
-    automatic = table("scripts")["automatic_names"]
     makers = [each.row.constructor or each.kind for each in layers]
-    kinds = [automatic.get(each, each.removesuffix("Layer").lower()) for each in makers]
-    unnamed = [kind for layer, kind in zip(layers, kinds, strict=True) if not layer.name]
-    taken = {layer.name for layer in layers}
-    made = []
-    for layer, kind in zip(layers, kinds, strict=True):
-        if not layer.name:
-            choices = [kind] * (unnamed.count(kind) == 1) + [f"{kind}_{number}" for number in range(1, len(layers) + 2)]
-            layer = replace(layer, name=next(each for each in choices if each not in taken), automatic=True)
-            taken.add(layer.name)
-        made.append(layer)
-    return LayerArray(made)
+    pairs = zip(layers, automatic_names(makers, [layer.name for layer in layers]), strict=True)
+    return LayerArray(layer if layer.name else replace(layer, name=name, automatic=True) for layer, name in pairs)
 
 
 def as_network(value: object) -> ToldNetwork | None:

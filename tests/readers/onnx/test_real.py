@@ -15,7 +15,7 @@ from onnx import numpy_helper
 
 import bridge
 from bridge.arrays.lazy import NDArray
-from bridge.readers.mat.networks import variables
+from bridge.readers.mat.file import variables
 from bridge.readers.onnx.wire import initializer_arrays, read_skeleton
 from tests.real import REAL, needs_real
 

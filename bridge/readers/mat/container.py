@@ -1,0 +1,90 @@
+"""What the two containers of .mat files, v5 and v7.3, share: variables, references, bounds, and how damage is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bridge.arrays.matlab import Unread
+from bridge.errors import UnreadableError
+
+DEEPEST = 64  # nesting of cells, structs and objects; MATLAB's networks stay below 20
+# Small files may grow to GROWN bytes, others GROWTH times; of the files MATLAB wrote none grew 10 times.
+GROWN, GROWTH = 256 << 20, 64
+ELEMENT_COST = 1024  # bytes that one element stands for: it takes that much time, if not memory
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable of a file, not yet decoded.
+
+    Attributes:
+        name: "" where the file is too damaged to tell.
+        described: its size and class ("1000x3 double"), where that is known without decoding.
+        plain: whether it holds numbers or text alone, and so no network.
+        decode: gives its value, a reference for an object. It raises UnreadableError where nothing can be decoded.
+    """
+
+    name: str
+    described: str
+    plain: bool
+    decode: Callable[[], Any]
+
+    @property
+    def value(self) -> Any:
+        """The decoded value; an `Unread` where it cannot be."""
+        try:
+            return self.decode()
+        except UnreadableError as error:
+            return Unread.because(self.described, error)
+
+
+@dataclass(frozen=True)
+class Opaque:
+    """An undecoded object: its class, and the reference, or whatever else the container holds of it."""
+
+    class_name: str
+    content: Any
+
+
+class ExhaustedError(UnreadableError):
+    """A file grows too much while it is decoded. Its variable is given up whole, and not part after part."""
+
+
+class Allowance:
+    """What a file may still grow by while it is decoded: a small file must exhaust neither memory nor patience."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._size = path, path.stat().st_size
+        self._left = max(GROWN, GROWTH * self._size)
+
+    def take(self, size: int) -> None:
+        """Raise ExhaustedError once the file has grown too much; `size` in bytes."""
+        if size > self._left:
+            raise ExhaustedError(
+                f"{self._path} is refused: its {self._size:,} bytes decode to more than "
+                f"{max(GROWN, GROWTH * self._size):,}",
+                "no network compresses that well; a file like this exhausts memory",
+                "save the network alone, without other variables",
+            )
+        self._left -= size
+
+
+def damaged(what: str, where: str = "") -> UnreadableError:
+    """Tell that bytes contradict the format; `where` names them."""
+    return UnreadableError(
+        f"the .mat file is damaged{where and ' ' + where}: {what}",
+        "it was cut short or changed after MATLAB wrote it",
+        "copy or save it again",
+    )
+
+
+def too_deep(what: str) -> UnreadableError:
+    """Tell that a file nests further than is read."""
+    return UnreadableError(
+        f"more than {DEEPEST} levels of {what} are not read",
+        "what MATLAB saves of a network has fewer",
+        "save the network alone, without other variables",
+    )
