@@ -143,6 +143,8 @@ CALLS: dict[str, Call] = {
     "resize3d": (L.resize3dLayer("", size=(7, 2, 5)), "resize3dLayer", [], RESIZE | {"OutputSize": [7, 2, 5], "Method": "nearest"}),
     "crop": (L.crop2dLayer(""), "crop2dLayer", ["centercrop"], {}),
     "crop_at": (L.crop2dLayer("", (3, 2)), "crop2dLayer", [[3, 2]], {}),
+    "crop_volume_at": (L.crop3dLayer("", (2, 3, 1)), "crop3dLayer", [[2, 3, 1]], {}),
+    "scaling": (L.scalingFactorLayer("", 0.5), "scalingFactorLayer", [0.5], {}),
     "identity": (L.identityLayer(""), "identityLayer", [], {}),
     "yolo_transform": (L.yolov2TransformLayer("", 3), "yolov2TransformLayer", [3], {}),
     "yolo_output": (L.yolov2OutputLayer("", [(12, 8), (6, 20), (5, 5)], CLASSES), "yolov2OutputLayer", [[[12, 8], [6, 20], [5, 5]]],
