@@ -14,6 +14,7 @@ import typer
 
 from bridge import __version__
 from bridge.commands import calibrate, check, export, import_, inspect, matlab, models, predict, recipe, trace, train
+from bridge.commands.terminal import say, tell
 from bridge.errors import BridgeError, FaultError, UsageError
 
 app = typer.Typer(
@@ -45,7 +46,7 @@ TRACEBACK = "BRIDGE_TRACEBACK"  # of the environment: where it is set, an error 
 
 def _version(value: bool) -> None:
     if value:
-        print(f"bridge {__version__}")
+        say(f"bridge {__version__}")
         raise typer.Exit
 
 
@@ -69,7 +70,7 @@ def main() -> None:
         with redirect_stdout(cast(TextIO, Results(sys.stdout)) if sys.stdout else None):
             sys.exit(_run())
     except BridgeError as error:  # stdout leads nowhere
-        print(error, file=sys.stderr)
+        tell(error)
         sys.exit(error.exit_code)
 
 
@@ -86,7 +87,7 @@ def _run() -> int:
         error = _in_three_parts(caught)
         if os.environ.get(TRACEBACK):
             traceback.print_exception(caught)
-        print(error, file=sys.stderr)
+        tell(error)
         if "--json" in sys.argv:
             print_json("error", {"error": error.error, "cause": error.cause, "hint": error.hint})
             print(end="", flush=True)
@@ -111,7 +112,7 @@ def _misuse(error: Any) -> BridgeError:
     """Return what typer says of a call that it cannot take, in three parts; a call without a verb gets the help."""
     message, context = error.format_message(), error.ctx
     if context is not None and message == context.get_help():
-        print(message, file=sys.stderr)
+        tell(message)
         sys.exit(UsageError.exit_code)
     message = f"{message[0].lower()}{message[1:].rstrip('.')}"
     if context is None:

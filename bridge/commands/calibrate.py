@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from bridge.commands.terminal import Rows, say
+
 if TYPE_CHECKING:
     from bridge.parity.calibration import Calibration
 
@@ -38,31 +40,16 @@ def calibrate(
         )
         return
     show(found)
-    print(f"saved to {output}" if output is not None else "nothing was written (-o profile.toml)")
+    say(f"saved to {output}" if output is not None else "nothing was written (-o profile.toml)")
 
 
 def show(found: Calibration) -> None:
     """Print one row for each experiment, then what stays open."""
-    from rich import box
-    from rich.table import Table
-
-    from bridge.commands.tables import console
-
-    out = console()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("Switch", "Trainer", "Value", "Told by", "Numbers"):
-        table.add_column(name, overflow="fold")
+    table = Rows("Switch", "Trainer", "Value", "Told by", "Numbers")
     for each in found.answers:
-        table.add_row(
-            each.switch,
-            " ".join(each.trainers),
-            "?" if each.value is None else str(each.value),
-            each.experiment,
-            each.told,
-        )
-    out.print(f"{found.name}, {len(found.answers)} experiments tell of switches", markup=False)
-    out.print(table)
-    for name, message in found.failed.items():
-        out.print(f"note: this release could not run {name}: {message}", markup=False, soft_wrap=True)
-    for switch, trainers in found.open.items():
-        out.print(f"open: {switch} stays at its default for {' and '.join(trainers)}", markup=False, soft_wrap=True)
+        value = "?" if each.value is None else each.value
+        table.add(each.switch, " ".join(each.trainers), value, each.experiment, each.told)
+    say(f"{found.name}, {len(found.answers)} experiments tell of switches")
+    table.print()
+    say(*(f"note: this release could not run {name}: {message}" for name, message in found.failed.items()))
+    say(*(f"open: {switch} stays at its default for {' and '.join(names)}" for switch, names in found.open.items()))

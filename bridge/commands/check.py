@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from bridge.commands import completion
+from bridge.commands.terminal import Rows, say, tell
 
 if TYPE_CHECKING:
     from bridge.parity.check import Check
@@ -140,7 +140,7 @@ def finish(found: Check, as_json: bool, html: Path | None = None, annotate: bool
     if not found.passed:
         if annotate or in_github_actions():
             message = "\n".join(filter(None, (found.verdict, found.explanation, f"against {found.comparison.oracle}")))
-            print(annotation("bridge check", message, Path(found.model)), file=sys.stderr)
+            tell(annotation("bridge check", message, Path(found.model)))
         raise typer.Exit(1)
 
 
@@ -178,40 +178,24 @@ def _tolerances(given: Sequence[str]) -> dict[str, float]:
 
 def show(found: Check) -> None:
     """Print the worst layers, the notes and, last, the cause and the verdict."""
-    from rich import box
-    from rich.table import Table
-
-    from bridge.commands.tables import console, escaped
-    from bridge.errors import printable
-
-    out = console()
-    out.print(
-        printable(f"{found.model} against {found.comparison.oracle}, profile {found.profile.name}"),
-        soft_wrap=True,
-        markup=False,
-    )
+    say(f"{found.model} against {found.comparison.oracle}, profile {found.profile.name}")
     if found.layers:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-        of_layers = found.comparison.unit == "layer"
-        more = ("ULPs", "cosine", "outside", "classes") if of_layers else ()
-        for name in (found.comparison.unit.capitalize(), "max |d|", "of range", "allowed", *more):
-            table.add_column(
-                name, justify="right" if table.columns else "left", no_wrap=bool(table.columns), overflow="fold"
-            )
-        first = found.first_divergence
-        worst = sorted(found.layers, key=lambda each: each.relative, reverse=True)[:WORST]
-        for each in found.layers:  # in network order
-            if each in worst or each is first:
-                told = f"{each.agreement[0]}/{each.agreement[1]}" if each.agreement else ""
-                small = (f"{number:.1e}" for number in (each.max_abs, each.relative, each.allowed))
-                numbers = (
-                    *small,
-                    *((f"{each.ulps:.3g}", f"{each.cosine:.7f}", f"{each.outside:.1%}", told) if of_layers else ()),
-                )
-                table.add_row(escaped(each.layer), *((each.size,) if each.size else numbers))
-        out.print(table)
-    for note in found.notes:
-        out.print(printable(f"note: {note}"), soft_wrap=True, markup=False)
-    for line in (found.explanation, found.verdict):
-        if line:
-            out.print(printable(line), soft_wrap=True, markup=False)
+        _worst(found).print()
+    say(*(f"note: {note}" for note in found.notes), *filter(None, (found.explanation, found.verdict)))
+
+
+def _worst(found: Check) -> Rows:
+    """Return the layers that differ most, in the order they run."""
+    of_layers = found.comparison.unit == "layer"
+    numbers = ("max |d|", "of range", "allowed", *(("ULPs", "cosine", "outside", "classes") if of_layers else ()))
+    table = Rows(found.comparison.unit.capitalize(), *numbers, right=numbers, whole=numbers)
+    table.table.padding = (0, 1, 0, 0)
+    worst = sorted(found.layers, key=lambda each: each.relative, reverse=True)[:WORST]
+    for each in found.layers:
+        if each in worst or each is found.first_divergence:
+            told = f"{each.agreement[0]}/{each.agreement[1]}" if each.agreement else ""
+            cells = [f"{number:.1e}" for number in (each.max_abs, each.relative, each.allowed)]
+            if of_layers:
+                cells += [f"{each.ulps:.3g}", f"{each.cosine:.7f}", f"{each.outside:.1%}", told]
+            table.add(each.layer, *([each.size] if each.size else cells))
+    return table

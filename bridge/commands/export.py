@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from bridge.commands.terminal import say, tell
 
 if TYPE_CHECKING:
     from bridge.network import Network
@@ -52,11 +53,7 @@ def export(
 ) -> None:
     """Write a network as .mat, .onnx, .pt2, .safetensors or .py. What is lost is told first."""
     from bridge.commands import print_json
-    from bridge.errors import printable
     from bridge.writers import export as write
-
-    def tell(text: str) -> None:
-        print(f"note: {printable(text)}", file=sys.stderr)
 
     given: dict[str, Any] = {"test": test, "opset": opset, "unpooling": unpooling, "steps": steps}
     if modules is not None:
@@ -65,7 +62,7 @@ def export(
         given["modules"] = modules_from(modules)
     network = _load(file, factors=factors, mappings=mappings, variable=variable, classes=classes)
     options = {name: value for name, value in given.items() if value is not None}
-    written = write(network, output, force=force, strict=strict, tell=tell, **options)
+    written = write(network, output, force=force, strict=strict, tell=lambda text: tell(f"note: {text}"), **options)
     if as_json:
         print_json(
             "export",
@@ -76,9 +73,7 @@ def export(
             },
         )
     else:
-        for path in written.paths:
-            print(f"wrote {path}")
-        print(written.hint)
+        say(*(f"wrote {path}" for path in written.paths), written.hint)
 
 
 def _load(file: Path, **options: Any) -> Network:

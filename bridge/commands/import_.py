@@ -6,6 +6,8 @@ from pathlib import Path
 
 import typer
 
+from bridge.commands.terminal import say
+
 
 def import_(
     file: Path = typer.Argument(..., help="An .onnx or .mat file, or a saved folder."),
@@ -58,8 +60,8 @@ def import_(
             },
         )
     else:
-        print(proof if proof is not None else "nothing was checked (--no-check)")
+        say(proof if proof is not None else "nothing was checked (--no-check)")
         if saved is not None:
-            print(f"saved to {saved}")
+            say(f"saved to {saved}")
     if proof is not None and not proof.holds:
         raise typer.Exit(1)

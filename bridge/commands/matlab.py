@@ -6,6 +6,8 @@ from pathlib import Path
 
 import typer
 
+from bridge.commands.terminal import say
+
 
 def matlab(
     folder: Path = typer.Argument(..., help="Where to write them; addpath(folder) in MATLAB."),
@@ -23,4 +25,4 @@ def matlab(
     if as_json:
         print_json("matlab", {"folder": str(folder), "files": [path.name for path in written]})
     else:
-        print(f"{len(written)} files in {folder}; in MATLAB: addpath({literal(str(folder))})")
+        say(f"{len(written)} files in {folder}; in MATLAB: addpath({literal(str(folder))})")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from bridge.commands import completion
+from bridge.commands.terminal import Rows, say
 from bridge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -85,35 +86,15 @@ def select(entries: Iterable[Entry], category: str, max_mb: float, sort: str) ->
 
 
 def _list(entries: Sequence[Entry]) -> None:
-    from rich import box
-    from rich.table import Table
-
-    from bridge.commands.tables import console
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("Name", "For", "Input", "MB", "Top-1 %", "Learnables (M)", "Depth", "Replace"):
-        table.add_column(
-            column, justify="left" if column in ("Name", "For", "Input", "Replace") else "right", overflow="fold"
-        )
+    numbers = ("MB", "Top-1 %", "Learnables (M)", "Depth")
+    table = Rows("Name", "For", "Input", *numbers, "Replace", right=numbers)
     for each in entries:
         chosen_for, size = ", ".join((each.category, *each.serves)), "×".join(map(str, each.input_size[:2]))
-        table.add_row(
-            each.name,
-            chosen_for,
-            size,
-            f"{each.megabytes:g}",
-            f"{each.top1:.2f}" if each.top1 else "",
-            f"{each.learnables:g}",
-            str(each.depth or ""),
-            each.head[0],
-        )
-    out = console()
-    out.print(table)
-    out.print(
-        "top-1 as MathWorks states it, on ImageNet's validation images; `bridge models NAME` tells more",
-        soft_wrap=True,
-        markup=False,
-    )
+        accuracy = f"{each.top1:.2f}" if each.top1 else ""
+        counts = f"{each.megabytes:g}", accuracy, f"{each.learnables:g}", each.depth or ""
+        table.add(each.name, chosen_for, size, *counts, each.head[0])
+    table.print()
+    say("top-1 as MathWorks states it, on ImageNet's validation images; `bridge models NAME` tells more")
 
 
 def _describe(each: Entry) -> None:
@@ -144,7 +125,4 @@ def _describe(each: Entry) -> None:
         "differences": "; ".join(each.differences) or "none known",
         "unconfirmed": ", ".join(each.unconfirmed),
     }
-    print(each.name)
-    for name, text in facts.items():
-        if text:
-            print(f"  {name:<13}{text}")
+    say(each.name, *(f"  {name:<13}{text}" for name, text in facts.items() if text))

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bridge.errors import BridgeError, printable
+from bridge.commands.terminal import Rows, say, title
+from bridge.errors import BridgeError
+from bridge.files.shell import argument
 from bridge.network import Network
 
 if TYPE_CHECKING:
@@ -61,30 +63,19 @@ def entries(error: SeveralNetworksError, mappings: Path | None) -> list[Entry]:
 
 def show(held: Contents, listed: Sequence[Entry]) -> None:
     """Print a table of networks, and what else the file holds."""
-    from rich import box
-    from rich.table import Table
-
-    from bridge.commands.tables import console, escaped
-
-    out, table = console(), Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    out.print(f"[bold]{escaped(str(held.path))}[/bold]: {len(listed)} networks, {held.format}", soft_wrap=True)
-    for name, justify in (("Address", "left"), ("Kind", "left"), ("Layers", "right"), ("Values", "right")):
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    for name in ("Input", "Classes", ""):
-        table.add_column(name, overflow="fold")
+    title(str(held.path), f"{len(listed)} networks, {held.format}")
+    table = Rows("Address", "Kind", "Layers", "Values", "Input", "Classes", "", right=("Layers", "Values"))
     for each in listed:
         known = each.network
         sizes = (f"{len(known.layers)}", f"{each.values:,}") if known else ("", "")
         classes = ", ".join(known.classes or ()) if known else ""
-        cells = (each.held.address, each.held.kind.rpartition(".")[2], *sizes, each.inputs, classes, each.state)
-        table.add_row(*map(escaped, cells))
-    out.print(table)
+        table.add(each.held.address, each.held.kind.rpartition(".")[2], *sizes, each.inputs, classes, each.state)
+    table.print()
     example = next((each for each in listed if each.held.is_trained), listed[0]).held.address
-    out.print(printable(f"choose one with --variable, as in --variable '{example}'"), soft_wrap=True, markup=False)
+    say(f"choose one with --variable, as in --variable {argument(example, 'ADDRESS')}")
     if held.options or held.logs or held.others:
-        out.print(printable(f"the file also holds {held.listed}"), soft_wrap=True, markup=False)
-    for note in notes(held, listed):
-        out.print(printable(f"note: {note}"), soft_wrap=True, markup=False)
+        say(f"the file also holds {held.listed}")
+    say(*(f"note: {note}" for note in notes(held, listed)))
 
 
 def notes(held: Contents, listed: Sequence[Entry]) -> list[str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from bridge.errors import UsageError, printable
+from bridge.commands.terminal import say, tell
+from bridge.errors import UsageError
 
 if TYPE_CHECKING:
     from bridge.prediction import Prediction
@@ -75,22 +75,16 @@ def predict(
                 {"input": prediction.input, **prediction.found.facts(), **({"picture": str(target)} if target else {})}
             )
         else:
-            print(printable_lines(f"{prediction.input}: {prediction.found.text()}"))
+            say(f"{prediction.input}: {prediction.found.text()}")
             if target is not None:
-                print(f"wrote {printable(str(target))}")
+                say(f"wrote {target}")
     if as_json:
         print_json(
             "predict",
             {"task": predictor.task, "predictions": found, "skipped": predictor.skipped, "notes": predictor.notes},
         )
     else:
-        for note in predictor.notes:
-            print(f"note: {printable(note)}", file=sys.stderr)
-
-
-def printable_lines(text: str) -> str:
-    """Return a text of several lines so that no terminal obeys what files and class names hold."""
-    return "\n".join(printable(line) for line in text.split("\n"))
+        tell(*(f"note: {note}" for note in predictor.notes))
 
 
 def _told(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from bridge.commands import completion
+from bridge.commands.terminal import Rows, say, styled, tell
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from bridge.network import Network
     from bridge.options.options import Explanation
     from bridge.recipes.effective import Effect
@@ -58,7 +56,7 @@ def show(
 
     read = Recipe.load(recipe)
     if python:
-        print(read.python(), end="")
+        say(read.python().removesuffix("\n"))
         return
     edited, notes = _edited(read, network, factors)
     if as_json:
@@ -95,7 +93,7 @@ def read(
         for reading in readings:
             reading.save(_numbered(output, reading, len(readings)), force=force)
     if python:
-        print(*(each.recipe.python() for each in readings if each.recipe is not None), sep="\n", end="")
+        say(*(each.recipe.python().removesuffix("\n") for each in readings if each.recipe is not None))
     elif as_json:
         others = {"all": [each.to_mapping() for each in readings]} if len(readings) > 1 else {}
         print_json("recipe.read", {**readings[-1].to_mapping(), **others})
@@ -104,8 +102,7 @@ def read(
             _print_reading(reading, script.name)
     if python or as_json:
         entries = [entry for reading in readings for entry in reading.not_understood]
-        lost = dict.fromkeys(f"line {entry.line}: {entry.what}" for entry in entries)
-        print(*lost, sep="\n", end="\n" if lost else "", file=sys.stderr)
+        tell(*dict.fromkeys(f"line {entry.line}: {entry.what}" for entry in entries))
     raise typer.Exit(max(reading.exit_code for reading in readings))
 
 
@@ -116,23 +113,15 @@ def _numbered(output: Path, reading: Reading, count: int) -> Path:
 
 def _print_reading(reading: Reading, script: str) -> None:
     """Print each line of the script once, with all that was read from it."""
-    from rich.text import Text
-
-    from bridge.commands.tables import console
-    from bridge.errors import printable
-
-    out = console()
     if reading.count > 1:
-        out.print(f"training {reading.number} of {reading.count}", markup=False)
+        say(f"training {reading.number} of {reading.count}")
     for (file, line), entries in reading.by_line().items():
         where = f"{line:>5}" if file == script else f"{file}:{line}"
-        out.print(Text(f"{where}  {printable(entries[0][1].text)}", style="dim"), soft_wrap=True)
+        styled(f"{where}  {entries[0][1].text}", "dim")
         for kind, entry in entries:
-            told = Text(f"{KINDS[kind][0]}{printable(entry.what)}", style=KINDS[kind][1])
-            for part in told.wrap(out, out.width - INDENT):
-                out.print(Text(" " * INDENT) + part, soft_wrap=True)
+            styled(f"{KINDS[kind][0]}{entry.what}", KINDS[kind][1], INDENT)
     counts = {"facts read": reading.facts, "kept as text": reading.kept, "not understood": reading.not_understood}
-    print(", ".join(f"{len(entries)} {what}" for what, entries in counts.items()))
+    say(", ".join(f"{len(entries)} {what}" for what, entries in counts.items()))
 
 
 def _edited(recipe: Recipe, file: Path | None, factors: Path | None) -> tuple[Network | None, list[str]]:
@@ -179,19 +168,15 @@ def _facts(recipe: Recipe, network: Network | None, notes: list[str]) -> dict[st
 
 
 def _print(recipe: Recipe, network: Network | None, notes: list[str]) -> None:
-    from bridge.commands.tables import console
     from bridge.recipes.effective import effects
 
-    out = console()
-    for line in _head(recipe):
-        out.print(line, soft_wrap=True, markup=False)
+    say(*_head(recipe))
     if network is not None:
         rows = effects(network, recipe.options)
-        out.print(_effect_table(rows))
-        out.print(_totals(rows), soft_wrap=True, markup=False)
-    out.print(_option_table([row for row in recipe.options.explain() if row.given]))
-    for note in notes:
-        out.print(f"note: {note}", soft_wrap=True, markup=False)
+        _effect_table(rows).print()
+        say(_totals(rows))
+    _option_table([row for row in recipe.options.explain() if row.given]).print()
+    say(*(f"note: {note}" for note in notes))
 
 
 def _head(recipe: Recipe) -> Iterator[str]:
@@ -208,17 +193,16 @@ def _head(recipe: Recipe) -> Iterator[str]:
             yield f"{name}: {', '.join(f'{key} = {value}' for key, value in given.items())}"
 
 
-def _effect_table(rows: list[Effect]) -> Table:
+def _effect_table(rows: list[Effect]) -> Rows:
     from bridge.commands.tables import factor_text
 
-    table = _table("Learnable", "Size", "LearnRateFactor", "L2Factor", "rate", "L2", "", "group")
+    numbers = ("Size", "LearnRateFactor", "L2Factor", "rate", "L2")
+    table = Rows("Learnable", *numbers, "", "group", right=(*numbers, "group"))
     for row in rows:
         size = "×".join(map(str, row.size))
         factors = factor_text(row.learn_rate_factor, row.assumed), factor_text(row.l2_factor, row.assumed)
         effective = factor_text(row.learn_rate, False), factor_text(row.l2, False)
-        table.add_row(
-            _escape(row.learnable), size, *factors, *effective, "frozen" if row.frozen else "", str(row.group or "")
-        )
+        table.add(row.learnable, size, *factors, *effective, "frozen" if row.frozen else "", row.group or "")
     return table
 
 
@@ -227,30 +211,8 @@ def _totals(rows: list[Effect]) -> str:
     return f"{len(rows)} learnables, {sum(row.frozen for row in rows)} of them frozen, {len(groups)} parameter groups"
 
 
-def _option_table(rows: list[Explanation]) -> Table:
-    table = _table("Option", "Value", "Default", "in PyTorch")
+def _option_table(rows: list[Explanation]) -> Rows:
+    table = Rows("Option", "Value", "Default", "in PyTorch")
     for row in rows:
-        table.add_row(row.name, _escape(str(row.value)), _escape(str(row.default)), _escape(row.torch))
+        table.add(row.name, row.value, row.default, row.torch)
     return table
-
-
-def _table(*columns: str) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(
-            column,
-            overflow="fold",
-            justify="right" if column in ("rate", "L2", "group", "Size") or column.endswith("Factor") else "left",
-        )
-    return table
-
-
-def _escape(text: str) -> str:
-    from rich.markup import escape
-
-    from bridge.errors import printable
-
-    return escape(printable(text))

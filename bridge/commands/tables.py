@@ -6,47 +6,26 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from bridge.errors import BridgeError, printable
+from bridge.commands.terminal import Rows, say, title
+from bridge.errors import BridgeError
 from bridge.network import Layer, Learnable, Network
 from bridge.network.contract import constant_shift, contracts
 from bridge.pages.learnables import factor_text as factor_text
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
     from bridge.readers.mat.contents import Contents
-
-LONGEST = 120  # characters of a name; --json gives it whole
-NARROWEST = 80  # columns in which the layer table can be folded; a narrower terminal wraps whole lines
-
-
-def console() -> Console:
-    """Return a console on stdout: as wide as the terminal, or as the content where there is none or it is
-    too narrow.
-    """
-    from rich.console import Console
-
-    plain = Console(highlight=False, emoji=False, soft_wrap=False)
-    return plain if plain.is_terminal and plain.width >= NARROWEST else Console(highlight=False, emoji=False, width=200)
 
 
 def show(network: Network) -> None:
     """Print everything known of a network."""
-    out, inputs = console(), list(contracts(network))  # what is wrong with the sizes is said before anything else
-    source = network.source
-    out.print(f"[bold]{escaped(source.path)}[/bold]: {escaped(about(network))}", soft_wrap=True)
-    for contract in inputs:
-        batch = "free" if source.batch is None else f"fixed at {source.batch} in the file, free here"
-        out.print(printable(f"input {contract}; batch {batch}"), soft_wrap=True, markup=False)
-    out.print(layer_table(network))
+    inputs, source = list(contracts(network)), network.source  # what is wrong with the sizes is said first
+    title(source.path, about(network))
+    batch = "free" if source.batch is None else f"fixed at {source.batch} in the file, free here"
+    say(*(f"input {contract}; batch {batch}" for contract in inputs))
+    layer_table(network).print()
     if not is_chain(network):
-        out.print(connection_table(network))
-    out.print(totals(network), soft_wrap=True)
-    for line in extras(network):
-        out.print(printable(line), soft_wrap=True, markup=False)
-    for note in notes(network):
-        out.print(printable(f"note: {note}"), soft_wrap=True, markup=False)
+        connection_table(network).print()
+    say(totals(network), *extras(network), *(f"note: {note}" for note in notes(network)))
 
 
 def about(network: Network) -> str:
@@ -59,31 +38,18 @@ def about(network: Network) -> str:
     return f"{form} ({producer})" if producer else form
 
 
-def layer_table(network: Network) -> Table:
+def layer_table(network: Network) -> Rows:
     """One row a layer, and one more for each further learnable; indices are MATLAB's, from 1."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name, justify in (
-        ("", "right"),
-        ("Name", "left"),
-        ("Type", "left"),
-        ("Activations", "right"),
-        ("Learnables", "left"),
-        ("LearnRateFactor", "right"),
-        ("L2Factor", "right"),
-        ("", "left"),
-    ):
-        kept = name in ("", "Activations", "LearnRateFactor", "L2Factor")
-        table.add_column(name, justify=justify, no_wrap=kept, overflow="fold")  # type: ignore[arg-type]
+    numbers = ("", "Activations", "LearnRateFactor", "L2Factor")
+    table = Rows(
+        "", "Name", "Type", "Activations", "Learnables", "LearnRateFactor", "L2Factor", " ",
+        right=numbers, whole=(*numbers, " "),
+    )  # fmt: skip
     for index, layer in enumerate(network.layers, 1):
         rows: list[tuple[str, Learnable | None]] = list(layer.learnables.items()) or [("", None)]
         for position, (name, learnable) in enumerate(rows):
-            lead = (
-                (str(index), layer.name, layer.kind, size_text(network, layer)) if position == 0 else ("", "", "", "")
-            )
-            table.add_row(*map(escaped, (*lead, *_learnable_cells(name, learnable), _mark(layer, learnable, position))))
+            lead = (index, layer.name, layer.kind, size_text(network, layer)) if position == 0 else ("", "", "", "")
+            table.add(*lead, *_learnable_cells(name, learnable), _mark(layer, learnable, position))
     return table
 
 
@@ -105,16 +71,6 @@ def _mark(layer: Layer, learnable: Learnable | None, position: int) -> str:
     return " ".join(marks)
 
 
-def escaped(text: str) -> str:
-    """Return a text from a file so that a table shows it: no markup, nothing that a terminal obeys, and not without
-    end.
-    """
-    from rich.markup import escape
-
-    text = text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
-    return escape(printable(text))
-
-
 def size_text(network: Network, layer: Layer) -> str:
     """The activation size in MATLAB's order, or "" where it is an output layer's or cannot be told."""
     try:
@@ -131,16 +87,11 @@ def is_chain(network: Network) -> bool:
     )
 
 
-def connection_table(network: Network) -> Table:
+def connection_table(network: Network) -> Rows:
     """The connections in MATLAB's spelling."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("Source", overflow="fold")
-    table.add_column("Destination", overflow="fold")
+    table = Rows("Source", "Destination")
     for source, destination in connection_names(network):
-        table.add_row(escaped(source), escaped(destination))
+        table.add(source, destination)
     return table
 
 
@@ -178,12 +129,9 @@ def extras(network: Network) -> Iterator[str]:
 
 def show_records(held: Contents) -> None:
     """Print the training options and logs of a .mat file without a network."""
-    out = console()
-    out.print(f"[bold]{escaped(str(held.path))}[/bold]: no network, {held.format}", soft_wrap=True)
-    for name, options in held.options.items():
-        out.print(printable(f"{name}: training options {_object_text(options)}"), soft_wrap=True, markup=False)
-    for name, log in held.logs.items():
-        out.print(printable(f"{name}: training log {_log_text(log)}"), soft_wrap=True, markup=False)
+    title(str(held.path), f"no network, {held.format}")
+    say(*(f"{name}: training options {_object_text(options)}" for name, options in held.options.items()))
+    say(*(f"{name}: training log {_log_text(log)}" for name, log in held.logs.items()))
 
 
 def record_facts(held: Contents) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from bridge.errors import UsageError, printable
+from bridge.commands.terminal import Rows, passing, say
+from bridge.errors import UsageError
 
 if TYPE_CHECKING:
     from bridge.parity.trace import Trace
@@ -40,9 +40,8 @@ def trace(
     if not 0 < doubles <= LARGEST:
         raise UsageError(f"--doubles {doubles}", f"it is a whole number from 1 to {LARGEST:,}")
     network = load(file, variable=variable, mappings=mappings)
-    found = traced(network, wanted, doubles, progress=_progress if sys.stderr.isatty() else None)
-    if sys.stderr.isatty():
-        print(end="\r\033[K", file=sys.stderr, flush=True)
+    found = traced(network, wanted, doubles, progress=lambda seed: passing(f"seed {seed}"))
+    passing()
     if as_json:
         print_json("trace", {**asdict(found), "conclusions": conclusions(found)})
     else:
@@ -68,36 +67,19 @@ def _seeds(text: str) -> list[int]:
     return list(dict.fromkeys(seeds))
 
 
-def _progress(seed: int) -> None:
-    print(f"\r\033[Kseed {seed}", end="", file=sys.stderr, flush=True)
-
-
 def _show(file: Path, found: Trace) -> None:
-    from rich import box
-    from rich.markup import escape
-    from rich.table import Table
-
-    from bridge.commands.tables import console
     from bridge.parity.conclusions import conclusions
 
-    out = console()
-    rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("Layer", "Learnable", "From double", "To", "Drawn by", "Sigma", "Correlation", "Scale", "Place"):
-        rows.add_column(name, overflow="fold", justify="left" if name in ("Layer", "Learnable", "Place") else "right")
+    numbers = ("From double", "To", "Drawn by", "Sigma", "Correlation", "Scale")
+    rows = Rows("Layer", "Learnable", *numbers, "Place", right=numbers)
     for each in found.origins:
         place = (f"{each.begin:,}", f"{each.end:,}", each.kind) if each.place else ("", "", "")
         fit = (f"{each.sigma:.1f}", f"{each.correlation:.3f}", f"{each.scale:.3f} x {each.initializer}")
-        rows.add_row(
-            escape(printable(each.layer)),
-            escape(printable(each.learnable)),
-            *place,
-            *(fit if each.sigma else ("", "", "")),
-            f"{each.place or 'none'}{', frozen' if each.frozen else ''}",
-        )
-    out.print(printable(f"{file}: searched {_searched(found)}"), markup=False, soft_wrap=True)
-    out.print(rows)
-    for line in conclusions(found):
-        out.print(printable(line), markup=False, soft_wrap=True)
+        stands = f"{each.place or 'none'}{', frozen' if each.frozen else ''}"
+        rows.add(each.layer, each.learnable, *place, *(fit if each.sigma else ("", "", "")), stands)
+    say(f"{file}: searched {_searched(found)}")
+    rows.print()
+    say(*conclusions(found))
 
 
 def _searched(found: Trace) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from bridge.commands import completion
+from bridge.commands.terminal import say
 from bridge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -96,8 +97,7 @@ def train(
     if as_json:
         print_json("train", _facts(info, output))
     else:
-        print(_summary(info))
-        print(f"saved to {output}")
+        say(_summary(info), f"saved to {output}")
 
 
 def _network_and_data(recipe: Recipe, base: Network, data: Path | None) -> tuple[Network, Sets]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
+from bridge.errors import printable
 from bridge.files.atomic import write_text
 from bridge.options.options import TrainingOptions
 from bridge.training.history import PLOT, Row
@@ -73,7 +74,9 @@ class Progress:
     def update(self, row: Row) -> None:
         """Show a finished row."""
         if self._bar is not None:
-            self._bar.update(self._task, completed=row["Iteration"], description=_summary(row, self._metrics))
+            self._bar.update(
+                self._task, completed=row["Iteration"], description=printable(_summary(row, self._metrics))
+            )
         if row["Iteration"] % self._frequency == 0 or row["Iteration"] == 1 or "ValidationLoss" in row:
             self._print_row(row)
         if time.monotonic() - self._plotted > SECONDS_BETWEEN_PLOTS:
@@ -103,7 +106,7 @@ class Progress:
             self._print([self._table.line(row)])
 
     def _print(self, lines: Sequence[str]) -> None:
-        for line in lines:
+        for line in map(printable, lines):
             if self._bar is not None:
                 self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
             else:
