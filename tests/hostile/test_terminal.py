@@ -95,6 +95,31 @@ def test_a_profile(text: str, printed: Printed) -> None:
 
 
 @EVERY
+@pytest.mark.parametrize("more", [(), ("--python",), ("--json",)], ids=str)
+def test_a_script(
+    text: str,
+    more: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    quoted = "".join(text.splitlines()).replace("'", "''")
+    lines = (
+        "net = alexnet;",
+        f"options = trainingOptions('sgdm', 'CheckpointPath', '{quoted}'); % {text}",
+        f"{quoted}('{quoted}')",
+        f"net = trainNetwork(imageDatastore('{quoted}'), net.Layers, options);",
+    )
+    (tmp_path / "train.m").write_bytes("\n".join(lines).encode(errors="surrogatepass"))
+    monkeypatch.setattr(sys, "argv", ["bridge", "recipe", "read", str(tmp_path / "train.m"), *more])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    shown = "".join(capsys.readouterr())
+    assert stop.value.code in (0, 2, 3) and "Traceback" not in shown
+    require_shown(shown, "")
+
+
+@EVERY
 def test_an_error(text: str) -> None:
     shown = str(BridgeError(text, text, text))
     assert len(shown.splitlines()) == 3
