@@ -70,7 +70,7 @@ def main() -> None:
         with redirect_stdout(cast(TextIO, Results(sys.stdout)) if sys.stdout else None):
             sys.exit(_run())
     except BridgeError as error:  # stdout leads nowhere
-        tell(error)
+        tell(*str(error).splitlines())
         sys.exit(error.exit_code)
 
 
@@ -87,7 +87,7 @@ def _run() -> int:
         error = _in_three_parts(caught)
         if os.environ.get(TRACEBACK):
             traceback.print_exception(caught)
-        tell(error)
+        tell(*str(error).splitlines())
         if "--json" in sys.argv:
             print_json("error", {"error": error.error, "cause": error.cause, "hint": error.hint})
             print(end="", flush=True)
@@ -112,7 +112,7 @@ def _misuse(error: Any) -> BridgeError:
     """Return what typer says of a call that it cannot take, in three parts; a call without a verb gets the help."""
     message, context = error.format_message(), error.ctx
     if context is not None and message == context.get_help():
-        tell(message)
+        tell(*message.splitlines())
         sys.exit(UsageError.exit_code)
     message = f"{message[0].lower()}{message[1:].rstrip('.')}"
     if context is None:

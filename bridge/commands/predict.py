@@ -75,7 +75,8 @@ def predict(
                 {"input": prediction.input, **prediction.found.facts(), **({"picture": str(target)} if target else {})}
             )
         else:
-            say(f"{prediction.input}: {prediction.found.text()}")
+            first, *more = prediction.found.lines()
+            say(f"{prediction.input}: {first}", *more)
             if target is not None:
                 say(f"wrote {target}")
     if as_json:

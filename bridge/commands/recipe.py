@@ -56,7 +56,7 @@ def show(
 
     read = Recipe.load(recipe)
     if python:
-        say(read.python().removesuffix("\n"))
+        say(*read.python().splitlines())
         return
     edited, notes = _edited(read, network, factors)
     if as_json:
@@ -93,7 +93,7 @@ def read(
         for reading in readings:
             reading.save(_numbered(output, reading, len(readings)), force=force)
     if python:
-        say(*(each.recipe.python().removesuffix("\n") for each in readings if each.recipe is not None))
+        say(*(line for each in readings if each.recipe is not None for line in each.recipe.python().splitlines()))
     elif as_json:
         others = {"all": [each.to_mapping() for each in readings]} if len(readings) > 1 else {}
         print_json("recipe.read", {**readings[-1].to_mapping(), **others})

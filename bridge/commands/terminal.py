@@ -16,26 +16,22 @@ LONGEST = 120  # characters of a cell; --json gives it whole
 NARROWEST = 80  # columns in which a table can be folded; a narrower terminal wraps whole lines
 
 
-def say(*texts: object) -> None:
-    """Print texts on stdout, each on lines of its own."""
-    for text in texts:
-        print(_shown(text))
+def say(*lines: object) -> None:
+    """Print lines on stdout; a line break in one of them begins none."""
+    for line in lines:
+        print(printable(str(line)))
 
 
-def tell(*texts: object) -> None:
-    """Print texts on stderr, each on lines of its own."""
-    for text in texts:
-        print(_shown(text), file=sys.stderr)
+def tell(*lines: object) -> None:
+    """Print lines on stderr; a line break in one of them begins none."""
+    for line in lines:
+        print(printable(str(line)), file=sys.stderr)
 
 
 def passing(text: str = "") -> None:
     """Show a text on stderr in the place of the one before it, where that is a terminal."""
     if sys.stderr.isatty():
         print(f"\r\033[K{printable(text)}", end="", file=sys.stderr, flush=True)
-
-
-def _shown(text: object) -> str:
-    return "\n".join(map(printable, str(text).split("\n")))
 
 
 def title(name: str, rest: str) -> None:

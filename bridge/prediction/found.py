@@ -25,7 +25,7 @@ class Found(Protocol):
     def facts(self) -> dict[str, Any]:
         """Return it as JSON values."""
 
-    def text(self) -> str:
+    def lines(self) -> list[str]:
         """Return it in a line, or more."""
 
 
@@ -38,8 +38,8 @@ class Classes:
     def facts(self) -> dict[str, Any]:
         return {"label": self.best[0][0], "classes": [{"name": name, "score": score} for name, score in self.best]}
 
-    def text(self) -> str:
-        return ", ".join(f"{name} {score:.4f}" for name, score in self.best)
+    def lines(self) -> list[str]:
+        return [", ".join(f"{name} {score:.4f}" for name, score in self.best)]
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class Steps:
     def facts(self) -> dict[str, Any]:
         return {"labels": list(self.labels), "scores": list(self.scores)}
 
-    def text(self) -> str:
+    def lines(self) -> list[str]:
         runs = [(name, len(list(steps))) for name, steps in groupby(self.labels)]
-        return ", ".join(f"{name} x {count}" if count > 1 else name for name, count in runs)
+        return [", ".join(f"{name} x {count}" if count > 1 else name for name, count in runs)]
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,10 @@ class Values:
             }
         }
 
-    def text(self) -> str:
-        return "; ".join(
-            f"{name}: {_shown(values)}" if len(self.outputs) > 1 else _shown(values)
-            for name, values in self.outputs.items()
-        )
+    def lines(self) -> list[str]:
+        several = len(self.outputs) > 1
+        parts = (f"{name}: {_shown(each)}" if several else _shown(each) for name, each in self.outputs.items())
+        return ["; ".join(parts)]
 
 
 @dataclass(frozen=True)
@@ -96,8 +95,8 @@ class Regions:
     def facts(self) -> dict[str, Any]:
         return {"size": list(self.labels.shape), "shares": self.shares}
 
-    def text(self) -> str:
-        return ", ".join(f"{name} {share:.1%}" for name, share in self.shares.items())
+    def lines(self) -> list[str]:
+        return [", ".join(f"{name} {share:.1%}" for name, share in self.shares.items())]
 
     def drawn_on(self, picture: NDArray) -> NDArray:
         """Return the picture with the classes laid over it; they are brought to its size by nearest neighbours."""
@@ -117,9 +116,9 @@ class Boxes:
     def facts(self) -> dict[str, Any]:
         return {"objects": [{"label": label, "score": score, "box": box} for label, score, box in self._rows()]}
 
-    def text(self) -> str:
-        rows = [f"{label} {score:.4f} [{' '.join(map(str, box))}]" for label, score, box in self._rows()]
-        return "\n  ".join([f"{len(rows)} object{'' if len(rows) == 1 else 's'}", *rows])
+    def lines(self) -> list[str]:
+        rows = [f"  {label} {score:.4f} [{' '.join(map(str, box))}]" for label, score, box in self._rows()]
+        return [f"{len(rows)} object{'' if len(rows) == 1 else 's'}", *rows]
 
     def drawn_on(self, picture: NDArray) -> NDArray:
         """Return the picture with the boxes, their labels and scores."""

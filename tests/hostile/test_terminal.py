@@ -56,7 +56,7 @@ Printed = Callable[[Callable[[], object]], str]
 
 
 def require_shown(hostile: str, plain: str) -> None:
-    """Assert that texts change neither the styles nor anything else that a terminal obeys."""
+    """Assert that texts change neither the styles nor anything else that a terminal obeys, and begin no line."""
     assert {*STYLE.findall(hostile)} == {*STYLE.findall(plain)}
     odd = {letter for letter in STYLE.sub("", hostile) if not letter.isprintable() and letter != "\n"}
     assert not odd, odd
@@ -78,7 +78,7 @@ def test_a_recipe(text: str, tmp_path: Path, printed: Printed) -> None:
     def show(each: str) -> None:
         made = hostile_recipe(each, tmp_path)
         recipe._print(made, made.network(replace(filled(signs(), each), classes=None)), [each])
-        terminal.say(made.python())
+        terminal.say(*made.python().splitlines())
 
     require_shown(*(printed(lambda each=each: show(each)) for each in (text, PLAIN)))
 
@@ -124,6 +124,12 @@ def test_an_error(text: str) -> None:
     shown = str(BridgeError(text, text, text))
     assert len(shown.splitlines()) == 3
     require_shown(shown, "")
+
+
+@EVERY
+def test_no_text_begins_a_line(text: str, printed: Printed) -> None:
+    assert len(printed(lambda: terminal.say(f"a{text}b", f"c{text}")).splitlines()) == 2
+    assert len(printed(lambda: terminal.tell(text or "x")).splitlines()) == 1
 
 
 @EVERY
