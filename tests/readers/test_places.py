@@ -160,7 +160,7 @@ def test_inspect_lists_several(tmp_path: Path, command: Command) -> None:
         row[:2] for row in rows
     ]
     assert next(row for row in rows if row[:1] == ["layers"])[-1] == "untrained"
-    assert "--variable 's.cnn'" in answer.out and "options (training options)" in answer.out
+    assert "--variable s.cnn" in answer.out and "options (training options)" in answer.out
     facts = json.loads(command("inspect", path, "--json").out)
     assert [each["address"] for each in facts["networks"]] == ["s.cnn", "s.mlp", "layers"]
     assert [each["state"] for each in facts["networks"]] == ["trained", "trained", "untrained"]
