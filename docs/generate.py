@@ -185,8 +185,18 @@ resnet50` tells about one.
 An untrained input layer has neutral statistics (a mean of 0, a deviation of 1, pixels of 0 to 255) until training
 computes them, as MATLAB's ResetInputNormalization does; a note of the network says so.
 
-`segnet_layers`, `unet_layers` and `yolov2_layers` of `bridge.networks` take MATLAB's arguments. SegNet of depth 3
-equals a file that MATLAB wrote; in the forms "vgg16" and "vgg19" the decoder's names and filters are unconfirmed.
+Builders of `bridge.networks` take the arguments of MATLAB's functions, whose names are theirs in Python's spelling:
+
+- `segnet_layers`: of depth 3 it equals a file that MATLAB wrote; in the forms "vgg16" and "vgg19" the decoder's names
+  and filters are unconfirmed.
+- `unet_layers`, `unet3d_layers`, `unet`, `unet3d`: the documentation's counts, names and factors of generated code. The
+  default sizes of the two for volumes are unconfirmed.
+- `deeplabv3plus_layers`, `deeplabv3plus`: on resnet18, resnet50 and xception after generated code, on resnet50 with
+  MATLAB's order of layers. On mobilenetv2 and inceptionresnetv2, and with a DownsamplingFactor of 8, the form is
+  derived. The weights of the two upsamplings interpolate bilinearly, which is unconfirmed; a MATLAB file has its own.
+- `resnet_layers`, `resnet_network`: the documentation's counts; unconfirmed are the names inside and the initialiser
+  "he".
+- `yolov2_layers`: documented layers, on any network.
 
 Lists of MATLAB's layers are the oracle for {listed}: every name, option and connection. For {code} code that MATLAB
 generated from copies of them was read by hand; lines of it are in the tests. The others follow the documentation:

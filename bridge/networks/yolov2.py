@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bridge import layers
 from bridge.errors import UsageError
 from bridge.network import Layer, Network
-from bridge.networks.graph import Classes, count
+from bridge.networks.graph import Classes, count, up_to
 
 
 def yolov2_layers(
@@ -35,7 +35,7 @@ def yolov2_layers(
         raise UsageError(
             f"the anchor boxes are {anchors!r}", "each is (height, width) in pixels", "write [(64, 64), (128, 64)]"
         )
-    kept = _up_to(network, feature_layer)
+    kept = up_to(network, feature_layer)
     behind = [layer for layer in network.layers if layer.name not in kept]
     base = (network.remove(behind) if behind else network).with_input_size(image_size)
     size = base.sizes[feature_layer][0]
@@ -47,18 +47,6 @@ def yolov2_layers(
         )
     head = _head(size.channels, classes, anchors)
     return base.add(head).connect(feature_layer, head[0].name)
-
-
-def _up_to(network: Network, name: str) -> set[str]:
-    """Return the names of a layer and of all that it depends on."""
-    kept: set[str] = set()
-    waiting = [network.layers[name].name]
-    while waiting:
-        each = waiting.pop()
-        if each not in kept:
-            kept.add(each)
-            waiting += [connection.source for connection in network.incoming[each]]
-    return kept
 
 
 def _head(channels: int, classes: Classes, anchors: Sequence[tuple[float, float]]) -> list[Layer]:

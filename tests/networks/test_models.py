@@ -14,6 +14,7 @@ from PIL import Image
 
 from bridge.commands import main
 from bridge.networks import catalogue, plot
+from bridge.networks.deeplab import BACKBONES
 from bridge.networks.plot import MARKS
 from docs.generate import NETWORKS_PAGE, networks_page
 from tests.conftest import references
@@ -42,7 +43,9 @@ def test_filters_and_orders(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     """Oracle: MathWorks' published numbers."""
     names = [each["name"] for each in models(monkeypatch, capsys, "--for", "edge", "--max-mb", "10")]
     assert names == ["shufflenet", "squeezenet"]
-    assert [each["name"] for each in models(monkeypatch, capsys, "--for", "segmentation")] == ["vgg19", "vgg16"]
+    bases = [each["name"] for each in models(monkeypatch, capsys, "--for", "segmentation")]
+    assert bases == ["inceptionresnetv2", "xception", "resnet50", "mobilenetv2", "vgg19", "vgg16", "resnet18"]
+    assert set(bases) == {*BACKBONES, "vgg16", "vgg19"}
     assert [each["name"] for each in models(monkeypatch, capsys, "--for", "detection")] == [
         "darknet53",
         "resnet50",

@@ -23,6 +23,8 @@ HOSTILE = {
     "handles in handles": "x = arrayfun(@(i) sum(arrayfun(@(j) sum(arrayfun(@(k) k,1:1000)),1:1000)),1:1000);\n",
     "doubled structs": "s = struct; for i = 1:200, s.a = s; s.b = s; end\n",
     "a huge encoder": "lg = unetLayers([256 256],2,'EncoderDepth',1e6); sg = segnetLayers([64 64 3],2,1e6);\n",
+    "a huge network": "r = resnetLayers([64 64 3],2,StackDepth=[1e9 1],NumFilters=[4 4]); u = unet3d([8 8 8 1],2,EncoderDepth=1e6);\n"
+    'd = deeplabv3plusLayers([64 64 3],1e6,"resnet18");\n',
     "a loop without end": "k = 0;\nwhile true\n k = k + 1;\nend\n",
     "loops in loops": "for a = 1:1000, for b = 1:1000, for c = 1:1000, k = a; end, end, end\n",
     "recursion": "function r = f(n)\nr = f(n + 1);\nend\n",
@@ -46,7 +48,7 @@ HARMLESS, OPEN = ((0, 3), (0, 3)), ((3, 3), (3, 3))
 OUTCOMES: dict[str, tuple[str | tuple[int, int | None], str | tuple[int, int | None]]] = {
     **dict.fromkeys(HOSTILE, HARMLESS),
     **dict.fromkeys(("brackets", "arrays", "blocks"), ("nested too deeply", "nested too deeply")),
-    **dict.fromkeys(("loops in loops", "an open string", "eval"), OPEN),
+    **dict.fromkeys(("loops in loops", "an open string", "eval", "a huge network"), OPEN),
     "an open bracket": ("holds no training", (3, 3)),  # the whole script lies in it
     "a lone end": ((3, None), (3, 3)),
 }

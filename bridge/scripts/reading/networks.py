@@ -21,7 +21,7 @@ from bridge.scripts.reading.objects import Boxes, OfData, Origin, ToldLayer, Tol
 from bridge.scripts.reading.study import Loaded, study
 from bridge.tables.layers import table
 
-DEEPEST_ENCODER = 16  # each stage halves the image
+DEEPEST = {"EncoderDepth": 16, "StackDepth": 300}  # each stage of an encoder halves the image; blocks of all stacks
 UNBUILT = "the layers of {} are not built in; pass the saved network with --network"
 PRETRAINED = tuple(sorted({*table("pretrained"), *table("scripts")["pretrained_elsewhere"]}))
 ROLES: dict[str, str] = table("scripts")["roles"]
@@ -126,9 +126,9 @@ def _built(call: Call) -> Any:
         return _unbuilt(call, call.function)
     given = [_argument(each, row.get(str(at))) for at, each in enumerate(call.values[: row["arguments"]])]
     options = {name: value for name, (value, _) in call.named(row["arguments"]).items() if name in row["options"]}
-    depth = options.get("EncoderDepth", given[-1] if row.get("depth") else 0)
-    if isinstance(depth, int) and depth > DEEPEST_ENCODER:
-        return call.unknown(f"the encoder of {call.function} is deeper than any image allows")
+    depths = {**options, "EncoderDepth": given[-1]} if row.get("depth") else options
+    if any(_blocks(depths.get(name)) > most for name, most in DEEPEST.items()):
+        return call.unknown(f"{call.function} would make a network deeper than any that is trained")
     only_classes = all(each.kind == "class count" for each in given if isinstance(each, OfData))
     if unknown_in((*given, *options.values())) is not None or not only_classes:
         return call.unknown(f"an argument of {call.function} is not known")
@@ -137,9 +137,25 @@ def _built(call: Call) -> Any:
         call.reader.findings.problem(call.place, f"{what}; pass the saved network with --network")
     made = [build(*_known(given, count), **options) for count in TWO_COUNTS]
     boxes = next((each for each in given if isinstance(each, Boxes)), None)
-    layers = (_told(layer, made[1], given, boxes, call) for layer in made[0].layers)
-    found = ToldNetwork.of(layers, made[0].connections, "LayerGraph")
+    layers = [_told(layer, made[1], given, boxes, call) for layer in made[0].layers]
+    _tell_of_values(call, made[0])
+    kind = "dlnetwork" if made[0].kind == "dlnetwork" else "LayerGraph"
+    found = ToldNetwork.of(layers, made[0].connections, kind)
     return Many((found, call.unknown())) if call.outputs > 1 else found
+
+
+def _blocks(depth: Any) -> int:
+    """Return how many stages or blocks a depth stands for, 0 where it is not known."""
+    return sum(each for each in (depth if isinstance(depth, tuple) else (depth,)) if isinstance(each, int))
+
+
+def _tell_of_values(call: Call, made: Network) -> None:
+    """List a line whose function gives layers values, which a recipe has no place for."""
+    new = [layer for layer in made.layers if not isinstance(layer, ToldLayer)]
+    valued = [layer.name for layer in new if any(each.array.size for each in layer.learnables.values())]
+    if valued:
+        what = f"{call.function} gives {', '.join(valued)} values that the recipe has not"
+        call.reader.findings.problem(call.place, f"{what}; pass the saved network with --network")
 
 
 def _argument(value: Any, kind: str | None) -> Any:
@@ -176,7 +192,9 @@ def _told(layer: Layer, other: Network, given: list[Any], boxes: Boxes | None, c
             )
         elif boxes is not None and key == ROLES["boxes"]:
             opened[key] = boxes
-    return replace(ToldLayer.of(layer, call.place, open=opened), state={})  # training computes its statistics
+    learnables = {name: replace(each, array=constructors.NO_VALUES) for name, each in layer.learnables.items()}
+    # training computes its statistics
+    return replace(ToldLayer.of(layer, call.place, open=opened), learnables=learnables, state={})
 
 
 @reads(*table("scripts")["detectors"])
