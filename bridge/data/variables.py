@@ -5,22 +5,60 @@ from __future__ import annotations
 import csv
 import fnmatch
 import os
-import zipfile
-import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bridge.arrays import matlab
-from bridge.arrays.lazy import Array, NDArray
+from bridge.arrays.lazy import Array
 from bridge.arrays.matlab import Categorical, Object, Unread
+from bridge.arrays.npy import read_npy, read_npz
 from bridge.errors import UnreadableError, UsageError, nearest, reading
-from bridge.readers.mat.file import variables
+from bridge.readers.mat.file import MatFile
+from bridge.tables.layers import EMPTY
 
 WHOLE = "data"  # what the only array of a .npy, or of a .csv without a header, is called
+TOLD = ("cell", "struct")  # what a .mat file tells the size of before it is decoded; that of objects is in their data
+
+
+class Values(Mapping[str, Any]):
+    """The values of a file, each read when it is asked for.
+
+    Args:
+        readers: what reads them, by name.
+        described: their size and class, where these are known without reading.
+    """
+
+    def __init__(self, readers: Mapping[str, Callable[[], Any]], described: Mapping[str, str] = EMPTY) -> None:
+        self._readers, self._described = readers, described
+        self._read: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._read:
+            self._read[name] = self._readers[name]()
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._readers)
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._readers
+
+    def described(self, name: str) -> str:
+        """Say size and class of a value: "3x3x3x10000 single"."""
+        return self._described.get(name) or matlab.describe(self[name])
+
+    @staticmethod
+    def known(values: Mapping[str, Any]) -> Values:
+        """Return values that are read already, or are lazy arrays."""
+        return Values({name: partial(values.__getitem__, name) for name in values})
 
 
 @dataclass(frozen=True)
@@ -28,7 +66,7 @@ class Variables:
     """The variables of a file, by name; the columns of a .csv."""
 
     path: Path
-    values: Mapping[str, Any]
+    values: Values
 
     @staticmethod
     def of(path: Path) -> Variables:
@@ -51,15 +89,16 @@ class Variables:
         with reading(str(path)):
             try:
                 return Variables(path, READERS[path.suffix.lower()](path))
-            except (csv.Error, zipfile.BadZipFile, zlib.error) as error:
+            except csv.Error as error:
                 raise ValueError(error) from error
 
     def of_format(self, name: str) -> dict[str, Any] | None:
         """Return the struct that one of bridge's MATLAB functions wrote, by the name of its format; None where there is
         none.
         """
-        structs = (value for value in self.values.values() if isinstance(value, dict))
-        return next((each for each in structs if isinstance(each.get("Format"), str) and each["Format"] == name), None)
+        structs = (self.values[each] for each in self.values if self.values.described(each) == "struct")
+        formats = ((each.get("Format"), each) for each in structs if isinstance(each, dict))
+        return next((each for found, each in formats if isinstance(found, str) and found == name), None)
 
     @staticmethod
     def find(name: str, default: Variables | None) -> Any:
@@ -84,9 +123,15 @@ class Variables:
             return plain(next(iter(source.values.values())))
         first, *rest = variable.split(".")
         if first not in source.values:
+            source.require_whole()
             hint = nearest(first, source.values) if first else f"name one: {source.path}:NAME"
             raise UsageError(f"{source.path} holds no '{variable}'", f"it holds {source}", hint)
         return plain(_inside(source.values[first], rest, variable))
+
+    def require_whole(self) -> None:
+        """Raise the damage of a file of which a part cannot be told apart: what is missed may be in it."""
+        if "" in self.values:
+            plain(self.values[""])
 
     def _columns(self, pattern: str) -> Any:
         chosen = {name: column for name, column in self.values.items() if fnmatch.fnmatchcase(name, pattern)}
@@ -104,10 +149,7 @@ class Variables:
         return np.stack(columns, 1) if columns[0].ndim == 1 else columns[0]
 
     def __str__(self) -> str:
-        return (
-            ", ".join(f"{name} ({matlab.describe(value)})" for name, value in list(self.values.items())[:12])
-            or "nothing"
-        )
+        return ", ".join(f"{name} ({self.values.described(name)})" for name in list(self.values)[:12]) or "nothing"
 
 
 def plain(value: Any) -> Any:
@@ -169,9 +211,10 @@ def _inside(value: Any, steps: Sequence[str], name: str) -> Any:
     return value
 
 
-def _npz(path: Path) -> dict[str, NDArray]:
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+def _mat(path: Path) -> Values:
+    held = {each.name: each for each in MatFile(path).variables()}
+    told = {name: each.described for name, each in held.items() if each.plain or each.described.endswith(TOLD)}
+    return Values({name: partial(getattr, each, "value") for name, each in held.items()}, told)
 
 
 def _csv(path: Path) -> dict[str, Any]:
@@ -196,11 +239,11 @@ def _csv(path: Path) -> dict[str, Any]:
     }
 
 
-READERS: Mapping[str, Callable[[Path], Mapping[str, Any]]] = {
-    ".mat": lambda path: dict(variables(path)),
-    ".npz": _npz,
-    ".npy": lambda path: {WHOLE: np.load(path, allow_pickle=False)},
-    ".csv": _csv,
+READERS: Mapping[str, Callable[[Path], Values]] = {
+    ".mat": _mat,
+    ".npz": lambda path: Values.known(read_npz(path)),
+    ".npy": lambda path: Values.known({WHOLE: read_npy(path)}),
+    ".csv": lambda path: Values.known(_csv(path)),
 }
 
 

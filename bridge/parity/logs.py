@@ -84,15 +84,11 @@ def _training_profile(history: Path) -> dict[str, str]:
 def read_log(path: Path) -> Log:
     """Read the training log in a .mat: the info of trainNetwork, or of trainnet with its tables as structs."""
     content = Variables.of(path)
-    held = next(
-        (
-            value
-            for value in content.values.values()
-            if isinstance(value, dict) and {"TrainingLoss", "TrainingHistory"} & set(value)
-        ),
-        None,
-    )
+    structs = (content.values[name] for name in content.values if content.values.described(name) == "struct")
+    known = (value for value in structs if isinstance(value, dict))
+    held = next((value for value in known if {"TrainingLoss", "TrainingHistory"} & set(value)), None)
     if held is None:
+        content.require_whole()
         raise UnreadableError(
             f"{path} holds no training log",
             f"it holds {content}",

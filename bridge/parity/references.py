@@ -478,6 +478,7 @@ def _found(
     left = [each for each in default.values if others is not None and each not in others]
     fitting = [each for each in known if each in default.values] or (left if len(left) == 1 else [])
     if not fitting:
+        default.require_whole()
         raise UsageError(f"which variable of {default.path} holds the {what}?", f"it holds {default}", f"--{what} NAME")
     return fitting[0], plain(default.values[fitting[0]])
 

@@ -1,18 +1,15 @@
-"""What the two containers of .mat files, v5 and v7.3, share: variables, references, bounds, and how damage is told."""
+"""What the two containers of .mat files, v5 and v7.3, share: variables, references, and how damage is told."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from bridge.arrays.matlab import Unread
 from bridge.errors import UnreadableError
 
 DEEPEST = 64  # nesting of cells, structs and objects; MATLAB's networks stay below 20
-# Small files may grow to GROWN bytes, others GROWTH times; of the files MATLAB wrote none grew 10 times.
-GROWN, GROWTH = 256 << 20, 64
 ELEMENT_COST = 1024  # bytes that one element stands for: it takes that much time, if not memory
 
 
@@ -47,29 +44,6 @@ class Opaque:
 
     class_name: str
     content: Any
-
-
-class ExhaustedError(UnreadableError):
-    """A file grows too much while it is decoded. Its variable is given up whole, and not part after part."""
-
-
-class Allowance:
-    """What a file may still grow by while it is decoded: a small file must exhaust neither memory nor patience."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._size = path, path.stat().st_size
-        self._left = max(GROWN, GROWTH * self._size)
-
-    def take(self, size: int) -> None:
-        """Raise ExhaustedError once the file has grown too much; `size` in bytes."""
-        if size > self._left:
-            raise ExhaustedError(
-                f"{self._path} is refused: its {self._size:,} bytes decode to more than "
-                f"{max(GROWN, GROWTH * self._size):,}",
-                "no network compresses that well; a file like this exhausts memory",
-                "save the network alone, without other variables",
-            )
-        self._left -= size
 
 
 def damaged(what: str, where: str = "") -> UnreadableError:

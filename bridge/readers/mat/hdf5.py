@@ -20,17 +20,8 @@ from h5py import h5a, h5d, h5g, h5l, h5r, h5s
 from bridge.arrays.lazy import Array, NDArray, watch
 from bridge.arrays.matlab import NUMBERS, Cell, Object, StructArray, Unread
 from bridge.errors import DAMAGE, UnreadableError, reading
-from bridge.readers.mat.container import (
-    DEEPEST,
-    ELEMENT_COST,
-    GROWTH,
-    Allowance,
-    ExhaustedError,
-    Opaque,
-    Variable,
-    damaged,
-    too_deep,
-)
+from bridge.files.allowance import GROWTH, Allowance, ExhaustedError
+from bridge.readers.mat.container import DEEPEST, ELEMENT_COST, Opaque, Variable, damaged, too_deep
 from bridge.readers.mat.objects import REFERENCE
 
 LAZY_ELEMENTS = 64  # arrays of more elements are not read until needed

@@ -19,7 +19,8 @@ import numpy as np
 from bridge.arrays.lazy import NDArray
 from bridge.arrays.matlab import ENUMERATION, Cell, Handle, Object, ObjectArray, Unread, decoded, read
 from bridge.errors import UnreadableError, reading
-from bridge.readers.mat.container import DEEPEST, ExhaustedError, Opaque, damaged, too_deep
+from bridge.files.allowance import ExhaustedError
+from bridge.readers.mat.container import DEEPEST, Opaque, damaged, too_deep
 
 REFERENCE = 0xDD000000
 FIRST_VALUE = 2  # cells 0 and 1 are the metadata and an empty one

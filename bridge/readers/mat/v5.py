@@ -18,7 +18,8 @@ import numpy as np
 
 from bridge.arrays.lazy import watch
 from bridge.errors import UnreadableError
-from bridge.readers.mat.container import Allowance, Variable, damaged
+from bridge.files.allowance import Allowance
+from bridge.readers.mat.container import Variable, damaged
 from bridge.readers.mat.v5_arrays import Reader, StreamReader
 from bridge.readers.mat.v5_elements import COMPRESSED, MATRIX, Element, Place
 

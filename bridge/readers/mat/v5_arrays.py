@@ -13,7 +13,8 @@ import numpy as np
 from bridge.arrays.lazy import Array, NDArray
 from bridge.arrays.matlab import NUMBERS, Cell, Object, ObjectArray, StructArray, Unread
 from bridge.errors import UnreadableError
-from bridge.readers.mat.container import DEEPEST, ELEMENT_COST, Allowance, ExhaustedError, Opaque, damaged, too_deep
+from bridge.files.allowance import Allowance, ExhaustedError
+from bridge.readers.mat.container import DEEPEST, ELEMENT_COST, Opaque, damaged, too_deep
 from bridge.readers.mat.v5_elements import MATRIX, Element, Place
 
 MOST_DIMS = 32  # dimensions of an array; numpy has as many

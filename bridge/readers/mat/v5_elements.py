@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from bridge.errors import UnreadableError
-from bridge.readers.mat.container import Allowance, damaged
+from bridge.files.allowance import Allowance
+from bridge.readers.mat.container import damaged
 
 MATRIX, COMPRESSED = 14, 15  # types of an element
 PIECE = 1 << 16  # compressed bytes inflated at a time; with more, each result is fresh memory, which takes longer
