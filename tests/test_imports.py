@@ -25,7 +25,7 @@ ROOMS = (
 FACES = {"layers": "network", "__main__": "commands"}  # a module that is the public face of a room
 FACADE = {  # methods that import when called
     "network.network": {"detection.detector", "modules.build", "modules.weights", "writers.folder"},
-    "options.options": {"training.groups", "training.solvers"},
+    "options.options": {"training.groups", "training.solver"},
     "recipes.recipe": {"recipes.source"},
 }
 WITHOUT_TORCH = (

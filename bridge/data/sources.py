@@ -93,8 +93,8 @@ class ArraySource:
         return len(self.targets)
 
     def load(self, request: Request) -> Batch:
-        index = torch.as_tensor(request.wanted)
-        return Batch(tuple(each[index] for each in self.inputs), self.targets[index])
+        index = torch.from_numpy(request.indices[request.part])
+        return Batch(tuple(each.index_select(0, index) for each in self.inputs), self.targets.index_select(0, index))
 
 
 class SequenceSource:

@@ -20,7 +20,7 @@ from bridge.tables.layers import table
 if TYPE_CHECKING:
     from torch import nn
 
-    from bridge.training.solvers import Solver
+    from bridge.training.solver import Solver
 
 Pairs = tuple[tuple[str, Any], ...]
 Row = Mapping[str, Any]
@@ -174,7 +174,9 @@ class TrainingOptions:
         if name not in rows:
             raise AttributeError(f"the options of {self.solver!r} have no {name!r}")
         given = dict(self.given)
-        return given[name] if name in given else self._default(rows[name])
+        value = given[name] if name in given else self._default(rows[name])
+        vars(self)[name] = value  # the next time it is there
+        return value
 
     @property
     def trainer(self) -> str:

@@ -56,30 +56,33 @@ class Feed:
 
     def load(self, requests: Sequence[Request]) -> Iterator[Batch]:
         """Yield what is asked for."""
-        known = [self._cache is not None and self._cache.holds(each.wanted) for each in requests]
+        cache = self._cache
+        if cache is None:
+            yield from map(self._through_fixed, map(self._placed, self.loader.load(requests)))
+            return
+        known = [cache.holds(each.wanted) for each in requests]
         if requests and all(known):
             self.loader.close()  # its room is better used
-        loaded = map(
-            self._placed,
-            self.loader.load([each for each, is_known in zip(requests, known, strict=True) if not is_known]),
-        )
+        unknown = [each for each, is_known in zip(requests, known, strict=True) if not is_known]
+        loaded = map(self._placed, self.loader.load(unknown))
         for request, is_known in zip(requests, known, strict=True):
-            if is_known and self._cache is not None:
-                yield self._placed(self._cache.get(request.wanted))
+            if is_known:
+                yield self._placed(cache.get(request.wanted))
             else:
-                yield self._through_fixed(request, next(loaded))
+                cache.keep(request.wanted, features := self._through_fixed(next(loaded)))
+                yield features
 
-    def _through_fixed(self, request: Request, batch: Batch) -> Batch:
+    def _through_fixed(self, batch: Batch) -> Batch:
         if self._fixed is None:
             return batch
         with torch.no_grad():
-            features = Batch(self._fixed(*batch.inputs), batch.targets)
-        if self._cache is not None:
-            self._cache.keep(request.wanted, features)
-        return features
+            return Batch(self._fixed(*batch.inputs), batch.targets)
 
     def _placed(self, batch: Batch) -> Batch:
         """Copy to the device in the type that takes least room, while it may compute; then convert."""
-        inputs = (each.to(self._device, non_blocking=True).to(self._dtype) for each in batch.inputs)
-        targets = batch.targets.to(self._device, non_blocking=True)
-        return Batch(tuple(inputs), targets.to(self._dtype if targets.is_floating_point() else torch.long))
+        inputs, targets = batch
+        if self._device.type != "cpu":
+            inputs = tuple([each.to(self._device, non_blocking=True) for each in inputs])
+            targets = targets.to(self._device, non_blocking=True)
+        kind = self._dtype if targets.is_floating_point() else torch.long
+        return Batch(tuple([each.to(self._device, self._dtype) for each in inputs]), targets.to(self._device, kind))

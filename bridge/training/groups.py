@@ -13,7 +13,8 @@ from bridge.modules.factors import Factor, LearnableTensor, learnables
 from bridge.network import simplest
 from bridge.options.options import TrainingOptions
 from bridge.tables.layers import table
-from bridge.training.solvers import SOLVERS, Clipping, Group, Solver, is_zero
+from bridge.training.solver import Clipping, Group, Solver, is_zero
+from bridge.training.solvers import SOLVERS
 
 
 def param_groups(model: nn.Module, options: TrainingOptions) -> list[Group]:

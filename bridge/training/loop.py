@@ -39,7 +39,7 @@ from bridge.training.means import Means
 from bridge.training.objective import METRICS, Objective
 from bridge.training.order import Order, all_batches, iterations_per_epoch, mini_batches
 from bridge.training.progress import Progress
-from bridge.training.solvers import Solver
+from bridge.training.solver import Solver
 
 COMPLETED, PATIENCE = "Max epochs completed", "Met validation criterion"
 STOPPED, OUTPUT_FCN = "Stopped manually", "Stopped by OutputFcn"

@@ -13,6 +13,7 @@ what is unconfirmed, in the row or in the switches of `Semantics`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from inspect import signature
@@ -22,6 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bridge.data.sources import UNDEFINED
 from bridge.errors import UsageError
 from bridge.options.options import Semantics
 from bridge.tables.layers import EMPTY
@@ -107,11 +109,27 @@ def cross_entropy(
     Raises:
         UsageError: the shapes do not fit.
     """
+    if logits and _is_index(scores, targets, dim):
+        return _of_logits(
+            scores if dim == 1 else scores.movedim(dim, 1), targets, over, class_weights, counts_undefined
+        )
     log_probabilities = scores.log_softmax(dim) if logits else scores
     log = (lambda chosen: chosen) if logits else torch.log
     neutral = 0.0 if logits else 1.0
     terms, defined = _chosen(log_probabilities, targets, dim, neutral, log, class_weights)
     return -terms.sum() / _count(scores, defined, over, counts_undefined)
+
+
+def _of_logits(
+    scores: Tensor, targets: Tensor, over: str, class_weights: Tensor | None, counts_undefined: bool
+) -> Tensor:
+    """The same by torch's own, for class indices; observations divide the weights, which saves a division of the sum
+    and its gradient."""
+    weights = None if class_weights is None else class_weights.to(scores.dtype)
+    if over == "observations":
+        weights = scores.new_full((scores.shape[1],), 1 / len(scores)) if weights is None else weights / len(scores)
+    total = functional.cross_entropy(scores, targets.long(), weights, ignore_index=UNDEFINED, reduction="sum")
+    return total if over == "observations" else total / _count(scores, targets >= 0, over, counts_undefined)
 
 
 @LOSSES("focal")
@@ -205,13 +223,21 @@ def huber(predictions: Tensor, targets: Tensor) -> Tensor:
     return functional.huber_loss(predictions, targets)
 
 
+def hits(scores: Tensor, targets: Tensor, *, dim: int = 1) -> tuple[int, int]:
+    """Return how many elements have their target as best class, and how many have a target."""
+    best = scores.argmax(dim)
+    if _is_index(scores, targets, dim):  # no class has the index of what is undefined
+        return int((best == targets).sum()), int((targets >= 0).sum())
+    classes, defined = _classes(scores, targets, dim)
+    return int(((best == classes) & defined).sum()), int(defined.sum())
+
+
 def accuracy(scores: Tensor, targets: Tensor, *, dim: int = 1) -> float:
     """Return the percentage of elements whose best class is the target, as logs have it; undefined ones do
     not count.
     """
-    classes, defined = _classes(scores, targets, dim)
-    hits = (scores.argmax(dim) == classes) & defined
-    return 100 * float(hits.sum().double() / defined.sum())
+    right, count = hits(scores, targets, dim=dim)
+    return 100 * (right / count) if count else math.nan
 
 
 def rmse(predictions: Tensor, targets: Tensor, *, over: str = "observations", sequence: bool = False) -> float:
@@ -240,9 +266,9 @@ def _squares(predictions: Tensor, targets: Tensor) -> Tensor:
 def _is_index(scores: Tensor, targets: Tensor, dim: int) -> bool:
     if targets.shape == scores.shape:
         return False
-    shape = list(scores.shape)
-    del shape[dim]
-    if list(targets.shape) != shape or targets.is_floating_point():
+    after = dim % scores.dim() + 1
+    shape = scores.shape[: after - 1] + scores.shape[after:]
+    if targets.shape != shape or targets.is_floating_point():
         raise UsageError(
             f"scores are {tuple(scores.shape)}, targets {tuple(targets.shape)} of {targets.dtype}",
             f"targets have the shape of the scores, or are integers of shape {tuple(shape)}",

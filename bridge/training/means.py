@@ -26,7 +26,7 @@ class Means:
         predictions = predictions.detach() if isinstance(predictions, Tensor) else predictions
         self._add(0, loss.item(), self._objective.count(predictions, targets))
         for index, metric in enumerate(metrics, 1):
-            self._add(index, metric.mean(predictions, targets), metric.count(predictions, targets))
+            self._add(index, *metric.measure(predictions, targets))
 
     def _add(self, index: int, mean: float, count: float) -> None:
         if count:  # the mean over nothing is NaN
@@ -44,8 +44,8 @@ class Means:
 
     def named(self, prefix: str) -> dict[str, float]:
         """Return the means under their names in the log: "TrainingLoss", "TrainingAccuracy"."""
-        loss, *rest = (
-            total / count if count else math.nan for total, count in zip(self._sums, self._counts, strict=True)
-        )
-        metrics = zip(self._objective.metrics, rest, strict=True)
-        return {f"{prefix}Loss": loss, **{f"{prefix}{metric.name}": metric.finish(value) for metric, value in metrics}}
+        means = [total / count if count else math.nan for total, count in zip(self._sums, self._counts, strict=True)]
+        found = {f"{prefix}Loss": means[0]}
+        for metric, mean in zip(self._objective.metrics, means[1:], strict=True):
+            found[f"{prefix}{metric.name}"] = metric.finish(mean)
+        return found

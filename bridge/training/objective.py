@@ -30,14 +30,12 @@ class Metric:
 
     Attributes:
         name: as MATLAB's fields end: TrainingAccuracy, ValidationRMSE.
-        mean: of a mini-batch.
-        count: what that mean was taken over.
+        measure: predictions and targets -> the mean of a mini-batch, and what it was taken over.
         finish: from the mean over everything to the number of the log.
     """
 
     name: str
-    mean: Callable[[Tensor, Tensor], float]
-    count: Callable[[Tensor, Tensor], float]
+    measure: Callable[[Tensor, Tensor], tuple[float, float]]
     finish: Callable[[float], float] = float
 
 
@@ -164,7 +162,7 @@ def _of_detector(head: Head, options: TrainingOptions) -> Objective:
         truth = read_ground_truth(Path(data)) if isinstance(data, (str, Path)) else data
         return BoxImages(truth, head, switches.yolov2_resize) if isinstance(truth, GroundTruth) else truth
 
-    rmse = Metric("RMSE", lambda output, targets: float(loss(output, targets)), _observations, math.sqrt)
+    rmse = Metric("RMSE", lambda output, targets: (float(loss(output, targets)), len(targets)), math.sqrt)
     metrics = (rmse,) if options.trainer == "trainNetwork" else ()
     return Objective(loss.__name__, loss, _observations, metrics, notes=loss.notes, prepare=prepare)
 
@@ -248,14 +246,18 @@ def _metrics(options: TrainingOptions, by_class: bool | None, sequence: bool) ->
 
 
 def _accuracy(sequence: bool) -> Metric:
-    dim = -1 if sequence else 1
-    return Metric("Accuracy", partial(losses.accuracy, dim=dim), partial(_defined, dim=dim))
+    def measure(scores: Tensor, targets: Tensor) -> tuple[float, float]:
+        right, count = losses.hits(scores, targets, dim=-1 if sequence else 1)
+        return 100 * (right / count) if count else math.nan, count
+
+    return Metric("Accuracy", measure)
 
 
 def _rmse(options: TrainingOptions, sequence: bool) -> Metric:
     over = options.semantics.rmse_over
 
-    def square(predictions: Tensor, targets: Tensor) -> float:
-        return losses.rmse(predictions, targets, over=over, sequence=sequence) ** 2
+    def measure(predictions: Tensor, targets: Tensor) -> tuple[float, float]:
+        square = losses.rmse(predictions, targets, over=over, sequence=sequence) ** 2
+        return square, len(targets) if over == "observations" else targets.numel()
 
-    return Metric("RMSE", square, _observations if over == "observations" else _values, math.sqrt)
+    return Metric("RMSE", measure, math.sqrt)

@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from bridge.errors import UnsupportedError, UsageError
-from bridge.training.solvers import IN_CACHE, SGDM, Adam, Clipping, RMSProp, Solver
+from bridge.training.solver import IN_CACHE, Clipping, Solver
+from bridge.training.solvers import SGDM, Adam, RMSProp
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 STEPS = 200
@@ -350,6 +351,33 @@ def test_a_parameter_without_gradient_is_left_alone() -> None:
     parameters["u"].grad = torch.ones_like(parameters["u"])
     optimizer.step()
     assert [name for name in SHAPES if not torch.equal(parameters[name], before[name])] == ["u"]
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_what_is_kept_from_step_to_step_follows_gradients_factors_and_state(solver: str) -> None:
+    """Oracle: the same steps by a solver that gathers everything anew."""
+    solvers = []
+    for keeps in (True, False):
+        tensors = [torch.nn.Parameter(torch.full((3, 2), float(number))) for number in range(1, 5)]
+        groups = [{"params": tensors[:2]}, {"params": tensors[2:], "lr_factor": 2.0}]
+        each = make(solver, groups)
+        for number in range(12):
+            for index, tensor in enumerate(tensors):
+                missing = (number, index) in {(0, 1), (4, 0), (4, 3), (5, 2), (9, 0)}
+                tensor.grad = None if missing else torch.full((3, 2), math.sin(number + index))
+            if number == 6:
+                each.param_groups[1]["lr_factor"] = 0.5
+            if number == 7:
+                each.load_state_dict(copy.deepcopy(each.state_dict()))
+            if number == 8:
+                each.param_groups[0]["l2_factor"] = (1.0, 0.0, 2.0)
+            if number == 10:
+                each.add_param_group({"params": [torch.nn.Parameter(torch.ones(1))]})
+            if not keeps:
+                each._kept = None
+            each.step()
+        solvers.append(tensors)
+    assert all(torch.equal(one, other) for one, other in zip(*solvers, strict=True))
 
 
 def test_torch_schedulers_act_on_the_base_rate() -> None:
