@@ -4,16 +4,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
 from bridge.commands.terminal import say, tell
-
-if TYPE_CHECKING:
-    from bridge.network import Network
 
 
 def export(
@@ -53,6 +49,7 @@ def export(
 ) -> None:
     """Write a network as .mat, .onnx, .pt2, .safetensors or .py. What is lost is told first."""
     from bridge.commands import print_json
+    from bridge.readers import load
     from bridge.writers import export as write
 
     given: dict[str, Any] = {"test": test, "opset": opset, "unpooling": unpooling, "steps": steps}
@@ -60,7 +57,7 @@ def export(
         from bridge.modules.build import modules_from
 
         given["modules"] = modules_from(modules)
-    network = _load(file, factors=factors, mappings=mappings, variable=variable, classes=classes)
+    network = load(file, factors=factors, mappings=mappings, variable=variable, classes=classes)
     options = {name: value for name, value in given.items() if value is not None}
     written = write(network, output, force=force, strict=strict, tell=lambda text: tell(f"note: {text}"), **options)
     if as_json:
@@ -74,16 +71,3 @@ def export(
         )
     else:
         say(*(f"wrote {path}" for path in written.paths), written.hint)
-
-
-def _load(file: Path, **options: Any) -> Network:
-    """Read a network, the folder of a training with its log."""
-    from bridge.readers import load
-    from bridge.readers.mat.contents import contents
-    from bridge.training.history import INFO, NETWORK
-
-    if not (file / NETWORK).is_dir():
-        return load(file, **options)
-    network = load(file / NETWORK, **options)
-    logs = contents(file / INFO).logs if (file / INFO).is_file() else {}
-    return replace(network, training_info=next(iter(logs.values()), None))

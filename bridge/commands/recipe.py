@@ -40,8 +40,16 @@ def recipe() -> None:
 def show(
     recipe: str = typer.Argument(
         ...,
-        help="A recipe (TOML), or the name of one that ships: googlenet-transfer, alexnet-transfer, ...",
+        help="A recipe (TOML), a MATLAB script (.m), the name of a recipe that ships (googlenet-transfer, ...), or the "
+        "folder of a run.",
         autocompletion=completion.recipes,
+    ),
+    output: Path | None = typer.Option(
+        None, "-o", "--output", help="Write the recipe (TOML), to change it; without it nothing is written."
+    ),
+    force: bool = typer.Option(False, "--force", help="Replace a recipe that is there."),
+    setting: list[str] = typer.Option(
+        [], "--set", help="NAME=VALUE: an option of trainingOptions, as MaxEpochs=3. May be repeated."
     ),
     network: Path | None = typer.Option(None, help="The network to train, instead of the recipe's own file."),
     factors: Path | None = typer.Option(None, help="For an .onnx: a .mat of the same network, with its factors."),
@@ -52,17 +60,20 @@ def show(
     what is not confirmed.
     """
     from bridge.commands import print_json
-    from bridge.recipes.recipe import Recipe
+    from bridge.commands.train import recipe_of, with_settings
 
-    read = Recipe.load(recipe)
+    read = with_settings(recipe_of(recipe, network), setting)
+    edited, notes = (None, []) if python else _edited(read, network, factors)
+    if output is not None:
+        read.seen_from(output.parent).save(output, force=force)
     if python:
         say(*read.python().splitlines())
-        return
-    edited, notes = _edited(read, network, factors)
-    if as_json:
+    elif as_json:
         print_json("recipe.show", _facts(read, edited, notes))
     else:
         _print(read, edited, notes)
+    if output is not None:
+        (tell if python or as_json else say)(f"wrote {output}")
 
 
 @app.command("read")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,41 +10,38 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from bridge.commands import completion
-from bridge.commands.terminal import say
+from bridge.commands.terminal import say, tell
 from bridge.errors import UsageError
 
 if TYPE_CHECKING:
-    from bridge.images import ImageDatastore, augmentedImageDatastore
-    from bridge.network import Network
-    from bridge.recipes.parts import Data
     from bridge.recipes.recipe import Recipe
     from bridge.training.history import TrainingInfo
-
-Sets = tuple[Any, Any]  # training data, validation data or None
-OF_IMAGES = (
-    "split",
-    "augmentation",
-    "size",
-    "OutputSizeMode",
-    "ColorPreprocessing",
-)  # entries of [data] for images in files alone
 
 
 def train(
     recipe: str = typer.Argument(
         ...,
-        help="A recipe (TOML), or the name of one that ships: googlenet-transfer, alexnet-transfer, ...",
+        help="A recipe (TOML), a MATLAB script (.m), the name of a recipe that ships (googlenet-transfer, ...), or, to "
+        "go on, the folder of a run.",
         autocompletion=completion.recipes,
     ),
     data: Path | None = typer.Option(
         None,
         help="A folder with a folder for each class, a .csv of bridgeData, or a .mat; instead of the recipe's own.",
     ),
-    output: Path = typer.Option(..., "-o", "--output", help="The folder for the network, the log and the checkpoint."),
+    output: Path | None = typer.Option(
+        None, "-o", "--output", help="The folder for the network, the log and the checkpoint."
+    ),
+    setting: list[str] = typer.Option(
+        [], "--set", help="NAME=VALUE: an option of trainingOptions, as MaxEpochs=3. May be repeated."
+    ),
     network: Path | None = typer.Option(None, help="The network to train, instead of the recipe's own file."),
     factors: Path | None = typer.Option(None, help="For an .onnx: a .mat of the same network, with its factors."),
     profile: Path | None = typer.Option(
         None, help="A profile of bridge calibrate: the switches of training of a release of MATLAB."
+    ),
+    device: str | None = typer.Option(
+        None, help="cpu, cuda, or cuda:1 for one of several. Default: what ExecutionEnvironment says."
     ),
     resume: bool = typer.Option(
         False, "--resume", help="Go on from the checkpoint in the output folder, to the same bits."
@@ -59,38 +57,37 @@ def train(
     ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Train a recipe as MATLAB would, or go on with it."""
+    """Train a recipe as MATLAB would, or go on with it. `bridge train --resume RUN` needs nothing else."""
     from bridge.commands import print_json
     from bridge.options.profile import TrainingProfile
-    from bridge.readers import load
-    from bridge.recipes.recipe import Recipe
+    from bridge.recipes.kept import started
+    from bridge.recipes.running import train as train_recipe
     from bridge.training.distributed import rank
-    from bridge.training.train import train as train_network
 
-    if resume and restart:
+    given: dict[str, Any] = {"factors": factors, "order": order, "cache_features": cache_features}
+    if names_folder(recipe):
+        output = _folder_of_run(Path(recipe), output, resume or restart)
+        read, kept = started(output)
+        given = {name: kept[name] if value is None else value for name, value in given.items()}
+    elif output is None:
         raise UsageError(
-            "--resume and --restart",
-            "one goes on with the solver of the checkpoint, the other begins anew",
-            "choose one",
+            "missing option '--output'", "it is the folder for network, log and checkpoint", "write -o run"
         )
-    read = Recipe.load(recipe)
+    else:
+        read = recipe_of(recipe, network)
+    read = with_settings(read, setting)
     if profile is not None:
         read = replace(read, options=TrainingProfile.load(profile).apply(read.options))
-    base = load(network, factors=factors) if network is not None else read.load_base()
-    net, (given, validation) = _network_and_data(read, base, data)
-    info = train_network(
-        net,
-        given,
-        read.options_for(_count(given)),
-        loss=read.loss.name or None,
-        class_weights=read.loss.class_weights or None,
-        validation=validation,
-        order=None if order is None else _order(order),
+    info = train_recipe(
+        read,
         output=output,
-        resume=output if resume or restart else None,
-        solver="restart" if restart else "continue",
-        cache_features=cache_features,
-        seed=read.seed,
+        data=data,
+        network=network,
+        device=device,
+        resume=resume,
+        restart=restart,
+        command=sys.argv[1:],
+        **given,
     )
     if rank() > 0:
         return
@@ -100,142 +97,78 @@ def train(
         say(_summary(info), f"saved to {output}")
 
 
-def _network_and_data(recipe: Recipe, base: Network, data: Path | None) -> tuple[Network, Sets]:
-    """Return the network after the recipe's edits, and its data; either may depend on the other."""
-    from bridge.data.expected import Expected
-    from bridge.data.observations import read
-    from bridge.detection import is_detector, read_ground_truth
-    from bridge.training.objective import objective
+def names_folder(recipe: str) -> bool:
+    """Whether the word for a recipe is a folder; the name of a recipe that ships is none, unless a run lies there."""
+    from bridge.files.run import is_run
+    from bridge.recipes.recipe import shipped
 
-    path = data if data is not None else recipe.folder / recipe.data.path if recipe.data.path else None
-    if path is None:
+    return Path(recipe).is_dir() and (is_run(Path(recipe)) or recipe not in shipped())
+
+
+def recipe_of(name: str, network: Path | None = None) -> Recipe:
+    """Return the recipe of a TOML file, of a name or of a run, or the one in a MATLAB script.
+
+    Raises:
+        UsageError: there is none.
+        UnsupportedError: lines of the script that affect training were not understood.
+    """
+    from bridge.recipes.kept import started
+    from bridge.recipes.recipe import Recipe
+
+    if names_folder(name):
+        return started(name)[0]
+    if Path(name).suffix.lower() != ".m" or not Path(name).is_file():
+        return Recipe.load(name)
+    from bridge.errors import UnsupportedError
+    from bridge.scripts import read
+
+    reading = read(name, network)
+    for entry in reading.reports:
+        tell(f"note: line {entry.line} of {name}: {entry.what}")
+    if reading.recipe is None or reading.not_understood:
+        lines = "; ".join(f"line {entry.line}: {entry.what}" for entry in reading.not_understood)
+        raise UnsupportedError(
+            f"{len(reading.not_understood)} line(s) of {name} that affect training were not understood",
+            lines,
+            f"`bridge recipe read {name} -o recipe.toml` writes what was; complete that, and train it",
+        )
+    count = f"; the last of {reading.count} trainings is taken" if reading.count > 1 else ""
+    tell(f"read {len(reading.facts)} facts in {name}{count}")
+    return reading.recipe
+
+
+def with_settings(recipe: Recipe, settings: list[str]) -> Recipe:
+    """Return a recipe with options that were set on the command line, as NAME=VALUE; a value is TOML, or else text.
+
+    Raises:
+        UsageError: one has no value, or its name or value is none of trainingOptions.
+    """
+    import tomllib
+
+    from bridge.recipes.parts import located
+
+    values: dict[str, Any] = {}
+    for each in settings:
+        name, equals, text = each.partition("=")
+        if not equals or not name.strip():
+            raise UsageError(f"--set {each} sets nothing", "it takes a name and a value", "--set MaxEpochs=3")
+        try:
+            values[name.strip()] = tomllib.loads(f"value = {text.strip()}")["value"]
+        except (tomllib.TOMLDecodeError, RecursionError):
+            values[name.strip()] = text.strip()
+    with located("--set"):
+        return recipe.with_options(**values) if values else recipe
+
+
+def _folder_of_run(folder: Path, output: Path | None, goes_on: bool) -> Path:
+    """Return the folder of a run that was named in the place of a recipe."""
+    if not goes_on:
         raise UsageError(
-            "the recipe names no data", "[data] has no path", "pass --data with a folder, a .csv or a .mat"
+            f"{folder} is a folder", "a recipe is a file", f"to go on with a training: bridge train --resume {folder}"
         )
-    if recipe.data.labels:
-        network = recipe.network(base, classes=tuple(recipe.data.label_values))
-        return network, _with_label_images(recipe, path, network)
-    network = base if recipe.takes_classes else recipe.network(base)
-    if is_detector(network):
-        objects = [
-            read_ground_truth(each)
-            for each in (path, *([recipe.folder / recipe.data.validation] if recipe.data.validation else []))
-        ]
-        return network, _prepared(recipe.data, objects[0], objects[-1] if len(objects) > 1 else None, network)
-    by_class = (
-        recipe.takes_classes
-        or objective(network, recipe.options, recipe.loss.name or None, ends_in_softmax=True).by_class
-    )
-    expected = Expected.of(network, by_class)
-    train, validation = read(path, expected)
-    if recipe.data.validation:
-        validation, _ = read(recipe.folder / recipe.data.validation, expected)
-    if recipe.takes_classes:
-        network = recipe.network(base, classes=_classes(train))
-    return network, _prepared(recipe.data, train, validation, network)
-
-
-def _refuse(data: Data, *names: str, why: str) -> None:
-    """Refuse entries of [data] that would do nothing."""
-    from bridge.recipes.parts import changed
-
-    given = [name for name in names if name in changed(data)]
-    if given:
-        raise UsageError(f"[data] has {' and '.join(given)}", why, "leave that out")
-
-
-def _classes(data: Any) -> tuple[str, ...]:
-    """Return the class names of the data in MATLAB's order of categories."""
-    return (
-        tuple(data.classes) if hasattr(data, "classes") else tuple(sorted({str(name) for name in data.targets} - {""}))
-    )
-
-
-def _prepared(data: Data, train: Any, validation: Any, network: Network) -> Sets:
-    """Split images, and bring them to their size and colours, the training images augmented."""
-    from bridge.images import ImageDatastore
-
-    if not isinstance(train, ImageDatastore):
-        _refuse(data, *OF_IMAGES, why="the data are no images in files")
-        return train, validation
-    if data.split and (validation is None or data.validation):  # a file that names its own parts is not split
-        train, rest, *_ = train.splitEachLabel(*data.split, randomized=data.randomized, seed=data.seed)
-        validation = validation or (rest if data.validates else None)
-    return _resized(data, train, network, augments=True), validation and _resized(
-        data, validation, network, augments=False
-    )
-
-
-def _resized(data: Data, images: ImageDatastore, network: Network, augments: bool) -> augmentedImageDatastore:
-    from bridge.data.expected import Expected
-    from bridge.images import augmentedImageDatastore
-
-    at = Expected.of(network, True).image
-    return augmentedImageDatastore(
-        tuple(n or 1 for n in (*(data.size or at.spatial), at.channels)),
-        images,
-        OutputSizeMode=data.OutputSizeMode,
-        ColorPreprocessing=data.ColorPreprocessing,
-        DataAugmentation=data.augmenter() if augments else None,
-    )
-
-
-def _with_label_images(recipe: Recipe, path: Path, network: Network) -> Sets:
-    """Pair images with label images, and split them; the training images are augmented."""
-    import numpy as np
-
-    from bridge.data.expected import Expected
-    from bridge.images import imageDatastore, pixelLabelDatastore, pixelLabelImageDatastore
-
-    data, size = recipe.data, recipe.data.size or tuple(n or 1 for n in Expected.of(network, True).image.spatial)
-    _refuse(data, "OutputSizeMode", why="images and label images are always resized")
-    if data.validation or len(data.split) > 1 or any(part >= 1 for part in data.split):
-        raise UsageError(
-            "validation images with label images are a part of the others",
-            "[data] names them otherwise",
-            "write split = [0.7], say",
-        )
-    images = imageDatastore(path, IncludeSubfolders=True)
-    values = {name: _identifiers(value) for name, value in data.label_values.items()}
-    ignored = data.ignored if isinstance(data.ignored, str) else _identifiers(data.ignored)
-    labels = pixelLabelDatastore(recipe.folder / data.labels, values, ignored=ignored, IncludeSubfolders=True)
-    whole = np.random.default_rng(data.seed).permutation(len(images)) if data.randomized else np.arange(len(images))
-    parts = np.split(whole, [int(data.split[0] * len(images))])[: 1 + data.validates] if data.split else [whole]
-    sets = [
-        pixelLabelImageDatastore(
-            images.subset(part),
-            labels.subset(part),
-            size,
-            ColorPreprocessing=data.ColorPreprocessing,
-            DataAugmentation=augmenter,
-        )
-        for part, augmenter in zip(parts, (data.augmenter(), None), strict=False)
-    ]
-    return sets[0], sets[1] if len(sets) > 1 else None
-
-
-def _identifiers(given: Any) -> Any:
-    """Return the values or colours of a recipe as `pixelLabelDatastore` takes them."""
-    return [tuple(each) if isinstance(each, tuple) else each for each in given] if isinstance(given, tuple) else given
-
-
-def _count(data: Any) -> int:
-    return len(data.targets) if hasattr(data, "targets") else len(data)
-
-
-def _order(path: Path) -> Any:
-    import numpy as np
-
-    try:
-        return np.loadtxt(
-            path, dtype=np.int64, ndmin=1, delimiter="," if "," in path.read_text(encoding="utf-8") else None
-        )
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"cannot read the order in {path}",
-            str(error),
-            "it holds whole numbers from 0: one line, or one line for each epoch",
-        ) from error
+    if output is not None and output.resolve() != folder.resolve():
+        raise UsageError(f"-o {output} beside the run {folder}", "a training goes on in its own folder", "leave -o out")
+    return folder
 
 
 def _summary(info: TrainingInfo) -> str:

@@ -19,12 +19,12 @@ import numpy as np
 from bridge.arrays.lazy import NDArray
 from bridge.data.variables import Variables
 from bridge.errors import UnreadableError, reading
+from bridge.files.run import HISTORY, INFO
 from bridge.parity.check import Check, facts
 from bridge.parity.differences import Comparison, LayerDifference
 from bridge.parity.profiles import Profile
 from bridge.parity.references import number
 from bridge.parity.report.evidence import Evidence
-from bridge.training.history import HISTORY, INFO
 
 STRETCHES = 10  # of the training, in which the means of the losses are compared
 DEVIATIONS = (

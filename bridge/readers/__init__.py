@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bridge.errors import UnreadableError, UsageError, reading
+from bridge.files.run import INFO, NETWORK, is_run
 from bridge.network import Network
 from bridge.network.sizes import SIZE_RULES
 from bridge.tables.layers import Mappings, layer_mappings
@@ -46,7 +47,7 @@ def load(
     """Read a network that MATLAB wrote, another ONNX file, or a saved folder.
 
     Args:
-        path: an .onnx or .mat file or a folder of `Network.save`.
+        path: an .onnx or .mat file, a folder of `Network.save`, or that of a training.
         factors: a .mat that holds the same network; gives an .onnx its factors, class names and layer classes.
             Without it, a `<name>.bridge.mat` beside the .onnx is taken.
         mappings: a TOML file with rows for layer classes of your own.
@@ -63,7 +64,7 @@ def load(
     """
     path = Path(path)
     tables = tables_with(mappings)
-    network = _read(path, tables, variable)
+    network = _of_run(path, tables) if _is_run(path) else _read(path, tables, variable)
     if factors is None and network.source.format == "onnx" and path.is_file():
         beside = path.with_name(path.stem + ".bridge.mat")
         factors = beside if beside.is_file() else None
@@ -83,6 +84,28 @@ def load(
         network = replace(network, classes=_classes(classes))
         _require_one_for_each_output(network)
     return network
+
+
+def _is_run(path: Path) -> bool:
+    return is_run(path) and not (path / "network.json").is_file()
+
+
+def _of_run(path: Path, tables: Mappings) -> Network:
+    """Read the network that a training has written, with its log."""
+    if not (path / NETWORK).is_dir():
+        raise UnreadableError(
+            f"{path} holds a training that has no network yet",
+            "it is written when the training ends",
+            f"`bridge train --resume {path}` goes on with it",
+        )
+    network = _read(path / NETWORK, tables, None)
+    if not (path / INFO).is_file():
+        return network
+    from bridge.readers.mat.contents import contents
+
+    with reading(str(path / INFO)):
+        logs = contents(path / INFO).logs
+    return replace(network, training_info=next(iter(logs.values()), None))
 
 
 def kind_of(path: Path) -> str:

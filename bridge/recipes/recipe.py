@@ -19,9 +19,10 @@ Nothing here imports torch.
 
 from __future__ import annotations
 
+import os
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -208,15 +209,49 @@ class Recipe:
             return self.options
         return self.options.replace(ValidationFrequency=max(1, observations // self.options.MiniBatchSize))
 
+    def with_options(self, **names: Any) -> Recipe:
+        """Return this recipe with some of its trainingOptions set anew.
+
+        Raises:
+            UsageError: an option is unknown, the nearest is offered, or its value makes no sense.
+        """
+        return replace(self, options=self.options.replace(**names))
+
+    def seen_from(self, folder: Path) -> Recipe:
+        """Return this recipe for another folder: the files it names are relative to that."""
+
+        def moved(path: Path) -> str:
+            try:
+                return Path(os.path.relpath(path, folder)).as_posix()
+            except ValueError:  # on another drive
+                return in_full(path)
+
+        return replace(self._moved(moved), folder=folder)
+
+    def absolute(self) -> Recipe:
+        """Return this recipe with the files it names in full."""
+        return self._moved(in_full)
+
+    def _moved(self, how: Callable[[Path], str]) -> Recipe:
+        def at(path: str) -> str:
+            return how(self.folder / path) if path else ""
+
+        data = self.data
+        data = replace(data, path=at(data.path), validation=at(data.validation), labels=at(data.labels))
+        return replace(self, base=replace(self.base, file=at(self.base.file)), data=data)
+
     def python(self) -> str:
         """Return Python source that does the same: `net`, `options`, `loss`, `data` and `seed`."""
         from bridge.recipes.source import python
 
         return python(self)
 
-    def load_base(self) -> Network:
+    def load_base(self, factors: str | Path | None = None) -> Network:
         """Return the network of the recipe's own file, or one without values that MATLAB calls what the recipe does;
         for `assemble`, what it makes. What has no values yet is drawn when all edits are made, as MATLAB does.
+
+        Args:
+            factors: for an .onnx file: a .mat of the same network, with its factors.
 
         Raises:
             UsageError: the recipe names neither.
@@ -228,13 +263,18 @@ class Recipe:
         if self.base.file:
             from bridge.readers import load
 
-            return load(self.folder / self.base.file, classes=self.base.classes or None)
+            return load(self.folder / self.base.file, classes=self.base.classes or None, factors=factors)
         if self.base.name:
             from bridge.networks import architecture
 
             return architecture(self.base.name, classes=self.base.classes or None)
         hint = "in MATLAB: save('net.mat', 'net'); then pass net.mat"
         raise UsageError("the recipe names no network", "it is for any one, and needs one to start from", hint)
+
+
+def in_full(path: str | Path) -> str:
+    """Return a path from the root, without "..", with slashes."""
+    return Path(os.path.abspath(path)).as_posix()
 
 
 def shipped() -> dict[str, Traversable]:

@@ -17,11 +17,11 @@ from torch.optim import Optimizer
 
 from bridge.errors import UnreadableError, UsageError
 from bridge.files.atomic import write_file
+from bridge.files.run import CHECKPOINT
 from bridge.modules.factors import ATTRIBUTE
 from bridge.options.options import TrainingOptions
 from bridge.tables.layers import table
 
-NAME = "checkpoint.safetensors"
 SCHEMA = "bridge.checkpoint/1"
 KEY = "bridge"  # of the JSON in the file's header
 FACTS = ("schema", "identity", "computed with", "elapsed", "iteration", "rows", "best", "best_iteration", "misses")
@@ -65,7 +65,7 @@ class Checkpoint:
             except SafetensorError as error:
                 raise OSError(str(error)) from error
 
-        return write_file(folder / NAME, write, force=True)
+        return write_file(folder / CHECKPOINT, write, force=True)
 
 
 def load(path: Path) -> Checkpoint:
@@ -76,7 +76,7 @@ def load(path: Path) -> Checkpoint:
     """
     from safetensors import SafetensorError, safe_open
 
-    file = path / NAME if path.is_dir() else path
+    file = path / CHECKPOINT if path.is_dir() else path
     try:
         with safe_open(file, framework="pt") as stream:
             facts = json.loads((stream.metadata() or {})[KEY])

@@ -12,6 +12,7 @@ import numpy as np
 
 from bridge.arrays.lazy import NDArray
 from bridge.files.atomic import write_file, write_text
+from bridge.files.run import HISTORY, INFO, NETWORK
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from bridge.network import Network
 
 SCHEMA = "bridge.history/1"
-HISTORY, INFO, NETWORK, PLOT = "history.json", "info.mat", "network", "training.html"  # in the folder of a training
 Row = dict[str, Any]
 
 

@@ -14,8 +14,9 @@ from typing import Any, TextIO
 
 from bridge.errors import printable
 from bridge.files.atomic import write_text
+from bridge.files.run import PLOT
 from bridge.options.options import TrainingOptions
-from bridge.training.history import PLOT, Row
+from bridge.training.history import Row
 from bridge.training.plot import page
 
 SECONDS_BETWEEN_PLOTS = 1.0

@@ -21,21 +21,23 @@ from bridge.data.observations import Sources, sources
 from bridge.data.sources import DatasetSource, Request, SequenceSource, Source
 from bridge.errors import BridgeError, UsageError
 from bridge.files.locks import sole_writer
+from bridge.files.run import CHECKPOINT, HISTORY, NAMES
 from bridge.network import Network
 from bridge.options.options import TrainingOptions
 from bridge.training import checkpoint, distributed, features
 from bridge.training.batch_norm import batch_norms
+from bridge.training.device import device_of, told
 from bridge.training.feed import Feed
-from bridge.training.history import HISTORY, INFO, NETWORK, PLOT, TrainingInfo, write_json
+from bridge.training.history import TrainingInfo, write_json
 from bridge.training.input_statistics import reset_input_normalization, with_places
 from bridge.training.interrupt import Interrupt
 from bridge.training.loop import Loop, Outcome, finalizes, output_functions
 from bridge.training.objective import Objective, objective
 from bridge.training.order import Order, all_batches, mini_batches
 from bridge.training.progress import Progress
+from bridge.training.record import Record
 
 SOLVERS = ("continue", "restart")
-NEEDS_GPU, ON_CPU = ("gpu", "multi-gpu", "parallel-gpu"), ("cpu", "parallel-cpu")  # words of ExecutionEnvironment
 
 
 def train(
@@ -52,7 +54,9 @@ def train(
     resume: str | Path | None = None,
     solver: str = "continue",
     cache_features: bool | None = None,
+    device: str | None = None,
     seed: int = 0,
+    record: Record | None = None,
 ) -> TrainingInfo:
     """Train a network as MATLAB does; `bridge.training.loop` tells the order of events.
 
@@ -76,7 +80,9 @@ def train(
         cache_features: compute the layers before the first that trains once for each observation. Default: where it
             pays, fits into memory and changes no number; for a Dataset only if True, which says that its items never
             change.
+        device: "cpu", "cuda" or "cuda:1"; default: what ExecutionEnvironment says.
         seed: of shuffling, augmentation and dropout; a whole number from 0.
+        record: what the output folder keeps of how it was started, beside versions and device.
 
     Returns:
         The log, with the trained module and, where a Network was given, the trained Network.
@@ -105,7 +111,9 @@ def train(
         network = with_places(network)
     with distributed.processes(), torch.random.fork_rng(), _folder(output, network, resume, options) as folder:
         torch.manual_seed(seed + distributed.rank())
-        module = _placed(network.to_torch() if network is not None else model, options)  # type: ignore[arg-type]
+        module: nn.Module = network.to_torch() if network is not None else model  # type: ignore[assignment]
+        place = device_of(options, device)
+        module = module if place is None else module.to(place)
         optimizer = options.optimizer(module)
         goal, whole = _objective(module, network, options, loss, class_weights)
         held = sources(
@@ -141,6 +149,8 @@ def train(
             *found,
             *_notes(loop, module, folder, parts.fixed is not None, kept),
         )
+        if folder is not None and distributed.rank() == 0:
+            (record or Record()).write(folder, _found(module, held, resume))
         outcome = _run(loop, folder, notes)
         info = _info(
             loop, outcome, notes, module, None if network is None else _trained(network, module, held, outcome)
@@ -185,13 +195,13 @@ def _require_own(folder: Path, network: Network | None, resume: str | Path | Non
             "pass the Network, or save the module yourself",
         )
     held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if resume is None and held & {HISTORY, checkpoint.NAME}:
+    if resume is None and held & {HISTORY, CHECKPOINT}:
         raise UsageError(
             f"{folder} holds a training already",
             "it is left as it is",
             "choose another folder, or go on with it: --resume",
         )
-    others = sorted(name for name in held - {HISTORY, INFO, NETWORK, PLOT, checkpoint.NAME} if not name.startswith("."))
+    others = sorted(name for name in held - NAMES if not name.startswith("."))
     if others:
         raise UsageError(
             f"{folder} holds other files: {', '.join(others[:3])}",
@@ -209,27 +219,6 @@ def _checkpoint_path(options: TrainingOptions) -> Path | None:
             "make it, or leave CheckpointPath out",
         )
     return Path(options.CheckpointPath) if options.CheckpointPath else None
-
-
-def _placed(module: nn.Module, options: TrainingOptions) -> nn.Module:
-    """Move a module to the GPU where ExecutionEnvironment asks for one, or leaves it open and there is one."""
-    wanted = options.ExecutionEnvironment
-    if wanted in NEEDS_GPU and not torch.cuda.is_available():
-        raise UsageError(
-            f"ExecutionEnvironment is {wanted!r}, and there is no GPU",
-            "torch finds no CUDA device",
-            "choose 'auto' or 'cpu'",
-        )
-    if wanted in ON_CPU or not torch.cuda.is_available():
-        return module
-    number, count = distributed.local_rank(), torch.cuda.device_count()
-    if number >= count:
-        raise UsageError(
-            f"process {number + 1} of this machine has no GPU of its own",
-            f"there are {count}",
-            f"start {count} processes, or choose 'cpu'",
-        )
-    return module.to(f"cuda:{number}")
 
 
 def _objective(
@@ -289,7 +278,7 @@ def _saved(
     if resume is None:
         return None, []
     path = Path(resume)
-    if path.suffix != Path(checkpoint.NAME).suffix and not (path / checkpoint.NAME).is_file():
+    if path.suffix != Path(CHECKPOINT).suffix and not (path / CHECKPOINT).is_file():
         return None, [f"{path} holds no checkpoint yet: the training started at the beginning"]
     saved = checkpoint.load(path)
     checkpoint.require_same(
@@ -350,6 +339,17 @@ def _begin(loop: Loop, module: nn.Module, saved: checkpoint.Checkpoint | None, s
         reset_input_normalization(module, inputs, loop.options.semantics.zscore_divisor)
 
 
+def _found(module: nn.Module, held: Sources, resume: str | Path | None) -> dict[str, Any]:
+    """Return what a start of a run has found, for its record."""
+    return {
+        "resumes": resume is not None,
+        "device": str(next(module.parameters()).device),
+        "threads": torch.get_num_threads(),
+        "observations": len(held.train),
+        "validation observations": len(held.validation) if held.validation is not None else 0,
+    }
+
+
 def _run(loop: Loop, folder: Path | None, notes: Sequence[str]) -> Outcome:
     """Run the loop; what it logged before it failed is written."""
     metrics = [each.name for each in loop.objective.metrics]
@@ -357,8 +357,8 @@ def _run(loop: Loop, folder: Path | None, notes: Sequence[str]) -> Outcome:
     progress = Progress(
         loop.options, metrics, loop.validation is not None, loop.iterations, folder, loop.state.rows, quiet
     )
-    for note in notes:
-        progress.say(f"note: {note}")
+    for line in (*told(loop.model), *(f"note: {note}" for note in notes)):
+        progress.say(line)
     try:
         with progress, Interrupt() as interrupt:
             outcome = loop.run(progress, interrupt)

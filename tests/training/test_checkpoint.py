@@ -19,6 +19,7 @@ import torch
 
 from bridge.errors import BridgeError, UnreadableError, UsageError
 from bridge.files.locks import sole_writer
+from bridge.files.run import CHECKPOINT
 from bridge.options.options import TrainingOptions, training_options
 from bridge.training import checkpoint
 from bridge.training.history import Row, TrainingInfo
@@ -203,7 +204,7 @@ def test_another_number_of_threads_is_mentioned(tmp_path: Path, monkeypatch: pyt
     "content", [b"", b"\x10" + b"\0" * 7 + b"{}", b"no checkpoint at all, but some text that is long enough"]
 )
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / checkpoint.NAME).write_bytes(content)
+    (tmp_path / CHECKPOINT).write_bytes(content)
     with pytest.raises(UnreadableError, match="is no checkpoint"):
         train(nets.cnn(), images(12), options(), resume=tmp_path)
     with pytest.raises(UnreadableError, match="is no checkpoint"):

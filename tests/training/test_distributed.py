@@ -69,7 +69,13 @@ def test_batch_norm_statistics_are_those_of_each_process(tmp_path: Path) -> None
 def test_only_the_first_process_writes_and_its_checkpoint_is_for_two(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     together("images", folder)
-    assert {path.name for path in folder.iterdir()} == {"checkpoint.safetensors", "history.json", "info.mat", "network"}
+    assert {path.name for path in folder.iterdir()} == {
+        "checkpoint.safetensors",
+        "history.json",
+        "info.mat",
+        "network",
+        "run.json",
+    }
     network, data, validation = shared.cases()["images"]
     with pytest.raises(UsageError, match="processes differs"):
         train(network, data, shared.options(), validation=validation, output=folder, resume=folder)

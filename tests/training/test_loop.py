@@ -16,7 +16,7 @@ from bridge.options.schedules import rate
 from bridge.training.history import Row, TrainingInfo
 from bridge.training.loop import validates_at
 from bridge.training.order import iterations_per_epoch
-from bridge.training.train import _placed, train
+from bridge.training.train import train
 from tests.real import REAL, needs_real
 from tests.training import nets
 from tests.training.mini_trainer import MiniTrainer, Recipe
@@ -447,36 +447,3 @@ def test_a_module_alone_needs_a_loss() -> None:
 def test_a_gpu_that_is_not_there_is_asked_for(word: str) -> None:
     with pytest.raises(UsageError, match=f"ExecutionEnvironment is '{word}', and there is no GPU"):
         train(nets.classifier(), observations(11, True, 1), small(ExecutionEnvironment=word))
-
-
-@pytest.mark.parametrize(
-    ("word", "device"),
-    [
-        ("auto", "cuda:1"),
-        ("gpu", "cuda:1"),
-        ("multi-gpu", "cuda:1"),
-        ("parallel", "cuda:1"),
-        ("parallel-gpu", "cuda:1"),
-        ("cpu", ""),
-        ("parallel-cpu", ""),
-    ],
-)
-def test_where_a_module_goes_on_a_machine_with_gpus(word: str, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The choice alone, by a machine that pretends to have two; nothing is computed on it."""
-
-    class Module(torch.nn.Linear):
-        moved_to = ""
-
-        def to(self, *where: Any, **more: Any) -> Any:
-            self.moved_to = where[0]
-            return self
-
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    module = _placed(Module(1, 1), small(ExecutionEnvironment=word))
-    assert module.moved_to == device
-    if device:
-        monkeypatch.setenv("LOCAL_RANK", "2")
-        with pytest.raises(UsageError, match="process 3 of this machine has no GPU"):
-            _placed(module, small(ExecutionEnvironment=word))

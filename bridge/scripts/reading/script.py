@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ class Reading:
             raise UsageError(
                 "there is no recipe to write", lines, "pass the network that the script starts from with --network"
             )
-        return _seen_from(self.recipe, Path(path).parent).save(path, force=force, comments=self.lines)
+        return self.recipe.seen_from(Path(path).parent).save(path, force=force, comments=self.lines)
 
     @property
     def entries(self) -> dict[str, list[Entry]]:
@@ -106,16 +106,6 @@ class Reading:
             **found,
             "exit_code": self.exit_code,
         }
-
-
-def _seen_from(recipe: Recipe, folder: Path) -> Recipe:
-    """Return a recipe for another folder: its paths are relative to that."""
-
-    def moved(path: str) -> str:
-        return Path(os.path.relpath(recipe.folder / path, folder)).as_posix() if path else ""
-
-    data = replace(recipe.data, path=moved(recipe.data.path), validation=moved(recipe.data.validation))
-    return replace(recipe, base=replace(recipe.base, file=moved(recipe.base.file)), data=data, folder=folder)
 
 
 def read(path: str | Path, network: str | Path | Network | None = None, *, training: int | None = None) -> Reading:
