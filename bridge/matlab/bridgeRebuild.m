@@ -79,11 +79,25 @@ function requireConstructors(layers)
              'their constructors are not known here', ...
              'replace them before the export, or make the network from the structs yourself');
     end
+    isOdd = ~cellfun(@(layer) isPlain(layer.Arguments), layers);
+    if any(isOdd)
+        fail('unsupported', ['layers with arguments that are no plain values: ', listed(layers(isOdd), 'Class')], ...
+             'a function or an object in a file may do anything', 'export the network again with bridge export');
+    end
     isMissing = cellfun(@(layer) exist(layer.Constructor) == 0, layers); %#ok<EXIST>
     if any(isMissing)
         fail('unsupported', ['this MATLAB cannot make the layers ', listed(layers(isMissing), 'Constructor')], ...
              ['R', version('-release'), ' or its toolboxes lack these functions'], ...
              'use a newer release, with the Computer Vision or Text Analytics Toolbox where the layers are theirs');
+    end
+end
+
+function isValue = isPlain(value)
+    % Numbers, texts and cells of these; nothing that can be called.
+    if iscell(value)
+        isValue = all(cellfun(@isPlain, value(:)'));
+    else
+        isValue = isnumeric(value) || islogical(value) || ischar(value) || isa(value, 'string');
     end
 end
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def module(layer: Layer, given: Given) -> nn.Module:
     """Make the row's module with the properties the row maps onto arguments."""
     name = layer.row.torch or ""
-    made = next((getattr(family, name) for family in (shape, activation, nn) if hasattr(family, name)), None)
+    known = (getattr(family, name, None) for family in (shape, activation, nn))
+    made = next((each for each in known if isinstance(each, type) and issubclass(each, nn.Module)), None)
     if made is None:
         raise UnsupportedError(f"layer '{layer.name}' ({layer.kind}) becomes '{name}', which torch does not have")
     arguments = {

@@ -178,7 +178,7 @@ class Scenario:
         inputs, outputs: the names that the rebuilt network gives, where it gives any, in its order.
         answers: what predict returns; default: the file's own outputs, with `added` added.
         arguments: of bridgeRebuild, as Octave's text.
-        change: of the struct, before it is rebuilt.
+        change: of the struct, before it is rebuilt, as MATLAB's source; None takes a field away.
     """
 
     network: Callable[[], Network]
@@ -281,10 +281,15 @@ SCENARIOS: dict[str, Scenario] = {
     "custom": Scenario(custom),
     "missing": Scenario(
         lambda: read(Net("Layers", (L.featureInputLayer(2, "in"), L.reluLayer("r")))),
-        change={"Constructor": "notThereLayer"},
+        change={"Constructor": "'notThereLayer'"},
     ),
     "code": Scenario(
-        lambda: read(Net("Layers", (L.featureInputLayer(2, "in"), L.reluLayer("r")))), change={"Constructor": "system"}
+        lambda: read(Net("Layers", (L.featureInputLayer(2, "in"), L.reluLayer("r")))),
+        change={"Constructor": "'system'"},
+    ),
+    "no_value": Scenario(
+        lambda: read(Net("Layers", (L.featureInputLayer(2, "in"), L.reluLayer("r")))),
+        change={"Arguments": "{2, {struct('of', 1)}}"},
     ),
     "of_bridge_export": Scenario(lambda: read(Net("Layers", (L.reluLayer("r"),))), change={"Constructor": None}),
 }
@@ -341,7 +346,7 @@ def prepared(made: Path, name: str, scenario: Scenario) -> list[str]:
         changed = (
             f"bridge.Layers{{1}} = rmfield(bridge.Layers{{1}}, '{key}');"
             if value is None
-            else f"bridge.Layers{{1}}.{key} = '{value}';"
+            else f"bridge.Layers{{1}}.{key} = {value};"
         )
         lines.append(f"load(file); {changed} save(file, 'bridge', '-v7');")
     inputs, outputs = (
@@ -641,6 +646,7 @@ REFUSALS = {
     "custom": ("unsupported", "gate (my.GateLayer), twice (nnet.cnn.layer.FunctionLayer)"),
     "missing": ("unsupported", "in (notThereLayer)"),
     "code": ("unsupported", "in (nnet.cnn.layer.FeatureInputLayer)"),
+    "no_value": ("unsupported", "no plain values: in (nnet.cnn.layer.FeatureInputLayer)"),
     "of_bridge_export": ("unsupported", "bridgeExport"),
     "other": ("unreadable", "its variable 'bridge' is missing or another one"),
     "absent": ("usage", "there is no file"),
