@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bridge.errors import printable, shortened
 from bridge.files.names import KEYWORDS
 
 MOST = 80  # characters of a comment
+WIDTH = 100  # of a line that is written
 
 
 def literal(value: Any) -> str:
@@ -66,3 +68,25 @@ def docstring(text: str) -> str:
 def comment(text: str) -> str:
     """Return a text as a comment of one line, its middle left out where it is long."""
     return f"# {shortened(printable(text), MOST)}"
+
+
+def wrapped(line: str) -> list[str]:
+    """Break a call that is too long behind its opening parenthesis and wherever a line is full."""
+    if len(line) <= WIDTH or line.endswith("()"):
+        return [line]
+    head, _, arguments = line.partition("(")
+    lines = textwrap.wrap(f"{arguments.removesuffix(')')},", WIDTH, break_long_words=False, break_on_hyphens=False)
+    return [f"{head}(", *(f"    {each}" for each in lines), ")"]
+
+
+def listed(start: str, texts: Iterable[str], end: str) -> Iterator[str]:
+    """Yield a collection on one line where it fits, else one item a line."""
+    items = list(texts)
+    comma = "," if len(items) == 1 and start.endswith("(") else ""
+    line = f"{start}{', '.join(items)}{comma}{end}"
+    if len(line) <= WIDTH:
+        yield line
+        return
+    yield start
+    yield from (f"    {each}," for each in items)
+    yield end

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from bridge.data.sources import DatasetSource, Request, SequenceSource, Source
 from bridge.errors import BridgeError, UsageError
 from bridge.files.locks import sole_writer
 from bridge.files.run import CHECKPOINT, HISTORY, NAMES
-from bridge.network import Network
+from bridge.network import Layer, Network
 from bridge.options.options import TrainingOptions
 from bridge.training import checkpoint, distributed, features
 from bridge.training.batch_norm import batch_norms
@@ -55,6 +55,7 @@ def train(
     solver: str = "continue",
     cache_features: bool | None = None,
     device: str | None = None,
+    modules: Mapping[str, Callable[[Layer], nn.Module]] | None = None,
     seed: int = 0,
     record: Record | None = None,
 ) -> TrainingInfo:
@@ -81,6 +82,7 @@ def train(
             pays, fits into memory and changes no number; for a Dataset only if True, which says that its items never
             change.
         device: "cpu", "cuda" or "cuda:1"; default: what ExecutionEnvironment says.
+        modules: of a Network, torch modules for layers of your own; see `Network.to_torch`.
         seed: of shuffling, augmentation and dropout; a whole number from 0.
         record: what the output folder keeps of how it was started, beside versions and device.
 
@@ -111,7 +113,7 @@ def train(
         network = with_places(network)
     with distributed.processes(), torch.random.fork_rng(), _folder(output, network, resume, options) as folder:
         torch.manual_seed(seed + distributed.rank())
-        module: nn.Module = network.to_torch() if network is not None else model  # type: ignore[assignment]
+        module: nn.Module = network.to_torch(modules=modules) if network is not None else model  # type: ignore[assignment]
         place = device_of(options, device)
         module = module if place is None else module.to(place)
         optimizer = options.optimizer(module)

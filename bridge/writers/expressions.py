@@ -26,7 +26,7 @@ class Code:
     Attributes:
         call: an expression of "{0}", "{1}", ... (its inputs), "{self}" (its attribute) and the names of its buffers.
         last: of several outputs, the expression of the last one; `call` gives the others.
-        make: what makes the module, "" where the call needs none.
+        make: what makes the module, "" where the call needs none; of a user's own module, words.
         buffers: locals of the module that become attributes of the network.
         setup: what is done with the module then: "register_buffer(...)".
         pasted: a class of bridge's that the expression needs.
@@ -45,12 +45,14 @@ class Code:
 def code_of(part: Part, given: Sequence[Activation], out: Activation) -> Code:
     """Return the code of a layer whose module is known; `given` and `out` are the activations it sees and makes."""
     module = part.module
+    inputs = ", ".join(f"{{{index}}}" for index in range(len(part.layer.inputs)))
+    if part.own:
+        return Code(f"{{self}}({inputs})", "an argument")
     for kind, write in WRITERS.items():
         if isinstance(module, kind):
             return write(module, part, given, out)
     if type(module).__module__.startswith("torch."):
         return Code("{self}({0})", construct(module, f"nn.{type(module).__name__}"))
-    inputs = ", ".join(f"{{{index}}}" for index in range(len(part.layer.inputs)))
     return Code(
         f"{{self}}({inputs})", construct(module, type(module).__name__), setup=setup_of(part), pasted=type(module)
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -26,13 +26,12 @@ from bridge.writers import tensor_file
 from bridge.writers.expressions import Code, code_of, in_brackets
 from bridge.writers.losses import Tell, Written, fact_losses, precision_losses, tell_losses
 from bridge.writers.paste import Paste, import_lines
-from bridge.writers.state import Part, parts
+from bridge.writers.state import Modules, Part, as_single, parts
 
 # names that the source of `forward` has for other things than values
 RESERVED = ("F", "Padding", "Tensor", "Window", "float", "nn", "self", "torch", "x")
 STATISTICS = ("mean", "std", "min", "max")  # buffers of an input layer
 Place = tuple[str, str]  # a layer and one of its ports or statistics; "" for what has the layer's own name
-WIDTH = 100
 ALWAYS = {
     ("hashlib", "", "hashlib"),
     ("json", "", "json"),
@@ -78,12 +77,19 @@ def param_groups(model: nn.Module, learn_rate: float, weight_decay: float = 0.0)
 
 
 def save(
-    network: Network, path: str | Path, *, force: bool = False, strict: bool = False, tell: Tell = warnings.warn
+    network: Network,
+    path: str | Path,
+    *,
+    force: bool = False,
+    strict: bool = False,
+    tell: Tell = warnings.warn,
+    modules: Modules | None = None,
 ) -> Written:
     """Write a network as a Python file that needs torch alone, and its weights as a .safetensors file beside it.
 
     The file has a class with an attribute for each layer that holds something, `load_weights`, `param_groups` with
-    MATLAB's factors, `CLASSES`, and `LAYERS` with MATLAB's names where they are no identifiers.
+    MATLAB's factors, `CLASSES`, and `LAYERS` with MATLAB's names where they are no identifiers. A module of your own
+    is an argument of that class.
 
     Args:
         network: what to write.
@@ -91,6 +97,7 @@ def save(
         force: replace files that are there.
         strict: refuse to lose anything.
         tell: called with each loss before anything is written, and with each note.
+        modules: torch modules for layers of your own; see `Network.to_torch`.
 
     Raises:
         UnsupportedError: layers that are no MATLAB layers known here, all of them; or, if `strict`, something would be
@@ -98,7 +105,7 @@ def save(
         UsageError: a file exists (without `force`) or cannot be written.
     """
     path = Path(path)
-    program = Program(network, path.with_suffix(".safetensors").name)
+    program = Program(network, path.with_suffix(".safetensors").name, modules or {})
     losses = (*precision_losses(network), *losses_of(network))
     program.body  # noqa: B018 (what cannot be written is refused first)
     tell_losses(losses, path, tell, strict=strict)
@@ -166,15 +173,18 @@ class Program:
     Attributes:
         network: what it computes.
         weights: the name of the file beside it.
+        modules: of layers of the user's own.
         arrays: what lies in that file.
         made, steps: the lines of `__init__` and `forward`.
         variables: of the value at each output port.
         factors: names of parameters by (learn-rate factor, L2 factor).
         typed: variables of `forward` whose type is known.
+        own: attributes that are modules of the user's own.
     """
 
     network: Network
     weights: str
+    modules: Modules = field(default_factory=dict)
     arrays: dict[str, Array] = field(default_factory=dict)
     made: list[str] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
@@ -182,6 +192,7 @@ class Program:
     variables: dict[tuple[str, str], str] = field(default_factory=dict)
     factors: dict[tuple[float, float], list[str]] = field(default_factory=dict)
     typed: set[str] = field(default_factory=set)
+    own: list[str] = field(default_factory=list)
 
     @cached_property
     def places(self) -> Mapping[Place, str]:
@@ -201,14 +212,16 @@ class Program:
         self._require_plain_layers()
         self.typed.update(map(self._entry, self.network.inputs))
         arguments = [f"{self._entry(name)}: Tensor" for name in self.network.inputs]
-        held = list(parts(self.network))
+        held = list(parts(self.network, self.modules))
         for part, following in zip(held, [*held[1:], None], strict=True):
             self._layer(part, following.layer.name if following else "")
         results = [self._result(output) for output in self.network.outputs]
         kind = "Tensor" if len(results) == 1 else f"tuple[{', '.join(['Tensor'] * len(results))}]"
+        own = (f"{name}: nn.Module" for name in self.own)
         body = "".join(f"        {line}\n" for line in self.made), "".join(f"        {line}\n" for line in self.steps)
         code = (
-            f"\n\nclass Network(nn.Module):\n    def __init__(self) -> None:\n        super().__init__()\n{body[0]}"
+            f"\n\nclass Network(nn.Module):\n    def __init__({', '.join(['self', *own])}) -> None:\n"
+            f"        super().__init__()\n{body[0]}"
             f"\n    def forward(self, {', '.join(arguments)}) -> {kind}:\n{body[1]}        return "
             f"{', '.join(results)}\n\n"
         )
@@ -232,10 +245,12 @@ class Program:
         return "\n".join(head) + "\n" + self.body + FUNCTIONS
 
     def _require_plain_layers(self) -> None:
+        from bridge.modules.build import own_module
+
         foreign = [
             f"'{layer.name}' is a {layer.kind}"
             for layer in self.network.layers
-            if layer.row.is_foreign or layer.row.is_unknown
+            if (layer.row.is_foreign or layer.row.is_unknown) and own_module(layer, self.modules) is None
         ]
         foreign += [f"'{layer.name}' is a {layer.kind}" for layer in self.network.layers if layer.kind == "onnx:Input"]
         if foreign:
@@ -243,7 +258,7 @@ class Program:
             raise UnsupportedError(
                 f"{len(foreign)} layer(s) cannot be written: {'; '.join(foreign)}",
                 cause,
-                "write .pt2, which holds any module",
+                "pass modules of your own for them, or write .pt2, which holds any",
             )
 
     def _title(self) -> str:
@@ -255,16 +270,22 @@ class Program:
             "",
             *(f"Input {contract}" for contract in contracts(self.network)),
         ]
-        lines = [part for each in lines for part in textwrap.wrap(printable(each), WIDTH) or [""]]
-        return "\n".join([*lines, "", "model = Network(); load_weights(model); model.eval()", ""])
+        lines = [part for each in lines for part in textwrap.wrap(printable(each), python.WIDTH) or [""]]
+        own = [
+            f"{name}: your module of {printable(layer.row.matlab[0])}"
+            for layer in self.network.layers
+            if (name := self.names.get(layer.name)) in self.own
+        ]
+        made = ", ".join(f"{name}={name}" for name in self.own)
+        return "\n".join([*lines, *own, "", f"model = Network({made}); load_weights(model); model.eval()", ""])
 
     def _constants(self, digest: str) -> Iterator[str]:
         yield f"WEIGHTS = {python.call('Path(__file__).with_name', self.weights)}"
         yield f"SHA256 = {python.literal(digest)}  # of the weights"
-        yield from listed("CLASSES: tuple[str, ...] = (", map(python.literal, self.network.classes or ()), ")")
+        yield from python.listed("CLASSES: tuple[str, ...] = (", map(python.literal, self.network.classes or ()), ")")
         yield "# MATLAB's names of the layers whose names are no identifiers"
         renamed = [f"{python.literal(new)}: {python.literal(old)}" for new, old in self.renamed.items()]
-        yield from listed("LAYERS: dict[str, str] = {", renamed, "}")
+        yield from python.listed("LAYERS: dict[str, str] = {", renamed, "}")
         assumed = (
             "; where the file held none, MATLAB's defaults"
             if any(each.assumed for _, _, each in self.network.learnables())
@@ -275,10 +296,10 @@ class Program:
         yield "FACTORS: dict[tuple[float, float], list[str]] = {"
         for factors, names in self.factors.items():
             if factors[0]:
-                held = listed(f"{python.literal(factors)}: [", map(python.literal, names), "],")
+                held = python.listed(f"{python.literal(factors)}: [", map(python.literal, names), "],")
                 yield from (f"    {line}" for line in held)
         yield "}"
-        yield from listed("FROZEN: list[str] = [", map(python.literal, frozen), "]")
+        yield from python.listed("FROZEN: list[str] = [", map(python.literal, frozen), "]")
 
     def _entry(self, name: str) -> str:
         """Name the argument of an input: "x", unless it is read again later."""
@@ -298,6 +319,7 @@ class Program:
         if layer.name in self.network.inputs:
             at, given = [out], [self._entry(layer.name)]
         images = layer.name not in self.network.inputs and works_on_images(layer, at)
+        self.own += [self.names[layer.name]] * part.own
         code = code_of(part, [each.at_one_time() for each in at] if images else at, out)
         self._make(part, code)
         values = [f"{each}.flatten(0, 1)" for each in given] if images else given
@@ -314,6 +336,7 @@ class Program:
 
     def _make(self, part: Part, code: Code) -> None:
         layer, name = part.layer, self.names[part.layer.name]
+        made = name if part.own else code.make
         if code.pasted is not None:
             self.paste.add([code.pasted])
         for local in code.buffers:
@@ -322,13 +345,17 @@ class Program:
             self.arrays[buffer] = part.arrays[local]
         if not code.make:
             return
-        self.made += [*wrapped(f"self.{name} = {code.make}"), *(f"self.{name}.{line}" for line in code.setup)]
+        self.made += [*python.wrapped(f"self.{name} = {made}"), *(f"self.{name}.{line}" for line in code.setup)]
         self.arrays.update(
-            {f"{name}.{local}": array for local, array in part.arrays.items() if local not in code.dropped}
+            {
+                f"{name}.{local}": as_single(each)
+                for local, each in part.arrays.items()
+                if not local.endswith(code.dropped)
+            }
         )
         own = {each.local: each.name for each in tensors(layer, given_sizes(self.network, layer)) if each.learnable}
         for local, _ in part.module.named_parameters():
-            factors = (0.0, 0.0)  # a bias that MATLAB has not
+            factors = (1.0, 1.0) if part.own else (0.0, 0.0)  # what no row names; a bias that MATLAB has not
             if local in own:
                 learnable = layer.learnables[own[local]]
                 factors = first(learnable.learn_rate_factor), first(learnable.l2_factor)
@@ -368,25 +395,3 @@ class Program:
 
 def first(factor: float | tuple[float, ...]) -> float:
     return factor[0] if isinstance(factor, tuple) else factor
-
-
-def wrapped(line: str) -> list[str]:
-    """Break a call that is too long behind its opening parenthesis and wherever a line is full."""
-    if len(line) <= WIDTH or line.endswith("()"):
-        return [line]
-    head, _, arguments = line.partition("(")
-    lines = textwrap.wrap(f"{arguments.removesuffix(')')},", WIDTH, break_long_words=False, break_on_hyphens=False)
-    return [f"{head}(", *(f"    {each}" for each in lines), ")"]
-
-
-def listed(start: str, texts: Iterable[str], end: str) -> Iterator[str]:
-    """Yield a collection on one line where it fits, else one item a line."""
-    items = list(texts)
-    comma = "," if len(items) == 1 and start.endswith("(") else ""
-    line = f"{start}{', '.join(items)}{comma}{end}"
-    if len(line) <= WIDTH:
-        yield line
-        return
-    yield start
-    yield from (f"    {each}," for each in items)
-    yield end

@@ -27,11 +27,13 @@ class Part:
         layer: what it is built from.
         module: on the meta device, unless it is the user's own; layers that are alike share it.
         arrays: its state dict, unread and in single precision.
+        own: whether the module is the user's own.
     """
 
     layer: Layer
     module: nn.Module
     arrays: Mapping[str, Array]
+    own: bool = False
 
 
 def parts(network: Network, modules: Modules | None = None) -> Iterator[Part]:
@@ -49,8 +51,9 @@ def parts(network: Network, modules: Modules | None = None) -> Iterator[Part]:
             continue
         given = given_sizes(network, layer)
         given = [at.at_one_time() for at in given] if works_on_images(layer, given) else given
+        own = own_module(layer, modules or {}) is not None
         try:
-            if own_module(layer, modules or {}) is not None:
+            if own:
                 module = build_layer(layer, given, modules or {})
                 arrays = {key: Array.of(value.numpy()) for key, value in module.state_dict().items()}
             else:
@@ -63,7 +66,7 @@ def parts(network: Network, modules: Modules | None = None) -> Iterator[Part]:
         except UnsupportedError as error:
             problems.append(error)
             continue
-        yield Part(layer, module, arrays)
+        yield Part(layer, module, arrays, own)
     if problems:
         raise joined(problems, network)
 
