@@ -10,8 +10,14 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from tests.shell import Command, runner
+
+# A busy machine is no failure. The same examples in every run, or with --slow new ones.
+PATIENT: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("same", derandomize=True, database=None, **PATIENT)
+settings.register_profile("search", **PATIENT)
 
 WITHOUT_ORACLE = "without oracle"  # record_property(WITHOUT_ORACLE, "what was not checked") lists it after the run
 
@@ -32,6 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("search" if config.getoption("--slow") else "same")
     config.addinivalue_line("markers", "slow: takes more than a few seconds; runs with --slow")
 
 

@@ -281,8 +281,13 @@ def _batch(pieces: Sequence[_Piece]) -> tuple[_Batch, list[Tensor]]:
     return batch, [piece.gradient for piece in pieces]
 
 
+def within(number: float, tensors: list[Tensor]) -> float:
+    """Return a number as the type of some tensors holds it, like MATLAB's single: infinite beyond the largest."""
+    return number if abs(number) <= torch.finfo(tensors[0].dtype).max else math.copysign(math.inf, number)
+
+
 def with_l2(gradients: list[Tensor], weights: list[Tensor], l2: float) -> list[Tensor]:
-    return list(torch._foreach_add(gradients, weights, alpha=l2)) if l2 else gradients
+    return list(torch._foreach_add(gradients, weights, alpha=within(l2, weights))) if l2 else gradients
 
 
 def _clip(pieces: Sequence[_Piece], clipping: Clipping) -> None:

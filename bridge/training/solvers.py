@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bridge.errors import UsageError
 from bridge.tables.registry import Registry
-from bridge.training.solver import Clipping, Group, Solver, with_l2
+from bridge.training.solver import Clipping, Group, Solver, with_l2, within
 
 SOLVERS: Registry[Callable[..., Solver]] = Registry("solver")  # by the row's `torch` in mappings/solvers.toml
 
@@ -61,9 +61,9 @@ class SGDM(Solver):
     ) -> None:
         (velocity,) = averages
         torch._foreach_mul_(velocity, group["momentum"])
-        torch._foreach_add_(velocity, gradients, alpha=-rate)
+        torch._foreach_add_(velocity, gradients, alpha=within(-rate, weights))
         if l2:  # added to the velocity at once: gradient plus L2 term would need a tensor of its own
-            torch._foreach_add_(velocity, weights, alpha=-rate * l2)
+            torch._foreach_add_(velocity, weights, alpha=within(-rate * l2, weights))
         torch._foreach_add_(weights, velocity)
 
 
@@ -131,7 +131,7 @@ class Adam(Solver):
         else:
             size *= root2
         torch._foreach_add_(divisor, group["eps"])
-        torch._foreach_addcdiv_(weights, mean, divisor, value=-size)
+        torch._foreach_addcdiv_(weights, mean, divisor, value=within(-size, weights))
 
 
 @SOLVERS("RMSProp")
@@ -182,4 +182,4 @@ class RMSProp(Solver):
         torch._foreach_addcmul_(square, gradients, gradients, value=1 - group["decay"])
         divisor = torch._foreach_sqrt(square)
         torch._foreach_add_(divisor, group["eps"])
-        torch._foreach_addcdiv_(weights, gradients, divisor, value=-rate)
+        torch._foreach_addcdiv_(weights, gradients, divisor, value=within(-rate, weights))

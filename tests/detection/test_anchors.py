@@ -113,7 +113,7 @@ def test_all_found_nothing_found_and_the_limit() -> None:
         evaluate_detection_precision(half[:1], objects, ["car"])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 100_000))
 def test_crowds(seed: int) -> None:
     """Oracle: the same rule for one detection at a time, over lists."""

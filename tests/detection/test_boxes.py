@@ -41,7 +41,7 @@ def test_overlap_is_that_of_torchvision() -> None:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 60), st.integers(0, 10_000), st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.9]))
 def test_suppression_is_that_of_torchvision(count: int, seed: int, overlap: float) -> None:
     """Oracle: torchvision.ops.batched_nms, which gives the strongest first; here the boxes keep their order."""

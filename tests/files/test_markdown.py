@@ -6,7 +6,7 @@ import html
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -26,7 +26,6 @@ def shown(source: str) -> str:
     return match[1]
 
 
-@settings(deadline=None)
 @given(TEXT)
 def test_texts_are_shown(text: str) -> None:
     found = shown(f"x {markdown.text(text)}")
@@ -34,14 +33,12 @@ def test_texts_are_shown(text: str) -> None:
     assert html.unescape(found) == f"x {printable(text).strip()}".strip()
 
 
-@settings(deadline=None)
 @given(TEXT)
 def test_texts_begin_no_block(text: str) -> None:
     rendered = COMMONMARK.render(f"- {markdown.text(text)}\n")
     assert re.sub(r"</?p>", "", rendered).count("<") == 4, rendered  # a list, an item
 
 
-@settings(deadline=None)
 @given(TEXT)
 def test_code_is_shown(text: str) -> None:
     match = re.fullmatch("x <code>(.*)</code>", shown(f"x {markdown.code(text)}"), re.DOTALL)

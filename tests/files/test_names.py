@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.files.names import KEYWORDS, distinct, identifier, module_name
@@ -33,7 +33,6 @@ def test_identifiers(text: str, name: str) -> None:
     assert identifier(text) == name
 
 
-@settings(deadline=None)
 @given(ANY)
 def test_any_text_becomes_an_identifier(text: str) -> None:
     """Oracle: str.isidentifier, and that Python reads it as it is written."""
@@ -45,7 +44,6 @@ def test_any_text_becomes_an_identifier(text: str) -> None:
         assert name in vars(held["A"])
 
 
-@settings(deadline=None)
 @given(st.lists(ANY, unique=True), st.sets(ANY))
 def test_names_are_distinct(texts: list[str], taken: set[str]) -> None:
     for spell in (identifier, module_name):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.files import python
@@ -26,7 +26,6 @@ VALUES = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(VALUES)
 def test_values_read_back_equal(value: Any) -> None:
     """Oracle: ast.literal_eval, which takes nothing but values."""
@@ -72,7 +71,6 @@ def test_other_values_have_no_source(value: Any) -> None:
         python.literal(value)
 
 
-@settings(deadline=None)
 @given(TEXT)
 def test_a_docstring_is_its_text(text: str) -> None:
     (node,) = ast.parse(python.docstring(text.encode("utf-8", "replace").decode())).body
@@ -84,7 +82,6 @@ def test_a_docstring_is_laid_out_in_lines() -> None:
     assert python.docstring('The "net" of C:\\x.\n\nUse it.\n') == '"""The "net" of C:\\\\x.\n\nUse it.\n"""'
 
 
-@settings(deadline=None)
 @given(TEXT)
 def test_a_comment_is_one(text: str) -> None:
     """Oracle: Python's tokenizer."""

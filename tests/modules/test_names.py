@@ -125,7 +125,7 @@ def test_layers_of_any_name_run() -> None:
     assert torch.equal(twin(x), x.relu()) and twin.meta["layers"] == model.meta["layers"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.text(min_size=1, max_size=12), min_size=2, max_size=6, unique=True))
 def test_any_text_is_a_name(names: list[str]) -> None:
     model = chain_of(*names).to_torch()

@@ -47,7 +47,7 @@ MODELS: dict[str, torch.fx.GraphModule] = {}
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(cuts=st.lists(st.integers(1, STEPS - 1), max_size=4, unique=True).map(sorted))
 def test_parts_give_what_the_whole_gives(name: str, cuts: list[int], read: Read) -> None:
     model = MODELS.setdefault(name, read(NETWORKS[name]).to_torch().double())

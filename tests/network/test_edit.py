@@ -461,7 +461,7 @@ EDITS = st.one_of(
 START = residual()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(EDITS, min_size=1, max_size=8))
 def test_any_sequence_of_edits_leaves_a_valid_network(edits: list[tuple[Any, ...]]) -> None:
     net = START

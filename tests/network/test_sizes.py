@@ -68,7 +68,7 @@ def vectors(count: int, low: int, high: int) -> st.SearchStrategy[tuple[int, ...
     return st.tuples(*[st.integers(low, high)] * count)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 3), st.data())
 def test_windows_put_out_what_the_rule_says(count: int, data: st.DataObject) -> None:
     at = Activation(FORMATS[count], (*data.draw(vectors(count, 1, 7)), 2))
@@ -99,7 +99,7 @@ def test_a_volume_smaller_than_the_window_that_padding_makes_up_for() -> None:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(2, 3), st.data())
 def test_transposed_convolutions_put_out_what_the_rule_says(count: int, data: st.DataObject) -> None:
     at = Activation(FORMATS[count], (*data.draw(vectors(count, 1, 4)), 2))
@@ -120,7 +120,7 @@ def test_transposed_convolutions_put_out_what_the_rule_says(count: int, data: st
         agree(made, at)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_rearrangements_put_out_what_the_rule_says(data: st.DataObject) -> None:
     height, width = data.draw(vectors(2, 1, 6))

@@ -20,7 +20,7 @@ def networks(draw: st.DrawFn) -> tuple[list[str], list[graph.Edge]]:
     return names, [(names[source], names[at]) for at, found in sources.items() for source in found]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(networks())
 def test_connections_pass_through_no_layer_and_share_no_lane(network: tuple[list[str], list[graph.Edge]]) -> None:
     names, edges = network

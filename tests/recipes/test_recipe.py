@@ -361,7 +361,7 @@ NAMES = st.sampled_from(
 ENTRIES = st.sampled_from(["seed", "network", "edits", "loss", "data", "trainer", "x"])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.dictionaries(ENTRIES, st.one_of(VALUES, st.dictionaries(NAMES, VALUES, max_size=3))))
 def test_whatever_a_file_holds_is_a_recipe_or_refused(document: dict[str, Any]) -> None:
     full = {"schema": "bridge.recipe/1", "options": {"solver": "sgdm"}, **document}
@@ -373,7 +373,7 @@ def test_whatever_a_file_holds_is_a_recipe_or_refused(document: dict[str, Any]) 
     assert Recipe.from_mapping(recipe.to_mapping()) == recipe
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.dictionaries(NAMES, VALUES, max_size=4))
 def test_whatever_an_edit_holds_is_an_edit_or_refused(entry: dict[str, Any]) -> None:
     try:

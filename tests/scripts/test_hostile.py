@@ -105,7 +105,7 @@ def test_no_file_outside_the_folder_is_opened(tmp_path: Path) -> None:
     assert found.exit_code == 3 and found.recipe is None
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_cut_and_garbled_scripts(tmp_path: Path, data: st.DataObject) -> None:
     """Whatever is cut out of a script or put into it, the answer is a result or a `BridgeError`."""

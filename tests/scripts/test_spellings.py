@@ -109,9 +109,7 @@ def freezing(printer: Printer, last: int) -> list[str]:
     return [printer.draw(st.sampled_from(ways))]
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_printed_recipe_reads_back(tmp_path: Path, data: st.DataObject) -> None:
     printer = Printer(data.draw, [])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -19,11 +18,11 @@ ITERATIONS = 40
 
 
 def run(folder: Path, resume: bool, iterations: Connection) -> None:
-    """Train into a folder; tell every iteration, and leave time to be stopped there."""
+    """Train into a folder; tell every iteration, and wait until the next one is asked for."""
 
     def tell(row: Row) -> None:
         iterations.send(row["Iteration"])
-        time.sleep(0.01)
+        iterations.recv()
 
     torch.set_num_threads(1)
     options = training_options(

@@ -1,4 +1,4 @@
-"""A training that several processes share, each started with what torchrun puts into the environment."""
+"""A training that several processes share."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 import torch._dynamo  # the first optimizer imports it, and it takes seconds
+import torch.distributed
 
 from bridge.options.options import TrainingOptions, training_options
 from bridge.training.train import train
@@ -38,19 +39,15 @@ def cases() -> dict[str, Any]:
     }
 
 
-def run(case: str, folder: Path, rank: int, processes: int, port: int) -> None:
-    """Train as process `rank` of several."""
-    os.environ |= {
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": str(processes),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "TORCHELASTIC_RUN_ID": "test",
-    }
+def run(case: str, folder: Path, rank: int, processes: int) -> None:
+    """Train as process `rank` of several, which meet in a file beside the folder: no port can be taken meanwhile."""
+    os.environ["LOCAL_RANK"] = str(rank)
     torch.set_num_threads(1)
+    meeting = folder.with_suffix(".meeting").as_uri()
+    torch.distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=processes)
     network, data, validation = cases()[case]
     info = train(network, data, options(), validation=validation, output=folder)
+    torch.distributed.destroy_process_group()
     torch.save(
         {"state": info.model.state_dict(), "rows": info.rows, "final": dict(info.final)}, folder.with_suffix(f".{rank}")
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -23,21 +22,23 @@ from tests.training import nets, shared
 from tests.training.test_loop import images
 
 ROOT = Path(__file__).parents[2]
+HANGING = 600  # seconds after which a process is taken to wait for ever
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.training.shared"])  # torch is imported once, not by every process
 
 
 def together(case: str, folder: Path) -> list[dict[str, Any]]:
     """Train in two processes; return what each found."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    running = [PROCESSES.Process(target=shared.run, args=(case, folder, rank, 2, port)) for rank in range(2)]
+    running = [PROCESSES.Process(target=shared.run, args=(case, folder, rank, 2), daemon=True) for rank in range(2)]
     for process in running:
         process.start()
-    for process in running:
-        process.join(60)
-    assert [process.exitcode for process in running] == [0, 0]
+    try:
+        for process in running:
+            process.join(HANGING)
+        assert [process.exitcode for process in running] == [0, 0]
+    finally:
+        for process in running:
+            process.kill()
     return [torch.load(folder.with_suffix(f".{rank}"), weights_only=True) for rank in range(2)]
 
 
@@ -94,7 +95,7 @@ def test_torchrun_trains_a_recipe(tmp_path: Path) -> None:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command = ["-m", "bridge", "train", str(recipe), "--data", str(tmp_path / "data.mat"), "-o", str(tmp_path / "run")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*launcher, *command], env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([*launcher, *command], env=environment, capture_output=True, text=True, timeout=HANGING)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("saved to") == 1
     read = Recipe.load(recipe)

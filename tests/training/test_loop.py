@@ -330,11 +330,30 @@ def test_features_that_are_not_finite_are_told_from_a_layer_that_trains() -> Non
     assert caught.value.cause.startswith("what comes to layer 'conv2' is not finite already")
 
 
-def test_the_layer_whose_learnables_explode_is_named() -> None:
+@pytest.mark.parametrize(
+    ("rate", "loss", "cause"),
+    [
+        (1e21, "inf", "every layer puts out finite values, but the loss is not"),  # it squares them
+        (6e37, "(inf|nan)", "layer 'fc2' is the first that puts out a value that is not finite"),  # a weight of 5e38
+    ],
+)
+def test_the_layer_whose_learnables_explode_is_named(rate: float, loss: str, cause: str) -> None:
+    """By hand: the first step moves the weights of fc2, with factor 10, to 9 times the rate, and those of fc1 to 0.3 times."""
     network = nets.regression(batch_norm=False)
-    with pytest.raises(UsageError, match="the loss is (nan|inf)") as caught:
-        train(network, observations(11, False, 1), small(InitialLearnRate=1e18, MaxEpochs=20))
-    assert "layer 'fc" in caught.value.cause or "the loss is not" in caught.value.cause
+    with pytest.raises(UsageError, match=f"the loss is {loss} at iteration 2 ") as caught:
+        train(network, observations(11, False, 1), small(InitialLearnRate=rate, L2Regularization=0))
+    assert caught.value.cause == cause
+
+
+@pytest.mark.parametrize("solver", ["sgdm", "adam", "rmsprop"])
+@pytest.mark.parametrize(
+    "given", [{"InitialLearnRate": 1e38}, {"InitialLearnRate": 1e300}, {"L2Regularization": 1e300}]
+)
+def test_numbers_beyond_single_precision_end_as_infinite_ones_do(solver: str, given: dict[str, float]) -> None:
+    """A factor of 20 takes the rate of fc2's bias beyond 3e38: MATLAB computes in single, where that is Inf."""
+    options = training_options(solver, MaxEpochs=4, MiniBatchSize=4, Verbose=False, **given)
+    with pytest.raises(UsageError, match=r"the loss is (inf|nan|-inf) at iteration 2 "):
+        train(nets.regression(batch_norm=False), observations(11, False, 1), options)
 
 
 # Determinism

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.io import loadmat, savemat
 
 import bridge
-from bridge.images import imageDatastore
 from bridge.parity.logs import check_log
 from tests.data.test_observations import cells, write_images
 from tests.shell import THREE_PARTS, Command, Ran
@@ -146,20 +146,30 @@ def test_a_mat_file_and_an_order(shell: Shell) -> None:
 
 
 def test_split_and_order_of_bridgeData(shell: Shell) -> None:
-    """The first mini-batch without shuffling holds the first positions of the file: here four images of one class."""
-    store = imageDatastore("images", IncludeSubfolders=True, LabelSource="foldernames")
-    assert store.Labels is not None
+    """Oracle: the untrained network in plain torch, on the four training images of the first positions; the lines lie in another
+    order, and every fourth image validates.
+    """
+    write_images(shell.folder / "own")
+    files = [f"own/{name}/{index}.png" for index in range(4) for name in nets.CLASSES]
+    positions = np.random.default_rng(0).permutation(len(files)) + 1
     lines = [
-        f'"{file}","{label}",{"train" if index % 4 else "validation"},{index + 1}'
-        for index, (file, label) in enumerate(zip(store.Files, store.Labels, strict=True))
+        f'"{file}","{file.split("/")[1]}",{"train" if at % 4 else "validation"},{position}'
+        for at, (file, position) in enumerate(zip(files, positions, strict=True))
     ]
     Path("data.csv").write_text("path,label,split,position\n" + "\n".join(lines) + "\n", encoding="utf-8")
-    text = RECIPE.replace("MaxEpochs = 3", 'MaxEpochs = 1\nShuffle = "never"').replace(
-        "MiniBatchSize = 4", "MiniBatchSize = 3"
-    )
-    Path("recipe.toml").write_text(text, encoding="utf-8")
-    ran = shell("recipe.toml", "--data", "data.csv", "-o", "run", "--json")
-    assert ran.code == 0 and json.loads(ran.out)["iterations"] == 4
+    Path("plain.toml").write_text(f'{PLAIN}Shuffle = "never"\n', encoding="utf-8")
+    assert shell("plain.toml", "--data", "data.csv", "-o", "run").code == 0
+    rows = json.loads(Path("run/history.json").read_text(encoding="utf-8"))["rows"]
+    first = sorted(
+        (position, file) for at, (position, file) in enumerate(zip(positions, files, strict=True)) if at % 4
+    )[:4]
+    pixels = np.stack([np.asarray(Image.open(file)) for _, file in first]).transpose(0, 3, 1, 2)
+    model = bridge.load("net").to_torch()
+    model.input.mean.copy_(bridge.load("run/network").to_torch().input.mean)
+    labels = torch.tensor([nets.CLASSES.index(file.split("/")[1]) for _, file in first])
+    expected = torch.nn.functional.nll_loss(model(torch.from_numpy(pixels.copy()).float()).log(), labels)
+    assert len(rows) == 3 * 2 and rows[0]["TrainingLoss"] == pytest.approx(expected.item(), rel=1e-5)
+    assert [row["Iteration"] for row in rows if "ValidationLoss" in row] == [1, 6]
 
 
 def test_a_split_beside_validation_images(shell: Shell) -> None:

@@ -495,7 +495,7 @@ def require_as_scipy(found: Any, value: Any, *, tall: bool = False) -> None:
         )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(value=st.dictionaries(st.sampled_from(["A", "Bc", "D_1"]), TREES, min_size=1))
 def test_scipy_reads_what_version_7_holds(value: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("v7") / "any.mat"
