@@ -131,7 +131,7 @@ class BaseNetwork:
 
     def with_layers(self, changed: Mapping[str, Layer]) -> Self:
         """Return this network with layers of the same names put in place of its own."""
-        return replace(self, layers=LayerList(changed.get(layer.name, layer) for layer in self.layers))
+        return replace(self, layers=self.layers.with_layers(changed))
 
     def select(self, what: Selection) -> tuple[Layer, ...]:
         """Return the layers that a name, a glob, a kind, a layer, several of these, or a predicate mean.

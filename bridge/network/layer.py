@@ -191,6 +191,15 @@ class LayerList(Sequence[Layer]):
     def __iter__(self) -> Iterator[Layer]:
         return iter(self._layers)
 
+    def with_layers(self, changed: Mapping[str, Layer]) -> LayerList:
+        """Return the list with layers of the same names in place of its own."""
+        if len(self._by_name) < len(self._layers):  # two have one name
+            return LayerList(changed.get(layer.name, layer) for layer in self._layers)
+        made = LayerList(())
+        made._by_name = {**self._by_name, **changed}
+        made._layers = tuple(made._by_name.values())
+        return made
+
     def has(self, name: str) -> bool:
         """Whether a layer of that name exists."""
         return name in self._by_name

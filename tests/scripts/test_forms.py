@@ -225,6 +225,17 @@ def test_a_wrong_line_in_many_forms(form: str, tmp_path: Path) -> None:
     assert found.recipe is not None and found.recipe.options.solver == "sgdm"
 
 
+def test_positions_of_an_earlier_release(tmp_path: Path) -> None:
+    """The list of resnet18 had a layer more behind the input up to R2019a: a script that counts so is told apart."""
+    start = "net = resnet18;\nlgraph = layerGraph(net);\n"
+    last = "lgraph = replaceLayer(lgraph, lgraph.Layers({}).Name, classificationLayer('Name','new'));\n"
+    for position, told in ((72, True), (73, False)):
+        found = reading(tmp_path, start + last.format(position) + TRAIN.format("lgraph"))
+        (entry,) = found.not_understood
+        assert entry.line == 3 and ("up to R2019a" in entry.what) == told
+    assert reading(tmp_path, start + last.format(71) + TRAIN.format("lgraph")).exit_code == 0
+
+
 def test_a_wrong_line_in_a_try_is_caught(tmp_path: Path) -> None:
     source = "g = layerGraph(alexnet);\ntry\n g = replaceLayer(g,'fc9',softmaxLayer('Name','s'));\ncatch\n{}\nend\n"
     caught = "g = replaceLayer(g, 'fc8', fullyConnectedLayer(4,'Name','new'));"

@@ -27,6 +27,7 @@ HOSTILE = {
     'd = deeplabv3plusLayers([64 64 3],1e6,"resnet18");\n',
     "a loop without end": "k = 0;\nwhile true\n k = k + 1;\nend\n",
     "loops in loops": "for a = 1:1000, for b = 1:1000, for c = 1:1000, k = a; end, end, end\n",
+    "loops that count": "k = 0;\nfor a = 1:1000, for b = 1:1000, k = k + 1; end, end\n",
     "recursion": "function r = f(n)\nr = f(n + 1);\nend\n",
     "recursion by handle": "f = @(g, n) g(g, n + 1);\nz = f(f, 1);\n",
     "a huge power": "x = 9^9^9^9^9;\ny = 10^400;\n",
@@ -48,7 +49,7 @@ HARMLESS, OPEN = ((0, 3), (0, 3)), ((3, 3), (3, 3))
 OUTCOMES: dict[str, tuple[str | tuple[int, int | None], str | tuple[int, int | None]]] = {
     **dict.fromkeys(HOSTILE, HARMLESS),
     **dict.fromkeys(("brackets", "arrays", "blocks"), ("nested too deeply", "nested too deeply")),
-    **dict.fromkeys(("loops in loops", "an open string", "eval", "a huge network"), OPEN),
+    **dict.fromkeys(("loops that count", "an open string", "eval", "a huge network"), OPEN),
     "an open bracket": ("holds no training", (3, 3)),  # the whole script lies in it
     "a lone end": ((3, None), (3, 3)),
 }

@@ -97,7 +97,7 @@ def _changed(reader: Reader, held: Any, steps: Sequence[Node], value: Any, targe
         return value
     if isinstance(held, Unknown):
         return held
-    reader.steps += work(held)
+    reader.steps += work(held) + isinstance(held, (Object, Objects))
     step, *rest = steps
     if step.type == "function_call":
         return _with_elements(reader, held, step, rest, value, target, variables)
@@ -170,5 +170,6 @@ def _put(held: Any, items: list[Any], wanted: Sequence[int], values: list[Any], 
         items += [() if curly or isinstance(held, Cell) else 0] * (index + 1 - len(items))
         items[index] = each
     if array is not None:
-        return type(array)(items) if all(isinstance(each, Object) for each in items) else Cell(items)
+        new = values if array is held else items
+        return type(array)(items) if all(isinstance(each, Object) for each in new) else Cell(items)
     return type(held)(items) if isinstance(held, tuple) else Cell(items) if curly else tuple(items)

@@ -19,7 +19,7 @@ from bridge.tables.registry import Registry
 
 Variables = MutableMapping[str, Any]
 Argument = tuple[Any, Node]  # a value, and its source
-MOST_STEPS = 60_000
+MOST_STEPS = 40_000
 DEEPEST_CALL = 20
 
 
@@ -110,7 +110,7 @@ class Reader(ABC):
 
     def place(self, node: Node) -> Place:
         """Return where a piece of source stands."""
-        return self.script.path.name, line(node)
+        return self.script.name, line(node)
 
     def unknown(self, node: Node, why: str = "", quote: str = "") -> Unknown:
         """Return that a value is not known; its source is that of the node, if no other is given."""

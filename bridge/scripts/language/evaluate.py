@@ -99,7 +99,8 @@ class Evaluator(Reader):
         if called not in words("harmless"):
             self.draws = self.draws.trusting(called)
         elsewhere = node.type == "identifier"  # a variable of the workspace: data, say
-        return call.unknown("" if elsewhere else f"what {called} does is not known") if outputs else None
+        why = "" if elsewhere else f"what {called} does is not known"
+        return Unknown(call.text, call.place, why) if outputs else None
 
     def known(self, call: Call) -> Any:
         """Return what tells the value of a function of MATLAB's: a method of an argument goes before."""

@@ -119,6 +119,21 @@ def _sum(call: Call, value: tuple[Any, ...]) -> Any:
     )
 
 
+@reads("sort", takes=(tuple,))
+def _sort(call: Call, value: tuple[Any, ...]) -> Any:
+    """A vector of numbers, or a list of texts, in order, and where its elements stood."""
+    words = [each.lower() for each in call.values[1:] if isinstance(each, str)]
+    numbers = all(isinstance(each, (int, float)) for each in value)
+    if (
+        not (numbers or are_texts(value))
+        or len(words) < len(call.values) - 1
+        or not set(words) <= {"ascend", "descend"}
+    ):
+        return call.unknown()
+    order = sorted(range(len(value)), key=lambda at: value[at], reverse="descend" in words)
+    return Many((type(value)(value[at] for at in order), laid_as((at + 1 for at in order), value)))
+
+
 @reads("find", takes=(object,))
 def _find(call: Call, value: Any) -> Any:
     found = [truth(each) for each in items_of(value)]

@@ -180,7 +180,7 @@ def indexed(reader: Reader, value: Any, given: Sequence[Any], node: Node) -> Any
         worst = next(each for each in wanted if not 0 <= each < len(items))
         raise UsageError(
             f"there is no element {worst + 1}",
-            f"'{text(node)}' has {len(items)}, counted from 1",
+            f"'{text(node)}' has {len(items)}, counted from 1{value.beyond(worst + 1)}",
             "check the index against what it counts",
         )
     chosen = [items[each] for each in wanted]

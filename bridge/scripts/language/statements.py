@@ -21,6 +21,7 @@ from bridge.scripts.language.operators import is_case, truth
 from bridge.scripts.language.syntax import FUNCTION, assigned, calls, child, children, descendants, line, name, text
 from bridge.scripts.language.values import Char, Many, Object, Unknown
 
+SHORT = 50  # turns of a loop that are read one by one, without asking whether they change anything
 MOST_TURNS = 6000  # steps within one `while`
 
 Choice = tuple[Any, Node | None]  # a condition, and what is run where it is met
@@ -247,6 +248,22 @@ def for_statement(reader: Reader, node: Node, variables: Variables) -> None:
         except Leave as leave:
             if ends(reader, leave, body, node, variables):
                 break
+        if value is items[0] and len(items) > SHORT and changes_nothing(reader, body, turn, once):
+            variables[turn] = items[-1]
+            break
+
+
+def changes_nothing(reader: Reader, body: Node | None, turn: str, once: Branch) -> bool:
+    """Whether the body of a loop, read for any turn, leaves everything as it is: then all further turns do."""
+    if body is None or calls(body) & reader.subject.sought:
+        return False
+    before, outer = reader.draws, once.parents
+    try:
+        block(reader, body, once)
+    except Leave:
+        return False
+    known = all(key in outer and same(value, outer[key]) for key, value in once.maps[0].items() if key != turn)
+    return known and reader.draws == before
 
 
 def while_statement(reader: Reader, node: Node, variables: Variables) -> None:

@@ -132,6 +132,11 @@ class Script:
         )
 
     @cached_property
+    def name(self) -> str:
+        """The file's name."""
+        return self.path.name
+
+    @cached_property
     def lines(self) -> list[str]:
         """The text, line by line."""
         return self.source.decode().split("\n")

@@ -134,6 +134,10 @@ class Objects(tuple[E, ...]):
         """The name of the class of a single one, "" where that is not known."""
         return self[0].matlab if len(self) == 1 else ""
 
+    def beyond(self, position: int) -> str:
+        """Return what more there is to say of a position, from 1, that is beyond the end."""
+        return ""
+
 
 def find(value: Any, wanted: Callable[[Any], bool]) -> Any:
     """Return the first value inside another that is wanted, or None."""

@@ -123,7 +123,7 @@ def _built(call: Call) -> Any:
     row = MADE[call.function]
     build: Callable[..., Network] | None = getattr(networks, row["builder"], None)
     if build is None:
-        return _unbuilt(call, call.function)
+        return call.unknown(UNBUILT.format(call.function))
     given = [_argument(each, row.get(str(at))) for at, each in enumerate(call.values[: row["arguments"]])]
     options = {name: value for name, (value, _) in call.named(row["arguments"]).items() if name in row["options"]}
     depths = {**options, "EncoderDepth": given[-1]} if row.get("depth") else options

@@ -119,11 +119,12 @@ class ToldLayer(Layer, Object):
     def set(self, name: str, value: Any, place: Place) -> ToldLayer | None:
         if name == "Name":
             return replace(self, name=value, place=place, automatic=False) if isinstance(value, str) else None
-        if name.endswith("Factor") and self.row.constructor and name not in self.names():
+        names = self.names()
+        if name.endswith("Factor") and self.row.constructor and name not in names:
             what = f"layer '{self.name}' has no property {name}"
             raise UsageError(what, f"it is a {self.kind}", "MATLAB refuses this assignment")
         told = {**self.told, name: place}
-        known = is_plain(value) and name in self.names() and name not in (*self.learnables, *self.state)
+        known = is_plain(value) and name in names and name not in (*self.learnables, *self.state)
         if not known:
             return replace(self, open={**self.open, name: value}, told=told)
         rest = {key: each for key, each in self.open.items() if key != name} if self.open else self.open
@@ -160,6 +161,12 @@ class LayerArray(Objects[ToldLayer]):
 
     NOUN = "layers"
     BASE = table("scripts")["layer_class"]
+
+    def beyond(self, position: int) -> str:
+        origin = self[0].origin if self else None
+        earlier = table("pretrained").get(origin.name, {}).get("earlier_layers", 0) if origin is not None else 0
+        list_of_then = f"; up to R2019a it had {earlier}, and all positions of a script of then are one too high"
+        return list_of_then if position <= earlier else ""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
