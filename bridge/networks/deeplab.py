@@ -3,7 +3,8 @@ decoder that takes over features of a quarter of the image's size.
 
 ResNet-18, ResNet-50 and Xception follow code that MATLAB generated from such networks; of ResNet-50 also the indices
 that a public script gives to 27 layers. Derived, by what those three share: the form of MobileNet-v2 and
-Inception-ResNet-v2, and all networks with a DownsamplingFactor of 8. Unconfirmed: the values of the two upsamplings,
+Inception-ResNet-v2, and all networks with a DownsamplingFactor of 8. The output layer has the name by which public
+scripts replace it; the generated code has the replacement's, 'labels'. Unconfirmed: the values of the two upsamplings,
 which do not learn; here they interpolate bilinearly.
 """
 
@@ -103,7 +104,7 @@ def deeplabv3plus_layers(
         UsageError: it is another network, or another factor.
     """
     graph = _deeplab(image_size, classes, network, DownsamplingFactor)
-    graph.ending(classes, "softmax-out", "labels", layers.pixel_classification)
+    graph.ending(classes, "softmax-out", "classification", layers.pixel_classification)
     return graph.network()
 
 

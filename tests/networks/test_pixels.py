@@ -117,7 +117,7 @@ GENERATED: dict[str, tuple[Callable[[], Network], list[tuple[str, str, list[Any]
         ],
         {
             "data dec_crop2/ref", "res2b_relu dec_c2", "res5b_relu aspp_Conv_4", "aspp_Relu_4 catAspp/in4", "dec_upsample1 dec_crop1/in",
-            "dec_relu2 dec_crop1/ref", "dec_relu2 dec_cat1/in1", "dec_crop1 dec_cat1/in2", "dec_upsample2 dec_crop2/in", "softmax-out labels",
+            "dec_relu2 dec_crop1/ref", "dec_relu2 dec_cat1/in1", "dec_crop1 dec_cat1/in2", "dec_upsample2 dec_crop2/in", "softmax-out classification",
         },
     ),
     "deeplabv3plusLayers(resnet50)": (
