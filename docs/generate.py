@@ -243,6 +243,9 @@ OTHERS = {  # what is compared with, which files are read, what is trained
     "segnetLayers('vgg16')": ("the decoder's names unconfirmed", ".mat, .onnx", "trained as it is"),
     "segnetLayers('vgg19')": ("the decoder's names unconfirmed", ".mat, .onnx", "trained as it is"),
     "unetLayers": ("documented names, MATLAB's counts", ".mat, .onnx", "trained as it is"),
+    "unet": ("names of generated code, MATLAB's counts", ".mat, .onnx", "trained as it is"),
+    "unet3dLayers": ("names of generated code, MATLAB's counts", ".mat, .onnx", "trained as it is"),
+    "deeplabv3plusLayers": ("code that MATLAB generated from copies (resnet18)", ".mat, .onnx", "trained as it is"),
     "yolov2Layers": (
         "documented names, sizes of MATLAB's own detector",
         ".mat, .onnx (how MATLAB writes `yolov2TransformLayer` there is unconfirmed)",

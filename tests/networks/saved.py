@@ -10,7 +10,16 @@ import numpy as np
 
 from bridge.network import Layer, Network
 from bridge.network.sizes import Activation
-from bridge.networks import BUILDERS, architecture, segnet_layers, unet_layers, yolov2_layers
+from bridge.networks import (
+    BUILDERS,
+    architecture,
+    deeplabv3plus_layers,
+    segnet_layers,
+    unet,
+    unet3d_layers,
+    unet_layers,
+    yolov2_layers,
+)
 from bridge.networks.nasnet import nasnet
 from fixtures import layers as L
 from fixtures.layers import Net
@@ -61,6 +70,21 @@ def _window(layer: Layer) -> dict[str, Any]:
     return {"stride": layer.Stride, "padding": "same" if layer.PaddingMode == "same" else layer.PaddingSize}
 
 
+def _convolution(layer: Layer, given: Activation, rng: np.random.Generator) -> L.Layer:
+    make: Any = L.convolution3dLayer if len(layer.FilterSize) == 3 else L.convolution2dLayer
+    size, channels, window = layer.FilterSize, given.channels or 0, _window(layer)
+    return make(rng, layer.name, size, channels, layer.NumFilters, dilation=layer.DilationFactor, **window)
+
+
+def _transposed(layer: Layer, given: Activation, rng: np.random.Generator) -> L.Layer:
+    name, size, channels = layer.name, layer.FilterSize, given.channels or 0
+    if len(size) == 3:
+        return L.transposedConv3dLayer(rng, name, size, channels, layer.NumFilters, stride=layer.Stride)
+    return L.transposedConv2dLayer(
+        rng, name, size, channels, layer.NumFilters, stride=layer.Stride, cropping=layer.CroppingSize
+    )
+
+
 def _yolov2_output(layer: Layer, given: Activation, rng: np.random.Generator) -> L.Layer:
     half = len(layer.AnchorBoxes) // 2
     return L.yolov2OutputLayer(
@@ -75,9 +99,14 @@ MAKERS: dict[str, Callable[[Layer, Activation, np.random.Generator], L.Layer]] =
         layer.Normalization,
         **L.input_statistics(rng, layer.Normalization, (1, 1, layer.InputSize[2])),
     ),
-    "Convolution2DLayer": lambda layer, given, rng: L.convolution2dLayer(
-        rng, layer.name, layer.FilterSize, given.channels or 0, layer.NumFilters, **_window(layer)
+    "Image3DInputLayer": lambda layer, given, rng: L.image3dInputLayer(
+        layer.InputSize,
+        layer.name,
+        layer.Normalization,
+        **L.input_statistics(rng, layer.Normalization, (1, 1, 1, layer.InputSize[3])),
     ),
+    "Convolution2DLayer": _convolution,
+    "Convolution3DLayer": _convolution,
     "GroupedConvolution2DLayer": lambda layer, given, rng: L.groupedConvolution2dLayer(
         rng,
         layer.name,
@@ -87,9 +116,8 @@ MAKERS: dict[str, Callable[[Layer, Activation, np.random.Generator], L.Layer]] =
         layer.NumGroups,
         **_window(layer),
     ),
-    "TransposedConvolution2DLayer": lambda layer, given, rng: L.transposedConv2dLayer(
-        rng, layer.name, layer.FilterSize, given.channels or 0, layer.NumFilters, stride=layer.Stride
-    ),
+    "TransposedConvolution2DLayer": _transposed,
+    "TransposedConvolution3DLayer": _transposed,
     "BatchNormalizationLayer": lambda layer, given, rng: L.batchNormalizationLayer(
         rng, layer.name, given.channels or 0, epsilon=layer.Epsilon
     ),
@@ -99,6 +127,7 @@ MAKERS: dict[str, Callable[[Layer, Activation, np.random.Generator], L.Layer]] =
     "MaxPooling2DLayer": lambda layer, given, rng: L.maxPooling2dLayer(
         layer.name, layer.PoolSize, unpooling=layer.properties.get("HasUnpoolingOutputs", False), **_window(layer)
     ),
+    "MaxPooling3DLayer": lambda layer, given, rng: L.maxPooling3dLayer(layer.name, layer.PoolSize, stride=layer.Stride),
     "AveragePooling2DLayer": lambda layer, given, rng: L.averagePooling2dLayer(
         layer.name, layer.PoolSize, **_window(layer)
     ),
@@ -116,13 +145,15 @@ MAKERS: dict[str, Callable[[Layer, Activation, np.random.Generator], L.Layer]] =
     "DropoutLayer": lambda layer, given, rng: L.dropoutLayer(layer.name, layer.Probability),
     "AdditionLayer": lambda layer, given, rng: L.additionLayer(layer.name, len(layer.inputs)),
     "DepthConcatenationLayer": lambda layer, given, rng: L.depthConcatenationLayer(layer.name, len(layer.inputs)),
+    "ConcatenationLayer": lambda layer, given, rng: L.concatenationLayer(layer.name, layer.Dim, len(layer.inputs)),
     "ChannelShuffleLayer": lambda layer, given, rng: L.Layer(
         layer.name, SHUFFLE, {"NumGroups": float(layer.NumGroups)}
     ),
     "ZeroPadding2DLayer": lambda layer, given, rng: L.Layer(
         layer.name, PADDING, {"PaddingSize": L.row(*layer.PaddingSize)}
     ),
-    "Crop2DLayer": lambda layer, given, rng: L.crop2dLayer(layer.name, layer.Location),
+    "Crop2DLayer": lambda layer, given, rng: L.crop2dLayer(layer.name, layer.properties.get("Location")),
+    "Crop3DLayer": lambda layer, given, rng: L.crop3dLayer(layer.name, layer.properties.get("Location")),
     "SoftmaxLayer": lambda layer, given, rng: L.softmaxLayer(layer.name),
     "ClassificationOutputLayer": lambda layer, given, rng: L.classificationLayer(layer.name, layer.Classes),
     "PixelClassificationLayer": lambda layer, given, rng: L.pixelClassificationLayer(
@@ -244,6 +275,9 @@ OTHERS: dict[str, Callable[[], Network]] = {
     "segnetLayers('vgg16')": lambda: _narrow(segnet_layers((32, 32, 3), CLASSES, "vgg16")),
     "segnetLayers('vgg19')": lambda: _narrow(segnet_layers((32, 32, 3), CLASSES, "vgg19")),
     "unetLayers": lambda: unet_layers((16, 32, 3), CLASSES, NumFirstEncoderFilters=4),
+    "unet": lambda: unet((18, 33, 3), CLASSES, EncoderDepth=2, NumFirstEncoderFilters=4),
+    "unet3dLayers": lambda: unet3d_layers((8, 12, 4, 2), CLASSES, EncoderDepth=2, NumFirstEncoderFilters=4),
+    "deeplabv3plusLayers": lambda: deeplabv3plus_layers((37, 48, 3), CLASSES, thin("resnet18")),
     "yolov2Layers": lambda: detector("resnet18", "res3b_relu"),
 }
 

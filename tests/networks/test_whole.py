@@ -37,6 +37,9 @@ OUTPUTS = {
     "segnetLayers('vgg16')": "pixels",
     "segnetLayers('vgg19')": "pixels",
     "unetLayers": "pixels",
+    "unet": "pixels",
+    "unet3dLayers": "pixels",
+    "deeplabv3plusLayers": "pixels",
     "yolov2Layers": "boxes",
 }
 NEW_CLASSES = ["f", "m"]
@@ -170,7 +173,8 @@ def test_a_new_head_trains_with_frozen_layers(case: Case) -> None:
         assert frozen.sizes[frozen.outputs[0]][0].channels == len(NEW_CLASSES)
         targets = torch.tensor([0, 1, 1, 0])
     elif kind == "pixels":
-        targets = torch.randint(-1, len(CLASSES), (4, *images.shape[2:]), generator=generator)
+        size = network.sizes[before_softmax(network)][0].spatial
+        targets = torch.randint(-1, len(CLASSES), (4, *size), generator=generator)  # type: ignore[arg-type]
     else:
         return  # boxes: tests/detection trains detectors
     options = training_options(
@@ -189,17 +193,18 @@ def test_a_new_head_trains_with_frozen_layers(case: Case) -> None:
 
 def test_its_input_can_have_another_size(case: Case) -> None:
     """Oracle: the sizes; a fully connected layer that has its weights knows the size of its input, and is named."""
-    height, width, channels = case.network.layers[0].InputSize
+    height, width, *others = case.network.layers[0].InputSize
+    size = (height + 32, width + 64, *others)
     if any(layer.kind == "FullyConnectedLayer" and layer.name == "fc6" for layer in case.network.layers):
         with pytest.raises(UsageError, match="fc6"):
-            case.network.with_input_size((height + 32, width + 64))
+            case.network.with_input_size(size[:2])
         return
-    larger = case.network.with_input_size((height + 32, width + 64))
-    assert larger.layers[0].InputSize == (height + 32, width + 64, channels)
+    larger = case.network.with_input_size(size[:-1])
+    assert larger.layers[0].InputSize == size
     with torch.no_grad():
-        found = larger.to_torch()(torch.rand(1, channels, height + 32, width + 64))
-    size = larger.sizes[larger.outputs[0]][0]
-    assert found.shape[1:].numel() == size.channels * int(np.prod(size.spatial)) and torch.isfinite(found).all()
+        found = larger.to_torch()(torch.rand(1, size[-1], *size[:-1]))
+    out = larger.sizes[larger.outputs[0]][0]
+    assert found.shape[1:].numel() == out.channels * int(np.prod(out.spatial)) and torch.isfinite(found).all()
 
 
 @pytest.mark.parametrize("form", ["mat", "onnx"])
