@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bridge.errors import UnreadableError, UnsupportedError, UsageError
+from bridge.errors import BridgeError, UnreadableError, UnsupportedError, UsageError
 
 Array = NDArray[Any]
 
@@ -54,6 +54,8 @@ def imread(path: str | os.PathLike[str]) -> Array:
             has_color_key = "transparency" in image.info and image.mode in ("L", "RGB")
             pixels = np.array(image.convert(image.mode + "A") if has_color_key else image)
             is_png = image.format == "PNG"
+    except BridgeError:
+        raise
     except Exception as problem:  # Pillow raises many kinds, an IndexError for a chunk that is too short
         cause = (
             "it is in no image format that is known" if isinstance(problem, UnidentifiedImageError) else str(problem)

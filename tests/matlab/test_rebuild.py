@@ -439,7 +439,6 @@ def test_every_maker_of_a_layer_is_rebuilt() -> None:
     }
     assert {constructor for _, constructor, *_ in CALLS.values()} == makers - {
         "functionLayer",
-        "rlSoftplusLayer",  # the constructor is softplusLayer
         "networkLayer",
         "tverskyPixelClassificationLayer",
     }

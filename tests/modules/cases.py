@@ -384,6 +384,7 @@ def activations(rng: np.random.Generator) -> Found:
         "gelu": L.geluLayer("a"),
         "gelu_tanh": L.geluLayer("a", "tanh"),
         "swish": L.swishLayer("a"),
+        "rl_softplus": L.softplusLayer("a", package="rl.layer."),
         "softplus": L.softplusLayer("a"),
         "tanh": L.tanhLayer("a"),
         "sigmoid": L.sigmoidLayer("a"),

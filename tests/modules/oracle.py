@@ -285,7 +285,7 @@ def average_pooling(layer: Layer, x: Value) -> Value:
     """PaddingValue 0: the mean of the whole window, padding included; "mean": of the elements that are no padding."""
     kernel, stride = field(layer, "PoolSize"), field(layer, "Stride")
     ones = [1] * len(kernel)
-    fill = np.nan if layer.saved["PaddingValue"] == "mean" else 0.0
+    fill = np.nan if layer.saved.get("PaddingValue") == "mean" else 0.0
 
     def slide(data: NDArray) -> NDArray:
         padded = np.pad(
@@ -545,6 +545,7 @@ def swish(layer: Layer, x: Value) -> Value:
     return x.like(x.data * sigmoid(x.data))
 
 
+@oracle("SoftplusLayer", package="rl.layer.")
 @oracle("SoftplusLayer")
 def softplus(layer: Layer, x: Value) -> Value:
     return x.like(np.log(1 + np.exp(x.data)))

@@ -10,7 +10,8 @@ import pytest
 import scipy.io.matlab
 from scipy.sparse import issparse
 
-from bridge.readers.mat.v5 import Cell, File
+from bridge.arrays.matlab import Cell, Object
+from bridge.readers.mat.v5 import File
 
 DATA = Path(scipy.io.matlab.__file__).parent / "tests" / "data"
 FILES = [path for path in sorted(DATA.glob("*.mat")) if path.read_bytes()[126:128] in (b"IM", b"MI")]
@@ -28,6 +29,7 @@ def same(ours: Any, theirs: Any, where: str, classes: bool) -> int:
     ):
         return 0
     if theirs.dtype.names is not None:
+        ours = dict(ours.properties) if isinstance(ours, Object) else ours
         items = [ours] if theirs.size == 1 else ours
         fields = [(item, record) for item, record in zip(items, theirs.ravel(order="F"), strict=True)]
         assert all(tuple(item) == theirs.dtype.names for item in items), where
@@ -54,7 +56,7 @@ def same(ours: Any, theirs: Any, where: str, classes: bool) -> int:
 
 
 def compared(path: Path) -> int:
-    ours, count = dict(File(path).variables()), 0
+    ours, count = {each.name: each.value for each in File(path).variables()}, 0
     for classes in (True, False):
         theirs = scipy.io.loadmat(path, mat_dtype=classes)
         count = sum(same(ours[name], value, name, classes) for name, value in theirs.items() if name in ours)
