@@ -10,6 +10,7 @@ import typer
 
 from bridge.commands import completion
 from bridge.commands.terminal import Rows, say, styled, tell
+from bridge.commands.train import UNTRAINED
 
 if TYPE_CHECKING:
     from bridge.network import Network
@@ -52,6 +53,7 @@ def show(
         [], "--set", help="NAME=VALUE: an option of trainingOptions, as MaxEpochs=3. May be repeated."
     ),
     network: Path | None = typer.Option(None, help="The network to train, instead of the recipe's own file."),
+    untrained: bool = typer.Option(False, "--untrained", help=UNTRAINED),
     factors: Path | None = typer.Option(None, help="For an .onnx: a .mat of the same network, with its factors."),
     python: bool = typer.Option(False, "--python", help="Print Python source that does the same instead."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
@@ -62,7 +64,8 @@ def show(
     from bridge.commands import print_json
     from bridge.commands.train import recipe_of, with_settings
 
-    read = with_settings(recipe_of(recipe, network), setting)
+    read = recipe_of(recipe, network)
+    read = with_settings(read.untrained() if untrained else read, setting)
     edited, notes = (None, []) if python else _edited(read, network, factors)
     if output is not None:
         read.seen_from(output.parent).save(output, force=force)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from bridge.recipes.recipe import Recipe
     from bridge.training.history import TrainingInfo
 
+UNTRAINED = "Begin a network that the recipe names alone, as squeezenet, at random weights."
+
 
 def train(
     recipe: str = typer.Argument(
@@ -36,6 +38,7 @@ def train(
         [], "--set", help="NAME=VALUE: an option of trainingOptions, as MaxEpochs=3. May be repeated."
     ),
     network: Path | None = typer.Option(None, help="The network to train, instead of the recipe's own file."),
+    untrained: bool = typer.Option(False, "--untrained", help=UNTRAINED),
     factors: Path | None = typer.Option(None, help="For an .onnx: a .mat of the same network, with its factors."),
     profile: Path | None = typer.Option(
         None, help="A profile of bridge calibrate: the switches of training of a release of MATLAB."
@@ -75,7 +78,7 @@ def train(
         )
     else:
         read = recipe_of(recipe, network)
-    read = with_settings(read, setting)
+    read = with_settings(read.untrained() if untrained else read, setting)
     if profile is not None:
         read = replace(read, options=TrainingProfile.load(profile).apply(read.options))
     info = train_recipe(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -24,7 +25,7 @@ from bridge.networks.squeezenet import squeezenet
 from bridge.networks.vgg import vgg16, vgg19
 from bridge.networks.xception import xception
 from bridge.random import MatlabStream
-from bridge.tables.pretrained import catalogue
+from bridge.tables.pretrained import catalogue, without_weights
 
 StateDict: TypeAlias = Mapping[str, Any]
 
@@ -62,7 +63,8 @@ def build(
         UnsupportedError: torchvision's has another structure.
     """
     if isinstance(weights, str) and weights == "none":
-        return architecture(name, classes=classes).initialize(rng)
+        network = architecture(name, classes=classes).initialize(rng)
+        return replace(network, notes=(*network.notes, without_weights(name)))
     from bridge.networks.weights import with_file, with_state_dict
 
     if isinstance(weights, Mapping):

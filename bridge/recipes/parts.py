@@ -28,6 +28,7 @@ class Base:
         classes: class names, where the file has none.
         layers: the names its layers begin with, in MATLAB's order, and
         head: the name of its last layer with weights: a network with others is refused, naming the first difference.
+        untrained: a network that is named alone is trained from random weights, MATLAB's Weights="none".
     """
 
     name: str = ""
@@ -35,10 +36,12 @@ class Base:
     classes: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
     head: str = ""
+    untrained: bool = False
 
     def __post_init__(self) -> None:
         expect_texts(self, "name", "file", "head")
         expect_names(self, "classes", "layers")
+        expect(isinstance(self.untrained, bool), "untrained", self.untrained, "true or false")
 
     def require(self, network: Network) -> None:
         """Raise UsageError, naming the first difference, unless `network` is the one the recipe is for."""

@@ -47,6 +47,7 @@ from bridge.recipes.parts import (
 )
 from bridge.recipes.verbs import Edit
 from bridge.tables.layers import table_files
+from bridge.tables.pretrained import require_weights
 
 STAND_INS = ("class 1", "class 2")  # for the classes of data that is not there yet
 SCHEMA = "bridge.recipe/1"
@@ -217,6 +218,10 @@ class Recipe:
         """
         return replace(self, options=self.options.replace(**names))
 
+    def untrained(self) -> Recipe:
+        """Return this recipe, to train the network that it names from random weights."""
+        return replace(self, base=replace(self.base, untrained=True))
+
     def seen_from(self, folder: Path) -> Recipe:
         """Return this recipe for another folder: the files it names are relative to that."""
 
@@ -254,7 +259,7 @@ class Recipe:
             factors: for an .onnx file: a .mat of the same network, with its factors.
 
         Raises:
-            UsageError: the recipe names neither.
+            UsageError: the recipe names neither, or a pretrained network whose weights are not here.
         """
         if self.is_new:
             return self.edits[0].apply(
@@ -267,6 +272,8 @@ class Recipe:
         if self.base.name:
             from bridge.networks import architecture
 
+            if not self.base.untrained:
+                require_weights(self.base.name)
             return architecture(self.base.name, classes=self.base.classes or None)
         hint = "in MATLAB: save('net.mat', 'net'); then pass net.mat"
         raise UsageError("the recipe names no network", "it is for any one, and needs one to start from", hint)

@@ -10,6 +10,7 @@ from bridge.options.options import Schedule
 from bridge.recipes.parts import Data, Loss, changed
 from bridge.recipes.recipe import Recipe
 from bridge.recipes.verbs import plain
+from bridge.tables.pretrained import without_weights
 
 
 def python(recipe: Recipe) -> str:
@@ -37,8 +38,11 @@ def _network(recipe: Recipe) -> list[str]:
     if recipe.is_new:
         return ["classes = []  # put the class names of the data here"] if recipe.takes_classes else []
     classes = {"classes": plain(base.classes)} if base.classes else {}
-    if base.name and not base.file:
+    if base.name and not base.file and base.untrained:
         lines = [f"net = {call('bridge.networks.architecture', base.name, **classes)}"]
+    elif base.name and not base.file:
+        saved = call("bridge.load", f"{base.name}.mat", **classes)
+        lines = [f"# {without_weights(base.name)}", f"net = {saved}"]
     else:
         lines = [f"net = {call('bridge.load', str(recipe.folder / (base.file or 'net.mat')), **classes)}"]
     if recipe.takes_classes:

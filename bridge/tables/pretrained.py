@@ -8,6 +8,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any
 
+from bridge.errors import UsageError
 from bridge.tables.layers import table
 
 CATEGORIES = ("basic", "accurate", "edge")  # the groups of MATLAB's own overview
@@ -80,6 +81,31 @@ class Entry:
 def catalogue() -> Mapping[str, Entry]:
     """Return every entry by name, in the order of the table."""
     return MappingProxyType({name: _entry(name, row) for name, row in table("pretrained").items()})
+
+
+def without_weights(name: str) -> str:
+    """Say that a pretrained network is named here without the weights that MATLAB has, and how they come from there."""
+    entry = catalogue().get(name)
+    save = f"net = {entry.call if entry else name}; save('{name}.mat','net')"
+    return f"{name} has random weights here; in MATLAB: {save}; then --network {name}.mat"
+
+
+def require_weights(name: str) -> None:
+    """Refuse to train a pretrained network that is named alone.
+
+    Raises:
+        UsageError: always; it says how weights come from MATLAB, or from torchvision's model of the same structure.
+    """
+    error, entry = without_weights(name), catalogue().get(name)
+    hint = "with --untrained it begins at random weights"
+    if entry is not None and entry.same_as_torchvision:
+        model = entry.torchvision
+        hint += (
+            f"; torchvision's {model} has the same structure, and other weights: bridge.networks.build('{name}', "
+            f"weights=torchvision.models.{model}(weights='DEFAULT').state_dict()).save('{name}'), then --network {name}"
+        )
+    what, _, how = error.partition("; ")
+    raise UsageError(what, f"its weights are in MATLAB alone. {how[0].upper()}{how[1:]}", hint)
 
 
 def _entry(name: str, row: Mapping[str, Any]) -> Entry:

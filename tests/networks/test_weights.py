@@ -115,7 +115,7 @@ def test_other_structures_are_told() -> None:
 )
 def test_recipes_start_from_a_name(recipe: str, head: str, rate: float, frozen: int) -> None:
     """Oracle: the documented recipes, three convolutions with weights and biases in GoogLeNet's first ten layers."""
-    net = Recipe.load(recipe).network(classes=CLASSES)
+    net = Recipe.load(recipe).untrained().network(classes=CLASSES)
     assert net.classes == tuple(CLASSES)
     layer = net.head().layer
     assert (layer.name, layer.WeightLearnRateFactor, layer.BiasLearnRateFactor) == (head, rate, rate)

@@ -109,6 +109,8 @@ def test_show_takes_another_network_and_says_what_is_assumed(
     assert {row["learnable"] for row in learnables if not row["frozen"]} == {"fc/Weights", "fc/Bias"}
     show(monkeypatch, "retrain-head")
     assert "no network was given" in capsys.readouterr().out
+    show(monkeypatch, "squeezenet-transfer", "--untrained")
+    assert "new_conv" in capsys.readouterr().out
     show(monkeypatch, "googlenet-transfer", "--python")
     assert "net = net.freeze(net.layers[:10])" in capsys.readouterr().out
 

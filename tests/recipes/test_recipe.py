@@ -244,6 +244,22 @@ def test_a_recipe_without_a_network_says_how_to_make_one() -> None:
     assert "save('net.mat', 'net')" in caught.value.hint
 
 
+def test_a_pretrained_network_is_not_trained_from_random_weights_without_a_word(tmp_path: Path) -> None:
+    """In Python, from a file and written as Python; torchvision's weights are offered where they fit."""
+    recipe = Recipe.load("squeezenet-transfer")
+    with pytest.raises(UsageError, match="squeezenet has random weights here") as caught:
+        recipe.network(classes=["a", "b"])
+    assert "net = squeezenet; save('squeezenet.mat','net'); then --network squeezenet.mat" in caught.value.cause
+    assert "--untrained" in caught.value.hint and "torchvision.models.squeezenet1_1" in caught.value.hint
+    with pytest.raises(UsageError) as caught:
+        Recipe.load("googlenet-transfer").load_base()
+    assert "torchvision" not in caught.value.hint
+    assert 'bridge.load("squeezenet.mat")' in recipe.python()
+    saved = Recipe.load(recipe.untrained().save(tmp_path / "recipe.toml"))
+    assert saved.base.untrained and saved.network(classes=["a", "b"]).layers.has("new_conv")
+    assert any("random weights" in note for note in bridge.networks.build("squeezenet", classes=2).notes)
+
+
 BAD = [
     ("", "the schema is None"),
     ('schema = "bridge.recipe/9"', "the schema is 'bridge.recipe/9'"),
@@ -398,7 +414,7 @@ def test_the_network_gets_its_values_from_the_seed() -> None:
 
 def test_the_python_of_a_named_network_builds_it() -> None:
     """Oracle: the recipe's own network."""
-    recipe = Recipe.load("squeezenet-transfer")
+    recipe = Recipe.load("squeezenet-transfer").untrained()
     source = recipe.python().replace("classes = net.classes", "classes = ['cap', 'cube']")
     made = run(source)["net"]
     expected = recipe.network(classes=["cap", "cube"])

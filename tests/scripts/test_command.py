@@ -41,7 +41,7 @@ def test_table_and_recipe(script: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     assert Recipe.load(output).options.MaxEpochs == 2
     assert run(monkeypatch, "read", script, "-o", output) == 2, "an existing recipe is kept"
     capsys.readouterr()
-    assert run(monkeypatch, "show", output) == 0
+    assert run(monkeypatch, "show", output, "--untrained") == 0
     assert "fc/Weights" in capsys.readouterr().out
 
 
@@ -52,7 +52,7 @@ def test_json_and_python(script: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     assert run(monkeypatch, "read", script, "--python") == 0
     source = capsys.readouterr().out
     compile(source, "printed", "exec")
-    assert 'bridge.networks.architecture("alexnet")' in source
+    assert 'bridge.load("alexnet.mat")' in source
 
 
 def test_exit_code_3_with_the_lines(

@@ -48,7 +48,7 @@ def test_yolo_v2(network: str, classes: str, tmp_path: Path) -> None:
     source = f"names = {{'cap','cube'}};\nlgraph = {network.format(classes)};\n{OPTIONS}"
     found = reading(tmp_path, f"{source}detector = trainYOLOv2ObjectDetector(vehicles, lgraph, options);\n")
     assert found.exit_code == 0 and found.recipe is not None, found.not_understood
-    made = found.recipe.network(found.recipe.load_base())
+    made = found.recipe.network(found.recipe.untrained().load_base())
     assert made.layers["yolov2ClassConv"].NumFilters == 2 * (5 + 2)
     assert made.layers["yolov2OutputLayer"].AnchorBoxes == (64, 32, 64, 32)
 

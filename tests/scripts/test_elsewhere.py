@@ -33,7 +33,7 @@ def test_class_counts(count: str, form: str, tmp_path: Path) -> None:
     )
     assert found.exit_code == 0 and found.recipe is not None, found.not_understood
     assert found.recipe.takes_classes
-    network = found.recipe.network(found.recipe.load_base(), classes=("a", "b", "c"))
+    network = found.recipe.network(found.recipe.untrained().load_base(), classes=("a", "b", "c"))
     assert network.head().layer.OutputSize == 3
 
 

@@ -185,6 +185,7 @@ def test_a_split_beside_validation_images(shell: Shell) -> None:
     ("arguments", "message"),
     [
         (("plain.toml", "-o", "run"), "the recipe names no data"),
+        (("squeezenet-transfer", "-o", "run", "--data", "images"), "squeezenet has random weights here"),
         (("plain.toml", "--data", "nowhere", "-o", "run"), "nowhere does not exist"),
         (("plain.toml", "--data", "images", "-o", "run"), "the network has no such class"),
         (("plain.tom", "--data", "images", "-o", "run"), "there is no recipe"),

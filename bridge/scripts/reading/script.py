@@ -29,6 +29,7 @@ from bridge.scripts.reading.structure import Placed, Unreadable, assembly_of, ed
 from bridge.scripts.reading.study import Study
 from bridge.scripts.reading.traps import image_input, report_traps
 from bridge.tables.layers import table
+from bridge.tables.pretrained import without_weights
 
 KNOWN = (general, texts, paths, random, networks, surgery, training)
 MOST_TRAININGS = 100
@@ -251,7 +252,7 @@ def _base_and_edits(
 ) -> tuple[Base | None, list[Placed]]:
     """Return where the recipe starts, None where that is not known, and its edits."""
     origin = network.origin
-    base = Base(name=origin.name, file=file or origin.file) if origin is not None else None
+    base = Base(name=origin.name, file=file or origin.file, untrained=origin.untrained) if origin is not None else None
     if base is not None and origin is not None:
         findings.fact(origin.place, f"network {base.name or base.file}", ("network", "name" if base.name else "file"))
         if base.name and not base.file and not origin.untrained:
@@ -271,9 +272,3 @@ def _base_and_edits(
     for index, each in enumerate(edits):
         findings.fact(each.place, each.edit.source().removeprefix("net = net."), ("edits", index))
     return base or Base(), edits
-
-
-def without_weights(name: str) -> str:
-    """Say that a recipe names a pretrained network without the weights that MATLAB has."""
-    save = f"net = {name}; save('{name}.mat','net')"
-    return f"{name} has random weights here; in MATLAB: {save}; then --network {name}.mat"
