@@ -81,7 +81,7 @@ def show(held: Contents, listed: Sequence[Entry]) -> None:
 def notes(held: Contents, listed: Sequence[Entry]) -> list[str]:
     """Return what cannot be read, and why."""
     failed = [f"'{each.held.address}': {each.error}" for each in listed if each.error]
-    return [*failed, *(f"{address} cannot be read: {error.error}" for address, error in held.spoiled.items())]
+    return [*failed, *held.unread]
 
 
 def facts(held: Contents, listed: Sequence[Entry]) -> dict[str, Any]:

@@ -191,6 +191,8 @@ def texts(value: Any) -> list[str] | None:
 
 def _inside(value: Any, steps: Sequence[str], name: str) -> Any:
     for step in steps:
+        if isinstance(value, Unread):
+            plain(value)
         fields = value.properties if isinstance(value, Object) else value
         if isinstance(fields, Mapping) and step in fields:
             value = fields[step]

@@ -15,17 +15,21 @@ class ExhaustedError(UnreadableError):
 
 
 class Allowance:
-    """What a file may still grow by while it is decoded: a small file must exhaust neither memory nor patience."""
+    """What a file may still grow by while it is decoded: a small file must exhaust neither memory nor patience.
+
+    Attributes:
+        path: the file.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._path, self._size = path, path.stat().st_size
+        self.path, self._size = path, path.stat().st_size
         self._left = max(GROWN, GROWTH * self._size)
 
     def take(self, size: int) -> None:
         """Raise ExhaustedError once the file has grown too much; `size` in bytes."""
         if size > self._left:
             raise ExhaustedError(
-                f"{self._path} is refused: its {self._size:,} bytes decode to more than "
+                f"{self.path} is refused: its {self._size:,} bytes decode to more than "
                 f"{max(GROWN, GROWTH * self._size):,}",
                 "no network and no data compress that well; a file like this exhausts memory",
                 "save what is needed alone, without other variables",

@@ -116,6 +116,7 @@ def calibrate(path: str | Path) -> Calibration:
     content = Variables.of(path)
     probe = content.of_format(FORMAT)
     if probe is None:
+        content.require_whole()
         raise UnreadableError(
             f"{path} is no probe",
             f"it holds {content}",

@@ -70,6 +70,7 @@ def check_steps(
     content = Variables.of(path)
     held = content.of_format(FORMAT)
     if held is None:
+        content.require_whole()
         raise UnreadableError(
             f"{path} holds no training steps",
             f"it holds {content}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import tracemalloc
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,10 @@ import pytest
 import bridge
 from bridge.arrays.lazy import Array
 from bridge.arrays.matlab import Categorical, Cell, Handle, Object, Table, Unread, read
+from bridge.data.variables import Variables
 from bridge.errors import UnreadableError
+from bridge.parity.calibration import calibrate
+from bridge.parity.steps import check_steps
 from bridge.readers.mat import v5
 from bridge.readers.mat.contents import contents
 from bridge.readers.mat.file import variables
@@ -198,11 +201,100 @@ def test_a_damaged_variable_of_version_73(tmp_path: Path) -> None:
 
 def test_data_of_a_file_with_a_damaged_part(tmp_path: Path) -> None:
     """Asked for by name it is refused; others are read."""
-    from bridge.data.variables import Variables
-
     path = handmade(tmp_path / "data.mat", LIES["numbers"], array(6, (1, 1), element(9, struct.pack("<d", 7)), "y"))
     assert Variables.find(f"{path}:y", None).item() == 7
     assert "damaged at byte" in refused(lambda: Variables.find(f"{path}:x", None), UnreadableError).error
+
+
+# Whoever asks for it, damage names its file
+
+
+def cut_v5(path: Path) -> None:
+    mat.write(path, {"x": np.arange(1000.0), "s": {"net": NET}}, compress=False)
+    path.write_bytes(path.read_bytes()[:3000])
+
+
+def element_v5(path: Path) -> None:
+    handmade(path, LIES["an element in a cell"])
+
+
+def deflated_v5(path: Path) -> None:
+    handmade(path, struct.pack("<II", 15, 16) + b"this is no zlib!")
+
+
+def objects_v5(path: Path) -> None:
+    mat.write(path, {"x": NET})
+    content = path.read_bytes()
+    path.write_bytes(content[:116] + struct.pack("<Q", len(content)) + content[124:])
+
+
+def nested_v5(path: Path) -> None:
+    handmade(path, array(CELL, (1, 1), array(CELL, (1, 1), array(6, (1, 3), element(9, bytes(8)), ""), "")))
+
+
+def deep_v5(path: Path) -> None:
+    held = array(6, (1, 1), element(9, bytes(8)), "")
+    for _ in range(70):
+        held = array(CELL, (1, 1), held, "x")
+    handmade(path, held)
+
+
+def link_v73(path: Path) -> None:
+    mat.write(path, {"x": {"z": 2.0}, "s": {"net": NET}}, "v7.3")
+    with h5py.File(path, "r+") as file:
+        del file["x"], file["#subsystem#/MCOS"]
+        file["x"] = file["#subsystem#/MCOS"] = h5py.SoftLink("/s")
+
+
+def reference_v73(path: Path) -> None:
+    mat.write(path, {"x": ["a", 1.0]}, "v7.3")
+    with h5py.File(path, "r+") as file:
+        file["x"][0, 0] = h5py.Reference()
+
+
+def cut_v73(path: Path) -> None:
+    mat.write(path, {"x": ["a", 1.0]}, "v7.3")
+    path.write_bytes(path.read_bytes()[:3000])
+
+
+def bare_v4(path: Path) -> None:
+    path.write_bytes(struct.pack("<5i", 0, 3, 3, 0, 2) + b"x\0" + bytes(20))
+
+
+DAMAGES = (cut_v5, element_v5, deflated_v5, objects_v5, nested_v5, deep_v5, link_v73, reference_v73, cut_v73, bare_v4)
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda each: each.__name__)
+def test_damage_names_its_file(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    path = tmp_path / "some.mat"
+    damage(path)
+    doors: tuple[Callable[[], object], ...] = (
+        lambda: bridge.load(path),
+        lambda: bridge.load(path, variable="x"),
+        lambda: bridge.load(path, variable="x{1}"),
+        lambda: Variables.find(f"{path}:x", None),
+        lambda: Variables.find(f"{path}:x.1", None),
+        lambda: calibrate(path),
+        lambda: check_steps(bridge.load(FILES / "signs.mat"), path),
+    )
+    if damage is cut_v5:  # before the cut lies x, which is sound
+        doors = (*doors[:3], *doors[5:])
+    errors = [refused(door).error for door in doors]
+    assert all("some.mat" in error for error in errors), errors
+    assert not any(error.count("some.mat") > 1 for error in errors), errors
+
+
+def test_damage_that_is_met_late_names_its_file(tmp_path: Path) -> None:
+    """Arrays of large elements, and of version 7.3, are read when they are asked for."""
+    packed, stored = tmp_path / "packed.mat", tmp_path / "stored.mat"
+    numbers = array(6, (3 << 20, 1), element(9, bytes(24 << 20)))
+    data = bytearray(zlib.compress(numbers, 0))
+    data[-4:] = bytes(4)  # the checksum
+    handmade(packed, struct.pack("<II", 15, len(data)) + data)
+    with h5py.File(stored, "w") as file:
+        file.create_dataset("x", (1 << 20, 1 << 10), "f8", chunks=(64, 64)).attrs["MATLAB_class"] = np.bytes_("double")
+    for path in (packed, stored):
+        assert path.name in refused(dict(variables(path))["x"].read, UnreadableError).error
 
 
 # Large elements

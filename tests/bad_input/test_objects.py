@@ -22,6 +22,8 @@ from fixtures.layers import NNET, Net
 from fixtures.objects import Obj
 from tests.bad_input.trial import in_bounds, refused
 
+NOWHERE = Path("net.mat")
+
 
 def small() -> Net:
     rng = np.random.default_rng(1)
@@ -172,7 +174,7 @@ def objects_with(change: Change) -> Any:
     table = np.array(cells[0]).reshape(-1).view("<u4").copy()
     change(table)
     cells[0] = table.view(np.uint8).reshape(-1, 1)
-    return Objects(cells.__getitem__, len(cells)).resolve(Opaque("my.Class", lowered.words))
+    return Objects(cells.__getitem__, len(cells), NOWHERE).resolve(Opaque("my.Class", lowered.words))
 
 
 def test_the_table_itself_is_sound() -> None:
@@ -218,8 +220,8 @@ def test_every_word_of_the_table() -> None:
     ids=["text", "struct", "cell", "short", "double", "large", "object"],
 )
 def test_tables_that_are_none(table: Any) -> None:
-    assert refused(lambda: Objects([table, None].__getitem__, 2), UnreadableError)
-    assert refused(lambda: Objects([].__getitem__, 0), UnreadableError)
+    assert refused(lambda: Objects([table, None].__getitem__, 2, NOWHERE), UnreadableError)
+    assert refused(lambda: Objects([].__getitem__, 0, NOWHERE), UnreadableError)
 
 
 def test_one_value_on_many_ways() -> None:
@@ -232,7 +234,12 @@ def test_one_value_on_many_ways() -> None:
         value = Cell([value, value], (2, 1))
     cells[2] = value
     outcome = in_bounds(
-        [("resolve", lambda: Objects(cells.__getitem__, len(cells)).resolve(Opaque("my.Class", lowered.words)))]
+        [
+            (
+                "resolve",
+                lambda: Objects(cells.__getitem__, len(cells), NOWHERE).resolve(Opaque("my.Class", lowered.words)),
+            )
+        ]
     )
     assert "values behind the objects" in outcome["resolve"]
 

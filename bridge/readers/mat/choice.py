@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bridge.arrays.matlab import equal
 from bridge.errors import UnreadableError, UsageError, nearest
+from bridge.readers.mat.container import of_file
 from bridge.readers.mat.contents import Contents, Held, Search, at
-from bridge.readers.mat.file import of_file
 from bridge.readers.mat.layers import required
 
 MOST_LISTED = 12  # networks that a message names

@@ -33,7 +33,7 @@ def with_companions(network: Network, held: Held, found: Contents) -> Network:
         notes.append(f"the classes are those of '{name}' beside it, as many as the network has outputs")
     elif network.classes is None and classes:
         notes.append(f"as class names fit {', '.join(classes)}; --classes {found.path}:NAME takes one of them")
-    return network.with_notes(*notes, *_others(held, found), *_data(network, found), *_spoiled(found))
+    return network.with_notes(*notes, *_others(held, found), *_data(network, found), *found.unread)
 
 
 def _nearest(
@@ -113,11 +113,6 @@ def _is_input(network: Network, described: str) -> bool:
         spatial = wanted[:-1] if wanted[-1] == 1 else wanted
         return dims[: len(wanted)] == wanted or dims == spatial
     return isinstance(wanted, int) and wanted > 1 and wanted in dims and len(dims) == 2
-
-
-def _spoiled(found: Contents) -> Iterator[str]:
-    for address, error in found.spoiled.items():
-        yield f"{address or 'a part of the file'} cannot be read: {error.error}"
 
 
 def _listed(items: list[str]) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bridge.arrays.matlab import Unread
@@ -44,6 +46,24 @@ class Opaque:
 
     class_name: str
     content: Any
+
+
+def of_file(error: UnreadableError, path: Path) -> UnreadableError:
+    """Return a new error that names the file."""
+    if str(path) in error.error:
+        return UnreadableError(error.error, error.cause, error.hint)
+    return UnreadableError(f"{path}: {error.error}", error.cause, error.hint)
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Read a part of a file: what is told of its damage names the file."""
+    try:
+        yield
+    except UnreadableError as error:
+        if str(path) in error.error:
+            raise
+        raise of_file(error, path) from error
 
 
 def damaged(what: str, where: str = "") -> UnreadableError:

@@ -77,6 +77,12 @@ class Contents:
         shown = [f"{name} ({kind})" for name, kind in {**known, **self.others}.items()]
         return ", ".join(shown[:12]) + (f" and {len(shown) - 12} more" if len(shown) > 12 else "") or "nothing"
 
+    @property
+    def unread(self) -> list[str]:
+        """What cannot be read and why, for notes on the file."""
+        causes = {address: error.error.removeprefix(f"{self.path}: ") for address, error in self.spoiled.items()}
+        return [f"{address or 'a part of the file'} cannot be read: {cause}" for address, cause in causes.items()]
+
 
 def contents(path: Path) -> Contents:
     """Find everything that a .mat file holds.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bridge.arrays.matlab import Unread
 from bridge.errors import UnreadableError
 from bridge.readers.mat import v5
-from bridge.readers.mat.container import Opaque, Variable
+from bridge.readers.mat.container import Opaque, Variable, named, of_file
 from bridge.readers.mat.objects import Objects, without_objects
 
 if TYPE_CHECKING:
@@ -52,14 +52,15 @@ class MatFile:
             wrapper = self._container.subsystem()
             wrapped = wrapper.get("MCOS") if isinstance(wrapper, dict) else None
             content = wrapped.content if isinstance(wrapped, Opaque) else None
-            return Objects(content.__getitem__, len(content)) if content is not None else None
+            return Objects(content.__getitem__, len(content), self.path) if content is not None else None
         except UnreadableError as error:
-            self._damage = UnreadableError(error.error, error.cause, error.hint)
+            self._damage = of_file(error, self.path)
             return None
 
     def _value(self, variable: Variable) -> Any:
-        value = variable.decode()
-        return self._objects.resolve(value) if self._objects else without_objects(value, self._damage)
+        with named(self.path):
+            value = variable.decode()
+            return self._objects.resolve(value) if self._objects else without_objects(value, self._damage)
 
     def _opened(self) -> hdf5.File | v5.File:
         if self.format == "mat v5":
@@ -86,13 +87,6 @@ def require_read(values: Iterable[Any], path: Path) -> None:
     for value in values:
         if isinstance(value, Unread) and value.error is not None:
             raise of_file(value.error, path)
-
-
-def of_file(error: UnreadableError, path: Path) -> UnreadableError:
-    """Return a new error that names the file."""
-    if str(path) in error.error:
-        return UnreadableError(error.error, error.cause, error.hint)
-    return UnreadableError(f"{path}: {error.error}", error.cause, error.hint)
 
 
 def is_hdf5(path: Path) -> bool:

@@ -21,7 +21,7 @@ from bridge.arrays.lazy import Array, NDArray, watch
 from bridge.arrays.matlab import NUMBERS, Cell, Object, StructArray, Unread
 from bridge.errors import DAMAGE, UnreadableError, reading
 from bridge.files.allowance import GROWTH, Allowance, ExhaustedError
-from bridge.readers.mat.container import DEEPEST, ELEMENT_COST, Opaque, Variable, damaged, too_deep
+from bridge.readers.mat.container import DEEPEST, ELEMENT_COST, Opaque, Variable, damaged, named, of_file, too_deep
 from bridge.readers.mat.objects import REFERENCE
 
 LAZY_ELEMENTS = 64  # arrays of more elements are not read until needed
@@ -124,7 +124,7 @@ class File:
     def _target(self, reference: h5r.Reference) -> Any:
         found = h5r.dereference(reference, self._root)
         if found is None:
-            raise damaged("a reference that leads nowhere", f"in the HDF5 file {self._path.name}")
+            raise damaged("a reference that leads nowhere")
         return found
 
     def _part(self, find: Callable[[], Any], depth: int) -> Any:
@@ -134,9 +134,9 @@ class File:
         except ExhaustedError:
             raise
         except UnreadableError as error:
-            return Unread.because("a value", error)
+            return Unread.because("a value", of_file(error, self._path))
         except DAMAGE as error:
-            return Unread.because("a value", damaged(f"{type(error).__name__}: {error}"))
+            return Unread.because("a value", of_file(damaged(f"{type(error).__name__}: {error}"), self._path))
 
     def _group(self, group: Any, kind: str, depth: int) -> Any:
         names = _members(group)
@@ -184,7 +184,7 @@ class File:
 
         def load() -> NDArray:
             self._unchanged()
-            with self._reading():
+            with named(self._path), self._reading():
                 dtype, stored = item.dtype, item.get_storage_size()
                 if _bytes(item, dtype) > max(SMALL, GROWTH * stored) or _holes(item, dtype):
                     declared = f"{_bytes(item, dtype):,} bytes are declared, {stored:,} are stored"

@@ -18,9 +18,8 @@ from bridge.readers.mat import nested, shallow, structs
 from bridge.readers.mat.choice import NoNetworkError as NoNetworkError
 from bridge.readers.mat.choice import choose
 from bridge.readers.mat.companions import with_companions
-from bridge.readers.mat.container import DEEPEST, too_deep
+from bridge.readers.mat.container import DEEPEST, of_file, too_deep
 from bridge.readers.mat.contents import Contents, Held, contents, has_layers, is_layer, network_within
-from bridge.readers.mat.file import of_file
 from bridge.readers.mat.layers import layer_from, plain, required
 from bridge.tables.layers import Mappings
 

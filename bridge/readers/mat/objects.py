@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from bridge.arrays.lazy import NDArray
 from bridge.arrays.matlab import ENUMERATION, Cell, Handle, Object, ObjectArray, Unread, decoded, read
 from bridge.errors import UnreadableError, reading
 from bridge.files.allowance import ExhaustedError
-from bridge.readers.mat.container import DEEPEST, Opaque, damaged, too_deep
+from bridge.readers.mat.container import DEEPEST, Opaque, damaged, of_file, too_deep
 
 REFERENCE = 0xDD000000
 FIRST_VALUE = 2  # cells 0 and 1 are the metadata and an empty one
@@ -38,11 +39,14 @@ class Objects:
     Args:
         cells: the values of the `FileWrapper__`, asked for by index and only when needed.
         count: how many cells there are.
+        path: the file, which errors name.
         decode: what is made of each object.
     """
 
-    def __init__(self, cells: Callable[[int], Any], count: int, decode: Callable[[Object], Any] = decoded) -> None:
-        self._cells, self._count, self._decode = cells, count, decode
+    def __init__(
+        self, cells: Callable[[int], Any], count: int, path: Path, decode: Callable[[Object], Any] = decoded
+    ) -> None:
+        self._cells, self._count, self._path, self._decode = cells, count, path, decode
         if count < FIRST_VALUE:
             raise damaged("object data without a table")
         table = cells(0)
@@ -110,14 +114,14 @@ class Objects:
         except ExhaustedError:
             raise
         except UnreadableError as error:
-            return Unread.because(kind, error)
+            return Unread.because(kind, of_file(error, self._path))
 
     def _resolve(self, value: Any, depth: int) -> Any:
         if depth > DEEPEST:
             raise too_deep("objects")
         self._resolved += 1
         if self._resolved > MOST_VALUES:
-            what = f"more than {MOST_VALUES:,} values behind the objects of the file are not read"
+            what = f"{self._path}: more than {MOST_VALUES:,} values behind the objects of the file are not read"
             raise ExhaustedError(what, "what MATLAB saves of a network has fewer", "save the network alone")
         if isinstance(value, Opaque):
             return self._opaque(value, depth)

@@ -14,7 +14,7 @@ from bridge.arrays.lazy import Array, NDArray
 from bridge.arrays.matlab import NUMBERS, Cell, Object, ObjectArray, StructArray, Unread
 from bridge.errors import UnreadableError
 from bridge.files.allowance import Allowance, ExhaustedError
-from bridge.readers.mat.container import DEEPEST, ELEMENT_COST, Opaque, damaged, too_deep
+from bridge.readers.mat.container import DEEPEST, ELEMENT_COST, Opaque, damaged, named, of_file, too_deep
 from bridge.readers.mat.v5_elements import MATRIX, Element, Place
 
 MOST_DIMS = 32  # dimensions of an array; numpy has as many
@@ -166,7 +166,7 @@ class Reader:
         except ExhaustedError:
             raise
         except UnreadableError as error:
-            return Unread.because("a value", error), after
+            return Unread.because("a value", of_file(error, self._allowance.path)), after
 
     def _before_array(self, at: int, end: int) -> tuple[str, int]:
         """Skip to the next array; return the text before it."""
@@ -317,7 +317,8 @@ class StreamReader(Reader):
 
         def load() -> NDArray:
             self._unchanged()
-            return assembled([self._stored_now(*each) for each in parts], dtype, dims)
+            with named(self._allowance.path):
+                return assembled([self._stored_now(*each) for each in parts], dtype, dims)
 
         return Array(dims, dtype, load, dims)
 
