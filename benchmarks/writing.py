@@ -93,7 +93,7 @@ def main() -> None:
 
         def version_73(path: Path) -> None:
             matlab.LARGEST, usual = 0, matlab.LARGEST
-            matlab.save(network, path, force=True, test=False)
+            bridge.export(network, path, force=True, test=False)
             matlab.LARGEST = usual
 
         def exported(ending: str) -> Callable[[Path], object]:
@@ -106,15 +106,15 @@ def main() -> None:
             ".onnx                             ": (".onnx", exported(".onnx"), ""),
             ".mat v7, network in memory        ": (
                 ".mat",
-                lambda path: matlab.save(network, path, force=True, test=False),
+                lambda path: bridge.export(network, path, force=True, test=False),
                 "  (at most 3)",
             ),
             ".mat v7, network in a saved folder": (
                 ".mat",
-                lambda path: matlab.save(saved, path, force=True, test=False),
+                lambda path: bridge.export(saved, path, force=True, test=False),
                 "  (at most 3)",
             ),
-            ".mat v7, with torch's test output ": (".mat", lambda path: matlab.save(network, path, force=True), ""),
+            ".mat v7, with torch's test output ": (".mat", lambda path: bridge.export(network, path, force=True), ""),
             ".mat v7.3, network in memory      ": (".mat", version_73, ""),
         }.items():
             print(f"  {what} {paired(synced(write, folder / f'ours{ending}'), baseline):.2f}{bound}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 from inspect import signature
@@ -10,17 +12,24 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.errors import UsageError
 from bridge.network import Network
+from bridge.writers.losses import Export
 
 if TYPE_CHECKING:
     from bridge.training.history import TrainingInfo
     from bridge.writers.losses import Written
 
-# ending -> module here, with save(network, path, *, force, strict, tell, ...) -> Written
+# ending -> module here, with save(network, export, *, options of its own) -> Written
 WRITERS = {".mat": "matlab", ".onnx": "onnx", ".pt2": "program", ".py": "source", ".safetensors": "safetensors"}
 
 
 def export(
-    network: Network | TrainingInfo, path: str | Path, *, force: bool = False, strict: bool = False, **options: Any
+    network: Network | TrainingInfo,
+    path: str | Path,
+    *,
+    force: bool = False,
+    strict: bool = False,
+    tell: Callable[[str], object] = warnings.warn,
+    **options: Any,
 ) -> Written:
     """Write a network in the form that the ending of `path` names.
 
@@ -30,8 +39,8 @@ def export(
             (`bridge.writers.source`).
         force: replace a file that is there.
         strict: refuse to lose anything that the form cannot hold.
-        options: what the form takes besides: see `save` of its module. `tell` is called with each loss before anything
-            is written, and with each note; without it they are warnings.
+        tell: called with each loss before anything is written, and with each note after it.
+        options: what the form takes besides: see `save` of its module.
 
     Raises:
         UsageError: the ending or an option is unknown, the file exists, or it cannot be written.
@@ -52,7 +61,7 @@ def export(
         raise UsageError(
             f"a {path.suffix} file takes no option {', '.join(sorted(unknown))}", "it is for files of another form"
         )
-    written: Written = save(network, path, force=force, strict=strict, **options)
+    written: Written = save(network, Export(path, force, strict, tell), **options)
     return written
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.errors import UnsupportedError
@@ -48,18 +48,47 @@ def fact_losses(network: Network) -> Iterator[str]:
             yield f"its {what}"
 
 
-def tell_losses(losses: Sequence[str], path: Path, tell: Tell, *, strict: bool) -> None:
-    """Tell what a file will not hold, one text at a time.
+@dataclass
+class Export:
+    """One export of a network, for the form that writes it.
 
-    Raises:
-        UnsupportedError: with all of it, where `strict`.
+    Attributes:
+        path: the file to write.
+        force: whether it replaces a file that is there.
+        strict: whether nothing may be lost.
+        tell: called with each loss before anything is written, and with each note after it.
+        notes: what the form adds to.
+        with_nan: the arrays that hold NaN, likewise.
     """
-    if losses and strict:
-        what = f"{path} cannot hold all of the network: {'; '.join(losses)}"
-        raise UnsupportedError(
-            what,
-            "in strict mode nothing may be lost, and nothing was written",
-            "export without --strict to write the rest",
-        )
-    for loss in losses:
-        tell(loss)
+
+    path: Path
+    force: bool
+    strict: bool
+    tell: Tell
+    losses: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
+    with_nan: list[str] = field(default_factory=list)
+
+    def lose(self, *losses: str) -> None:
+        """Tell what the file will not hold.
+
+        Raises:
+            UnsupportedError: with all of it, where `strict`.
+        """
+        if losses and self.strict:
+            raise UnsupportedError(
+                f"{self.path} cannot hold all of the network: {'; '.join(losses)}",
+                "in strict mode nothing may be lost, and nothing was written",
+                "export without --strict to write the rest",
+            )
+        self.losses = losses
+        for loss in losses:
+            self.tell(loss)
+
+    def written(self, paths: Sequence[Path], hint: str) -> Written:
+        """Tell the notes, and return what was done."""
+        if self.with_nan:
+            self.notes.append(f"NaN is kept in {', '.join(self.with_nan)}")
+        for note in self.notes:
+            self.tell(note)
+        return Written(tuple(paths), hint, self.losses, tuple(self.notes))

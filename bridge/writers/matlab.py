@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib.resources import files
@@ -18,7 +17,7 @@ from bridge.files.names import distinct
 from bridge.network import Layer, LayerList, Network
 from bridge.writers import mat5, mat73, trial
 from bridge.writers.constructors import MATHWORKS, call_of
-from bridge.writers.losses import Tell, Written, tell_losses
+from bridge.writers.losses import Export, Written
 from bridge.writers.mat5 import Value
 from bridge.writers.state import Modules
 from bridge.writers.structs import Content, option
@@ -30,24 +29,12 @@ FUNCTION = "bridgeRebuild.m"
 REFUSED = re.compile(r"[/\x00-\x1f\x7f]|^$")  # in names of layers: "/" parts a layer from its port
 
 
-def save(
-    network: Network,
-    path: str | Path,
-    *,
-    force: bool = False,
-    strict: bool = False,
-    tell: Tell = warnings.warn,
-    test: bool = True,
-    modules: Modules | None = None,
-) -> Written:
+def save(network: Network, export: Export, *, test: bool = True, modules: Modules | None = None) -> Written:
     """Write a network as structs, version 7 below 2^31 bytes and version 7.3 above, with `bridgeRebuild.m` beside it.
 
     Args:
         network: what to write. Arrays that are still in a file are read one at a time.
-        path: the .mat file.
-        force: replace a file that is there.
-        strict: refuse to lose anything, in the file or in the network that bridgeRebuild makes of it.
-        tell: called with each loss before anything is written, and with each note.
+        export: of the .mat file. What the network loses that bridgeRebuild makes of it is lost too.
         test: put in a test input and what the torch module makes of it, for bridgeRebuild to compare with.
         modules: torch modules for layers of your own, for the test; see `Network.to_torch`.
 
@@ -55,17 +42,14 @@ def save(
         UnsupportedError: a layer is none of MATLAB's, or, if `strict`, something would be lost.
         UsageError: the file exists (without `force`) or cannot be written.
     """
-    path = Path(path)
     require_matlab_layers(network)
     renamed = matlab_names(network)
-    losses = tuple(losses_of(network, renamed))
-    tell_losses(losses, path, tell, strict=strict)
-    notes: list[str] = []
-    beside: list[Path] = []
+    export.lose(*losses_of(network, renamed))
+    paths = [export.path]
 
     def write(target: Path) -> None:
         named = with_names(network, renamed)
-        content = Content(named, renamed, _trial(named, modules, notes) if test else None)
+        content = Content(named, renamed, _trial(named, modules, export.notes) if test else None)
         held = variables(content)
         encoded = {name: mat5.encoded(name, value) for name, value in held.items()}
         sizes = [mat5.size_of(pieces) for pieces in encoded.values()]
@@ -73,14 +57,11 @@ def save(
             mat5.write(target, [piece for pieces in encoded.values() for piece in pieces])
         else:
             mat73.write(target, held, sum(sizes))
-        if content.with_nan:
-            notes.append(f"NaN is kept in {', '.join(content.with_nan)}")
-        beside.extend(_function_beside(path, notes, force))
+        export.with_nan += content.with_nan
+        paths.extend(_function_beside(export))
 
-    write_file(path, write, force=force)
-    for note in notes:
-        tell(note)
-    return Written((path, *beside), f"in MATLAB: net = bridgeRebuild({literal(path.name)})", losses, tuple(notes))
+    write_file(export.path, write, force=export.force)
+    return export.written(paths, f"in MATLAB: net = bridgeRebuild({literal(export.path.name)})")
 
 
 def variables(content: Content) -> dict[str, Value]:
@@ -103,17 +84,17 @@ def _trial(network: Network, modules: Modules | None, notes: list[str]) -> trial
     return None
 
 
-def _function_beside(path: Path, notes: list[str], force: bool) -> Iterator[Path]:
+def _function_beside(export: Export) -> Iterator[Path]:
     """Write bridgeRebuild.m beside the file; another one that is there stays, without `force`."""
-    target, shipped = path.with_name(FUNCTION), (files("bridge") / "matlab" / FUNCTION).read_bytes()
+    target, shipped = export.path.with_name(FUNCTION), (files("bridge") / "matlab" / FUNCTION).read_bytes()
 
     def write(made: Path) -> None:
         made.write_bytes(shipped)
 
-    if not target.exists() or force:
+    if not target.exists() or export.force:
         yield write_file(target, write, force=True)
     elif target.read_bytes() != shipped:
-        notes.append(f"{target} is not the one of this version, and is kept (--force replaces it)")
+        export.notes.append(f"{target} is not the one of this version, and is kept (--force replaces it)")
 
 
 def require_matlab_layers(network: Network) -> None:

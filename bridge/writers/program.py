@@ -18,7 +18,7 @@ from bridge.files.python import call
 from bridge.network import Network
 from bridge.network.sizes import Activation
 from bridge.writers.folder import to_json
-from bridge.writers.losses import Tell, Written, precision_losses, tell_losses
+from bridge.writers.losses import Export, Written, precision_losses
 from bridge.writers.state import Modules
 from bridge.writers.trial import STEPS, observations
 
@@ -48,25 +48,13 @@ class Sink(BufferedWriter):
             return len(data)
 
 
-def save(
-    network: Network,
-    path: str | Path,
-    *,
-    force: bool = False,
-    strict: bool = False,
-    tell: Tell = warnings.warn,
-    steps: int = STEPS,
-    modules: Modules | None = None,
-) -> Written:
+def save(network: Network, export: Export, *, steps: int = STEPS, modules: Modules | None = None) -> Written:
     """Write what torch.export makes of a network's module. Names, classes, factors and properties lie in it as
     network.json.
 
     Args:
         network: what to write.
-        path: the .pt2 file.
-        force: replace a file that is there.
-        strict: refuse to lose anything.
-        tell: called with each loss before anything is written, and with each note.
+        export: of the .pt2 file.
         steps: how long sequences are, where a layer does not leave it free: 1 to 10,000.
         modules: torch modules for layers of your own; see `Network.to_torch`.
 
@@ -75,7 +63,6 @@ def save(
             be lost.
         UsageError: `steps` is beyond its range, or the file exists (without `force`) or cannot be written.
     """
-    path = Path(path)
     if not 1 <= steps <= LONGEST:
         raise UsageError(
             f"sequences of {steps:,} steps",
@@ -83,8 +70,7 @@ def save(
             "choose the length that it will run on",
         )
     program, fixed = exported(network, steps, modules)
-    losses = (*precision_losses(network), *fixed)
-    tell_losses(losses, path, tell, strict=strict)
+    export.lose(*precision_losses(network), *fixed)
     facts = json.dumps(to_json(network))
 
     def write(made: Path) -> None:
@@ -95,12 +81,9 @@ def save(
         if sink.failed is not None:
             raise sink.failed
 
-    write_file(path, write, force=force)
-    with_nan = [name for name, tensor in program.state_dict.items() if tensor.isnan().any()]
-    notes = (f"NaN is kept in {', '.join(with_nan)}",) if with_nan else ()
-    for note in notes:
-        tell(note)
-    return Written((path,), f"{call('torch.export.load', path.name)}.module()(x)", losses, notes)
+    write_file(export.path, write, force=export.force)
+    export.with_nan += [name for name, tensor in program.state_dict.items() if tensor.isnan().any()]
+    return export.written([export.path], f"{call('torch.export.load', export.path.name)}.module()(x)")
 
 
 def exported(network: Network, steps: int = STEPS, modules: Modules | None = None) -> tuple[ExportedProgram, list[str]]:

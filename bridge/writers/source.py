@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,7 +23,7 @@ from bridge.network.ports import split_port
 from bridge.network.tensors import given_sizes, tensors
 from bridge.writers import tensor_file
 from bridge.writers.expressions import Code, code_of, in_brackets
-from bridge.writers.losses import Tell, Written, fact_losses, precision_losses, tell_losses
+from bridge.writers.losses import Export, Written, fact_losses, precision_losses
 from bridge.writers.paste import Paste, import_lines
 from bridge.writers.state import Modules, Part, as_single, parts
 
@@ -76,15 +75,7 @@ def param_groups(model: nn.Module, learn_rate: float, weight_decay: float = 0.0)
 '''
 
 
-def save(
-    network: Network,
-    path: str | Path,
-    *,
-    force: bool = False,
-    strict: bool = False,
-    tell: Tell = warnings.warn,
-    modules: Modules | None = None,
-) -> Written:
+def save(network: Network, export: Export, *, modules: Modules | None = None) -> Written:
     """Write a network as a Python file that needs torch alone, and its weights as a .safetensors file beside it.
 
     The file has a class with an attribute for each layer that holds something, `load_weights`, `param_groups` with
@@ -93,10 +84,7 @@ def save(
 
     Args:
         network: what to write.
-        path: the .py file.
-        force: replace files that are there.
-        strict: refuse to lose anything.
-        tell: called with each loss before anything is written, and with each note.
+        export: of the .py file.
         modules: torch modules for layers of your own; see `Network.to_torch`.
 
     Raises:
@@ -104,24 +92,20 @@ def save(
             lost.
         UsageError: a file exists (without `force`) or cannot be written.
     """
-    path = Path(path)
+    path = export.path
     program = Program(network, path.with_suffix(".safetensors").name, modules or {})
-    losses = (*precision_losses(network), *losses_of(network))
     program.body  # noqa: B018 (what cannot be written is refused first)
-    tell_losses(losses, path, tell, strict=strict)
-    with_nan: list[str] = []
+    export.lose(*precision_losses(network), *losses_of(network))
     weights = write_with_data(
         path,
         path.with_name(program.weights),
-        lambda made: tensor_file.write(made, program.arrays, with_nan),
+        lambda made: tensor_file.write(made, program.arrays, export.with_nan),
         lambda made, digest: made.write_bytes(program.text(digest).encode()),
-        force=force,
+        force=export.force,
     )
-    notes = [f"{len(program.renamed)} layer name(s) are no identifiers and are in LAYERS"] if program.renamed else []
-    notes += [f"NaN is kept in {', '.join(with_nan)}"] if with_nan else []
-    for note in notes:
-        tell(note)
-    return Written((path, weights), hint(path), losses, tuple(notes))
+    if program.renamed:
+        export.notes.append(f"{len(program.renamed)} layer name(s) are no identifiers and are in LAYERS")
+    return export.written([path, weights], hint(path))
 
 
 def hint(path: Path) -> str:

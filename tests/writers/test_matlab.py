@@ -46,14 +46,14 @@ def read(folder: Path, net: Net) -> Network:
 
 def back(folder: Path, network: Network, **options: Any) -> Network:
     """The network, written and read back."""
-    matlab.save(network, folder / "back.mat", force=True, **{"tell": lambda text: None, "test": False, **options})
+    bridge.export(network, folder / "back.mat", force=True, **{"tell": lambda text: None, "test": False, **options})
     return bridge.load(folder / "back.mat")
 
 
 def told(folder: Path, network: Network, **options: Any) -> tuple[list[str], Written]:
     """Everything that is told when a network is written, and what was returned."""
     lines: list[str] = []
-    written = matlab.save(network, folder / "back.mat", **{"tell": lines.append, "test": False, **options})
+    written = bridge.export(network, folder / "back.mat", **{"tell": lines.append, "test": False, **options})
     assert lines == [*written.losses, *written.notes]
     return lines, written
 
@@ -308,7 +308,7 @@ def test_what_is_lost_is_told_before_anything_is_written(tmp_path: Path) -> None
         raise Stop(text)
 
     with pytest.raises(Stop, match=r"refuses its class my\.pkg\.GateLayer"):
-        matlab.save(with_own_layer(tmp_path), tmp_path / "back.mat", tell=stop)
+        bridge.export(with_own_layer(tmp_path), tmp_path / "back.mat", tell=stop)
     assert not (tmp_path / "back.mat").exists()
 
 
@@ -335,7 +335,7 @@ def test_losses(tmp_path: Path) -> None:
     found = bridge.load(tmp_path / "back.mat")
     np.testing.assert_array_equal(found.layers["Conv1"].Weights, np.ones((3, 3, 3, 8), np.float32), strict=True)
     with pytest.raises(UnsupportedError, match="Floor, which is -1; .*AnchorBoxes"):
-        matlab.save(network, tmp_path / "strict.mat", strict=True)
+        bridge.export(network, tmp_path / "strict.mat", strict=True)
     assert not (tmp_path / "strict.mat").exists()
 
 
@@ -349,7 +349,7 @@ def test_nodes_that_are_no_matlab_layers_are_refused_together(tmp_path: Path) ->
     network = bridge.load(tmp_path / "net.onnx")
     foreign = [layer.name for layer in network.layers if layer.kind.startswith("onnx:")]
     with pytest.raises(UnsupportedError, match=f"{len(foreign)} layer.*'{foreign[0]}' is a onnx:"):
-        matlab.save(network, tmp_path / "back.mat")
+        bridge.export(network, tmp_path / "back.mat")
 
 
 def test_nan_is_kept_and_noted(tmp_path: Path) -> None:
@@ -610,7 +610,7 @@ def test_existing_files_are_kept(tmp_path: Path) -> None:
     network = read(tmp_path, networks.feature_mlp())
     (tmp_path / "back.mat").write_text("years")
     with pytest.raises(UsageError, match=r"back\.mat exists"):
-        matlab.save(network, tmp_path / "back.mat", test=False)
+        bridge.export(network, tmp_path / "back.mat", test=False)
     assert (tmp_path / "back.mat").read_text() == "years" and not (tmp_path / "bridgeRebuild.m").exists()
     assert told(tmp_path, network, force=True)[1].paths == (tmp_path / "back.mat", tmp_path / "bridgeRebuild.m")
 
@@ -619,14 +619,14 @@ def test_the_function_beside_is_written_once(tmp_path: Path) -> None:
     network, function = read(tmp_path, networks.feature_mlp()), tmp_path / "bridgeRebuild.m"
     assert told(tmp_path, network)[1].paths == (tmp_path / "back.mat", function)
     assert function.read_bytes() == (Path(bridge.__file__).parent / "matlab" / "bridgeRebuild.m").read_bytes()
-    assert matlab.save(network, tmp_path / "second.mat", test=False) == Written(
+    assert bridge.export(network, tmp_path / "second.mat", test=False) == Written(
         (tmp_path / "second.mat",), "in MATLAB: net = bridgeRebuild('second.mat')"
     )
     function.write_text("% mine")
     lines: list[str] = []
-    matlab.save(network, tmp_path / "third.mat", test=False, tell=lines.append)
+    bridge.export(network, tmp_path / "third.mat", test=False, tell=lines.append)
     assert function.read_text() == "% mine" and len(lines) == 1 and "--force" in lines[0]
-    matlab.save(network, tmp_path / "third.mat", test=False, force=True)
+    bridge.export(network, tmp_path / "third.mat", test=False, force=True)
     assert function.read_text() != "% mine"
 
 
@@ -646,7 +646,7 @@ def test_a_full_disk_leaves_nothing_behind(size: int, tmp_path: Path) -> None:
     network = read(tmp_path, networks.chain_cnn())
     before = sorted(tmp_path.iterdir())
     with full_disk(size), pytest.raises(UsageError, match=r"cannot write .*back\.mat"):
-        matlab.save(network, tmp_path / "back.mat", test=False)
+        bridge.export(network, tmp_path / "back.mat", test=False)
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -657,7 +657,7 @@ def test_version_73_asks_for_its_space_first(tmp_path: Path, monkeypatch: pytest
     before = sorted(tmp_path.iterdir())
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=20_000))
     with pytest.raises(UsageError, match="No space left"):
-        matlab.save(network, tmp_path / "back.mat", test=False)
+        bridge.export(network, tmp_path / "back.mat", test=False)
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -665,7 +665,7 @@ def test_version_73_asks_for_its_space_first(tmp_path: Path, monkeypatch: pytest
 def test_a_folder_that_is_none(where: str, tmp_path: Path) -> None:
     network = read(tmp_path, networks.feature_mlp())
     with pytest.raises(UsageError, match="cannot write"):
-        matlab.save(network, tmp_path / where, test=False)
+        bridge.export(network, tmp_path / where, test=False)
 
 
 @pytest.mark.skipif(getattr(os, "geteuid", lambda: 0)() == 0, reason="permissions do not bind root, nor on Windows")
@@ -673,7 +673,7 @@ def test_a_read_only_folder(tmp_path: Path) -> None:
     network, folder = read(tmp_path, networks.feature_mlp()), tmp_path / "locked"
     folder.mkdir(mode=0o500)
     with pytest.raises(UsageError, match="cannot write"):
-        matlab.save(network, folder / "back.mat", test=False)
+        bridge.export(network, folder / "back.mat", test=False)
     assert not list(folder.iterdir())
 
 

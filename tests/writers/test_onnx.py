@@ -25,7 +25,7 @@ from bridge.parity.onnx_runtime import accepted, sample_inputs
 from bridge.parity.proof import prove
 from bridge.readers.onnx.stored import CHANGED, KEY
 from bridge.writers.losses import Written
-from bridge.writers.onnx import IR_VERSIONS, OPSETS, file, save
+from bridge.writers.onnx import IR_VERSIONS, OPSETS, file
 from fixtures import mat, networks
 from fixtures import onnx as matlab_onnx
 from fixtures.layers import Net
@@ -42,7 +42,7 @@ def read(folder: Path, net: Net) -> Network:
 
 
 def exported(folder: Path, network: Network, **options: Any) -> Path:
-    save(network, folder / "net.onnx", force=True, tell=lambda text: None, **options)
+    bridge.export(network, folder / "net.onnx", force=True, tell=lambda text: None, **options)
     return folder / "net.onnx"
 
 
@@ -84,7 +84,7 @@ EVERY = [
 def test_every_layer_goes_there_and_back_bit_for_bit(case: Case, tmp_path: Path) -> None:
     """Oracle of the numbers: onnxruntime; of the network: itself, factors, properties, initializers, states and ports included."""
     network = read(tmp_path, case.net)
-    written = save(network, tmp_path / "net.onnx", tell=pytest.fail)
+    written = bridge.export(network, tmp_path / "net.onnx", tell=pytest.fail)
     assert not written.losses
     onnx.checker.check_model(str(tmp_path / "net.onnx"), full_check=True)
     require_equal(bridge.load(tmp_path / "net.onnx"), network)
@@ -229,7 +229,7 @@ def test_same_padding_of_sequences_with_dilation(stride: int, tmp_path: Path) ->
     """Without a stride the padding is known whatever the length; with one, onnxruntime refuses to work it out, which is told."""
     conv = layers.convolution1d(3, 6, name="c", DilationFactor=2, Stride=stride, Padding="same")
     network = Network.assemble([layers.sequence_input(4, name="in"), conv]).initialize()
-    notes = save(network, tmp_path / "net.onnx", tell=lambda text: None).notes
+    notes = bridge.export(network, tmp_path / "net.onnx", tell=lambda text: None).notes
     onnx.checker.check_model(str(tmp_path / "net.onnx"), full_check=True)
     require_equal(bridge.load(tmp_path / "net.onnx"), network)
     assert ["onnxruntime does not run layer 'c'" in note for note in notes] == [True] * (stride - 1)
@@ -250,7 +250,7 @@ def test_names_are_identifiers_in_the_graph_and_true_in_the_metadata(tmp_path: P
     names = {"conv_1": "a-b", "relu_1": "a_b", "fc": "a_b_W", "softmax": "ä/ö"}
     network = renamed(bridge.load("fixtures/files/signs.mat"), names)
     lines: list[str] = []
-    written = save(network, tmp_path / "net.onnx", tell=lines.append)
+    written = bridge.export(network, tmp_path / "net.onnx", tell=lines.append)
     assert (
         lines == list(written.notes)
         and "3 layer name(s) are identifiers in the graph: a-b as a_b, a_b as a_b_, ä/ö as ___" in lines[0]
@@ -371,7 +371,7 @@ def test_layers_without_operators_are_refused_together(tmp_path: Path) -> None:
 
     network = with_own_layer(tmp_path)
     with pytest.raises(UnsupportedError, match="'gate' is a GateLayer"):
-        save(network, tmp_path / "net.onnx")
+        bridge.export(network, tmp_path / "net.onnx")
     assert not (tmp_path / "net.onnx").exists()
 
 
@@ -388,7 +388,7 @@ def test_other_precisions_are_kept(dtype: Any, tmp_path: Path) -> None:
             "imageinput": replace(source, state=mean),
         }
     )
-    save(network, tmp_path / "net.onnx", strict=True)
+    bridge.export(network, tmp_path / "net.onnx", strict=True)
     onnx.checker.check_model(str(tmp_path / "net.onnx"), full_check=True)
     require_equal(bridge.load(tmp_path / "net.onnx"), network)
     require_same_outputs(
@@ -403,7 +403,7 @@ def test_nan_is_kept_and_noted(tmp_path: Path) -> None:
     weights[0, 0] = np.nan
     broken = replace(layer.learnables["Weights"], array=Array.of(weights))
     network = network.with_layers({"fc": replace(layer, learnables={**layer.learnables, "Weights": broken})})
-    written = save(network, tmp_path / "net.onnx", tell=lambda text: None)
+    written = bridge.export(network, tmp_path / "net.onnx", tell=lambda text: None)
     assert written.notes == ("NaN is kept in fc_W",)
     np.testing.assert_array_equal(bridge.load(tmp_path / "net.onnx").layers["fc"].Weights, weights)
 
@@ -411,7 +411,7 @@ def test_nan_is_kept_and_noted(tmp_path: Path) -> None:
 @pytest.mark.parametrize("options", [{"opset": 8}, {"opset": 99}, {"unpooling": "caffe"}])
 def test_wrong_options(options: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(UsageError):
-        save(bridge.load("fixtures/files/signs.mat"), tmp_path / "net.onnx", **options)
+        bridge.export(bridge.load("fixtures/files/signs.mat"), tmp_path / "net.onnx", **options)
     assert not list(tmp_path.iterdir())
 
 
@@ -422,7 +422,7 @@ def test_large_networks_lie_in_two_files(tmp_path: Path, monkeypatch: pytest.Mon
     """Protobuf's limit is lowered here. Oracle: onnxruntime and onnx's checker read both."""
     monkeypatch.setattr(file, "LARGEST", 1000)
     network = bridge.load("fixtures/files/signs.mat")
-    written: Written = save(network, tmp_path / "net.onnx", tell=lambda text: None)
+    written: Written = bridge.export(network, tmp_path / "net.onnx", tell=lambda text: None)
     digest = hashlib.sha256(written.paths[1].read_bytes()).hexdigest()
     assert [path.name for path in written.paths] == ["net.onnx", f"net.onnx-{digest[:16]}.data"]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in written.paths)
@@ -450,7 +450,7 @@ def test_arrays_are_read_once_and_none_before_it_is_written(tmp_path: Path) -> N
         )
         for layer in network.layers
     }
-    save(network.with_layers(layers), tmp_path / "net.onnx", tell=lambda text: None)
+    bridge.export(network.with_layers(layers), tmp_path / "net.onnx", tell=lambda text: None)
     assert sorted(reads) == sorted(f"{layer.name}/{name}" for layer, name, _ in network.learnables())
 
 
@@ -458,14 +458,14 @@ def test_existing_files_are_kept_and_nothing_is_half_written(tmp_path: Path) -> 
     network = bridge.load("fixtures/files/signs.mat")
     (tmp_path / "net.onnx").write_text("mine")
     with pytest.raises(UsageError, match="exists"):
-        save(network, tmp_path / "net.onnx")
+        bridge.export(network, tmp_path / "net.onnx")
     assert (tmp_path / "net.onnx").read_text() == "mine"
     layer = network.layers["fc"]
     shape = layer.Weights.shape
     fails = replace(layer.learnables["Weights"], array=Array(shape, np.dtype(np.float32), full_disk, shape))
     broken = network.with_layers({"fc": replace(layer, learnables={**layer.learnables, "Weights": fails})})
     with pytest.raises(BridgeError, match="full"):
-        save(broken, tmp_path / "net.onnx", force=True, tell=lambda text: None)
+        bridge.export(broken, tmp_path / "net.onnx", force=True, tell=lambda text: None)
     assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"] and (tmp_path / "net.onnx").read_text() == "mine"
 
 

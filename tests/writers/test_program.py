@@ -20,7 +20,7 @@ import bridge
 from bridge.arrays.lazy import Array
 from bridge.errors import UnsupportedError, UsageError
 from bridge.network import Layer, Network
-from bridge.writers import program, safetensors
+from bridge.writers import program
 from fixtures import mat
 from fixtures.layers import Net
 from tests.modules.cases import CASES, Case, one_of_each, outputs
@@ -54,7 +54,7 @@ def test_a_program_runs_with_any_batch(case: Case, tmp_path: Path) -> None:
     """Oracle: the module itself. tests/modules/test_export.py exports every layer class."""
     network = read(tmp_path, case.net)
     steps = next((x.shape[1] for x in case.inputs(network.inputs) if x.dim() == 3), 5)
-    written = program.save(network, tmp_path / "net.pt2", steps=steps, tell=lambda text: None)
+    written = bridge.export(network, tmp_path / "net.pt2", steps=steps, tell=lambda text: None)
     loaded = torch.export.load(tmp_path / "net.pt2").module()
     for inputs in (
         case.inputs(network.inputs),
@@ -71,18 +71,18 @@ def test_a_program_runs_with_any_batch(case: Case, tmp_path: Path) -> None:
 def test_the_length_of_sequences_is_bounded(steps: int, tmp_path: Path) -> None:
     network = read(tmp_path, CASES["lstm_last"].net)
     with pytest.raises(UsageError, match=r"1 to 10,000"):
-        program.save(network, tmp_path / "net.pt2", steps=steps)
+        bridge.export(network, tmp_path / "net.pt2", steps=steps)
 
 
 def test_torch_warns_of_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its logger writes to stderr of streams that it takes for no files."""
     monkeypatch.setattr(logging.getLogger("torch.export.pt2_archive._package"), "warning", pytest.fail)
-    program.save(bridge.load(FILES / "signs.mat"), tmp_path / "net.pt2")
+    bridge.export(bridge.load(FILES / "signs.mat"), tmp_path / "net.pt2")
 
 
 def test_the_length_of_sequences_is_free_where_it_can_be(tmp_path: Path) -> None:
     network = read(tmp_path, CASES["conv1d"].net)
-    program.save(network, tmp_path / "net.pt2", strict=True)
+    bridge.export(network, tmp_path / "net.pt2", strict=True)
     loaded = torch.export.load(tmp_path / "net.pt2").module()
     x = torch.randn(3, 19, 4)
     torch.testing.assert_close(loaded(x), network.to_torch()(x))
@@ -101,7 +101,7 @@ def test_the_size_of_images_is_free_where_the_file_leaves_it_free(tmp_path: Path
         tmp_path / "free.onnx",
     )
     network = bridge.load(tmp_path / "free.onnx")
-    program.save(network, tmp_path / "net.pt2", strict=True)
+    bridge.export(network, tmp_path / "net.pt2", strict=True)
     x = torch.rand(3, 3, 11, 20)
     torch.testing.assert_close(torch.export.load(tmp_path / "net.pt2").module()(x), network.to_torch()(x))
 
@@ -114,13 +114,13 @@ def test_what_torch_export_refuses_is_told(tmp_path: Path) -> None:
             return x * self.Alpha if x.sum() > 0 else x
 
     with pytest.raises(UnsupportedError, match=r"torch\.export cannot write this network"):
-        program.save(with_own_layer(tmp_path), tmp_path / "net.pt2", modules={"my.pkg.GateLayer": Branching})
+        bridge.export(with_own_layer(tmp_path), tmp_path / "net.pt2", modules={"my.pkg.GateLayer": Branching})
     assert not (tmp_path / "net.pt2").exists()
 
 
 def test_a_program_runs_where_bridge_is_not_installed(tmp_path: Path) -> None:
     network = bridge.load(FILES / "segnet.mat")
-    program.save(network, tmp_path / "net.pt2", strict=True)
+    bridge.export(network, tmp_path / "net.pt2", strict=True)
     x = torch.rand(3, 3, *network.layers[0].InputSize[:2]) * 255
     torch.save({"x": x, "y": network.to_torch()(x).detach()}, tmp_path / "values.pt")
     code = """
@@ -167,7 +167,7 @@ def test_modules_of_the_user_are_written(tmp_path: Path) -> None:
 def test_the_state_dict_is_the_modules_bit_for_bit(case: Case, tmp_path: Path) -> None:
     """Oracle: the safetensors library reads it, and the module's own state dict."""
     network = read(tmp_path, case.net)
-    safetensors.save(network, tmp_path / "net.safetensors", tell=lambda text: None)
+    bridge.export(network, tmp_path / "net.safetensors", tell=lambda text: None)
     found, expected = load_file(tmp_path / "net.safetensors"), network.to_torch().state_dict()
     assert found.keys() == expected.keys()
     for key, value in expected.items():
@@ -178,10 +178,10 @@ def test_the_state_dict_is_the_modules_bit_for_bit(case: Case, tmp_path: Path) -
 def test_what_a_state_dict_loses_is_told(tmp_path: Path) -> None:
     network = replace(bridge.load(FILES / "signs.mat"), training_info={"TrainingLoss": (1.0,)})
     with pytest.raises(UnsupportedError, match="class names"):
-        safetensors.save(network, tmp_path / "net.safetensors", strict=True)
+        bridge.export(network, tmp_path / "net.safetensors", strict=True)
     assert not list(tmp_path.iterdir())
     lines: list[str] = []
-    written = safetensors.save(network, tmp_path / "net.safetensors", tell=lines.append)
+    written = bridge.export(network, tmp_path / "net.safetensors", tell=lines.append)
     assert (
         lines
         == list(written.losses)
@@ -235,7 +235,7 @@ def test_options_of_other_forms_are_refused(ending: str, tmp_path: Path) -> None
 
 def test_the_facts_in_a_program_are_those_of_a_saved_folder(tmp_path: Path) -> None:
     network = bridge.load(FILES / "signs.mat")
-    program.save(network, tmp_path / "net.pt2", strict=True)
+    bridge.export(network, tmp_path / "net.pt2", strict=True)
     extra = {program.FACTS: ""}
     torch.export.load(tmp_path / "net.pt2", extra_files=extra)
     network.save(tmp_path / "net")

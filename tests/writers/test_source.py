@@ -21,7 +21,6 @@ from bridge.arrays.lazy import Array
 from bridge.errors import UnsupportedError, UsageError
 from bridge.network import Network
 from bridge.options.options import training_options
-from bridge.writers.source import save
 from fixtures import mat, networks
 from fixtures.layers import Net
 from tests.modules.cases import CASES, Case, one_of_each, outputs
@@ -39,7 +38,7 @@ def read(folder: Path, net: Net) -> Network:
 
 
 def written(folder: Path, network: Network, name: str = "net") -> Path:
-    save(network, folder / f"{name}.py", tell=lambda text: None)
+    bridge.export(network, folder / f"{name}.py", tell=lambda text: None)
     return folder / f"{name}.py"
 
 
@@ -340,21 +339,21 @@ def test_the_groups_are_those_of_param_groups(make: Callable[[], Net], tmp_path:
 def test_losses_are_told_first_and_refused_if_strict(tmp_path: Path) -> None:
     network = replace(bridge.load(FILES / "signs.mat"), training_info={"TrainingLoss": (1.0,)})
     with pytest.raises(UnsupportedError, match="its output layers: classoutput"):
-        save(network, tmp_path / "net.py", strict=True)
+        bridge.export(network, tmp_path / "net.py", strict=True)
     assert not list(tmp_path.iterdir())
     lines: list[str] = []
-    done = save(network, tmp_path / "net.py", tell=lines.append)
+    done = bridge.export(network, tmp_path / "net.py", tell=lines.append)
     assert (
         lines == list(done.losses) == ["its output layers: classoutput (ClassificationOutputLayer)", "its training log"]
     )
     by_gate = read(tmp_path, CASES["lstm_gate_factors"].net)
-    assert save(by_gate, tmp_path / "gates.py", tell=lines.append).losses == (
+    assert bridge.export(by_gate, tmp_path / "gates.py", tell=lines.append).losses == (
         "the factors of single gates, of which the first counts for all: r/InputWeights, r/Bias",
     )
 
 
 def test_strict_writes_what_loses_nothing(tmp_path: Path) -> None:
-    save(read(tmp_path, CASES["conv2d"].net), tmp_path / "net.py", strict=True)
+    bridge.export(read(tmp_path, CASES["conv2d"].net), tmp_path / "net.py", strict=True)
     assert (tmp_path / "net.py").exists()
 
 
@@ -374,19 +373,19 @@ def test_nan_is_kept_and_noted(tmp_path: Path) -> None:
             )
         }
     )
-    assert save(broken, tmp_path / "net.py", tell=lambda text: None).notes == ("NaN is kept in fc.weight",)
+    assert bridge.export(broken, tmp_path / "net.py", tell=lambda text: None).notes == ("NaN is kept in fc.weight",)
 
 
 def test_foreign_and_own_layers_are_refused_together(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match="is a"):
-        save(with_own_layer(tmp_path), tmp_path / "net.py")
+        bridge.export(with_own_layer(tmp_path), tmp_path / "net.py")
     assert not (tmp_path / "net.py").exists()
 
 
 def test_either_existing_file_is_kept(tmp_path: Path) -> None:
     (tmp_path / "net.safetensors").write_text("mine")
     with pytest.raises(UsageError, match=r"net\.safetensors exists"):
-        save(bridge.load(FILES / "signs.mat"), tmp_path / "net.py")
+        bridge.export(bridge.load(FILES / "signs.mat"), tmp_path / "net.py")
     assert [each.name for each in tmp_path.iterdir()] == ["net.safetensors"] and (
         tmp_path / "net.safetensors"
     ).read_text() == "mine"
@@ -402,7 +401,7 @@ def test_text_of_a_file_is_never_code(tmp_path: Path) -> None:
         source=replace(network.source, path=evil, producer=evil, release=evil),
     )
     path = tmp_path / 'quo"ted.py'
-    save(network, path, tell=lambda text: None)
+    bridge.export(network, path, tell=lambda text: None)
     model, held = model_of(path)
     assert held["CLASSES"][0] == evil and evil in held["LAYERS"].values()
     assert len(dict(model.named_children())) == 10

@@ -5,10 +5,8 @@ metadata.
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +22,7 @@ from bridge.network.sizes import Activation
 from bridge.network.tensors import given_sizes, tensors
 from bridge.readers.onnx.stored import KEY, digest
 from bridge.writers.folder import to_json
-from bridge.writers.losses import Tell, Written
+from bridge.writers.losses import Export, Written
 from bridge.writers.onnx import file
 from bridge.writers.onnx.graph import TIME, Graph, Value, channels_and_space, names_in_file
 from bridge.writers.onnx.layers import ANY_RANK, writer_of
@@ -48,16 +46,7 @@ UNPOOLING = ("onnx", "mathworks")
 PRODUCER = "bridge"
 
 
-def save(
-    network: Network,
-    path: str | Path,
-    *,
-    force: bool = False,
-    strict: bool = False,
-    tell: Tell = warnings.warn,
-    opset: int = 14,
-    unpooling: str = "onnx",
-) -> Written:
+def save(network: Network, export: Export, *, opset: int = 14, unpooling: str = "onnx") -> Written:
     """Write a network as ONNX, for any number of observations. Sequences of vectors run T,N,C, as in MATLAB's files.
 
     Names are MATLAB's own made identifiers, with `<layer>_W`, `<layer>_B`, `<layer>_Mean` and so on for the arrays. The
@@ -66,10 +55,7 @@ def save(
 
     Args:
         network: what to write. Arrays that are still in a file are read one at a time.
-        path: the .onnx file.
-        force: replace a file that is there.
-        strict: nothing is lost; what cannot be held is refused in any case.
-        tell: called with each note.
+        export: of the .onnx file. Nothing is lost; what cannot be held is refused in any case.
         opset: of ai.onnx.
         unpooling: "onnx" writes max unpooling as ai.onnx's MaxUnpool, "mathworks" as MATLAB does, which onnxruntime
             does not run.
@@ -78,7 +64,6 @@ def save(
         UnsupportedError: layers that ONNX has no operators for, all of them.
         UsageError: the file exists (without `force`) or cannot be written; the opset or `unpooling` is not known.
     """
-    path = Path(path)
     if opset not in OPSETS:
         raise UsageError(
             f"opset {opset} cannot be written",
@@ -90,38 +75,32 @@ def save(
     require_operators(network)
     assembly = Assembly(network, opset, mathworks=unpooling == "mathworks")
     model, weights = assembly.model(), assembly.graph.weights
-    notes = [*notes_of(network), *assembly.graph.notes]
-    with_nan: list[str] = []
+    export.notes += [*notes_of(network), *assembly.graph.notes]
 
     def read(name: str, array: Array) -> NDArray:
         value = array.read()
         if value.dtype.kind == "f" and value.size and np.isnan(np.min(value)):
-            with_nan.append(name)
+            export.with_nan.append(name)
         return value
 
-    paths: tuple[Path, ...] = (path,)
+    path = export.path
+    paths = [path]
     if file.is_large(model, weights):
         data = path.with_name(f"{path.name}.data")
-        paths += (
+        paths.append(
             write_with_data(
                 path,
                 data,
                 lambda made: file.write_data(made, weights, read),
                 lambda made, digest: file.write_apart(made, model, weights, named_by_content(data, digest).name),
                 settles=False,
-                force=force,
-            ),
+                force=export.force,
+            )
         )
     else:
-        write_file(path, lambda made: file.write(made, model, weights, read), force=force)
-    if with_nan:
-        notes.append(f"NaN is kept in {', '.join(with_nan)}")
-    for note in notes:
-        tell(note)
-    return Written(
-        paths,
-        f"{call('bridge.load', path.name)} reads all of it back; other programs read its graph",
-        notes=tuple(notes),
+        write_file(path, lambda made: file.write(made, model, weights, read), force=export.force)
+    return export.written(
+        paths, f"{call('bridge.load', path.name)} reads all of it back; other programs read its graph"
     )
 
 
