@@ -33,7 +33,9 @@ def predict(
         None, help="Class names: a text file with one a line, a .mat, or vars.mat:NAME."
     ),
     color: str = typer.Option("", help="What to do with images of other channels: gray2rgb or rgb2gray."),
-    resize: str = typer.Option("bilinear", help="How images are brought to the network's size: a method of imresize."),
+    resize: str = typer.Option(
+        "", help="How images are brought to the network's size: a method of imresize. [bilinear; a detector's own]"
+    ),
     im2single: bool = typer.Option(
         False, "--im2single", help="Divide images by 255, for a network trained on 0..1. A detector does so anyway."
     ),

@@ -8,6 +8,7 @@ from bridge.errors import UsageError
 from bridge.network import Network
 from bridge.network.contract import contracts
 from bridge.network.sizes import Activation
+from bridge.tables.detectors import detector_rows
 from bridge.tables.layers import table
 from bridge.tables.losses import loss_of, loss_rows
 
@@ -129,14 +130,15 @@ def lacking(network: Network | None, trainer: str, loss: str = "") -> frozenset[
     """
     row = loss_rows(trainer).get(loss or (own_loss(network, trainer) if network is not None else ""))
     of_loss = {} if row is None else {"crossentropy": row.divides in SWITCHES, "classes": row.targets == "classes"}
+    own = {layer.row.detector for layer in network.layers} if network is not None else set()
+    families = {row.family: row.name in own for row in detector_rows().values() if row.family}
     if network is None:
-        return frozenset(name for name, present in {**of_loss, "yolov2": False}.items() if not present)
-    detects = any(layer.kind == "YOLOv2TransformLayer" for layer in network.layers)
+        return frozenset(name for name, present in {**of_loss, **families}.items() if not present)
     has = {
         **of_loss,
         "batch normalization": any("TrainedMean" in layer.row.state for layer in network.layers),
-        "elements": not detects and Expected.of(network, True).by_element,
-        "yolov2": detects,
+        **families,
+        "elements": not any(families.values()) and Expected.of(network, True).by_element,
         "zscore": any(layer.properties.get("Normalization") == "zscore" for layer in network.layers),
     }
     return frozenset(name for name, present in has.items() if not present)

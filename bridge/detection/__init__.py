@@ -1,23 +1,29 @@
-"""Object detection: YOLO v2 with MATLAB's decoding, and how it is trained and measured."""
+"""Object detection as MATLAB has it: a folder for each family of detectors, how they are trained and measured."""
 
 from bridge.detection.anchors import estimate_anchor_boxes
 from bridge.detection.boxes import overlap_ratio, select_strongest
 from bridge.detection.detector import Detections, Detector
+from bridge.detection.family import FAMILIES, Candidates, Family, Head, family_of, is_detector
 from bridge.detection.ground_truth import BoxImages, GroundTruth, read_ground_truth
-from bridge.detection.head import Head, is_detector
-from bridge.detection.loss import YOLOv2Loss
 from bridge.detection.precision import Precision, evaluate_detection_precision
+from bridge.detection.yolov2.head import YOLOv2
+from bridge.detection.yolov2.loss import YOLOv2Loss
 
 __all__ = [
+    "FAMILIES",
     "BoxImages",
+    "Candidates",
     "Detections",
     "Detector",
+    "Family",
     "GroundTruth",
     "Head",
     "Precision",
+    "YOLOv2",
     "YOLOv2Loss",
     "estimate_anchor_boxes",
     "evaluate_detection_precision",
+    "family_of",
     "is_detector",
     "overlap_ratio",
     "read_ground_truth",

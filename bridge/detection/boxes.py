@@ -1,9 +1,50 @@
-"""Boxes [x y w h] as tensors: how much two overlap, and which of many that overlap stay."""
+"""Boxes [x y w h] as tensors: whole pixels of an image, how much two overlap, and which of many that overlap stay."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+
+from bridge.tables.registry import Registry
+
+Rounding = Callable[[Tensor, Tensor], Tensor]
+ROUNDINGS: Registry[Rounding] = Registry("rounding of boxes")
+
+
+def to_pixels(corners: Tensor, network: tuple[int, int], image: tuple[int, int], rounding: str = "down") -> Tensor:
+    """Return boxes [x y w h] in whole pixels of an image, counted from 1.
+
+    Corners are scaled to the image, clipped to 1 and its size, and rounded; the width is right - left + 1. That they
+    are clipped before they are rounded is unconfirmed; the two orders differ for no box inside the image.
+
+    Args:
+        corners: M x 4: left, top, right, bottom, in pixels of the network's input.
+        network: (height, width) of the network's input.
+        image: (height, width) of the image.
+        rounding: a name of `ROUNDINGS`.
+    """
+    scale = corners.new_tensor([image[1] / network[1], image[0] / network[0]]).repeat(2)
+    most = corners.new_tensor([image[1], image[0]]).repeat(2)
+    placed = torch.minimum(ROUNDINGS[rounding](corners, scale).clamp(min=1), most)
+    least, greatest = placed.floor().long().chunk(2, -1)
+    return torch.cat([least, greatest - least + 1], -1)
+
+
+@ROUNDINGS("down")
+def _down(corners: Tensor, scale: Tensor) -> Tensor:
+    """Every corner once, in the image."""
+    return corners * scale
+
+
+@ROUNDINGS("left and top twice")
+def _left_and_top_twice(corners: Tensor, scale: Tensor) -> Tensor:
+    """Left and top in the network's input first, then all in the image: the one box of an object of version 1 that
+    MATLAB stored is so. One box: a hypothesis.
+    """
+    least, greatest = corners.chunk(2, -1)
+    return torch.cat([least.floor(), greatest], -1) * scale
 
 
 def overlap_ratio(a: Tensor, b: Tensor) -> Tensor:

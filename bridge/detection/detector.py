@@ -1,25 +1,21 @@
-"""A YOLO v2 detector: images in, boxes, scores and labels out, as MATLAB's ``detect`` does it."""
+"""A detector: images in, boxes, scores and labels out, as MATLAB's ``detect`` does it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple, overload
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bridge.arrays.lazy import NDArray
-from bridge.detection.boxes import select_strongest
-from bridge.detection.decode import decode, to_pixels
-from bridge.detection.head import Head
+from bridge.detection.boxes import select_strongest, to_pixels
+from bridge.detection.family import Head, family_of
+from bridge.detection.images import Image, prepared, require, size_of
 from bridge.errors import UsageError
-from bridge.images import im2single, imresize
-from bridge.modules.activation import YOLOv2Transform
-from bridge.modules.build import to_torch
 from bridge.network import Layer, Network
 
-Image = NDArray | Tensor
 MINI_BATCH = 32  # images of one forward pass
 
 
@@ -28,7 +24,7 @@ class Detections(NamedTuple):
 
     Attributes:
         boxes: M x 4 whole numbers, [x y w h] in pixels from 1.
-        scores: M, the IoU that a box is thought to have times the probability of its class.
+        scores: M, how sure it is that the box holds an object of its class.
         labels: M class names.
     """
 
@@ -38,15 +34,16 @@ class Detections(NamedTuple):
 
 
 class Detector(nn.Module):
-    """A YOLO v2 network with its anchors and classes; `to` moves it to another device.
+    """A network with what its family makes of it: anchors, classes, decoding; `to` moves it to another device.
 
     Make one with `Network.to_detector`.
 
     Attributes:
         network: the Network it was made of.
-        head: anchors, classes and sizes.
-        model: the module of the network, with yolov2TransformLayer.
+        family: of detectors, with the network's heads.
+        model: the module of the network, whose output the family decodes.
         resize: the method of `imresize` by which images are brought to the size of the network.
+        rounding: how boxes become whole pixels, a name of `bridge.detection.boxes.ROUNDINGS`.
     """
 
     def __init__(
@@ -54,15 +51,17 @@ class Detector(nn.Module):
         network: Network,
         *,
         anchor_order: str | None = None,
-        resize: str = "bilinear",
+        resize: str | None = None,
+        rounding: str | None = None,
         modules: Mapping[str, Callable[[Layer], nn.Module]] | None = None,
     ) -> None:
         """Make the detector of a network.
 
         Args:
-            network: see `Head.of`.
-            anchor_order: see `Head.of`.
-            resize: the method of `imresize` (unconfirmed: which one MATLAB takes, bilinear is the default here).
+            network: see `bridge.detection.family.family_of`.
+            anchor_order: see `bridge.detection.family.family_of`.
+            resize: the method of `imresize`; None: that of the detector's row in `mappings/detectors.toml`.
+            rounding: None: that of the row, in the version of the object.
             modules: see `bridge.modules.build.to_torch`.
 
         Raises:
@@ -70,25 +69,29 @@ class Detector(nn.Module):
             UsageError: it is no detector, or its anchors do not fit.
         """
         super().__init__()
-        self.network, self.head, self.resize = network, Head.of(network, anchor_order), resize
-        model = to_torch(network, modules=modules)
-        self.model = model if self.head.transformed else nn.Sequential(model, YOLOv2Transform(len(self.head.anchors)))
+        self.network, self.family = network, family_of(network, anchor_order)
+        self.resize, self.rounding = resize or self.family.row.resize, rounding or self.family.row.rounding
+        self.model = self.family.module(network, modules)
         self.eval()
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names, in the order of the channels."""
-        return self.head.classes
+        return self.family.classes
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """The outputs of the network that tell boxes, each with its anchors and its grid."""
+        return self.family.heads
 
     @property
     def anchors(self) -> tuple[tuple[float, float], ...]:
-        """(height, width) of each anchor box, in pixels of the network's input."""
-        return self.head.anchors
+        """(height, width) of each anchor box, head after head, in pixels of the network's input."""
+        return tuple(box for head in self.heads for box in head.anchors)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return what yolov2TransformLayer puts out for images N,C,H,W of 0..1 in the size of the network."""
-        output: Tensor = self.model(x)
-        return output
+    def forward(self, x: Tensor) -> Any:
+        """Return what the family decodes, for images N,C,H,W of 0..1 in the size of the network."""
+        return self.model(x)
 
     @overload
     def detect(
@@ -135,40 +138,34 @@ class Detector(nn.Module):
         found: list[Detections] = []
         for start in range(0, len(images), MINI_BATCH):
             part = images[start : start + MINI_BATCH]
-            found += self._detect(
-                part, [_size(image) for image in part], threshold, overlap if select_strongest else 1.0
-            )
+            found += self._detect(part, threshold, overlap if select_strongest else 1.0)
         return found
 
     @torch.no_grad()
-    def _detect(
-        self, images: Sequence[Image], sizes: Sequence[tuple[int, int]], threshold: float, overlap: float
-    ) -> list[Detections]:
+    def _detect(self, images: Sequence[Image], threshold: float, overlap: float) -> Iterator[Detections]:
         like = next(self.parameters())
-        pixels = torch.stack([self.prepare(image).to(like) for image in images])
-        decoded = decode(self(pixels), self.head)
-        best = decoded.probabilities.max(-1)
-        scores = decoded.iou * best.values
-        found = []
-        for score, corners, labels, size in zip(scores, decoded.corners, best.indices, sizes, strict=True):
-            kept = (score >= threshold) & corners.isfinite().all(-1)
-            boxes, strength, index = to_pixels(corners[kept], self.head, size), score[kept], labels[kept]
-            if overlap < 1:
-                stays = select_strongest(boxes, strength, index, overlap)
-                boxes, strength, index = boxes[stays], strength[stays], index[stays]
-            found.append(Detections(boxes, strength, tuple(self.classes[each] for each in index.tolist())))
-        return found
+        sizes = [size_of(image) for image in images]
+        pixels = [self.prepare(image).to(like) for image in images]
+        for _, together in groupby(range(len(images)), lambda at: pixels[at].shape):
+            batch = list(together)
+            x = torch.stack([pixels[at] for at in batch])
+            height, width = x.shape[2:]
+            found = self.family.candidates(self(x))
+            for at, corners, scores, labels in zip(batch, *found, strict=True):
+                kept = (scores >= threshold) & corners.isfinite().all(-1)
+                boxes = to_pixels(corners[kept], (height, width), sizes[at], self.rounding)
+                yield self._strongest(boxes, scores[kept], labels[kept], overlap)
+
+    def _strongest(self, boxes: Tensor, scores: Tensor, labels: Tensor, overlap: float) -> Detections:
+        if overlap < 1:
+            stays = select_strongest(boxes, scores, labels, overlap)
+            boxes, scores, labels = boxes[stays], scores[stays], labels[stays]
+        return Detections(boxes, scores, tuple(self.classes[each] for each in labels.tolist()))
 
     def prepare(self, image: Image) -> Tensor:
         """Return an image as the network takes it: C,H,W, resized, scaled to 0..1; raises as `require`."""
         self.require(image)
-        size = self.head.size[:2]
-        if isinstance(image, Tensor):
-            planes = image[None] if image.ndim == 2 else image
-            resized = planes if _size(image) == size else imresize(planes, size, self.resize)
-            return resized.float() / {torch.uint8: 255, torch.uint16: 65535}.get(resized.dtype, 1)
-        scaled = im2single(image if _size(image) == size else imresize(image, size, self.resize))
-        return torch.from_numpy(np.ascontiguousarray(np.moveaxis(np.atleast_3d(scaled), 2, 0)))
+        return prepared(image, self.family.input_size(size_of(image)), self.resize)
 
     def require(self, image: Image) -> None:
         """Look at an image.
@@ -176,47 +173,4 @@ class Detector(nn.Module):
         Raises:
             UsageError: the channels, the type or the range of values do not fit.
         """
-        channels, wanted = (
-            1 if image.ndim == 2 else image.shape[0 if isinstance(image, Tensor) else 2],
-            self.head.size[2],
-        )
-        if image.ndim not in (2, 3):
-            raise UsageError(
-                f"the image has {image.ndim} dimensions",
-                "an array is H x W x C, a tensor C x H x W",
-                "pass several images as a list",
-            )
-        if channels != wanted:
-            cause = "it is a gray image" if channels == 1 else f"the network was trained on images of {wanted}"
-            hint = "--color, and bridge.images.gray2rgb and rgb2gray, convert between gray and RGB"
-            raise UsageError(
-                f"the image has {channels} channel{'' if channels == 1 else 's'}, the network takes {wanted}",
-                cause,
-                hint,
-            )
-        _require_range(image)
-
-
-def _size(image: Image) -> tuple[int, int]:
-    """Return (height, width)."""
-    height, width = image.shape[-2:] if isinstance(image, Tensor) else image.shape[:2]
-    return height, width
-
-
-def _require_range(image: Any) -> None:
-    is_float = image.is_floating_point() if isinstance(image, Tensor) else image.dtype.kind == "f"
-    if image.dtype in (torch.uint8, torch.uint16, torch.bool, np.uint8, np.uint16, np.bool_):
-        return
-    if not is_float:
-        raise UsageError(
-            f"the image is of type {image.dtype}",
-            "an image is uint8, uint16, logical, or floating point of 0..1",
-            "convert it first",
-        )
-    least, greatest = (float(image.min()), float(image.max())) if 0 not in image.shape else (0.0, 0.0)
-    if not (least >= 0 and greatest <= 1):
-        raise UsageError(
-            f"the image has values from {least:g} to {greatest:g}",
-            "a floating-point image of 0..1 is wanted",
-            "divide by 255, or pass it as uint8",
-        )
+        require(image, self.family.size[2])

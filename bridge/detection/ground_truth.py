@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 
 from bridge.arrays.lazy import Array, NDArray
 from bridge.arrays.matlab import Table, describe, texts
-from bridge.detection.head import Head
+from bridge.detection.family import Family
 from bridge.errors import UnreadableError, UsageError, nearest, reading
 from bridge.images import imread, imresize
 from bridge.readers.mat.file import require_read, variables
@@ -174,28 +174,29 @@ class BoxImages(Dataset[tuple[Tensor, Tensor]]):
     they keep counting from 1.
     """
 
-    def __init__(self, truth: GroundTruth, head: Head, resize: str = "bilinear") -> None:
-        """Join images and a head.
+    def __init__(self, truth: GroundTruth, family: Family, resize: str | None = None) -> None:
+        """Join images and a detector; `resize` is a method of `imresize`, None that of the detector.
 
         Raises:
             UsageError: a label is no class of the network.
         """
         present = {label for labels in truth.labels for label in labels}
-        unknown = sorted(present - set(head.classes))
+        unknown = sorted(present - set(family.classes))
         if unknown:
             raise UsageError(
                 f"the label '{unknown[0]}' is no class of the network",
-                nearest(unknown[0], head.classes),
+                nearest(unknown[0], family.classes),
                 "build it with the classes of the data",
             )
-        self._truth, self._head, self._resize = truth, head, resize
+        self._truth, self._family = truth, family
+        self._resize = resize or family.row.resize
         self._most = max(map(len, truth.labels))
 
     def __len__(self) -> int:
         return len(self._truth)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        file, (height, width, channels) = self._truth.files[index], self._head.size
+        file, (height, width, channels) = self._truth.files[index], self._family.size
         image = np.atleast_3d(imread(file))
         if image.shape[2] != channels or image.dtype != np.uint8:
             raise UsageError(
@@ -208,6 +209,6 @@ class BoxImages(Dataset[tuple[Tensor, Tensor]]):
         target = torch.full((self._most, 5), float(NO_CLASS))
         target[: len(boxes), :4] = torch.from_numpy(boxes)
         target[: len(boxes), 4] = torch.tensor(
-            [float(self._head.classes.index(label)) for label in self._truth.labels[index]]
+            [float(self._family.classes.index(label)) for label in self._truth.labels[index]]
         )
         return torch.from_numpy(np.ascontiguousarray(pixels, np.float32)), target

@@ -50,13 +50,14 @@ class Network(BaseNetwork):
         self,
         *,
         anchor_order: str | None = None,
-        resize: str = "bilinear",
+        resize: str | None = None,
+        rounding: str | None = None,
         modules: Mapping[str, Callable[[Layer], nn.Module]] | None = None,
     ) -> Detector:
         """Build the detector of this network: anchors, classes and `detect`; see `bridge.detection.detector`."""
         from bridge.detection.detector import Detector
 
-        return Detector(self, anchor_order=anchor_order, resize=resize, modules=modules)
+        return Detector(self, anchor_order=anchor_order, resize=resize, rounding=rounding, modules=modules)
 
     def detect(self, images: Any, **options: Any) -> Any:
         """Find objects with the detector of this network, which is built once; see

@@ -37,7 +37,7 @@ class Options:
 
     Attributes:
         color: "", or "gray2rgb" or "rgb2gray": what to do with images of other channels than the network takes.
-        resize: the method of `imresize` for images of another size.
+        resize: the method of `imresize` for images of another size; "": that of the detector, or bilinear.
         im2single: whether images are divided by 255 before they enter the network; a detector always does.
         input_dims: the dimensions of arrays in order, "HWCN"; "" where they are to be found.
         threshold: of a detector.
@@ -45,7 +45,7 @@ class Options:
     """
 
     color: str = ""
-    resize: str = "bilinear"
+    resize: str = ""
     im2single: bool = False
     input_dims: str = ""
     threshold: float = 0.5
@@ -87,10 +87,12 @@ class Predictor:
         self.notes: list[str] = []
         self.skipped: list[str] = []
         self._detector = (
-            network.to_detector(resize=self.options.resize, modules=modules) if self.task == "detection" else None
+            network.to_detector(resize=self.options.resize or None, modules=modules)
+            if self.task == "detection"
+            else None
         )
         if self._detector is not None:
-            self.notes += self._detector.head.notes
+            self.notes += self._detector.family.notes
         elif len(network.inputs) != 1:
             cause = f"its inputs are {', '.join(network.inputs)}, and a file holds one"
             raise UsageError(
@@ -98,6 +100,7 @@ class Predictor:
             )
         else:
             self._model = network.to_torch(modules=modules)
+        self._kernel = self._detector.resize if self._detector is not None else self.options.resize or "bilinear"
         self._size = network.sizes[network.inputs[0]][0]
         self._contract = next(contracts(network))
 
@@ -221,8 +224,8 @@ class Predictor:
         if self._fixed not in (None, image.shape[:2]):
             size = "×".join(map(str, self._fixed or ()))
             self._note(
-                f"images are resized to {size} by imresize, {self.options.resize}; which kernel MATLAB takes is "
-                "unconfirmed"
+                f"images are resized to {size} by imresize, {self._kernel}"
+                + ("" if self._detector is not None else "; which kernel MATLAB takes is unconfirmed")
             )
         return image
 
@@ -235,7 +238,7 @@ class Predictor:
     def _prepared(self, file: str, image: NDArray) -> NDArray:
         """Return an image as the network takes it, C x H x W, in the range it was trained on."""
         self._require_range(file, image)
-        resized = image if self._fixed is None else imresize(image, self._fixed, self.options.resize)
+        resized = image if self._fixed is None else imresize(image, self._fixed, self._kernel)
         scale = np.float32(np.iinfo(image.dtype).max if self.options.im2single else 1)
         return np.ascontiguousarray(np.moveaxis(resized, 2, 0), np.float32) / scale
 

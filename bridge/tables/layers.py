@@ -155,6 +155,7 @@ class LayerRow:
         whole: the class that MATLAB exports as the same operator where its window is the whole image.
         same_as: what an ONNX file cannot tell it from, as a note says it.
         loss: of an output layer: for each trainer the loss it means, a row of `mappings/losses.toml`.
+        detector: of a layer that only the networks of one detector have: its class, a row of `mappings/detectors.toml`.
         rank: of an input layer: how many dimensions an ONNX graph's input has, the batch among them.
         normalization: of a layer that old networks normalise by: the Normalization that newer copies have instead.
         refused: why it can only be shown: the reason, where it is known by name and cannot be computed.
@@ -182,6 +183,7 @@ class LayerRow:
     whole: str | None = None
     same_as: str | None = None
     loss: Mapping[str, str] = field(default_factory=dict)
+    detector: str = ""
     rank: int | None = None
     normalization: str | None = None
     refused: str = ""

@@ -13,14 +13,13 @@ import torch
 from torch import Tensor
 
 from bridge.data.expected import own_loss
-from bridge.detection import BoxImages, GroundTruth, Head, YOLOv2Loss, is_detector, read_ground_truth
+from bridge.detection import BoxImages, Family, GroundTruth, family_of, is_detector, read_ground_truth
 from bridge.errors import UsageError
 from bridge.network import Layer, Network
 from bridge.options.options import TrainingOptions
 from bridge.tables.losses import LossRow, loss_row, loss_rows
 from bridge.training import losses
 
-DETECTOR = "yolov2"  # the loss of a detector, which is `bridge.detection`'s
 METRICS = {"accuracy": "Accuracy", "rmse": "RMSE"}
 
 
@@ -102,8 +101,8 @@ def objective(
         by_class = _targets(own, options.trainer) if own else None
         metrics = _metrics(options, by_class, sequence) if options.trainer == "trainnet" else ()
         return Objective(getattr(loss, "__name__", "a function"), loss, _observations, metrics, by_class=by_class)
-    if network is not None and loss is None and is_detector(network) and (output is None or own == DETECTOR):
-        return _of_detector(Head.of(network), options)
+    if network is not None and loss is None and is_detector(network) and (output is None or output.row.detector):
+        return _of_detector(family_of(network), options)
     name = loss or own
     if not name:
         cause = "the network has no output layer and ends in no softmax"
@@ -145,26 +144,19 @@ def objective(
     )
 
 
-def _of_detector(head: Head, options: TrainingOptions) -> Objective:
-    """Return the objective of a YOLO v2 detector; trainNetwork logs the root of the loss as its RMSE (proven: all
-    values of a log).
+def _of_detector(family: Family, options: TrainingOptions) -> Objective:
+    """Return the objective of a detector; trainNetwork logs the root of a YOLO v2 detector's loss as its RMSE (proven:
+    all values of a log).
     """
-    if not head.transformed:
-        raise UsageError(
-            "the loss of a detector needs yolov2TransformLayer",
-            "the network ends before it",
-            "add it with net.add(...) and net.connect(...)",
-        )
-    switches = options.semantics
-    loss = YOLOv2Loss(head, switches.yolov2_iou_target, switches.yolov2_box_sizes, switches.yolov2_divided_by)
+    loss = family.loss(options.semantics)
 
     def prepare(data: Any) -> Any:
         truth = read_ground_truth(Path(data)) if isinstance(data, (str, Path)) else data
-        return BoxImages(truth, head, switches.yolov2_resize) if isinstance(truth, GroundTruth) else truth
+        return BoxImages(truth, family, options.semantics.yolov2_resize) if isinstance(truth, GroundTruth) else truth
 
     rmse = Metric("RMSE", lambda output, targets: (float(loss(output, targets)), len(targets)), math.sqrt)
     metrics = (rmse,) if options.trainer == "trainNetwork" else ()
-    return Objective(loss.__name__, loss, _observations, metrics, notes=loss.notes, prepare=prepare)
+    return Objective(family.row.loss, loss, _observations, metrics, notes=loss.notes, prepare=prepare)
 
 
 def _output_layer(network: Network | None) -> Layer | None:

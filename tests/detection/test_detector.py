@@ -13,9 +13,10 @@ import torch
 from onnx import helper, numpy_helper
 
 import bridge
-from bridge.detection.decode import decode, to_pixels
-from bridge.detection.detector import Detector
-from bridge.detection.head import Head
+from bridge.detection import Detector, Head, family_of
+from bridge.detection.boxes import to_pixels
+from bridge.detection.yolov2.decode import decode
+from bridge.detection.yolov2.head import YOLOv2
 from bridge.errors import UnreadableError, UnsupportedError, UsageError
 from bridge.images import im2single, imresize
 from bridge.network import Network
@@ -46,6 +47,12 @@ def raw(network: Network, image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return seen[0][0].detach().numpy().astype(np.float64)
 
 
+def yolov2(network: Network) -> YOLOv2:
+    found = family_of(network)
+    assert isinstance(found, YOLOv2)
+    return found
+
+
 # Files
 
 
@@ -57,10 +64,10 @@ def test_a_saved_detector(tmp_path: Path) -> None:
         isinstance(made, Detector) and made.network is network and made.anchors == ANCHORS and made.classes == CLASSES
     )
     assert (
-        made.head.size == (32, 32, 3)
-        and made.head.grid == (8, 8)
-        and made.head.stride == (4, 4)
-        and made.head.loss_factors == (5, 1, 1, 1)
+        isinstance(made.family, YOLOv2)
+        and made.family.size == (32, 32, 3)
+        and made.heads == (Head(ANCHORS, (8, 8), (4, 4)),)
+        and made.family.loss_factors == (5, 1, 1, 1)
     )
 
 
@@ -75,8 +82,8 @@ def test_a_saved_folder_keeps_the_detector(tmp_path: Path) -> None:
 
 def test_the_network_alone_has_its_anchors_in_the_output_layer(tmp_path: Path) -> None:
     mat.write(tmp_path / "net.mat", {"net": networks.yolov2_network()})
-    head = Head.of(bridge.load(tmp_path / "net.mat"))
-    assert head.anchors == ANCHORS and head.classes == CLASSES
+    made = family_of(bridge.load(tmp_path / "net.mat"))
+    assert made.heads[0].anchors == ANCHORS and made.classes == CLASSES
 
 
 @pytest.mark.parametrize(("marked", "order", "height_first"), [
@@ -90,9 +97,9 @@ def test_the_order_of_the_anchors(tmp_path: Path, marked: bool | None, order: st
         network = replace(
             network, detector={name: value for name, value in network.detector.items() if name != "WH2HW"}
         )
-    head = Head.of(network, order)
-    assert head.anchors == (ANCHORS if height_first else tuple(pair[::-1] for pair in ANCHORS))
-    assert any("WH2HW" in note for note in head.notes) == (marked is True and order is None)
+    made = family_of(network, order)
+    assert made.heads[0].anchors == (ANCHORS if height_first else tuple(pair[::-1] for pair in ANCHORS))
+    assert any("WH2HW" in note for note in made.notes) == (marked is True and order is None)
 
 
 @pytest.fixture
@@ -116,7 +123,7 @@ def test_an_onnx_with_its_anchors_in_a_file(tmp_path: Path, anchors: Path, diale
     """An exported network ends before yolov2TransformLayer. Oracle: the detector of the .mat with the same weights."""
     onnx_file.write(tmp_path / "exported.onnx", networks.yolov2_exported(), dialect)
     network = bridge.load(tmp_path / "exported.onnx", anchors=anchors)
-    assert network.classes == CLASSES and Head.of(network).anchors == ANCHORS and not Head.of(network).transformed
+    assert network.classes == CLASSES and not yolov2(network).transformed and yolov2(network).head.anchors == ANCHORS
     same(network, detector(tmp_path))
 
 
@@ -129,7 +136,7 @@ def test_an_onnx_of_ones_own_export(tmp_path: Path, anchors: Path) -> None:
     del model.metadata_props[:]
     onnx.save(model, tmp_path / "bare.onnx")
     bare = bridge.load(tmp_path / "bare.onnx", anchors=anchors)
-    assert Head.of(bare).transformed
+    assert yolov2(bare).transformed
     same(bare, whole)
 
 
@@ -377,8 +384,7 @@ def test_faster_rcnn_loads_and_is_refused(tmp_path: Path, record_property: Any) 
 # Decoding
 
 
-def head(**changed: Any) -> Head:
-    return replace(Head(ANCHORS, CLASSES, (32, 48, 3), (2, 3), True), **changed)
+HEAD = Head(ANCHORS, (2, 3), (16, 16))
 
 
 def test_one_box_by_hand() -> None:
@@ -386,11 +392,11 @@ def test_one_box_by_hand() -> None:
     output = torch.zeros(1, 14, 2, 3)
     for quantity, value in enumerate((0.75, 0.25, 0.5, 0.5, 2.0, 0.25, 0.75)):
         output[0, 2 * quantity + 1, 1, 2] = value
-    found = decode(output, head())
+    found = decode(output, HEAD)
     at = (1 * 3 + 2) * 2 + 1  # rows, columns, anchors
     assert found.iou[0, at] == 0.75 and found.probabilities[0, at].tolist() == [0.25, 0.75]
     assert found.corners[0, at].tolist() == [31, 18, 41, 30]
-    assert to_pixels(found.corners[0, at], head(), (32, 48)).tolist() == [31, 18, 11, 13]
+    assert to_pixels(found.corners[0, at], (32, 48), (32, 48)).tolist() == [31, 18, 11, 13]
 
 
 @pytest.mark.parametrize(("corners", "size", "box"), [
@@ -401,7 +407,7 @@ def test_one_box_by_hand() -> None:
     ([float("-inf"), 1.0, float("inf"), 2.0], (32, 48), [1, 1, 48, 2]),
 ])  # fmt: skip
 def test_pixels_by_hand(corners: list[float], size: tuple[int, int], box: list[int]) -> None:
-    assert to_pixels(torch.tensor(corners), head(), size).tolist() == box
+    assert to_pixels(torch.tensor(corners), (32, 48), size).tolist() == box
 
 
 @pytest.mark.parametrize("size", [(32, 32), (60, 90), (21, 40)])
@@ -409,7 +415,7 @@ def test_pixels_by_hand(corners: list[float], size: tuple[int, int], box: list[i
 def test_detections_of_the_fixture(tmp_path: Path, size: tuple[int, int], threshold: float) -> None:
     """Oracle: double-precision numpy on the output of the last convolution. Its boxes and labels, exactly; scores to 1e-6."""
     network, image = detector(tmp_path), picture(*size)
-    resized = imresize(image, (32, 32), "bilinear")
+    resized = imresize(image, (32, 32), "bicubic")
     wanted = detections(raw(network, resized), ANCHORS, CLASSES, (32, 32), size, threshold)
     found = network.detect(image, threshold=threshold)
     assert [tuple(box) for box in found.boxes.tolist()] == [box for _, _, box in wanted] and found.labels == tuple(
@@ -425,7 +431,7 @@ def test_detections_of_a_detector_from_matlab() -> None:
     network, image = bridge.load(DETECTOR), picture(200, 300)
     anchors = ((8.0, 8.0), (32.0, 48.0), (40.0, 24.0), (72.0, 48.0))
     wanted = detections(
-        raw(network, imresize(image, (128, 128), "bilinear")), anchors, ("data_drone",), (128, 128), (200, 300), 1e-3
+        raw(network, imresize(image, (128, 128), "bicubic")), anchors, ("data_drone",), (128, 128), (200, 300), 1e-3
     )
     found = network.detect(image, threshold=1e-3)
     same = [tuple(box) == other for box, (_, _, other) in zip(found.boxes.tolist(), wanted, strict=True)]
@@ -472,7 +478,7 @@ def test_the_detector_moves_and_changes_precision_as_a_module(tmp_path: Path) ->
     assert torch.equal(made.detect(image, threshold=0.25).boxes, made.double().detect(image, threshold=0.25).boxes)
     assert made.to("meta")(torch.zeros(2, 3, 32, 32, device="meta", dtype=torch.float64)).shape == (2, 14, 8, 8)
     output = torch.empty(2, 14, 8, 8, device="meta")
-    assert decode(output, made.head).corners.device.type == "meta"
+    assert decode(output, made.heads[0]).corners.device.type == "meta"
 
 
 def test_broken_numbers_are_no_boxes(tmp_path: Path) -> None:
@@ -511,7 +517,7 @@ def test_a_network_trained_on_other_values_says_so(tmp_path: Path) -> None:
         L.yolov2OutputLayer("out", [(4, 4)], ["car"]),
     )
     mat.write(tmp_path / "net.mat", {"net": Net("SeriesNetwork", made)})
-    notes = Head.of(bridge.load(tmp_path / "net.mat")).notes
+    notes = family_of(bridge.load(tmp_path / "net.mat")).notes
     assert len(notes) == 1 and "scales images to 0..1" in notes[0]
 
 
@@ -536,3 +542,29 @@ def test_a_branch_of_a_finer_grid(tmp_path: Path) -> None:
     assert network.to_torch()(x).detach().numpy() == pytest.approx(theirs, rel=1e-5, abs=1e-5)
     found = network.detect(picture(50, 70), threshold=0.1)
     assert len(found.labels) > 0 and set(found.labels) <= set(CLASSES)
+
+
+# Object versions
+
+
+@pytest.mark.parametrize(
+    ("version", "marked", "height_first"), [(1, None, False), (1, True, False), (4, False, True), (5, None, True)]
+)
+def test_the_order_of_the_anchors_by_version(
+    tmp_path: Path, version: int, marked: bool | None, height_first: bool
+) -> None:
+    """Version 1 (R2019a) held [width height] before there was a WH2HW (read off a box that MATLAB stored), later ones [height width]."""
+    given = {} if marked is None else {"WH2HW": marked}
+    network = detector(tmp_path)
+    facts = {name: value for name, value in (network.detector or {}).items() if name != "WH2HW"}
+    made = family_of(replace(network, detector={**facts, "Version": version, **given}))
+    assert made.heads[0].anchors == (ANCHORS if height_first else tuple(pair[::-1] for pair in ANCHORS))
+
+
+def test_a_box_of_version_1_by_hand() -> None:
+    """The corners of the one box with a stored answer, [146 181 113 32] in an image of 332 x 400 for a network of 128 x 128: left and
+    top are rounded down in the network's input first; a box rounded once is [149 183 110 30].
+    """
+    corners = torch.tensor([149.0, 183.3, 258.1, 212.9]) / torch.tensor([400 / 128, 332 / 128]).repeat(2)
+    assert to_pixels(corners, (128, 128), (332, 400), "left and top twice").tolist() == [146, 181, 113, 32]
+    assert to_pixels(corners, (128, 128), (332, 400)).tolist() == [149, 183, 110, 30]

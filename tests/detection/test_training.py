@@ -22,6 +22,7 @@ from bridge.detection import (
     BoxImages,
     GroundTruth,
     Head,
+    YOLOv2,
     estimate_anchor_boxes,
     evaluate_detection_precision,
     read_ground_truth,
@@ -30,6 +31,7 @@ from bridge.errors import BridgeError, UnreadableError, UsageError
 from bridge.images import imresize
 from bridge.network import Network
 from bridge.networks import yolov2_layers
+from bridge.tables.detectors import detector_rows
 from fixtures import layers as L
 from fixtures import mat, networks
 from fixtures.objects import cell, table
@@ -64,6 +66,12 @@ def untrained(anchors: Sequence[tuple[float, float]]) -> Network:
             L.reluLayer(f"relu_{number}"), L.maxPooling2dLayer(f"pool_{number}", (2, 2), stride=(2, 2)),
         ]  # fmt: skip
     return yolov2_layers((SIZE, SIZE, 3), ["bar", "square"], anchors, nets.load(tuple(made)), "pool_2").initialize(1)
+
+
+def family(*classes: str, channels: int = 3) -> YOLOv2:
+    """Return what the family makes of a network of one anchor, in a size of 32 x 32."""
+    head = Head(((8.0, 8.0),), (8, 8), (4, 4))
+    return YOLOv2(detector_rows()["yolov2ObjectDetector"], classes, (32, 32, channels), (head,), ())
 
 
 # Files
@@ -132,16 +140,15 @@ def test_an_item_is_an_image_and_its_objects_in_the_size_of_the_network(tmp_path
         (np.array([[5.0, 2, 10, 5]]), np.array([[1.0, 1, 2, 2], [3, 3, 4, 4]])),
         (("drone",), ("bird", "bird")),
     )
-    head = Head(((8.0, 8.0),), ("bird", "drone"), (32, 32, 3), (8, 8), True)
-    image, objects = BoxImages(truth, head)[0]
+    image, objects = BoxImages(truth, family("bird", "drone"), "bilinear")[0]
     assert torch.equal(
         image, torch.from_numpy(imresize(pixels, (32, 32), "bilinear").transpose(2, 0, 1) / np.float32(255))
     )
     assert objects.tolist() == [[8, pytest.approx(6.4), 16, 16, 1], [-1] * 5]
     with pytest.raises(UsageError, match="'drone' is no class of the network"):
-        BoxImages(truth, Head(((8.0, 8.0),), ("bird", "drones"), (32, 32, 3), (8, 8), True))
+        BoxImages(truth, family("bird", "drones"))
     with pytest.raises(UsageError, match="uint8 with 3 channels"):
-        BoxImages(truth, Head(((8.0, 8.0),), ("bird", "drone"), (32, 32, 1), (8, 8), True))[0]
+        BoxImages(truth, family("bird", "drone", channels=1))[0]
 
 
 # Training
@@ -214,7 +221,7 @@ def test_the_switches_of_the_loss_belong_to_the_options(tmp_path: Path) -> None:
         "yolov2_iou_target = 'iou'",
         "yolov2_box_sizes = 'sqrt'",
         "yolov2_divided_by = 'anchors'",
-        "yolov2_resize = 'bilinear'",
+        "yolov2_resize = 'bicubic'",
     }
     assert said[1] >= {"yolov2_divided_by = 'observations'", "yolov2_resize = 'nearest'"}
     assert not any("undefined_labels" in note for note in runs[0].notes)

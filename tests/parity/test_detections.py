@@ -169,10 +169,10 @@ def test_rounding_is_no_difference(change: Callable[[Found], None], after: Calla
 
 @pytest.mark.parametrize(
     ("cause", "text"),
-    [("bicubic", "the images are resized by 'bicubic'"), ("BGR", "the channels of the images are BGR and not RGB")],
+    [("bilinear", "the images are resized by 'bilinear'"), ("BGR", "the channels of the images are BGR and not RGB")],
 )
 def test_a_cause_is_named(cause: str, text: str, network: Network, images: list[NDArray], tmp_path: Path) -> None:
-    theirs = network.to_detector(resize="bicubic") if cause == "bicubic" else network.to_detector()
+    theirs = network.to_detector(resize="bilinear") if cause == "bilinear" else network.to_detector()
     seen = [np.ascontiguousarray(each[..., ::-1]) for each in images] if cause == "BGR" else images
     path = write(tmp_path / "data.mat", images, as_lists(theirs.detect(seen, threshold=0.05)))
     found = check(network, path, data=DATA)

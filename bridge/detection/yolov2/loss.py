@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from bridge.detection.boxes import overlap_ratio
-from bridge.detection.decode import anchor_sizes, cells, predictions
-from bridge.detection.head import QUANTITIES, Head
+from bridge.detection.family import Head
+from bridge.detection.yolov2.decode import QUANTITIES, anchor_sizes, cells, predictions
 from bridge.errors import UsageError
 from bridge.tables.layers import table
 
@@ -26,7 +26,7 @@ class Assigned(NamedTuple):
 
 @dataclass(frozen=True)
 class YOLOv2Loss:
-    """Squared errors, weighted by the LossFactors [K1 K2 K3 K4] that a YOLOv2OutputLayer holds.
+    """Squared errors, weighted by the LossFactors [K1 K2 K3 K4] that an object or its output layer holds.
 
     The prediction of an object is that of the cell its centre lies in and of the anchor whose shape has the largest
     intersection over union with it. Summed up are, over the predictions of objects,
@@ -40,7 +40,9 @@ class YOLOv2Loss:
     with the same prediction the first counts.
 
     Attributes:
-        head: of the network; its loss_factors are K1 to K4.
+        head: of the network.
+        classes: how many there are.
+        loss_factors: K1 to K4.
         iou_target: T: "iou", the overlap of the predicted box with the object, which is no path for gradients; or
             "one".
         box_sizes: s: "sqrt" or "linear".
@@ -49,6 +51,8 @@ class YOLOv2Loss:
     """
 
     head: Head
+    classes: int
+    loss_factors: tuple[float, ...]
     iou_target: str
     box_sizes: str
     divided_by: str
@@ -58,20 +62,16 @@ class YOLOv2Loss:
             choices = table("solvers")["semantics"][f"yolov2_{name}"]["choices"]
             if getattr(self, name) not in choices:
                 raise UsageError(f"{name} is {getattr(self, name)!r}", f"it is {' or '.join(map(repr, choices))}")
-        if len(self.head.loss_factors) != 4:
+        if len(self.loss_factors) != 4:
             raise UsageError(
-                f"LossFactors is {self.head.loss_factors}",
+                f"LossFactors is {self.loss_factors}",
                 "there are four: of boxes, of the IoU of objects and elsewhere, of classes",
             )
 
     @property
-    def __name__(self) -> str:
-        return "YOLOv2OutputLayer"
-
-    @property
     def notes(self) -> tuple[str, ...]:
         """What of the loss no run of MATLAB has confirmed, beside the switches."""
-        factors = list(self.head.loss_factors)
+        factors = list(self.loss_factors)
         return (
             f"the formula of the YOLO v2 loss is unconfirmed: squared errors with LossFactors {factors}, the first of "
             "two objects with one prediction",
@@ -100,9 +100,9 @@ class YOLOv2Loss:
         is_free = torch.ones_like(found[..., 0], dtype=torch.bool)
         is_free[at.image, at.prediction] = False
         elsewhere = (found[..., 0].square() * is_free).sum()
-        wanted = functional.one_hot(truth[:, 4].long(), len(self.head.classes)).to(own)
+        wanted = functional.one_hot(truth[:, 4].long(), self.classes).to(own)
         classes = (own[:, QUANTITIES:] - wanted).square().sum()
-        k1, k2, k3, k4 = self.head.loss_factors
+        k1, k2, k3, k4 = self.loss_factors
         total = k1 * boxes + k2 * ious + k3 * elsewhere + k4 * classes
         return total / (len(output) * (len(self.head.anchors) if self.divided_by == "anchors" else 1))
 

@@ -1,14 +1,15 @@
-"""From the channels of a YOLO v2 head to boxes, and from boxes in the network's input to pixels of an image."""
+"""From the channels of a YOLO v2 head to boxes in the network's input."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from bridge.detection.head import QUANTITIES, Head
+from bridge.detection.family import Head
+
+QUANTITIES = 5  # of a box: its IoU with the object, x, y, width, height
 
 
 class Decoded(NamedTuple):
@@ -60,21 +61,3 @@ def decode(output: Tensor, head: Head) -> Decoded:
     centre = (found[..., 1:3] + cells(head, found)) * stride
     half = found[..., 3:QUANTITIES] * anchor_sizes(head, found) / 2
     return Decoded(found[..., 0], torch.cat([centre - half, centre + half], -1), found[..., QUANTITIES:])
-
-
-def to_pixels(corners: Tensor, head: Head, size: Sequence[int]) -> Tensor:
-    """Return boxes [x y w h] in whole pixels of an image, counted from 1.
-
-    Corners are scaled to the image, clipped to 1 and its size, and rounded down; the width is right - left + 1. That
-    they are clipped before they are rounded is unconfirmed; the two orders differ for no box inside the image.
-
-    Args:
-        corners: M x 4, in pixels of the network's input.
-        head: of the network.
-        size: (height, width) of the image.
-    """
-    height, width = size[:2]
-    scale = corners.new_tensor([width / head.size[1], height / head.size[0]]).repeat(2)
-    most = corners.new_tensor([width, height]).repeat(2)
-    least, greatest = torch.minimum((corners * scale).clamp(min=1), most).floor().long().chunk(2, -1)
-    return torch.cat([least, greatest - least + 1], -1)

@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from bridge.detection.head import Head
-from bridge.detection.loss import YOLOv2Loss, assign
+from bridge.detection.family import Head
+from bridge.detection.yolov2.loss import YOLOv2Loss, assign
 from bridge.errors import UsageError
 from bridge.modules.activation import YOLOv2Transform
 from bridge.options.options import Semantics
 from tests.detection.nets import Array, intersection_over_union
 
 ANCHORS = ((12.0, 8.0), (6.0, 20.0), (16.0, 16.0))
-HEAD = Head(ANCHORS, ("bird", "drone"), (32, 48, 3), (4, 6), True)  # stride 8, 8
+HEAD = Head(ANCHORS, (4, 6), (8, 8))
+FACTORS = (5.0, 1.0, 1.0, 1.0)
 NOTHING = [-1.0] * 5
 
 
-def loss(head: Head, **changed: str) -> YOLOv2Loss:
+def loss(head: Head, factors: tuple[float, ...] = FACTORS, **changed: str) -> YOLOv2Loss:
     """Return the loss with the switches' defaults, but for those that are given."""
     defaults = Semantics.of("trainNetwork")
     switches = {name: getattr(defaults, f"yolov2_{name}") for name in ("iou_target", "box_sizes", "divided_by")}
-    return YOLOv2Loss(head, **{**switches, **changed})
+    return YOLOv2Loss(head, 2, factors, **{**switches, **changed})
 
 
-def numpy_loss(output: Array, targets: Array, head: Head, iou_target: str, box_sizes: str, divided_by: str) -> float:
+def numpy_loss(output: Array, targets: Array, factors: tuple[float, ...], iou_target: str, box_sizes: str, divided_by: str) -> float:  # fmt: skip
     """The formula of the docstring, one image, one object, one prediction at a time, in double precision."""
-    count, classes = len(head.anchors), len(head.classes)
-    rows, columns = head.grid
-    stride_y, stride_x = head.size[0] / rows, head.size[1] / columns
-    k1, k2, k3, k4 = head.loss_factors
+    count, classes = len(ANCHORS), 2
+    rows, columns = 4, 6
+    stride_y, stride_x = 8, 8
+    k1, k2, k3, k4 = factors
     scaled = np.sqrt if box_sizes == "sqrt" else lambda value: value
     total = 0.0
     for image, objects in zip(output, targets, strict=True):
@@ -42,13 +42,13 @@ def numpy_loss(output: Array, targets: Array, head: Head, iou_target: str, box_s
             if label < 0:
                 continue
             column, row = int((x + width / 2) // stride_x), int((y + height / 2) // stride_y)
-            shapes = [intersection_over_union((0, 0, width, height), (0, 0, w, h)) for h, w in head.anchors]
+            shapes = [intersection_over_union((0, 0, width, height), (0, 0, w, h)) for h, w in ANCHORS]
             a = int(np.argmax(shapes))
             if (row, column, a) in responsible:
                 continue
             responsible.add((row, column, a))
             iou, px, py, pw, ph = (image[q * count + a, row, column] for q in range(5))
-            own_w, own_h = pw * head.anchors[a][1], ph * head.anchors[a][0]
+            own_w, own_h = pw * ANCHORS[a][1], ph * ANCHORS[a][0]
             total += k1 * (
                 (px - ((x + width / 2) / stride_x - column)) ** 2 + (py - ((y + height / 2) / stride_y - row)) ** 2
             )
@@ -87,16 +87,16 @@ def example(images: int = 3, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]
 def test_every_form_of_the_loss(iou_target: str, box_sizes: str, divided_by: str) -> None:
     """Oracle: loops in double-precision numpy."""
     output, targets = example()
-    head = replace(HEAD, loss_factors=(5.0, 1.5, 0.7, 2.0))
-    ours = YOLOv2Loss(head, iou_target, box_sizes, divided_by)(output, targets)
+    factors = (5.0, 1.5, 0.7, 2.0)
+    ours = YOLOv2Loss(HEAD, 2, factors, iou_target, box_sizes, divided_by)(output, targets)
     assert ours.item() == pytest.approx(
-        numpy_loss(output.numpy(), targets.numpy(), head, iou_target, box_sizes, divided_by), rel=1e-12
+        numpy_loss(output.numpy(), targets.numpy(), factors, iou_target, box_sizes, divided_by), rel=1e-12
     )
 
 
 def test_one_term_at_a_time_by_hand() -> None:
     """One anchor 8 x 8, one cell of 8, an object of 8 x 8 that fills it; the prediction is right but for one quantity."""
-    head = Head(((8.0, 8.0),), ("a", "b"), (8, 8, 3), (1, 1), True)
+    head = Head(((8.0, 8.0),), (1, 1), (8, 8))
     targets = torch.tensor([[[0.0, 0, 8, 8, 1]]])
     right = torch.tensor([1, 0.5, 0.5, 1, 1, 0, 1.0])
     for change, wanted in (
@@ -118,9 +118,13 @@ def test_one_term_at_a_time_by_hand() -> None:
 
 def test_the_untrained_detector_of_the_log() -> None:
     """16 x 16 x 4 predictions of 0.5 without an object give 64; MATLAB's log of such a training begins with 63.57."""
-    head = Head(tuple((8.0 * k, 8.0) for k in (1, 2, 3, 4)), ("drone",), (128, 128, 3), (16, 16), True)
+    head = Head(tuple((8.0 * k, 8.0) for k in (1, 2, 3, 4)), (16, 16), (8, 8))
     output = YOLOv2Transform(4)(torch.zeros(2, 24, 16, 16))
-    assert loss(head)(output, torch.tensor([[NOTHING]] * 2)).item() == pytest.approx(64)
+    defaults = Semantics.of("trainNetwork")
+    own = YOLOv2Loss(
+        head, 1, FACTORS, defaults.yolov2_iou_target, defaults.yolov2_box_sizes, defaults.yolov2_divided_by
+    )
+    assert own(output, torch.tensor([[NOTHING]] * 2)).item() == pytest.approx(64)
 
 
 def test_the_gradient_is_that_of_differences() -> None:
@@ -143,7 +147,7 @@ def test_the_overlap_of_a_box_is_no_path_for_gradients() -> None:
     """By hand: with no weight on positions and sizes, the boxes of predictions have no gradient at all, their IoUs have."""
     output, targets = example()
     output = output.detach().requires_grad_()
-    loss(replace(HEAD, loss_factors=(0.0, 1.0, 1.0, 1.0)))(output, targets).backward()
+    loss(HEAD, (0.0, 1.0, 1.0, 1.0))(output, targets).backward()
     assert output.grad is not None
     iou, boxes = output.grad[:, :3], output.grad[:, 3:15]
     assert (boxes == 0).all() and (iou != 0).any()
@@ -172,7 +176,7 @@ def test_switches_of_other_words(changed: dict[str, Any]) -> None:
 
 def test_factors_that_are_not_four() -> None:
     with pytest.raises(UsageError, match="LossFactors"):
-        loss(replace(HEAD, loss_factors=(5.0, 1.0)))
+        loss(HEAD, (5.0, 1.0))
 
 
 def test_what_is_unconfirmed_is_said() -> None:
