@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from bridge.commands import arguments
 from bridge.commands.terminal import Rows, say
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def calibrate(
         None, "-o", "--output", help="The profile to write; nothing is written without it."
     ),
     force: bool = typer.Option(False, "--force", help="Write over a file of that name."),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+    as_json: arguments.AsJson = False,
 ) -> None:
     """Turn the answers of bridgeProbe into a profile of training."""
     from dataclasses import asdict

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from bridge.commands import completion
+from bridge.commands import arguments, completion
 from bridge.commands.terminal import Rows, say, tell
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ PRINTED = ("html", "annotate", "as_json")
 
 def check(
     context: typer.Context,
-    file: Path = typer.Argument(..., help="The network: an .onnx or .mat file, or a saved folder."),
+    file: arguments.File,
     reference: Path | None = typer.Argument(
         None, help="reference.mat of bridgeReference, or a .mat, .npz or .csv with inputs and outputs."
     ),
@@ -36,24 +36,18 @@ def check(
     inputs: str = typer.Option("", help="Where the inputs are: X, data.mat:X, X.csv; commas between several."),
     outputs: str = typer.Option("", help="Where MATLAB's outputs are, or its labels: YPred, scores.csv."),
     targets: str = typer.Option("", help="Instead of outputs, what was to be predicted."),
-    input_dims: str = typer.Option("", help="The inputs' dimensions in order, H W D C N T: HWCN."),
+    input_dims: arguments.InputDims = "",
     output_dims: str = typer.Option("", help="The outputs' dimensions in order: NC."),
     resize: str = typer.Option("", help="Resize image inputs as imresize does: bilinear, bicubic, nearest."),
     detections: str = typer.Option(
         "", help="Of a detector, instead of outputs: its boxes, scores and labels, as bboxes,scores,labels."
     ),
     threshold: float = typer.Option(0.5, help="Of MATLAB's detect, where --detections are named."),
-    factors: Path | None = typer.Option(None, help="A .mat of the same network: its layer and class names."),
-    variable: str | None = typer.Option(
-        None, help="Which network of a .mat, by its address as inspect lists them: results{3}.net."
-    ),
-    mappings: Path | None = typer.Option(None, help="A TOML file with rows for layer classes of your own."),
-    modules: Path | None = typer.Option(
-        None, help="A Python file of yours (it is run) with MODULES = {'my.Layer': MyLayer}."
-    ),
-    classes: Path | None = typer.Option(
-        None, help="Class names: a text file with one a line, a .mat, or vars.mat:NAME."
-    ),
+    factors: arguments.Factors = None,
+    variable: arguments.Variable = None,
+    mappings: arguments.Mappings = None,
+    modules: arguments.Modules = None,
+    classes: arguments.Classes = None,
     seed: int = typer.Option(0, help="Of the random inputs on which two networks are compared."),
     steps: Path | None = typer.Option(
         None, help="reference.steps.mat: training iterations, of a recipe (TOML) or a network."
@@ -68,7 +62,7 @@ def check(
     annotate: bool = typer.Option(
         False, "--annotate", help="Print an annotation of GitHub where it differs; so by itself in GitHub Actions."
     ),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+    as_json: arguments.AsJson = False,
 ) -> None:
     """Compare layer by layer, and tell where two differ and why. Exit code 1 where they do."""
     from bridge.modules.build import modules_from

@@ -9,11 +9,12 @@ from typing import Any
 
 import typer
 
+from bridge.commands import arguments
 from bridge.commands.terminal import say, tell
 
 
 def export(
-    file: Path = typer.Argument(..., help="A saved folder, the folder of a training, or an .onnx or .mat file."),
+    file: arguments.File,
     output: Path = typer.Option(
         ...,
         "-o",
@@ -32,20 +33,12 @@ def export(
     steps: int | None = typer.Option(
         None, help="For .pt2: how long sequences are, where torch.export fixes that. Default: 7."
     ),
-    factors: Path | None = typer.Option(
-        None, help="A .mat of the same network: its factors, class names and layer classes."
-    ),
-    variable: str | None = typer.Option(
-        None, help="Which network of a .mat, by its address as inspect lists them: results{3}.net."
-    ),
-    mappings: Path | None = typer.Option(None, help="A TOML file with rows for layer classes of your own."),
-    modules: Path | None = typer.Option(
-        None, help="A Python file of yours (it is run) with MODULES = {'my.Layer': MyLayer}."
-    ),
-    classes: Path | None = typer.Option(
-        None, help="Class names: a text file with one a line, a .mat, or vars.mat:NAME."
-    ),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+    factors: arguments.Factors = None,
+    variable: arguments.Variable = None,
+    mappings: arguments.Mappings = None,
+    modules: arguments.Modules = None,
+    classes: arguments.Classes = None,
+    as_json: arguments.AsJson = False,
 ) -> None:
     """Write a network as .mat, .onnx, .pt2, .safetensors or .py. What is lost is told first."""
     from bridge.commands import print_json

@@ -6,29 +6,22 @@ from pathlib import Path
 
 import typer
 
+from bridge.commands import arguments
 from bridge.commands.terminal import say
 
 
 def import_(
-    file: Path = typer.Argument(..., help="An .onnx or .mat file, or a saved folder."),
-    factors: Path | None = typer.Option(
-        None, help="A .mat of the same network: its factors, class names and layer classes, proven by equal arrays."
-    ),
+    file: arguments.File,
+    factors: arguments.Factors = None,
     output: Path | None = typer.Option(
         None, "-o", "--output", help="The folder to save to; nothing is written without it."
     ),
     check: bool = typer.Option(True, help="Prove the module against the file."),
-    variable: str | None = typer.Option(
-        None, help="Which network of a .mat, by its address as inspect lists them: results{3}.net."
-    ),
-    mappings: Path | None = typer.Option(None, help="A TOML file with rows for layer classes of your own."),
-    modules: Path | None = typer.Option(
-        None, help="A Python file of yours (it is run) with MODULES = {'my.Layer': MyLayer}."
-    ),
-    classes: Path | None = typer.Option(
-        None, help="Class names: a text file with one a line, a .mat, or vars.mat:NAME."
-    ),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+    variable: arguments.Variable = None,
+    mappings: arguments.Mappings = None,
+    modules: arguments.Modules = None,
+    classes: arguments.Classes = None,
+    as_json: arguments.AsJson = False,
 ) -> None:
     """Build the PyTorch module of a network, and prove it. Its arrays and outputs are held against the file."""
     from bridge.commands import print_json, tables

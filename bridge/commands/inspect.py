@@ -6,21 +6,17 @@ from pathlib import Path
 
 import typer
 
+from bridge.commands import arguments
+
 
 def inspect(
-    file: Path = typer.Argument(..., help="An .onnx or .mat file, or a saved folder."),
-    factors: Path | None = typer.Option(
-        None, help="A .mat of the same network: its factors, class names and layer classes."
-    ),
-    variable: str | None = typer.Option(
-        None, help="Which network of a .mat, by its address as inspect lists them: results{3}.net."
-    ),
-    mappings: Path | None = typer.Option(None, help="A TOML file with rows for layer classes of your own."),
-    classes: Path | None = typer.Option(
-        None, help="Class names: a text file with one a line, a .mat, or vars.mat:NAME."
-    ),
+    file: arguments.File,
+    factors: arguments.Factors = None,
+    variable: arguments.Variable = None,
+    mappings: arguments.Mappings = None,
+    classes: arguments.Classes = None,
     html: Path | None = typer.Option(None, help="Write graph, tables and search as one HTML page."),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+    as_json: arguments.AsJson = False,
 ) -> None:
     """Show layers, factors, sizes, input, classes and notes. Weights are not read."""
     from bridge import pages

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import typer
 
+from bridge.commands import arguments
 from bridge.commands.terminal import say
 
 
 def matlab(
     folder: Path = typer.Argument(..., help="Where to write them; addpath(folder) in MATLAB."),
     force: bool = typer.Option(False, "--force", help="Write over files of the same names."),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+    as_json: arguments.AsJson = False,
 ) -> None:
     """Write out the functions for MATLAB. They are bridgeExport, bridgeRebuild, bridgeReference, bridgeProbe and
     bridgeData.

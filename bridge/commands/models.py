@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from bridge.commands import completion
+from bridge.commands import arguments, completion
 from bridge.commands.terminal import Rows, say
 from bridge.errors import UsageError
 
@@ -31,7 +31,7 @@ def models(
     max_mb: float = typer.Option(float("inf"), "--max-mb", help="The largest size of its weights, in MB."),
     sort: str = typer.Option("accuracy", help=f"What to sort by: {', '.join(SORTS)}."),
     plot: Path | None = typer.Option(None, help="Draw accuracy against size: models.svg, .png or .html."),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+    as_json: arguments.AsJson = False,
 ) -> None:
     """List MATLAB's pretrained networks, or tell about one. Size, accuracy, layers to replace, and how torchvision's
     and timm's differ.

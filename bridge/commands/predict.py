@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from bridge.commands import arguments
 from bridge.commands.terminal import say, tell
 from bridge.errors import UsageError
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def predict(
-    file: Path = typer.Argument(..., help="The network: an .onnx or .mat file, or a saved folder."),
+    file: arguments.File,
     inputs: list[str] = typer.Argument(
         ..., help="Images, folders of images, or arrays in .mat, .npy, .npz or .csv files (data.mat:X)."
     ),
@@ -29,9 +30,7 @@ def predict(
     anchors: Path | None = typer.Option(
         None, help="A TOML file with the AnchorBoxes of a YOLO v2 detector whose network comes alone."
     ),
-    classes: Path | None = typer.Option(
-        None, help="Class names: a text file with one a line, a .mat, or vars.mat:NAME."
-    ),
+    classes: arguments.Classes = None,
     color: str = typer.Option("", help="What to do with images of other channels: gray2rgb or rgb2gray."),
     resize: str = typer.Option(
         "", help="How images are brought to the network's size: a method of imresize. [bilinear; a detector's own]"
@@ -40,16 +39,12 @@ def predict(
         False, "--im2single", help="Divide images by 255, for a network trained on 0..1. A detector does so anyway."
     ),
     skip_bad: bool = typer.Option(False, "--skip-bad", help="Leave out images that cannot be read, and name them."),
-    input_dims: str = typer.Option("", help="The dimensions of arrays in order, H W D C N T: HWCN."),
-    factors: Path | None = typer.Option(None, help="A .mat of the same network: its layer and class names."),
-    variable: str | None = typer.Option(
-        None, help="Which network of a .mat, by its address as inspect lists them: results{3}.net."
-    ),
-    mappings: Path | None = typer.Option(None, help="A TOML file with rows for layer classes of your own."),
-    modules: Path | None = typer.Option(
-        None, help="A Python file of yours (it is run) with MODULES = {'my.Layer': MyLayer}."
-    ),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+    input_dims: arguments.InputDims = "",
+    factors: arguments.Factors = None,
+    variable: arguments.Variable = None,
+    mappings: arguments.Mappings = None,
+    modules: arguments.Modules = None,
+    as_json: arguments.AsJson = False,
 ) -> None:
     """Predict classes, sequence labels, values, regions or boxes."""
     from bridge.commands import print_json

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from bridge.commands import completion
+from bridge.commands import arguments
 from bridge.commands.terminal import Rows, say, styled, tell
-from bridge.commands.train import UNTRAINED
 
 if TYPE_CHECKING:
     from bridge.network import Network
@@ -39,24 +38,17 @@ def recipe() -> None:
 
 @app.command("show")
 def show(
-    recipe: str = typer.Argument(
-        ...,
-        help="A recipe (TOML), a MATLAB script (.m), the name of a recipe that ships (googlenet-transfer, ...), or the "
-        "folder of a run.",
-        autocompletion=completion.recipes,
-    ),
+    recipe: arguments.Recipe,
     output: Path | None = typer.Option(
         None, "-o", "--output", help="Write the recipe (TOML), to change it; without it nothing is written."
     ),
     force: bool = typer.Option(False, "--force", help="Replace a recipe that is there."),
-    setting: list[str] = typer.Option(
-        [], "--set", help="NAME=VALUE: an option of trainingOptions, as MaxEpochs=3. May be repeated."
-    ),
-    network: Path | None = typer.Option(None, help="The network to train, instead of the recipe's own file."),
-    untrained: bool = typer.Option(False, "--untrained", help=UNTRAINED),
-    factors: Path | None = typer.Option(None, help="For an .onnx: a .mat of the same network, with its factors."),
+    setting: arguments.Setting = [],  # noqa: B006 (typer makes a list of its own)
+    network: arguments.Base = None,
+    untrained: arguments.Untrained = False,
+    factors: arguments.BaseFactors = None,
     python: bool = typer.Option(False, "--python", help="Print Python source that does the same instead."),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+    as_json: arguments.AsJson = False,
 ) -> None:
     """Show what a recipe will do, before anything runs. The effective rate and L2 of each learnable, the options, and
     what is not confirmed.
@@ -93,7 +85,7 @@ def read(
     training: int | None = typer.Option(None, help="Which training of the script, from 1; without it all are read."),
     force: bool = typer.Option(False, "--force", help="Replace a recipe that is there."),
     python: bool = typer.Option(False, "--python", help="Print the recipe as Python source instead."),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+    as_json: arguments.AsJson = False,
 ) -> None:
     """Read the recipe in a MATLAB script, without running it. Lines that were not understood are listed, with exit code
     3. A script that trains several times gives a recipe each: -o recipe.toml writes recipe-1.toml, recipe-2.toml, ...

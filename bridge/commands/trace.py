@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from bridge.commands import arguments
 from bridge.commands.terminal import Rows, passing, say
 from bridge.errors import UsageError
 
@@ -17,12 +18,12 @@ LARGEST = 1_000_000_000  # doubles: 16 GB
 
 
 def trace(
-    file: Path = typer.Argument(..., help="The network: an .onnx or .mat file, or a saved folder."),
+    file: arguments.File,
     seeds: str = typer.Option("0-100", help="Seeds of rng to search: 3, 0-100 or 1,5,12."),
     doubles: int = typer.Option(10_000_000, help="How much of each stream is searched; about 16 bytes each."),
-    variable: str | None = typer.Option(None, help="Which network of a .mat that holds several."),
-    mappings: Path | None = typer.Option(None, help="A TOML file with rows for layer classes of your own."),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+    variable: arguments.Variable = None,
+    mappings: arguments.Mappings = None,
+    as_json: arguments.AsJson = False,
 ) -> None:
     """Find the seed and the place in MATLAB's random stream that a trained network began with.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from bridge.commands import completion
+from bridge.commands import arguments
 from bridge.commands.terminal import say, tell
 from bridge.errors import UsageError
 
@@ -17,16 +17,9 @@ if TYPE_CHECKING:
     from bridge.recipes.recipe import Recipe
     from bridge.training.history import TrainingInfo
 
-UNTRAINED = "Begin a network that the recipe names alone, as squeezenet, at random weights."
-
 
 def train(
-    recipe: str = typer.Argument(
-        ...,
-        help="A recipe (TOML), a MATLAB script (.m), the name of a recipe that ships (googlenet-transfer, ...), or, to "
-        "go on, the folder of a run.",
-        autocompletion=completion.recipes,
-    ),
+    recipe: arguments.Recipe,
     data: Path | None = typer.Option(
         None,
         help="A folder with a folder for each class, a .csv of bridgeData, or a .mat; instead of the recipe's own.",
@@ -34,12 +27,10 @@ def train(
     output: Path | None = typer.Option(
         None, "-o", "--output", help="The folder for the network, the log and the checkpoint."
     ),
-    setting: list[str] = typer.Option(
-        [], "--set", help="NAME=VALUE: an option of trainingOptions, as MaxEpochs=3. May be repeated."
-    ),
-    network: Path | None = typer.Option(None, help="The network to train, instead of the recipe's own file."),
-    untrained: bool = typer.Option(False, "--untrained", help=UNTRAINED),
-    factors: Path | None = typer.Option(None, help="For an .onnx: a .mat of the same network, with its factors."),
+    setting: arguments.Setting = [],  # noqa: B006 (typer makes a list of its own)
+    network: arguments.Base = None,
+    untrained: arguments.Untrained = False,
+    factors: arguments.BaseFactors = None,
     profile: Path | None = typer.Option(
         None, help="A profile of bridge calibrate: the switches of training of a release of MATLAB."
     ),
@@ -58,7 +49,7 @@ def train(
     cache_features: bool | None = typer.Option(
         None, help="Compute frozen layers once for each observation. Default: where it pays and changes no number."
     ),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+    as_json: arguments.AsJson = False,
 ) -> None:
     """Train a recipe as MATLAB would, or go on with it. `bridge train --resume RUN` needs nothing else."""
     from bridge.commands import print_json
