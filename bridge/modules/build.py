@@ -20,7 +20,7 @@ from torch import Tensor, fx, nn
 from bridge.arrays.lazy import Array
 from bridge.errors import UnreadableError, UnsupportedError, UsageError, quoted
 from bridge.files.names import KEYWORDS, distinct, identifier, module_name
-from bridge.modules import attention, factors, foreign, general, normalization, recurrent, shape, windows  # noqa: F401
+from bridge.modules import attention, factors, foreign, general, normalization, recurrent, regions, shape, windows  # noqa: F401
 from bridge.modules.builders import BUILDERS, Given
 from bridge.network.blame import interpreting
 from bridge.network.ports import split_port
@@ -312,6 +312,8 @@ def graph_of(network: Network, made: Collection[str], names: Mapping[str, str]) 
         arguments = tuple(values[c.source, c.source_port] for c in network.incoming[layer.name])
         if layer.name in entries:
             arguments = (entries[layer.name], *arguments)
+        if "sees the image" in layer.row.traits:
+            arguments = (*arguments, _image(network, layer, entries))
         given = given_sizes(network, layer)
         call = _call_on_images if works_on_images(layer, given) else fx.Graph.call_module
         node = call(graph, names[layer.name], arguments)
@@ -333,6 +335,21 @@ def _placeholders(graph: fx.Graph, inputs: Sequence[str]) -> dict[str, fx.Node]:
         return {inputs[0]: graph.placeholder("x")}
     arguments = distinct((layer, identifier(f"x_{layer}")) for layer in inputs)
     return {layer: graph.placeholder(name) for layer, name in arguments.items()}
+
+
+def _image(network: Network, layer: Layer, entries: Mapping[str, fx.Node]) -> fx.Node:
+    """Return the argument of `forward` that is the image.
+
+    Raises:
+        UnsupportedError: none is, or several are.
+    """
+    images = [name for name in network.inputs if "pixels" in network.layers[name].row.traits]
+    if len(images) != 1:
+        raise UnsupportedError(
+            f"layer '{layer.name}' ({layer.kind}) needs the size of the image",
+            f"the network takes {len(images)} images",
+        )
+    return entries[images[0]]
 
 
 def _call_on_images(graph: fx.Graph, target: str, arguments: tuple[fx.Node, ...]) -> fx.Node:

@@ -459,6 +459,25 @@ def padded(layer: Layer, given: Sequence[Activation]) -> Activation:
     )
 
 
+@SIZE_RULES("regions")
+def regions(layer: Layer, given: Sequence[Activation]) -> Activation:
+    """Regions of images, as observations of five numbers: four of the box, and the image it is of."""
+    return Activation("CB", (5,))
+
+
+@SIZE_RULES("region_scores")
+def region_scores(layer: Layer, given: Sequence[Activation]) -> Activation:
+    """The two scores of each box as channels, the boxes side by side along the columns."""
+    (rows, columns), channels = given[0].spatial, given[0].channels
+    width = None if columns is None or channels is None else columns * (channels // 2)
+    return given[0].resized([rows, width], 2)
+
+
+@SIZE_RULES("region_pooling")
+def region_pooling(layer: Layer, given: Sequence[Activation]) -> Activation:
+    return given[0].resized(numbers(layer.properties["OutputSize"], 2), given[0].channels)
+
+
 @SIZE_RULES("embedded")
 def embedded(layer: Layer, given: Sequence[Activation]) -> Activation:
     _require_sequences(layer, given)

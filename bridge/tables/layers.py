@@ -27,6 +27,7 @@ TRAITS = (
     "per image",  # works on each image of a sequence by itself
     "normalizes",  # an input layer, whose statistics broadcast over its input
     "pixels",  # its input are pixels
+    "sees the image",  # takes the network's image as its last input too, whose size it needs
     "softmax",  # turns scores into probabilities
 )
 EMPTY: Mapping[str, Any] = MappingProxyType({})

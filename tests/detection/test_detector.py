@@ -340,7 +340,7 @@ def faster_rcnn(rng: np.random.Generator) -> Net:
         L.imageInputLayer((16, 16, 3), "input", "none"), L.convolution2dLayer(rng, "conv", (3, 3), 3, 4, padding=(1, 1, 1, 1)), L.reluLayer("relu"),
         L.convolution2dLayer(rng, "rpnConvClass", (1, 1), 4, 2 * anchors), L.convolution2dLayer(rng, "rpnConvBoxes", (1, 1), 4, 4 * anchors),
         Layer("rpnSoftmax", kind + "RPNSoftmaxLayer", {}), Layer("rpnClassification", kind + "RPNClassificationLayer", {}),
-        Layer("rpnBoxes", kind + "RCNNBoxRegressionLayer", {}), Layer("proposal", kind + "RegionProposalLayer", {}),
+        Layer("rpnBoxes", kind + "RCNNBoxRegressionLayer", {}), Layer("proposal", kind + "RegionProposalLayer", {"AnchorBoxes": np.array([[16.0, 16], [32, 16]])}),
         Layer("roiPool", kind + "ROIMaxPooling2DLayer", {"OutputSize": np.array([[2.0, 2.0]])}), L.fullyConnectedLayer(rng, "rcnnFC", (2, 2, 4), 2),
         L.softmaxLayer("rcnnSoftmax"), L.classificationLayer("rcnnClassification", ["car", "Background"]), L.fullyConnectedLayer(rng, "fcBoxes", (2, 2, 4), 4),
         Layer("boxes", kind + "RCNNBoxRegressionLayer", {}),
@@ -377,8 +377,9 @@ def test_faster_rcnn_loads_and_is_refused(tmp_path: Path, record_property: Any) 
     with pytest.raises(UnsupportedError, match="detection with a fasterRCNNObjectDetector") as caught:
         network.to_detector()
     assert caught.value.exit_code == 3
-    with pytest.raises(UnsupportedError, match="RegionProposalLayer"):
-        network.to_torch()
+    scores, deltas, classes, boxes = network.to_torch()(torch.rand(2, 3, 16, 16))
+    assert (scores.shape, deltas.shape) == ((2, 2, 16, 32), (2, 8, 16, 16))
+    assert classes.shape[1] == 2 and boxes.shape == (len(classes), 4)
 
 
 # Decoding

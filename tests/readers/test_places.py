@@ -279,12 +279,11 @@ ALONE = {  # files that several networks could be read from, and which one is me
     "workspace_layers_and_network": "network",
     "workspace_network_layers_options": "trainedNet",
     "rl_pg_agent_workspace_unnamed_layer": "agent.Actor.adModelExternal",
+    "rcnn_detector_workspace": "rcnn",  # made of net
     "shallow_network_with_outputs": "net",  # trained_net is its equal
 }
 SEVERAL = {
     "cell_of_five_networks": [f"net_cnn{{{n}}}" for n in range(1, 6)],
-    "faster_rcnn_V1.5_vehicle_2018": ["detector.Network", "detector.RegionProposalNetwork"],
-    "rcnn_detector_workspace": ["net", "rcnn"],
     "rl_ddpg_agent_R2019a": [
         f"agent.{each}.adModelExternal" for each in ("Critic", "TargetCritic", "Actor", "TargetActor")
     ],
@@ -336,7 +335,7 @@ def test_a_faster_rcnn_of_2018_branches_where_its_file_says() -> None:
     names = [layer.name for layer in network.layers]
     (branch,) = [c for c in network.connections if c.destination == "fc_reg"]
     assert sorted(c.destination for c in network.connections if c.source == branch.source) == ["fc_2", "fc_reg"]
-    assert names[names.index("classoutput") :] == ["classoutput", "fc_reg", "boxRegression"]
+    assert names[names.index("classoutput") :] == ["classoutput", "fc_reg", "boxRegression", "roiInput"]
     assert network.classes == ("vehicle", "Background")
     assert network.layers["conv_1"].PaddingSize == (1, 1, 1, 1) and network.sizes["relu_2"][0].size == (40, 22, 32)
     proposals = bridge.load(path, variable="detector.RegionProposalNetwork")

@@ -11,7 +11,7 @@ from torch import nn
 
 import bridge
 from bridge.errors import UsageError
-from bridge.modules import activation, attention, normalization, recurrent, shape
+from bridge.modules import activation, attention, normalization, recurrent, regions, shape
 from bridge.modules.build import BUILDERS
 from bridge.network import make_layer
 from bridge.network.sizes import SIZE_RULES
@@ -41,7 +41,7 @@ def test_a_row_names_what_exists(row: LayerRow) -> None:
     assert row.build in BUILDERS and row.size in SIZE_RULES
     assert row.reads is None or row.reads in READS
     assert row.writes is None or row.writes in WRITES
-    families = (nn, activation, attention, normalization, recurrent, shape)
+    families = (nn, activation, attention, normalization, recurrent, regions, shape)
     torch_has = row.torch == "MaxUnpooling" or any(hasattr(family, row.torch or "") for family in families)
     assert row.is_output or torch_has or row.refused
     assert row.ports is None or row.ports in row.properties
@@ -105,6 +105,10 @@ def test_unseen_is_what_no_file_has_shown() -> None:
         "XceptionPreprocessingLayer",
         "ZeroPadding2DLayer",
         "ScalingFactorLayer",
+        "RPNSoftmaxLayer",
+        "RegionProposalLayer",
+        "ROIInputLayer",
+        "ROIAlignLayer",
     }
     found = {row.name for row in ROWS if row.evidence == "unseen"}
     assert found == expected | nowhere, (

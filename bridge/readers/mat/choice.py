@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bridge.arrays.matlab import equal
+from bridge.arrays.matlab import Object, equal
 from bridge.errors import UnreadableError, UsageError, nearest
 from bridge.readers.mat.container import of_file
-from bridge.readers.mat.contents import Contents, Held, Search, at
+from bridge.readers.mat.contents import Contents, Held, Search, at, network_within
 from bridge.readers.mat.layers import required
 
 MOST_LISTED = 12  # networks that a message names
@@ -46,8 +46,8 @@ class SeveralNetworksError(UsageError):
 def choose(held: Contents, address: str | None) -> Held:
     """Return the network to read: the one at an address, or the one that is meant.
 
-    Without an address that is the only one, or else the only trained network, or else the only layers that have
-    weights. Equal copies are one.
+    Without an address that is the only detector, or else the only one, or else the only trained network, or else the
+    only layers that have weights. Equal copies are one.
 
     Raises:
         UsageError: nothing lies at the address, or no network.
@@ -70,7 +70,8 @@ def choose(held: Contents, address: str | None) -> Held:
 def _meant(networks: list[Held]) -> Held | None:
     trained = [each for each in networks if each.is_trained]
     weighted = [each for each in networks if each.has_weights]
-    groups = (networks, trained, weighted if not trained else [])
+    detectors = [each for each in trained if isinstance(each.value, Object) and network_within(each.value) is not None]
+    groups = (detectors, networks, trained, weighted if not trained else [])
     return next((each[0] for each in groups if each and all(_same(each[0], other) for other in each[1:])), None)
 
 

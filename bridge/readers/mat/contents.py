@@ -210,9 +210,13 @@ def has_layers(value: Mapping[str, Any]) -> bool:
     return isinstance(layers, Cell) and bool(layers) and all(is_layer(each) for each in layers)
 
 
-def network_within(value: Object) -> Object | None:
-    """Return the network that a detector holds as its Network, and no other beside it; None for any other object."""
+def network_within(value: Object) -> Object | Mapping[str, Any] | None:
+    """Return the network that a detector holds as its Network, and no other beside it but one that finds regions; None
+    for any other object.
+    """
     network = value.properties.get("Network")
+    if isinstance(network, dict) and has_layers(network):
+        return network
     held = [each for each in value.properties.values() if isinstance(each, Object) and each.class_name in NETWORKS]
     return network if held and len(held) == 1 and held[0] is network else None
 

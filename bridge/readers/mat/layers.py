@@ -14,6 +14,7 @@ from bridge.network import Layer, Learnable, factor_names, make_layer, saved_fac
 from bridge.tables.layers import LayerRow, Mappings, preprocessing, unknown_row
 
 FACTORS = ("LearnRateFactor", "L2Factor")
+RESCALED = {(0, 1): "rescale-zero-one", (-1, 1): "rescale-symmetric"}  # what "rescale" is saved with
 LONGEST_PROPERTY = 4096  # elements; longer arrays are no property a layer is configured by
 
 
@@ -125,7 +126,9 @@ def _on_both_sides(value: Any, default: Any) -> Any:
 def _normalization(fields: Mapping[str, Any]) -> str:
     saved = required(fields.get("Normalization"))
     if isinstance(saved, dict):
-        return str(plain(saved.get("Type")) or "none")
+        kind = str(plain(saved.get("Type")) or "none")
+        onto = tuple(plain(saved.get(key)) for key in ("TargetMin", "TargetMax"))
+        return RESCALED.get(onto, kind) if kind == "rescale" else kind
     return saved if isinstance(saved, str) and saved else "none"
 
 

@@ -14,7 +14,7 @@ from bridge.errors import UnreadableError
 from bridge.network import Connection, LayerList, Network, Source
 from bridge.network.assembly import network_of
 from bridge.network.ports import automatic_names, chain, connect, with_named_ports
-from bridge.readers.mat import nested, shallow, structs
+from bridge.readers.mat import faster_rcnn, nested, shallow, structs
 from bridge.readers.mat.choice import NoNetworkError as NoNetworkError
 from bridge.readers.mat.choice import choose
 from bridge.readers.mat.companions import with_companions
@@ -68,7 +68,11 @@ def network_from(
         return read(value, source, tables)
     inner = network_within(value) if isinstance(value, Object) else None
     if inner is not None:
-        return _with_detector(network_from(inner, held, tables, notes), value)
+        network = network_from(inner, held, tables, notes)
+        proposals = value.properties.get(faster_rcnn.PROPOSALS)
+        if isinstance(proposals, dict):
+            network = faster_rcnn.joined(network, network_from(proposals, held, tables, notes), value, tables)
+        return _with_detector(network, value)
     return _layered(value, held, tables, notes, within)
 
 
@@ -93,6 +97,7 @@ def _layered(value: Any, held: Contents, tables: Mappings, notes: list[str], wit
     elif branch is not None:
         more, _ = _layers(_checked(branch, kind), held, tables, notes, within)
         layers, connections = _branched(layers, more, plain(fields.get("BranchLayerIdx")))
+        layers, connections = faster_rcnn.with_region_input(layers, connections, tables)
     else:
         connections = chain(layers)
     names = plain(fields.get("OutputNames"))
@@ -195,8 +200,9 @@ def pairs_of(table: Table) -> list[tuple[str, str]]:
 
 
 def _with_detector(network: Network, detector: Object) -> Network:
-    fields = {key: each for key, each in detector.properties.items() if not isinstance(each, Unread)}
-    del fields["Network"]
+    networks = ("Network", faster_rcnn.PROPOSALS)
+    saved = detector.properties.items()
+    fields = {key: each for key, each in saved if key not in networks and not isinstance(each, Unread)}
     anchors = fields.get("AnchorBoxes")
     facts = {"class": detector.class_name, **{key: plain(value) for key, value in fields.items()}}
     if isinstance(anchors, np.ndarray):
