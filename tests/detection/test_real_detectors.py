@@ -14,7 +14,6 @@ import torchvision.ops
 import bridge
 from bridge.commands import main
 from bridge.detection import Detections, Detector, family_of, select_strongest
-from bridge.detection.yolov2.decode import decode
 from bridge.detection.yolov2.head import YOLOv2
 from bridge.network import Network
 from tests.detection.nets import Array, decoded
@@ -75,11 +74,12 @@ def test_boxes_against_numpy_in_double_precision(name: str) -> None:
     x = torch.from_numpy(np.random.default_rng(1).random((2, 3, 128, 128)))
     convolved = raw(network, x)
     with torch.no_grad():
-        ours = decode(network.to_detector().double()(x), family.head)
+        corners, scores, labels = family.candidates(network.to_detector().double()(x))
     for at in range(2):
-        wanted = decoded(convolved[at].numpy(), anchors, len(family.classes), (128, 128))
-        for found, theirs in zip((ours.iou[at], ours.corners[at], ours.probabilities[at]), wanted, strict=True):
-            np.testing.assert_allclose(found.numpy(), theirs, rtol=1e-6, atol=1e-6)
+        ious, edges, shares = decoded(convolved[at].numpy(), anchors, len(family.classes), (128, 128))
+        np.testing.assert_allclose(corners[at].numpy(), edges, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(scores[at].numpy(), ious * shares.max(1), rtol=1e-6, atol=1e-6)
+        np.testing.assert_array_equal(labels[at].numpy(), shares.argmax(1))
 
 
 @pytest.mark.parametrize("name", FILES)
