@@ -33,7 +33,7 @@ from torch import nn
 import bridge
 from bridge.arrays.lazy import Array
 from bridge.network import Layer, Network, make_layer
-from bridge.network.sizes import window
+from bridge.network.windows import window
 from bridge.parity.check import Check, check
 from bridge.parity.onnx_runtime import sample_inputs
 from bridge.parity.profiles import Profile

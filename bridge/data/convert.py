@@ -12,7 +12,7 @@ from torch import Tensor
 from bridge.arrays.lazy import NDArray
 from bridge.data.sources import UNDEFINED
 from bridge.errors import UsageError, nearest
-from bridge.network.sizes import Activation
+from bridge.network.activations import Activation
 
 MATLAB, TORCH = "HWCN", "NCHW"  # orders of the axes of images; a depth follows the width
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from bridge.errors import UsageError
 from bridge.network import Network
+from bridge.network.activations import Activation
 from bridge.network.contract import contracts
-from bridge.network.sizes import Activation
 from bridge.tables.detectors import detector_rows
 from bridge.tables.layers import table
 from bridge.tables.losses import loss_of, loss_rows

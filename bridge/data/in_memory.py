@@ -13,7 +13,7 @@ from bridge.data import convert
 from bridge.data.expected import Expected
 from bridge.data.sources import ArraySource, SequenceSource, Source
 from bridge.errors import UsageError
-from bridge.network.sizes import Activation
+from bridge.network.activations import Activation
 from bridge.options.options import TrainingOptions
 
 

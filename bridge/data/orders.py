@@ -8,7 +8,7 @@ import numpy as np
 
 from bridge.arrays.lazy import NDArray
 from bridge.errors import UsageError
-from bridge.network.sizes import Activation
+from bridge.network.activations import Activation
 
 LETTERS = "HWD"  # of spatial dimensions
 # By the spatial dimensions of a format: what an array may look like, MATLAB's own order first.

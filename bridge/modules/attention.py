@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from bridge.errors import UnsupportedError
 from bridge.modules.builders import BUILDERS
-from bridge.network.sizes import Activation
+from bridge.network.activations import Activation
 
 if TYPE_CHECKING:
     from bridge.network import Layer

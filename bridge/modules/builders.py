@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from bridge.network.sizes import Activation
+from bridge.network.activations import Activation
 from bridge.tables.registry import Registry
 
 if TYPE_CHECKING:

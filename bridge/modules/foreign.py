@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bridge.errors import UnsupportedError
 from bridge.modules.builders import BUILDERS
-from bridge.network.sizes import Activation
+from bridge.network.activations import Activation
 
 if TYPE_CHECKING:
     from bridge.arrays.lazy import Array

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from bridge.errors import UnsupportedError
 from bridge.modules.builders import BUILDERS
-from bridge.network.sizes import Activation, group_count
+from bridge.network.activations import Activation
+from bridge.network.windows import group_count
 
 if TYPE_CHECKING:
     from bridge.network import Layer

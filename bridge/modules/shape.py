@@ -13,7 +13,9 @@ from torch.nn import functional as F
 
 from bridge.errors import UnsupportedError
 from bridge.modules.builders import BUILDERS
-from bridge.network.sizes import Activation, cut_corner, joined_dimension, numbers, padding_pairs
+from bridge.network.activations import Activation
+from bridge.network.sizes import cut_corner, joined_dimension
+from bridge.network.windows import numbers, padding_pairs
 
 if TYPE_CHECKING:
     from bridge.network import Layer

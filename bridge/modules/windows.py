@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from bridge.errors import UnsupportedError
 from bridge.modules.builders import BUILDERS
-from bridge.network.sizes import (
-    Activation,
+from bridge.network.activations import Activation
+from bridge.network.windows import (
     Pairs,
     Window,
     dimensions,

@@ -10,9 +10,10 @@ from functools import cached_property
 from typing import Any, Self, TypeAlias, TypeVar
 
 from bridge.errors import UnreadableError, UsageError, nearest
+from bridge.network.activations import Activation
 from bridge.network.layer import Connection, Layer, LayerList, Learnable, saved_factor
 from bridge.network.ports import split_port
-from bridge.network.sizes import Activation, activation_sizes
+from bridge.network.sizes import activation_sizes
 
 N = TypeVar("N", bound="BaseNetwork")
 JOINED = "joined with "  # how the note begins that tells of factors proven to belong to the weights

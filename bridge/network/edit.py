@@ -14,11 +14,13 @@ from dataclasses import replace
 from typing import Any
 
 from bridge.errors import BridgeError, UnreadableError, UsageError
+from bridge.network.activations import Activation
 from bridge.network.base import BaseNetwork, N
 from bridge.network.initialize import shape_of
 from bridge.network.layer import Connection, Layer, LayerList
 from bridge.network.ports import chain, class_names, ends, split_port
-from bridge.network.sizes import Activation, layer_sizes, numbers
+from bridge.network.sizes import layer_sizes
+from bridge.network.windows import numbers
 
 
 def consistent(network: BaseNetwork) -> dict[str, tuple[Activation, ...]]:

@@ -18,11 +18,12 @@ import numpy as np
 from bridge.arrays.axes import parse
 from bridge.arrays.lazy import Array
 from bridge.errors import UsageError
+from bridge.network.activations import Activation
 from bridge.network.base import BaseNetwork, N
 from bridge.network.initializers import INITIALIZERS, Target, initializer_name
 from bridge.network.layer import Layer
-from bridge.network.sizes import Activation, dimensions, group_count, numbers
 from bridge.network.tensors import given_sizes
+from bridge.network.windows import dimensions, group_count, numbers
 from bridge.random import MatlabStream, stream_of
 from bridge.tables.layers import table
 

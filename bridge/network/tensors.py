@@ -14,9 +14,9 @@ import numpy as np
 from bridge.arrays.axes import Turn
 from bridge.arrays.lazy import Array
 from bridge.errors import UnreadableError
+from bridge.network.activations import Activation
 from bridge.network.base import BaseNetwork
 from bridge.network.layer import Layer
-from bridge.network.sizes import Activation
 from bridge.tables.layers import LearnableRow, StateRow
 
 

@@ -14,8 +14,8 @@ import numpy as np
 from bridge.arrays.lazy import Array
 from bridge.errors import UnsupportedError, UsageError, nearest
 from bridge.network import Layer, Network
+from bridge.network.activations import Activation
 from bridge.network.initialize import shape_of
-from bridge.network.sizes import Activation
 from bridge.network.tensors import given_sizes, with_tensors
 from bridge.network.tensors import tensors as layer_tensors
 from bridge.networks.graph import Classes

@@ -11,7 +11,8 @@ import math
 from collections.abc import Callable
 
 from bridge.errors import UsageError
-from bridge.options.options import Schedule, TrainingOptions, schedule_of
+from bridge.options.options import TrainingOptions
+from bridge.options.values import Schedule, schedule_of
 from bridge.tables.registry import Registry
 
 FACTORS: Registry[Callable[[Schedule, int, str], float]] = Registry("schedule")  # of the base rate, at a step

@@ -20,9 +20,10 @@ from bridge.data.variables import Variables
 from bridge.errors import BridgeError, UnreadableError, reading
 from bridge.files import toml
 from bridge.files.atomic import sha256, write_text
-from bridge.options.options import TRAINERS, Semantics, schedule, training_options
+from bridge.options.options import TRAINERS, Semantics, training_options
 from bridge.options.profile import SCHEMA
 from bridge.options.schedules import rate
+from bridge.options.values import schedule
 from bridge.tables.layers import table
 
 FORMAT = "bridge.probe/1"

@@ -17,7 +17,7 @@ from bridge.detection.detector import Detector
 from bridge.errors import DifferenceError, UnsupportedError, UsageError, nearest
 from bridge.files.atomic import is_file, sha256
 from bridge.network import Network
-from bridge.network.sizes import Activation
+from bridge.network.activations import Activation
 from bridge.parity import onnx_runtime
 from bridge.parity.causes.diagnosis import Cause, Diagnosis, diagnose
 from bridge.parity.causes.fit import Fit, fit

@@ -20,7 +20,7 @@ from bridge.data.orders import arrange, by_format
 from bridge.data.variables import Variables, plain, texts
 from bridge.errors import UnreadableError, UsageError, reading
 from bridge.network import Network
-from bridge.network.sizes import Activation
+from bridge.network.activations import Activation
 
 FORMAT = "bridge.reference/1"
 INPUT_NAMES = ("X", "XTest", "XVal", "XValidation", "inputs", "input", "x")

@@ -11,7 +11,7 @@ import numpy as np
 from bridge.arrays.lazy import Array, NDArray
 from bridge.errors import DifferenceError, nearest
 from bridge.network import JOINED, Layer, Network
-from bridge.network.sizes import numbers
+from bridge.network.windows import numbers
 from bridge.readers.onnx.rows import filters_as_rows
 
 

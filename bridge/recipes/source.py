@@ -6,7 +6,7 @@ from typing import Any
 
 from bridge.errors import printable
 from bridge.files.python import arguments, call, literal
-from bridge.options.options import Schedule
+from bridge.options.values import Schedule
 from bridge.recipes.parts import Data, Loss, changed
 from bridge.recipes.recipe import Recipe
 from bridge.recipes.verbs import plain

@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 from bridge.arrays.lazy import Array, NDArray
 from bridge.modules.normalization import STATISTICS, InputNormalization
 from bridge.network import Layer, Network
-from bridge.network.sizes import numbers
+from bridge.network.windows import numbers
 from bridge.training.moments import Moments, axes_over
 
 

@@ -15,7 +15,8 @@ from torch import nn
 
 from bridge.files import python
 from bridge.modules import activation, attention, normalization, recurrent, shape, windows
-from bridge.network.sizes import Activation, same_padding
+from bridge.network.activations import Activation
+from bridge.network.windows import same_padding
 from bridge.writers.state import Part
 
 

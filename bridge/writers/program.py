@@ -16,7 +16,7 @@ from bridge.errors import UnsupportedError, UsageError
 from bridge.files.atomic import write_file
 from bridge.files.python import call
 from bridge.network import Network
-from bridge.network.sizes import Activation
+from bridge.network.activations import Activation
 from bridge.writers.folder import to_json
 from bridge.writers.losses import Export, Written, precision_losses
 from bridge.writers.state import Modules

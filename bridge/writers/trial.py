@@ -10,8 +10,8 @@ import numpy as np
 
 from bridge.arrays.lazy import NDArray
 from bridge.network import Network
+from bridge.network.activations import Activation
 from bridge.network.contract import contracts
-from bridge.network.sizes import Activation
 from bridge.network.tensors import given_sizes
 from bridge.writers.state import Modules
 

@@ -24,7 +24,7 @@ from bridge.data.observations import Sources, sources
 from bridge.data.sources import Request, SequenceSource
 from bridge.errors import BridgeError, UnreadableError, UnsupportedError, UsageError
 from bridge.images import augmentedImageDatastore, imageDataAugmenter, imageDatastore
-from bridge.network.sizes import Activation
+from bridge.network.activations import Activation
 from bridge.options.options import saved_training_options, training_options
 from bridge.training.order import Order, all_batches, mini_batches
 from bridge.training.train import train

@@ -8,7 +8,7 @@ import pytest
 from bridge.arrays.lazy import NDArray
 from bridge.data.orders import arrange, by_format
 from bridge.errors import UsageError
-from bridge.network.sizes import Activation
+from bridge.network.activations import Activation
 
 IMAGE = Activation("SSCB", (5, 4, 3))
 SQUARE = Activation("SSCB", (3, 3, 3))

@@ -17,7 +17,9 @@ from bridge.arrays.lazy import Array
 from bridge.errors import BridgeError
 from bridge.modules.build import build_layer
 from bridge.network import Layer, Learnable, make_layer
-from bridge.network.sizes import Activation, layer_sizes, numbers, padding_pairs, same_padding
+from bridge.network.activations import Activation
+from bridge.network.sizes import layer_sizes
+from bridge.network.windows import numbers, padding_pairs, same_padding
 from bridge.tables.layers import layer_mappings
 
 FORMATS = {1: "SCB", 2: "SSCB", 3: "SSSCB"}

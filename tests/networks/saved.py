@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bridge.network import Layer, Network
-from bridge.network.sizes import Activation
+from bridge.network.activations import Activation
 from bridge.networks import (
     BUILDERS,
     architecture,

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from bridge.errors import UsageError
 from bridge.files import toml
-from bridge.options.options import Semantics, TrainingOptions, saved_training_options, schedule, training_options
+from bridge.options.options import Semantics, TrainingOptions, saved_training_options, training_options
+from bridge.options.values import schedule
 from bridge.tables.layers import table
 from tests.real import REAL, needs_real
 

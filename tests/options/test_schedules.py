@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from bridge.errors import UsageError
-from bridge.options.options import TrainingOptions, schedule, training_options
+from bridge.options.options import TrainingOptions, training_options
 from bridge.options.schedules import rate
+from bridge.options.values import schedule
 
 
 def rates(value: Any, iterations: int, per_epoch: int = 1, counting: str = "k", **names: Any) -> list[float]:

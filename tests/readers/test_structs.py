@@ -18,7 +18,8 @@ import bridge
 from bridge.arrays.lazy import Array
 from bridge.errors import UnreadableError, UnsupportedError
 from bridge.network import Connection, Layer, LayerList, Learnable, Network, make_layer
-from bridge.options.options import saved_training_options, schedule
+from bridge.options.options import saved_training_options
+from bridge.options.values import schedule
 from bridge.readers.join import mangled
 from bridge.tables.layers import unknown_row
 from fixtures import layers as L

@@ -17,7 +17,8 @@ import bridge
 from bridge import layers
 from bridge.errors import BridgeError, UnreadableError, UsageError
 from bridge.network import Network
-from bridge.options.options import schedule, training_options
+from bridge.options.options import training_options
+from bridge.options.values import schedule
 from bridge.recipes.parts import Base, Data, Loss
 from bridge.recipes.recipe import Recipe, shipped
 from bridge.recipes.verbs import Edit

@@ -11,7 +11,7 @@ from torch import nn
 
 from bridge.modules.normalization import BatchNormOverTime, batch_normalization
 from bridge.network import make_layer
-from bridge.network.sizes import Activation
+from bridge.network.activations import Activation
 from bridge.tables.layers import layer_mappings
 from bridge.training.batch_norm import finalize_batch_norm, moving_statistics
 from bridge.training.moments import Moments

@@ -28,7 +28,7 @@ from bridge.modules.normalization import (
 from bridge.modules.recurrent import GRU, GRUCellLoop, LSTMCellLoop, ProjectedLSTM
 from bridge.modules.shape import Addition, Concatenation, FullyConnected, Resize
 from bridge.modules.windows import Pooling, PoolingWithIndices
-from bridge.network.sizes import same_padding
+from bridge.network.windows import same_padding
 
 EPSILONS = (1e-5, 1e-3, 1e-4, 1e-6, 1e-2)
 PIXELS = 255.0

@@ -102,7 +102,7 @@ def _training_options(saved: dict[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _schedule(saved: Any) -> Any:
-    """Return a text, a schedule object as a mapping that `bridge.options.options.schedule` knows, or a
+    """Return a text, a schedule object as a mapping that `bridge.options.values.schedule` knows, or a
     tuple of them.
     """
     if isinstance(saved, Cell):

@@ -9,7 +9,7 @@ import numpy as np
 
 from bridge.arrays.lazy import Array
 from bridge.network import Layer, Learnable
-from bridge.network.sizes import Activation
+from bridge.network.activations import Activation
 from bridge.readers.onnx.graph import Graph, Node
 from bridge.readers.onnx.layout import UNKNOWN
 from bridge.tables.layers import foreign_row

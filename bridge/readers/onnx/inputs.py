@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bridge.arrays.lazy import Array
 from bridge.network import Layer, make_layer
-from bridge.network.sizes import Activation
+from bridge.network.activations import Activation
 from bridge.readers.onnx.graph import Dims, Graph, Node
 from bridge.readers.onnx.layout import UNKNOWN, activation_of
 from bridge.tables.layers import Mappings, foreign_input

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bridge.network.sizes import Activation, Length
+from bridge.network.activations import Activation, Length
 from bridge.readers.onnx.graph import Dims, Graph
 
 UNKNOWN = "?"

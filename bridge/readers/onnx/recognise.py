@@ -14,7 +14,8 @@ from operator import itemgetter
 
 from bridge.errors import UnsupportedError
 from bridge.network import Connection, Layer, LayerList, Network, Source
-from bridge.network.sizes import Activation, layer_sizes
+from bridge.network.activations import Activation
+from bridge.network.sizes import layer_sizes
 from bridge.readers.onnx.foreign import foreign_layer, numbered, plain_form
 from bridge.readers.onnx.graph import Graph, Node, Shapes
 from bridge.readers.onnx.inputs import input_layer

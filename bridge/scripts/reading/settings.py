@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bridge.errors import BridgeError, UsageError
-from bridge.network.sizes import Activation
+from bridge.network.activations import Activation
 from bridge.options.options import TrainingOptions, training_options
 from bridge.recipes.parts import Loss
 from bridge.scripts.language.findings import Findings

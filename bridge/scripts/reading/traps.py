@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from bridge.errors import BridgeError
-from bridge.network.sizes import Activation
+from bridge.network.activations import Activation
 from bridge.scripts.language.findings import Findings
 from bridge.scripts.language.syntax import text
 from bridge.scripts.language.values import Handle

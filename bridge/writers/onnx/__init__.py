@@ -17,8 +17,8 @@ from bridge.errors import UnsupportedError, UsageError
 from bridge.files.atomic import named_by_content, write_file, write_with_data
 from bridge.files.python import call
 from bridge.network import Layer, Network
+from bridge.network.activations import Activation
 from bridge.network.ports import split_port
-from bridge.network.sizes import Activation
 from bridge.network.tensors import given_sizes, tensors
 from bridge.readers.onnx.stored import KEY, digest
 from bridge.writers.folder import to_json

@@ -12,7 +12,8 @@ import numpy as np
 from bridge.arrays.lazy import Array, NDArray
 from bridge.files.names import distinct
 from bridge.network import Layer
-from bridge.network.sizes import Activation
+from bridge.network.activations import Activation
+from bridge.network.tensors import tensors
 from bridge.readers.join import mangled
 from bridge.tables.registry import Registry
 from bridge.writers.onnx.file import FLOAT
@@ -202,3 +203,8 @@ def channels_and_space(size: Activation) -> tuple[int, ...]:
 def names_in_file(layers: Iterable[Layer]) -> dict[str, str]:
     """Return the identifier that stands for each layer in the file, as MATLAB's exporter makes it, and unique."""
     return distinct((layer.name, mangled(layer.name) or "_") for layer in layers)
+
+
+def arrays(layer: Layer, given: Sequence[Value]) -> dict[str, Array]:
+    """Return a layer's arrays in torch's layout, by MATLAB's name."""
+    return {each.name: each.array for each in tensors(layer, [value.size for value in given])}

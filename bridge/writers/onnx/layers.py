@@ -8,199 +8,24 @@ are facts of the table.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from bridge.arrays.lazy import Array
 from bridge.network import Layer
-from bridge.network.sizes import (
-    Activation,
-    Window,
-    cut_corner,
-    dimensions,
-    group_count,
-    numbers,
-    padding_pairs,
-    same_padding,
-    window,
-)
-from bridge.network.tensors import tensors
-from bridge.writers.onnx import recurrent, sequences  # noqa: F401 (their writers)
-from bridge.writers.onnx.graph import WRITES, Graph, Value, Writer, channels_and_space
-
-
-def arrays(layer: Layer, given: Sequence[Value]) -> dict[str, Array]:
-    """Return a layer's arrays in torch's layout, by MATLAB's name."""
-    return {each.name: each.array for each in tensors(layer, [value.size for value in given])}
-
+from bridge.network.activations import Activation
+from bridge.network.sizes import cut_corner
+from bridge.network.windows import numbers
+from bridge.writers.onnx import normalization, recurrent, sequences, windows  # noqa: F401 (their writers)
+from bridge.writers.onnx.graph import WRITES, Graph, Value, Writer, arrays, channels_and_space
+from bridge.writers.onnx.normalization import batch_normalization
 
 # Inputs
 
 
-@WRITES("input_normalization")
-def input_normalization(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
-    """Sub of the mean as MATLAB writes it; the other kinds by the formulas of `bridge.modules.normalization`."""
-    (x,) = given
-    name, kind, held = graph.names[layer.name], layer.properties.get("Normalization", "none"), arrays(layer, ())
-
-    def statistic(of: str) -> str:
-        array = held[of]
-        return graph.weight(
-            f"{name}_{of}", layer, of, array.reshape((1,) * (len(x.axes) - len(array.shape)) + array.shape)
-        )
-
-    if kind == "none":
-        return [x.name]
-    if kind in ("zerocenter", "zscore"):
-        centred = graph.node("Sub", f"{name}_Sub", [x.name, statistic("Mean")])
-        return [
-            centred
-            if kind == "zerocenter"
-            else graph.node("Div", f"{name}_Div", [centred, statistic("StandardDeviation")])
-        ]
-    low, high = statistic("Min"), statistic("Max")
-    value, extent = graph.node("Sub", f"{name}_Sub", [x.name, low]), graph.node("Sub", f"{name}_Range", [high, low])
-    if kind == "rescale-zero-one":
-        return [graph.node("Div", f"{name}_Div", [value, extent])]
-    divided = graph.node("Div", f"{name}_Div", [graph.with_number("Mul", f"{name}_Mul", value, 2), extent])
-    return [graph.with_number("Sub", f"{name}_Symmetric", divided, 1)]
-
-
 # Windows
-
-
-def sides(pairs: Sequence[tuple[int, int]]) -> list[int]:
-    """Return padding as ONNX has it: all starts, then all ends."""
-    return [before for before, _ in pairs] + [after for _, after in pairs]
-
-
-def slid(
-    graph: Graph, layer: Layer, x: Value, slide: Callable[[str, Mapping[str, Any]], Sequence[str]]
-) -> Sequence[str]:
-    """Let an operator slide over space, or over space and then time, with the attributes of the layer's window."""
-    w, over_time = window(layer), x.size.over_time
-    attributes: dict[str, Any] = {"kernel_shape": w.kernel, "strides": w.stride}
-    if "DilationFactor" in layer.row.properties:
-        attributes["dilations"] = w.dilation
-    lengths = (None,) * len(w.kernel) if over_time else x.size.spatial
-    if w.padding is not None:
-        attributes["pads"] = sides(w.padding)
-    elif all(n is not None or stride == 1 for n, stride in zip(lengths, w.stride, strict=True)):
-        attributes["pads"] = sides(known_same_padding(w, [n or 0 for n in lengths]))
-    else:
-        attributes["auto_pad"] = "SAME_UPPER"  # the odd pixel at the end, as MATLAB pads
-        if max(w.dilation) > 1:
-            graph.notes.append(
-                f"onnxruntime does not run layer '{layer.name}': it knows no dilation where the padding depends on "
-                "the length of the input"
-            )
-    if not over_time:
-        return slide(x.name, attributes)
-    name, rank = graph.names[layer.name], len(x.axes)
-    time, batch = x.axes.index("T"), x.axes.index("B")
-    others = [axis for axis in range(rank) if axis not in (time, batch)]
-    slid = slide(graph.transpose(f"{name}_TimeLast", x.name, (batch, *others, time)), attributes)
-    back = (rank - 1, 0, 1) if rank == 3 else (0, rank - 1, *range(1, rank - 1))
-    return [graph.transpose(f"{name}_TimeBack", each, back) for each in slid]
-
-
-def known_same_padding(w: Window, lengths: Sequence[int]) -> list[tuple[int, int]]:
-    return [same_padding(*each) for each in zip(lengths, w.kernel, w.stride, w.dilation, strict=True)]
-
-
-@WRITES("convolution")
-def convolution(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
-    (x,) = given
-    name, parameters = graph.names[layer.name], weights_and_bias(graph, layer, given)
-    groups = group_count(layer, x.size.channels)
-
-    def slide(value: str, attributes: Mapping[str, Any]) -> Sequence[str]:
-        return [graph.node("Conv", name, [value, *parameters], group=groups, **attributes)]
-
-    return slid(graph, layer, x, slide)
-
-
-def weights_and_bias(graph: Graph, layer: Layer, given: Sequence[Value]) -> list[str]:
-    name, held = graph.names[layer.name], arrays(layer, given)
-    ends = {"Weights": "W", "Bias": "B"}
-    return [graph.weight(f"{name}_{end}", layer, of, held[of]) for of, end in ends.items() if of in held]
-
-
-@WRITES("transposed_convolution")
-def transposed_convolution(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
-    """'same' crops kernel - stride, of which the odd pixel at the end."""
-    (x,), p, count = given, layer.properties, dimensions(layer)
-    kernel, stride = numbers(p["FilterSize"], count), numbers(p.get("Stride", 1), count)
-    crops = tuple(((k - s) // 2, k - s - (k - s) // 2) for k, s in zip(kernel, stride, strict=True))
-    if p.get("CroppingMode") != "same":
-        crops = padding_pairs(p.get("CroppingSize", 0), count)
-    inputs = [x.name, *weights_and_bias(graph, layer, given)]
-    return [
-        graph.node(
-            "ConvTranspose",
-            graph.names[layer.name],
-            inputs,
-            kernel_shape=kernel,
-            strides=stride,
-            pads=sides(crops),
-            group=1,
-        )
-    ]
-
-
-@WRITES("max_pooling")
-def max_pooling(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
-    (x,), name = given, graph.names[layer.name]
-    more = layer.outputs[1:]
-    size = [graph.node("Shape", f"{name}_size", [x.name])] if "size" in more else []
-    outputs = [f"{name}_{port}" for port in layer.outputs if port != "size"] if more else []
-
-    def slide(value: str, attributes: Mapping[str, Any]) -> Sequence[str]:
-        made = graph.node("MaxPool", name, [value], outputs=outputs, **attributes)
-        return outputs or [made]
-
-    return [*slid(graph, layer, x, slide), *size]
-
-
-@WRITES("max_unpooling")
-def max_unpooling(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
-    """ONNX's own operator, which wants the window of the pooling it undoes, or MathWorks'."""
-    name, inputs = graph.names[layer.name], [each.name for each in given]
-    if graph.mathworks:
-        return [graph.node("com.mathworks::MaxUnpool", name, inputs)]
-    pool = next(node for node in graph.nodes if given[1].name in node.output)
-    attributes = {
-        each.name: list(each.ints) for each in pool.attribute if each.name in ("kernel_shape", "strides", "pads")
-    }
-    return [graph.node("MaxUnpool", name, inputs, **attributes)]
-
-
-@WRITES("zero_padding")
-def zero_padding(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
-    pads = sides(padding_pairs(layer.properties["PaddingSize"], 2))
-    return [graph.node("Pad", graph.names[layer.name], [given[0].name], pads=[0, 0, *pads[:2], 0, 0, *pads[2:]])]
-
-
-@WRITES("average_pooling")
-def average_pooling(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
-    counted = int(layer.properties.get("PaddingValue", 0) == 0)
-
-    def slide(value: str, attributes: Mapping[str, Any]) -> Sequence[str]:
-        return [graph.node("AveragePool", graph.names[layer.name], [value], count_include_pad=counted, **attributes)]
-
-    return slid(graph, layer, given[0], slide)
-
-
-@WRITES("global_pooling")
-def global_pooling(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
-    """Over space by the operator of that name, over the time of a sequence by a reduction that takes it away."""
-    (x,), name = given, graph.names[layer.name]
-    spatial, over_time = layer.row.onnx
-    if not x.size.over_time:
-        return [graph.node(spatial, name, [x.name])]
-    return [graph.node(over_time, name, [x.name], axes=[x.axes.index("T")], keepdims=0)]
 
 
 # Fully connected
@@ -245,95 +70,6 @@ def over_sequences(graph: Graph, layer: Layer, x: Value, weights: Array, bias: S
 # Normalisation
 
 
-@WRITES("batch_normalization")
-def batch_normalization(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
-    (x,), name, held = given, graph.names[layer.name], arrays(layer, given)
-    ends = {"Scale": "scale", "Offset": "B", "TrainedMean": "mean", "TrainedVariance": "var"}
-    inputs = [graph.weight(f"{name}_{end}", layer, of, held[of]) for of, end in ends.items()]
-    epsilon, decay = layer.properties["Epsilon"], layer.properties["MeanDecay"]
-    kept = (
-        {} if decay == 0.1 else {"momentum": 1 - decay}
-    )  # ONNX says what part of a statistic stays, 0.9 where it says nothing
-    return channels_second(
-        graph, name, x, lambda value: graph.node("BatchNormalization", name, [value, *inputs], epsilon=epsilon, **kept)
-    )
-
-
-def channels_second(graph: Graph, name: str, x: Value, write: Callable[[str], str]) -> Sequence[str]:
-    """Let an operator see N,C,... of any value; time comes last."""
-    if not x.size.over_time:
-        return [write(x.name)]
-    rank = len(x.axes)
-    order = (1, 2, 0) if x.axes == "TBC" else (0, *range(2, rank), 1)
-    turned = graph.transpose(f"{name}_TimeLast", x.name, order)
-    return [graph.transpose(f"{name}_TimeBack", write(turned), [order.index(axis) for axis in range(rank)])]
-
-
-@WRITES("group_normalization")
-def group_normalization(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
-    """Groups laid out as rows, InstanceNormalization of the rows, then scale and offset; instance normalisation alone
-    where that is it.
-    """
-    (x,), name, p = given, graph.names[layer.name], layer.properties
-    held = arrays(layer, given)
-    count = group_count(layer, held["Scale"].size, "channel-wise")
-    if layer.row.onnx == ("InstanceNormalization",) and len(x.axes) > 2:
-        inputs = [
-            graph.weight(f"{name}_{end}", layer, of, held[of]) for of, end in {"Scale": "scale", "Offset": "B"}.items()
-        ]
-        return channels_second(
-            graph,
-            name,
-            x,
-            lambda value: graph.node("InstanceNormalization", name, [value, *inputs], epsilon=p["Epsilon"]),
-        )
-
-    def write(value: str) -> str:
-        rows = graph.reshape(f"{name}_Groups", value, (0, count, -1))
-        ones, zeros = (
-            graph.constant(f"{name}_{end}", np.full(count, fill)) for end, fill in (("Ones", 1.0), ("Zeros", 0.0))
-        )
-        normal = graph.node(
-            "InstanceNormalization", f"{name}_InstanceNormalization", [rows, ones, zeros], epsilon=p["Epsilon"]
-        )
-        back = graph.node("Reshape", f"{name}_Back", [normal, graph.node("Shape", f"{name}_InputShape", [value])])
-        return scaled(graph, layer, held, back, len(x.axes) - 2)
-
-    return channels_second(graph, name, x, write)
-
-
-def scaled(graph: Graph, layer: Layer, held: Mapping[str, Array], value: str, behind: int) -> str:
-    """Multiply by Scale and add Offset, one for each channel, with `behind` axes behind the channels'."""
-    name = graph.names[layer.name]
-
-    def parameter(of: str, end: str) -> str:
-        return graph.weight(f"{name}_{end}", layer, of, held[of].reshape((held[of].size, *(1,) * behind)))
-
-    product = graph.node("Mul", f"{name}_Mul", [value, parameter("Scale", "scale")])
-    return graph.node("Add", f"{name}_Add", [product, parameter("Offset", "B")])
-
-
-@WRITES("layer_normalization")
-def layer_normalization(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
-    """The formula, which runs over any axes and in any opset."""
-    (x,), name = given, graph.names[layer.name]
-    over = {"auto": "CS", "channel-only": "C", "spatial-channel": "CS", "batch-excluded": "CST"}[
-        layer.properties.get("OperationDimension", "batch-excluded")
-    ]
-    axes = [index for index, axis in enumerate(x.axes) if axis in over]
-
-    def mean(end: str, value: str) -> str:
-        return graph.node("ReduceMean", f"{name}_{end}", [value], axes=axes, keepdims=1)
-
-    centred = graph.node("Sub", f"{name}_Sub", [x.name, mean("Mean", x.name)])
-    variance = mean("Variance", graph.node("Mul", f"{name}_Square", [centred, centred]))
-    deviation = graph.node(
-        "Sqrt", f"{name}_Sqrt", [graph.with_number("Add", f"{name}_AddEpsilon", variance, layer.properties["Epsilon"])]
-    )
-    normal = graph.node("Div", f"{name}_Div", [centred, deviation])
-    return [scaled(graph, layer, arrays(layer, given), normal, len(x.axes) - 1 - x.channel)]
-
-
 # Elementwise
 
 
@@ -351,41 +87,6 @@ def plain(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -
         name: float(value) if isinstance(value, int) else value for name, value in held.items()
     }
     return [graph.node(layer.row.onnx[0], graph.names[layer.name], [each.name for each in given], **attributes)]
-
-
-@WRITES("cross_channel_normalization")
-def cross_channel_normalization(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
-    """An LRN, or its formula for a window of even size, which reaches one channel further up than down and which
-    onnxruntime refuses.
-    """
-    (x,), name, p, known = given, graph.names[layer.name], layer.properties, layer.row.properties
-    window = int(p["WindowChannelSize"])
-    alpha, beta, k = (float(p[each]) for each in ("Alpha", "Beta", "K"))
-    if window % 2:
-        attributes = {
-            known["WindowChannelSize"].onnx: window,
-            known["Alpha"].onnx: alpha,
-            known["Beta"].onnx: beta,
-            known["K"].onnx: k,
-        }
-        return [graph.node(layer.row.onnx[0], name, [x.name], **attributes)]  # type: ignore[arg-type]
-    rows = graph.reshape(
-        f"{name}_Rows", graph.node("Mul", f"{name}_Square", [x.name, x.name]), (0, 1, channels_and_space(x.size)[0], -1)
-    )
-    pads = [(window - 1) // 2, 0, window // 2, 0]
-    mean = graph.node(
-        "AveragePool",
-        f"{name}_AveragePool",
-        [rows],
-        kernel_shape=[window, 1],
-        strides=[1, 1],
-        pads=pads,
-        count_include_pad=1,
-    )
-    divisor = graph.node("Reshape", f"{name}_Back", [mean, graph.node("Shape", f"{name}_InputShape", [x.name])])
-    for op, number in (("Mul", alpha), ("Add", k), ("Pow", beta)):
-        divisor = graph.with_number(op, f"{name}_{op}", divisor, number)
-    return [graph.node("Div", name, [x.name, divisor])]
 
 
 @WRITES("clip")

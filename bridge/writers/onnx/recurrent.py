@@ -8,7 +8,7 @@ import numpy as np
 
 from bridge.arrays.lazy import Array, NDArray
 from bridge.network import Layer
-from bridge.network.sizes import Activation
+from bridge.network.activations import Activation
 from bridge.readers.onnx.recurrent import ACTIVATIONS, GATES, STATE_FUNCTIONS
 from bridge.writers.onnx.graph import WRITES, Graph, Value
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bridge.network import Layer
-from bridge.network.sizes import Activation
+from bridge.network.activations import Activation
 from bridge.network.tensors import tensors
 from bridge.writers.onnx.graph import WRITES, Graph, Value, channels_and_space
 

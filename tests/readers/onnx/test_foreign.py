@@ -19,7 +19,7 @@ import bridge
 from bridge.errors import UnreadableError, UnsupportedError
 from bridge.modules.foreign import means_the_same
 from bridge.network import Network
-from bridge.network.sizes import Activation
+from bridge.network.activations import Activation
 from bridge.readers.onnx.foreign import plain_form
 from bridge.readers.onnx.layout import activation_of, wanted_axes
 from tests.readers.onnx.graphs import Read, graph, model, node, proven, step, weights
