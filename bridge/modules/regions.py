@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from bridge.errors import MissingExtraError, UnreadableError
 from bridge.modules.builders import BUILDERS, Given
-from bridge.network.sizes import numbers
+from bridge.network.windows import numbers
 
 if TYPE_CHECKING:
     from bridge.network import Layer
