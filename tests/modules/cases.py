@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from bridge.modules import activation
+from bridge.modules import shape as own_shapes
+from bridge.tables.layers import layer_mappings
 from fixtures import layers as L
 from fixtures.layers import Layer, Net, Param
 from fixtures.objects import row
@@ -544,7 +547,7 @@ CASES = {case.name: case for case in every_case()}
 # Cases of a class that come as another module, or take another way through it, than its first one.
 OTHER_WAYS = (
     "conv2d_asymmetric", "conv2d_same_strided", "conv2d_image_sequence", "conv1d_image_sequence", "transposed2d_asymmetric",
-    "transposed2d_same", "transposed3d_same", "max2d_asymmetric", "average2d_asymmetric_mean", "average2d_same",
+    "transposed2d_same", "transposed3d_same", "max2d_asymmetric", "average2d_asymmetric_mean", "average2d_same", "global_max1d",
     "layernorm_sequence_batch-excluded", "cross_channel_4", "lstm_last", "lstm_with_states", "lstm_softsign", "bilstm_last",
     "gru_before-multiplication", "gru_softsign_after-multiplication", "attention_causal", "words_error", "prelu_scalar",
     "concatenation_1", "resize_bilinear", "resize_scale", "crop_at", "image_zscore_channel", "sequence_rescale-symmetric",
@@ -557,3 +560,20 @@ def one_of_each() -> dict[str, Case]:
     for case in CASES.values():
         found.setdefault(case.classes, case)
     return {case.name: case for case in (*found.values(), *(CASES[name] for name in OTHER_WAYS))}
+
+
+def one_of_each_builder() -> dict[str, Case]:
+    """The first case of each chain of builders, and those of OTHER_WAYS: modules that torch alone has made are alike."""
+    found: dict[tuple[object, ...], Case] = {}
+    for case in one_of_each().values():
+        found.setdefault(tuple(map(_builder, case.classes)), case)
+    return {case.name: case for case in (*found.values(), *(CASES[name] for name in OTHER_WAYS))}
+
+
+def _builder(cls: str) -> object:
+    """What makes the module of a class: its builder, and the module where it is one of bridge's own; what follows a
+    sequence may be another module than what follows an image."""
+    row = layer_mappings().by_class(cls)
+    assert row is not None
+    own = hasattr(own_shapes, row.torch or "") or hasattr(activation, row.torch or "")
+    return row.build, row.dimensions, row.torch if own else None, "Sequence" in cls

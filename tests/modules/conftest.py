@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import count
 from typing import Literal
 
 import numpy as np
@@ -20,13 +19,16 @@ Read = Callable[..., Network]
 
 @pytest.fixture(scope="session")
 def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
-    """read(net, container="v5"): the network as bridge loads it from a file that `fixtures.mat` writes."""
-    folder, number = tmp_path_factory.mktemp("networks"), count()
+    """read(net, container="v5"): the network as bridge loads it from a file that `fixtures.mat` writes, once for all tests."""
+    folder = tmp_path_factory.mktemp("networks")
+    known: dict[tuple[int, str], tuple[Net, Network]] = {}  # with the net, whose number is another's when it is gone
 
     def through_file(net: Net, container: Literal["v5", "v7.3"] = "v5") -> Network:
-        path = folder / f"{next(number)}.mat"
-        mat.write(path, {"net": net}, container)
-        return bridge.load(path)
+        if (id(net), container) not in known:
+            path = folder / f"{len(known)}.mat"
+            mat.write(path, {"net": net}, container)
+            known[id(net), container] = net, bridge.load(path)
+        return known[id(net), container][1]
 
     return through_file
 
@@ -36,6 +38,15 @@ def case(request: pytest.FixtureRequest) -> Case:
     """Each case in turn."""
     found: Case = request.param
     return found
+
+
+def assert_same_networks(one: Network, other: Network) -> None:
+    """All that layers say, how they are connected, and their arrays, bit for bit."""
+    assert (one.connections, one.inputs, one.outputs) == (other.connections, other.inputs, other.outputs)
+    for a, b in zip(one.layers, other.layers, strict=True):
+        said = [(each.name, each.kind, each.properties, each.inputs, each.outputs) for each in (a, b)]
+        assert said[0] == said[1]
+    assert_same_arrays(one, other)
 
 
 def assert_same_arrays(one: Network, other: Network) -> None:

@@ -1,4 +1,4 @@
-"""torch.compile of every layer class and every module that bridge adds.
+"""torch.compile of what every builder makes, and every module that bridge adds.
 
 Oracle: the module itself, run as it is; tests/modules/test_matrix.py holds that against MATLAB's formulas.
 """
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.modules.cases import CASES, Case, one_of_each, outputs
+from tests.modules.cases import CASES, Case, one_of_each_builder, outputs
 from tests.modules.conftest import Read
 
 WITH_INDUCTOR = {
@@ -31,7 +31,7 @@ def check(case: Case, read: Read, backend: str) -> None:
             torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("chosen", one_of_each().values(), ids=one_of_each())
+@pytest.mark.parametrize("chosen", one_of_each_builder().values(), ids=one_of_each_builder())
 def test_compiles(chosen: Case, read: Read) -> None:
     check(chosen, read, "aot_eager")
 

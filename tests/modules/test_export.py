@@ -1,4 +1,4 @@
-"""torch.export with a free batch, of every layer class and every module that bridge adds.
+"""torch.export with a free batch, of what every builder makes, and every module that bridge adds.
 
 Oracle: the module itself, run as it is; tests/modules/test_matrix.py holds that against MATLAB's formulas.
 """
@@ -8,12 +8,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.modules.cases import Case, one_of_each, outputs
+from tests.modules.cases import Case, one_of_each_builder, outputs
 from tests.modules.conftest import Read
 
 
 @pytest.mark.filterwarnings("ignore:The tensor attributes:UserWarning")  # torch's own LSTM and GRU under torch.export
-@pytest.mark.parametrize("chosen", one_of_each().values(), ids=one_of_each())
+@pytest.mark.parametrize("chosen", one_of_each_builder().values(), ids=one_of_each_builder())
 def test_exports_with_a_free_batch(chosen: Case, read: Read) -> None:
     network = read(chosen.net)
     model, inputs = network.to_torch(), chosen.inputs(network.inputs)

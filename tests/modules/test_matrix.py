@@ -15,8 +15,8 @@ from fixtures import layers as L
 from fixtures import networks
 from tests.conftest import WITHOUT_ORACLE
 from tests.modules import oracle
-from tests.modules.cases import CASES, Case, feeds, outputs, torch_layout
-from tests.modules.conftest import Read, assert_same_arrays
+from tests.modules.cases import CASES, Case, feeds, one_of_each, outputs, torch_layout
+from tests.modules.conftest import Read, assert_same_networks
 
 # Refused by name (test_refusals.py), read in another way (networkLayer), or no part of a module (output layers).
 WITHOUT_MODULE = {
@@ -59,16 +59,13 @@ def test_every_constructor_has_a_case() -> None:
     } == constructors - WITHOUT_MODULE
 
 
-@pytest.mark.parametrize("container", ["v5", "v7.3"])
-def test_outputs_equal_the_oracle(
-    case: Case, container: str, read: Read, record_property: Callable[[str, object], None]
-) -> None:
+def test_outputs_equal_the_oracle(case: Case, read: Read, record_property: Callable[[str, object], None]) -> None:
     """Oracle: tests/modules/oracle.py."""
     missing = sorted(set(case.classes) - set(oracle.ORACLES))
     if missing:
         record_property(WITHOUT_ORACLE, f"{case.name}: {', '.join(missing)}")
         pytest.skip("no oracle computes it")
-    assert_equals_the_oracle(case, read(case.net, container))
+    assert_equals_the_oracle(case, read(case.net))
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -78,18 +75,9 @@ def test_whole_networks_equal_the_oracle(name: str, read: Read) -> None:
     assert_equals_the_oracle(case, read(case.net))
 
 
-def test_both_containers_hold_the_same_network(case: Case, read: Read) -> None:
-    one, other = read(case.net, "v5"), read(case.net, "v7.3")
-    assert (one.connections, one.inputs, one.outputs) == (other.connections, other.inputs, other.outputs)
-    for a, b in zip(one.layers, other.layers, strict=True):
-        assert (a.name, a.kind, a.properties, a.inputs, a.outputs) == (
-            b.name,
-            b.kind,
-            b.properties,
-            b.inputs,
-            b.outputs,
-        )
-    assert_same_arrays(one, other)
+@pytest.mark.parametrize("chosen", one_of_each().values(), ids=one_of_each())
+def test_both_containers_hold_the_same_network(chosen: Case, read: Read) -> None:
+    assert_same_networks(read(chosen.net, "v5"), read(chosen.net, "v7.3"))
 
 
 def test_every_learnable_is_a_parameter_and_gets_a_gradient(case: Case, read: Read) -> None:

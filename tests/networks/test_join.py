@@ -12,25 +12,21 @@ import pytest
 import bridge
 from bridge.errors import DifferenceError
 from bridge.network import LayerList, Network
-from bridge.networks import BUILDERS, build, catalogue
+from bridge.networks import BUILDERS, build
 from bridge.readers.join import mangled
 from tests.networks import saved
 
-LARGE = 30  # million learnables: joined with --slow
-
 
 def cases() -> list[Any]:
-    """Every network that builds; those for pixels and boxes as thin copies."""
-    slow = [pytest.mark.slow]
-    return [pytest.param(name, marks=slow * (catalogue()[name].learnables > LARGE)) for name in BUILDERS] + list(
-        saved.OTHERS
-    )
+    """Every network, as a thin copy; with --slow those that build at their own width too."""
+    whole = [pytest.param((name, True), id=f"{name} whole", marks=pytest.mark.slow) for name in BUILDERS]
+    return [*(pytest.param((name, False), id=name) for name in saved.NAMES), *whole]
 
 
 @pytest.fixture(scope="module", params=cases())
 def network(request: pytest.FixtureRequest) -> Network:
-    name = request.param
-    return build(name, classes=saved.CLASSES) if name in BUILDERS else saved.thin(name).initialize()
+    name, is_whole = request.param
+    return build(name, classes=saved.CLASSES) if is_whole else saved.thin(name).initialize()
 
 
 @pytest.fixture(scope="module")

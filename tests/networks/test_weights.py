@@ -54,7 +54,7 @@ def test_other_networks_are_refused(tmp_path: Path) -> None:
     assert "with_classes" in caught.value.hint
 
 
-@pytest.mark.parametrize("name", ["squeezenet", "vgg16", "vgg19"])
+@pytest.mark.parametrize("name", ["squeezenet", "vgg16", pytest.param("vgg19", marks=pytest.mark.slow)])
 def test_torchvisions_weights_give_torchvisions_outputs(name: str) -> None:
     """Oracle: torchvision's module with random weights, on normalised pixels.
 

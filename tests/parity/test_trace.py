@@ -139,11 +139,9 @@ def test_a_hundred_layers_of_other_numbers_give_no_false_hit() -> None:
             layers.fully_connected(20, name=f"fc{index}", Weights=next(draw)((20, 20)), Bias=np.zeros(20))
             for index in range(50)
         ]
-        found = trace(Network.assemble(made), [0, 1], DOUBLES)
+        found = trace(Network.assemble(made), [0], DOUBLES)
         assert found.seed is None and not found.placed and len(found.origins) == 50
-        assert (
-            "none of 50 arrays is found among the first 1,200,000 doubles of each of 2 seeds" in conclusions(found)[0]
-        )
+        assert "none of 50 arrays is found among the first 1,200,000 doubles" in conclusions(found)[0]
 
 
 def test_the_limit_is_sure() -> None:
