@@ -22,7 +22,8 @@ import bridge
 from bridge.commands import app, main
 from bridge.errors import BridgeError
 from bridge.readers import folder
-from bridge.tables.layers import LayerRow, LearnableRow, PropertyRow, StateRow
+from bridge.tables.layers import LayerRow
+from bridge.tables.rows import LearnableRow, PropertyRow, StateRow
 from docs.generate import PAGE, mapping_page
 from fixtures import mat, networks
 from fixtures.layers import Net

@@ -17,7 +17,7 @@ from bridge.errors import UnreadableError
 from bridge.network.activations import Activation
 from bridge.network.base import BaseNetwork
 from bridge.network.layer import Layer
-from bridge.tables.layers import LearnableRow, StateRow
+from bridge.tables.rows import LearnableRow, StateRow
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ from bridge.parity.detections import compare_detections, diagnose_detections, re
 from bridge.parity.differences import Comparison, LayerDifference
 from bridge.parity.oracles import Lockstep, OnnxRuntime, Recorded, Recording
 from bridge.parity.profiles import Profile
-from bridge.parity.references import MOST_OBSERVATIONS, Labels, Names, Reference, Values, read, read_inputs
+from bridge.parity.records import Values
+from bridge.parity.references import MOST_OBSERVATIONS, Labels, Names, Reference, read, read_inputs
 from bridge.parity.report.evidence import Evidence, gather
 from bridge.readers import load
 from bridge.writers.folder import plain

@@ -23,7 +23,7 @@ from bridge.files.run import HISTORY, INFO
 from bridge.parity.check import Check, facts
 from bridge.parity.differences import Comparison, LayerDifference
 from bridge.parity.profiles import Profile
-from bridge.parity.references import number
+from bridge.parity.records import number
 from bridge.parity.report.evidence import Evidence
 
 STRETCHES = 10  # of the training, in which the means of the losses are compared

@@ -14,8 +14,10 @@ from torch import Tensor, fx, nn
 
 from bridge.network import Network
 from bridge.parity import onnx_runtime
-from bridge.parity.compare import Batch, Expected, Pair, Subject, first
-from bridge.parity.references import Labels, Record, Reference
+from bridge.parity.compare import Batch, Expected, Subject, first
+from bridge.parity.records import Record
+from bridge.parity.references import Labels, Reference
+from bridge.parity.tally import Pair
 from bridge.readers.join import mangled
 
 USUAL = {2: "NC", 3: "NTC", 4: "NCHW", 5: "NCHWD"}  # the axes of a tensor where no network tells them

@@ -32,7 +32,8 @@ from bridge.parity.causes.diagnosis import Cause
 from bridge.parity.check import Check, facts
 from bridge.parity.differences import Comparison, LayerDifference
 from bridge.parity.profiles import Profile
-from bridge.parity.references import Record, Reference, count, number, read, record_of, structs, text
+from bridge.parity.records import Record, count, number, record_of, structs, text
+from bridge.parity.references import Reference, read
 from bridge.parity.report.evidence import Evidence
 from bridge.tables.layers import table
 from bridge.training.train import train

@@ -21,11 +21,12 @@ from bridge.arrays.lazy import Array
 from bridge.errors import BridgeError, DifferenceError, UnreadableError, UsageError
 from bridge.network import Network
 from bridge.parity.check import check
-from bridge.parity.compare import Batch, Pair, Subject, Tally, compare
+from bridge.parity.compare import Batch, Subject, compare
 from bridge.parity.differences import Comparison, LayerDifference
 from bridge.parity.oracles import Lockstep
 from bridge.parity.profiles import Profile
 from bridge.parity.references import Labels, Names, Reference, read
+from bridge.parity.tally import Pair, Tally
 from fixtures import layers as L
 from fixtures import mat, networks, onnx, reference
 from fixtures.layers import Layer, Net

@@ -14,7 +14,8 @@ from scipy.io import savemat
 
 from bridge.errors import UnreadableError, UsageError
 from bridge.network import Network
-from bridge.parity.references import Labels, Names, read, sample_indices
+from bridge.parity.records import sample_indices
+from bridge.parity.references import Labels, Names, read
 from fixtures import mat, reference
 from fixtures.objects import categorical
 

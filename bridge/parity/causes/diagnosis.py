@@ -15,11 +15,12 @@ import numpy as np
 from torch import Tensor, fx, nn
 
 from bridge.parity.causes.hypotheses import FAILURES, Case, Hypothesis, hypotheses, in_every_layer, of_learnables, told
-from bridge.parity.compare import Batch, Oracle, Subject, Tally, capture, compare, exactly, first
+from bridge.parity.compare import Batch, Oracle, Subject, capture, compare, exactly, first
 from bridge.parity.differences import Comparison
 from bridge.parity.oracles import Recording
 from bridge.parity.profiles import Profile
 from bridge.parity.references import Labels
+from bridge.parity.tally import Tally
 
 ENOUGH, NUMBER = 20.0, 13.0  # bits that a reference of outputs must hold; bits of a number that agrees to 1e-4
 

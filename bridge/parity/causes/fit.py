@@ -19,7 +19,8 @@ from torch import Tensor
 from bridge.parity.causes.diagnosis import Cause
 from bridge.parity.causes.hypotheses import FAILURES, Hypothesis, of_layers, of_the_input
 from bridge.parity.compare import OUTPUT, Batch, Subject, exactly, first
-from bridge.parity.references import Labels, Reference, Values
+from bridge.parity.records import Values
+from bridge.parity.references import Labels, Reference
 
 MUCH = 2 / 3  # of the error that is left, from which on a hypothesis is believed
 CHANCE = 3  # standard deviations, about, of a number of wrong classes: as many fewer are no chance

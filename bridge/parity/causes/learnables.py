@@ -14,10 +14,11 @@ from bridge.modules.normalization import STATISTICS, InputNormalization
 from bridge.modules.weights import as_array
 from bridge.network import Layer, Network
 from bridge.network.tensors import given_sizes, statistic, tensors, with_tensors
-from bridge.parity.causes.variants import changed, rewired
+from bridge.parity.causes.changes import changed
+from bridge.parity.causes.variants import rewired
 from bridge.parity.compare import Oracle, Subject
 from bridge.parity.oracles import Recording
-from bridge.parity.references import Record
+from bridge.parity.records import Record
 from bridge.readers.join import mangled
 
 SUMS_TO = 1e-9  # two double-precision sums over the same single-precision values, in another order, differ by far less

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
-from itertools import permutations, product
+from collections.abc import Callable, Iterator
+from itertools import permutations
 from typing import Any
 
 import torch
@@ -27,58 +24,20 @@ from bridge.modules.normalization import (
 )
 from bridge.modules.recurrent import GRU, GRUCellLoop, LSTMCellLoop, ProjectedLSTM
 from bridge.modules.shape import Addition, Concatenation, FullyConnected, Resize
-from bridge.modules.windows import Pooling, PoolingWithIndices
-from bridge.network.windows import same_padding
+from bridge.modules.windows import PoolingWithIndices
+from bridge.parity.causes.changes import Computed, Variant, Wrapped, changed
+from bridge.parity.causes.windows import (
+    WINDOWS,
+    average_variants,
+    convolution_variants,
+    other_pooling,
+    padded_otherwise,
+    transposed_variants,
+    turned_weights,
+)
 
 EPSILONS = (1e-5, 1e-3, 1e-4, 1e-6, 1e-2)
 PIXELS = 255.0
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A module that may stand in for a layer's.
-
-    Attributes:
-        cause: what kind of mistake it undoes: "epsilon", "gate order", ...
-        text: what it does, with {layer} for the layer's name: "the Epsilon of {layer} is 1e-05".
-        module: the module.
-        general: whether it explains less than the others: it is named only where none of those agrees.
-        of_learnables: whether it is the same as other learnables in the unchanged layer.
-    """
-
-    cause: str
-    text: str
-    module: nn.Module
-    general: bool = False
-    of_learnables: bool = False
-
-
-class Wrapped(nn.Module):
-    """A module with a function in front of it and one behind it."""
-
-    def __init__(
-        self, module: nn.Module, *, before: Callable[..., Any] | None = None, after: Callable[[Any], Any] | None = None
-    ) -> None:
-        super().__init__()
-        self.module, self._before, self._after = module, before, after
-
-    def forward(self, *inputs: Any) -> Any:
-        if self._before is not None:
-            inputs = self._before(*inputs)
-            inputs = inputs if isinstance(inputs, tuple) else (inputs,)
-        out = self.module(*inputs)
-        return out if self._after is None else self._after(out)
-
-
-class Computed(nn.Module):
-    """A function as a module."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__()
-        self._function = function
-
-    def forward(self, *inputs: Any) -> Any:
-        return self._function(*inputs)
 
 
 def variants(module: nn.Module, x: Tensor, is_output: bool = False) -> Iterator[Variant]:
@@ -93,7 +52,7 @@ def variants(module: nn.Module, x: Tensor, is_output: bool = False) -> Iterator[
         if isinstance(module, kind):
             yield from make(module)
     if isinstance(module, WINDOWS):
-        yield from _windows(module, x)
+        yield from padded_otherwise(module, x)
     if isinstance(module, FullyConnected):
         yield from _flattening(module, x)
     if is_output and not isinstance(module, (nn.Softmax, nn.Identity)):
@@ -116,24 +75,6 @@ def _transposed(y: Tensor) -> Tensor:
     if y.dim() != 4 or y.shape[2] != y.shape[3]:
         raise ValueError("no square images")
     return y.transpose(2, 3)
-
-
-def changed(module: nn.Module, **attributes: Any) -> nn.Module:
-    """Return a copy of a module with other attributes; parameters are shared where they are not among them."""
-    made = copy.copy(module)
-    made._parameters, made._buffers, made._forward_hooks = (
-        dict(module._parameters),
-        dict(module._buffers),
-        OrderedDict(),
-    )
-    for name, value in attributes.items():
-        if name in made._parameters:
-            made._parameters[name] = nn.Parameter(value.contiguous(), requires_grad=False)
-        elif name in made._buffers:
-            made._buffers[name] = value.contiguous()
-        else:
-            setattr(made, name, value)
-    return made
 
 
 # Input layers
@@ -216,139 +157,13 @@ def _cross_channel(module: CrossChannelNormalization) -> Iterator[Variant]:
 # Windows
 
 
-class Moved(nn.Module):
-    """A convolution or pooling whose padding is moved: `shift` more in front, as much less behind."""
-
-    def __init__(self, module: nn.Module, shift: Sequence[int]) -> None:
-        super().__init__()
-        self.window, self.shift = module, tuple(shift)
-
-    def forward(self, x: Tensor) -> Tensor:
-        window: Any = self.window
-        pairs = [(a + s, b - s) for (a, b), s in zip(padding_of(window, x), self.shift, strict=True)]
-        is_max = isinstance(window, (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)) or getattr(window, "kind", "") == "max"
-        x = F.pad(x, [n for pair in reversed(pairs) for n in pair], value=float("-inf") if is_max else 0.0)
-        if isinstance(window, nn.modules.conv._ConvNd):
-            convolve = getattr(F, f"conv{len(pairs)}d")
-            return convolve(x, window.weight, window.bias, window.stride, 0, window.dilation, window.groups)  # type: ignore[no-any-return]
-        pool = getattr(F, f"{'max' if is_max else 'avg'}_pool{len(pairs)}d")
-        return pool(x, window.kernel if isinstance(window, Pooling) else window.kernel_size, window.stride)  # type: ignore[no-any-return]
-
-
-def padding_of(window: Any, x: Tensor) -> list[tuple[int, int]]:
-    """Return the (before, after) padding of each dimension of a convolution or pooling on an input."""
-    rule = window.padding if isinstance(window, Pooling) else getattr(window, "padding_rule", None)
-    if rule is not None:
-        w = rule.window
-        lengths = x.shape[-len(w.kernel) :]
-        return list(
-            w.padding or (same_padding(*each) for each in zip(lengths, w.kernel, w.stride, w.dilation, strict=True))
-        )
-    count = x.dim() - 2
-    pads = window.padding if isinstance(window.padding, tuple) else (window.padding,) * count
-    return [(int(n), int(n)) for n in pads]
-
-
-WINDOWS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.MaxPool2d, nn.AvgPool2d, Pooling)
-
-
-def _windows(module: Any, x: Tensor) -> Iterator[Variant]:
-    if getattr(module, "over_time", False) or isinstance(module.padding, str) or isinstance(module, PoolingWithIndices):
-        return
-    pairs = padding_of(module, x)
-    for shift in sorted(product((-1, 0, 1), repeat=len(pairs)), key=lambda steps: len(set(steps))):
-        if any(shift):
-            moved = " ".join(str(n) for (a, b), s in zip(pairs, shift, strict=True) for n in (a + s, b - s))
-            own = " ".join(str(n) for pair in pairs for n in pair)
-            yield Variant("padding", f"{{layer}} pads [{moved}] instead of [{own}]", Moved(module, shift))
-
-
-def _average(module: Any) -> Iterator[Variant]:
-    counted = module.count_padding if isinstance(module, Pooling) else module.count_include_pad
-    other = {"count_padding" if isinstance(module, Pooling) else "count_include_pad": not counted}
-    yield Variant(
-        "padding value",
-        f"{{layer}} {'leaves padding out of' if counted else 'counts padding in'} its means",
-        changed(module, **other),
-    )
-
-
-def _pooling_kind(module: Any) -> Iterator[Variant]:
-    if isinstance(module, PoolingWithIndices):
-        return
-    words, other = ("mean", nn.AvgPool2d) if isinstance(module, nn.MaxPool2d) else ("maximum", nn.MaxPool2d)
-    yield Variant(
-        "pooling",
-        f"{{layer}} takes the {words}",
-        other(module.kernel_size, module.stride, module.padding),
-        general=True,
-    )
-
-
-def _convolution(module: Any) -> Iterator[Variant]:
-    weight = module.weight
-    if weight.dim() == 4 and weight.shape[2] == weight.shape[3] > 1:
-        yield _weights(module, "height and width", weight.transpose(2, 3))
-    if weight.dim() == 4 and weight.shape[2] * weight.shape[3] > 1:
-        yield Variant(
-            "weight axes",
-            "the filters of {layer} are turned by 180 degrees",
-            changed(module, weight=weight.flip(2, 3)),
-            of_learnables=True,
-        )
-    if weight.shape[0] == weight.shape[1] > 1:
-        yield _weights(module, "input and output channels", weight.transpose(0, 1))
-    if weight.shape[1] > 1:
-        yield Variant(
-            "channel order",
-            "{layer} takes its channels in reverse",
-            changed(module, weight=weight.flip(1)),
-            of_learnables=True,
-        )
-
-
-def _weights(module: nn.Module, axes: str, weight: Tensor) -> Variant:
-    return Variant(
-        "weight axes",
-        f"{axes} of the Weights of {{layer}} are swapped",
-        changed(module, weight=weight),
-        of_learnables=True,
-    )
-
-
-def _transposed_convolution(module: Any) -> Iterator[Variant]:
-    """Move what is cropped: compute all, and cut elsewhere."""
-    whole = changed(module, padding=(0,) * (module.weight.dim() - 2), output_padding=(0,) * (module.weight.dim() - 2))
-    plain_type = getattr(nn, f"ConvTranspose{module.weight.dim() - 2}d")
-
-    def cut(x: Tensor, shift: Sequence[int]) -> Tensor:
-        out, wanted = plain_type.forward(whole, x), module(x)
-        for axis, step in enumerate(shift, 2):
-            length = wanted.shape[axis]
-            before = (
-                (out.shape[axis] - length) // 2 if getattr(module, "crops", None) is None else module.crops[axis - 2][0]
-            )
-            before += step
-            if not 0 <= before <= out.shape[axis] - length:
-                raise ValueError("there is nothing to cut")
-            out = out.narrow(axis, before, length)
-        return out  # type: ignore[no-any-return]
-
-    for shift in product((-1, 0, 1), repeat=module.weight.dim() - 2):
-        if any(shift):
-            made = Computed(partial(cut, shift=shift))
-            yield Variant(
-                "padding", f"the cropping of {{layer}} is moved by {list(shift)} from the end to the front", made
-            )
-
-
 # Fully connected layers
 
 
 def _linear(module: Any) -> Iterator[Variant]:
     weight = module.weight
     if weight.shape[0] == weight.shape[1] > 1:
-        yield _weights(module, "input and output channels", weight.T)
+        yield turned_weights(module, "input and output channels", weight.T)
 
 
 def _flattening(module: FullyConnected, x: Tensor) -> Iterator[Variant]:
@@ -496,10 +311,10 @@ FAMILIES: tuple[tuple[Any, Callable[[Any], Iterator[Variant]]], ...] = (
     (nn.modules.batchnorm._BatchNorm, _batch_norm),
     ((LayerNormalization, nn.LayerNorm, nn.GroupNorm), _epsilons),
     (CrossChannelNormalization, _cross_channel),
-    ((nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), _average),
-    ((nn.MaxPool2d, nn.AvgPool2d), _pooling_kind),
-    ((nn.Conv1d, nn.Conv2d, nn.Conv3d), _convolution),
-    ((nn.ConvTranspose2d, nn.ConvTranspose3d), _transposed_convolution),
+    ((nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), average_variants),
+    ((nn.MaxPool2d, nn.AvgPool2d), other_pooling),
+    ((nn.Conv1d, nn.Conv2d, nn.Conv3d), convolution_variants),
+    ((nn.ConvTranspose2d, nn.ConvTranspose3d), transposed_variants),
     (nn.Linear, _linear),
     ((nn.LSTM, GRU, ProjectedLSTM, LSTMCellLoop, GRUCellLoop), _recurrent),
     (

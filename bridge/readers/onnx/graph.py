@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bridge.arrays.lazy import Array, NDArray
 from bridge.errors import UnreadableError, UnsupportedError
 
@@ -206,7 +208,6 @@ def _constant(output: str, attributes: Mapping[str, Any]) -> Array:
     """A Constant node's value: a tensor, or (value_float, value_ints, ...) plain numbers in ONNX's single or 64-bit
     precision.
     """
-    import numpy as np
 
     if len(attributes) != 1:
         raise UnreadableError(
@@ -258,7 +259,6 @@ def declared_defaults(operator: str, opset: int) -> Mapping[str, Any]:
 
 def proto_of(node: Node) -> Any:
     """Return a node of ai.onnx as onnx's own NodeProto."""
-    import numpy as np
     from onnx import helper, numpy_helper
 
     proto = helper.make_node(node.op, node.inputs, node.outputs)
@@ -268,3 +268,7 @@ def proto_of(node: Node) -> Any:
         elif value not in ((), None):
             proto.attribute.append(helper.make_attribute(key, value))
     return proto
+
+
+PassResult = tuple[Graph, str]
+Pass = Callable[[Graph], PassResult]

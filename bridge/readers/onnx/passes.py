@@ -9,7 +9,7 @@ constants, `<l>` is the name of a layer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from bridge.arrays.lazy import Array, NDArray
 from bridge.errors import reading
+from bridge.readers.onnx.constants import fold_constants
 from bridge.readers.onnx.formulas import (
     join_gelu,
     join_group_normalization,
@@ -24,12 +25,9 @@ from bridge.readers.onnx.formulas import (
     join_multiplications,
     join_swish,
 )
-from bridge.readers.onnx.graph import Graph, Node
+from bridge.readers.onnx.graph import Graph, Node, Pass, PassResult
 from bridge.readers.onnx.recurrent import join_recurrent
 from bridge.readers.onnx.yolov2 import join_yolov2_transform
-
-PassResult = tuple[Graph, str]
-Pass = Callable[[Graph], PassResult]
 
 OBSOLETE = ("consumed_inputs", "is_test", "broadcast", "output_sequence")  # attributes that opset 7 took away
 REDUCTIONS = ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")
@@ -43,14 +41,6 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     "Slice": ("starts", "ends", "axes"),
     "Upsample": ("scales",),
 }
-
-GROWING = (
-    "ConstantOfShape",
-    "Expand",
-    "Tile",
-)  # what these make may be larger than what they read, by the product of their last input
-UNFOLDED = ("Bernoulli", "EyeLike", "Multinomial", "OneHot", "Pad", "Range", "Resize")  # random, or of any size
-LARGEST = 1_000_000  # elements of a constant that is worked out
 
 
 def drop_initializer_inputs(graph: Graph) -> PassResult:
@@ -84,52 +74,6 @@ def repair_opset6(graph: Graph) -> PassResult:
     ]
     changed = sum(a != b for a, b in zip(nodes, graph.nodes, strict=True))
     return graph.with_nodes(nodes), f"repaired {changed} node(s) with attributes of opset 6" if changed else ""
-
-
-def fold_constants(graph: Graph) -> PassResult:
-    """Work out the nodes that read nothing but constants; an Identity or Transpose of a weight stays unread in the
-    file.
-
-    Given:  y = MatMul(x, Transpose(W))
-    Result: y = MatMul(x, W'), W' a view of W
-    """
-    known = dict(graph.constants)
-    nodes = []
-    for node in graph.nodes:
-        value = (
-            _worked_out(node, known, graph.opset)
-            if node.inputs and all(not name or name in known for name in node.inputs)
-            else None
-        )
-        if value is None:
-            nodes.append(node)
-        else:
-            known[node.outputs[0]] = value
-    return graph.with_nodes(nodes, known), ""
-
-
-def _worked_out(node: Node, known: Mapping[str, Array], opset: int) -> Array | None:
-    if "::" in node.operator or len(node.outputs) != 1 or node.op in UNFOLDED or node.op.startswith("Random"):
-        return None
-    if node.op in GROWING:
-        times = np.prod(np.abs(known[node.inputs[-1]].read()), dtype=np.float64)
-        if known[node.inputs[0]].size * times > LARGEST:
-            return None
-    if node.op == "Identity":
-        return known[node.inputs[0]]
-    if node.op == "Transpose":
-        array = known[node.inputs[0]]
-        return array.transpose(tuple(node.attributes.get("perm", range(len(array.shape))[::-1])))
-    from onnx.reference import ReferenceEvaluator
-
-    from bridge.readers.onnx.graph import proto_of
-
-    arrays = {name: known[name].read() for name in node.inputs if name}
-    try:
-        (value,) = ReferenceEvaluator(proto_of(node), opsets={"": opset}).run(None, arrays)
-    except Exception:  # whatever an operator that the reference lacks or cannot run raises: the node then stays
-        return None
-    return Array.of(np.asarray(value))
 
 
 def settle_forms(graph: Graph) -> PassResult:

@@ -12,9 +12,8 @@ import pytest
 
 from bridge.arrays.lazy import Array, NDArray
 from bridge.readers.onnx import formulas, passes, recurrent
-from bridge.readers.onnx.graph import Graph, Node
+from bridge.readers.onnx.graph import Graph, Node, Pass
 from bridge.readers.onnx.match import Matcher
-from bridge.readers.onnx.passes import Pass
 from tests.readers.onnx.graphs import graph, step, weights
 
 
