@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,23 @@ import pytest
 
 import bridge
 from bridge.errors import BridgeError, UsageError
+from bridge.readers.mat import hdf5
 from bridge.readers.mat.choice import SeveralNetworksError
 from bridge.readers.mat.contents import contents
 from fixtures import layers as L
 from fixtures import mat, networks
 from fixtures.layers import Net
-from fixtures.objects import Obj, Structs, categorical, cell, shallow_network, string, training_info, training_options
+from fixtures.objects import (
+    Obj,
+    Structs,
+    categorical,
+    cell,
+    shallow_network,
+    string,
+    table,
+    training_info,
+    training_options,
+)
 from tests.real import REAL, needs_real
 from tests.shell import Command
 
@@ -246,6 +258,55 @@ def test_options_and_log_are_those_of_the_same_struct(tmp_path: Path) -> None:
     assert found.training_options is not None and found.training_options["MaxEpochs"] == 2
     assert found.training_info is not None and found.training_info["TrainingLoss"].item() == 2
     assert not any("is taken" in note for note in found.notes)
+
+
+LABELS = {f"x{index}": cell([f"label {number}" for number in range(20)]) for index in range(5)}
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize(
+    ("held", "address"),
+    [
+        ({"c": [1.0, {"TrainingLoss": np.ones((1, 3))}]}, "c{2}"),
+        ({"c": [{"a": {"TrainingHistory": {"Iteration": 1.0}}}]}, "c{1}.a"),
+        ({"s": Structs(({"o": "x"}, {"o": training_options("adam")}))}, "s(2).o"),
+        ({"s": {"old": shallow_network(np.random.default_rng(1))}}, "s.old"),
+        ({"t": table({"net": cell([NET], 1, 1)}, 1)}, "t.net{1}"),
+    ],
+)
+def test_a_workspace_is_looked_through(tmp_path: Path, held: dict[str, Any], address: str, container: str) -> None:
+    """What is looked for lies in a cell, a struct, an object or a table among variables that hold nothing of it."""
+    found = contents(written(tmp_path, container, **LABELS, words=string("a", "b"), **held))
+    assert [*found.networks, *found.options, *found.logs] == [address]
+    assert found.others["x1"] == "20x1 cell" and found.others["words"] == "2x1 cell"
+    assert list(found.values["x1"])[:2] == ["label 0", "label 1"]
+
+
+def test_cells_of_texts_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In version 7.3 each text is an object of its own, which takes its time."""
+    decoded = 0
+
+    def counted(file: hdf5.File, item: Any, depth: int = 0) -> Any:
+        nonlocal decoded
+        decoded += 1
+        return decode(file, item, depth)
+
+    decode = hdf5.File.decode
+    monkeypatch.setattr(hdf5.File, "decode", counted)
+    counts = []
+    for variables in ({}, LABELS):
+        decoded = 0
+        assert bridge.load(written(tmp_path, "v7.3", net=classifier(), **variables)).notes == ()
+        counts.append(decoded)
+    assert counts[0] == counts[1]
+
+
+def test_what_a_file_holds_survives_a_copy(tmp_path: Path) -> None:
+    """An error that lists it is passed on by other processes."""
+    with pytest.raises(SeveralNetworksError) as refused:
+        bridge.load(written(tmp_path, one=TRAINED, two=NET, c=[1.0]))
+    copy = pickle.loads(pickle.dumps(refused.value))
+    assert list(copy.held.networks) == ["one", "two"] and copy.held.values["c"][0].item() == 1
 
 
 # Names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -63,8 +64,14 @@ def fitting_classes(network: Network, found: Contents) -> dict[str, tuple[str, .
         channels = network.sizes[last][0].channels
     except BridgeError:  # which is told when the sizes are needed
         return {}
-    listed = {name: names(value) for name, value in found.values.items()}
+    listed = {name: names(found.values[name]) for name, kind in found.others.items() if _may_list(kind, channels)}
     return {name: each for name, each in listed.items() if len(each) == channels == len(set(each))}
+
+
+def _may_list(described: str, count: int | None) -> bool:
+    """Whether a variable can be a list of so many names: a cell, strings, or labels of any number."""
+    size, _, kind = described.rpartition(" ")
+    return kind == "categorical" or (kind in ("cell", "string") and math.prod(map(int, size.split("x"))) == count)
 
 
 def _others(held: Held, found: Contents) -> Iterator[str]:
@@ -82,7 +89,8 @@ def _relation(other: Held, held: Held) -> str:
 
 def _data(network: Network, found: Contents) -> Iterator[str]:
     """Yield notes on what else was saved with the network: settings of scalings, statistics, inputs and outputs."""
-    settings = [f"{name} ({kind})" for name, value in found.values.items() if (kind := _scaler(value))]
+    structs = [name for name, kind in found.others.items() if kind == "struct"]
+    settings = [f"{name} ({kind})" for name in structs if (kind := _scaler(found.values[name]))]
     if settings:
         yield f"beside it are settings of scalings, which are not applied: {_listed(settings)}"
     statistics = [f"{name} ({kind})" for name, kind in found.others.items() if STATISTIC.fullmatch(name)]

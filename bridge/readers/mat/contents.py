@@ -6,7 +6,7 @@ A value has an address, written as MATLAB would write it: `net`, `s(2).net`, `re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from bridge.arrays.lazy import Array
 from bridge.arrays.matlab import Cell, Object, ObjectArray, StructArray, Table, Unread, describe
 from bridge.errors import UnreadableError
 from bridge.readers.mat import shallow, structs
-from bridge.readers.mat.container import DEEPEST
+from bridge.readers.mat.container import DEEPEST, Variable
 from bridge.readers.mat.file import MatFile
 from bridge.readers.mat.layers import plain
 
@@ -23,6 +23,8 @@ NETWORKS = ("SeriesNetwork", "DAGNetwork", "dlnetwork")  # classes of networks t
 GRAPH = "nnet.cnn.LayerGraph"
 OPTIONS_PREFIX = "nnet.cnn.TrainingOptions"
 LOG_FIELDS = ("TrainingLoss", "TrainingHistory")  # one of them is in a training log
+STRUCT_FIELDS = (*LOG_FIELDS, *shallow.FIELDS, structs.FIELD)  # of structs that are networks or logs
+VALUE_CLASSES = ("categorical", "string", "datetime", "duration")  # whose objects hold no other object, and have a size
 MOST_SPOILED = 20  # parts that cannot be read and are told one by one
 
 
@@ -57,7 +59,7 @@ class Contents:
         options: class and plain fields of saved TrainingOptions objects, by address.
         logs: training logs, as mappings of arrays, by address.
         others: size and class of every other variable.
-        values: variables that are more than numbers, decoded.
+        values: variables that are more than numbers.
         spoiled: parts that cannot be decoded, by address, and why.
     """
 
@@ -92,12 +94,13 @@ def contents(path: Path) -> Contents:
     """
     file, search = MatFile(path), Search()
     others: dict[str, str] = {}
-    values: dict[str, Any] = {}
-    for each in file.variables():
-        if each.plain:
+    variables = list(file.variables())
+    values = Decoded(each for each in variables if not each.plain)
+    for each in variables:
+        if each.described not in VALUE_CLASSES and not file.may_hold(each, STRUCT_FIELDS, VALUE_CLASSES):
             others[each.name] = each.described
             continue
-        value = values[each.name] = each.value
+        value = values[each.name]
         search.visit(value, each.name)
         if not {each.name} & {*search.networks, *search.options, *search.logs, *search.spoiled}:
             others[each.name] = describe(value)
@@ -105,6 +108,28 @@ def contents(path: Path) -> Contents:
         search.spoiled["the object data"] = file.damage
     found = search.networks, search.options, search.logs
     return Contents(path, file.format, *found, others, values, search.spoiled)
+
+
+class Decoded(Mapping[str, Any]):
+    """Variables by name, each decoded when it is asked for."""
+
+    def __init__(self, variables: Iterable[Variable]) -> None:
+        self._variables = {each.name: each for each in variables}
+        self._values: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._values:
+            self._values[name] = self._variables[name].value
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._variables)
+
+    def __len__(self) -> int:
+        return len(self._variables)
+
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:  # what decodes them holds the file open
+        return dict, (dict(self),)
 
 
 class Search:
@@ -172,7 +197,7 @@ def parts(value: Any) -> Iterator[tuple[Any, str]]:
 def at(found: Contents, address: str) -> Any:
     """Return the value at an address, None where there is none; spaces do not matter, nor (1) behind one value."""
     wanted = address.replace(" ", "")
-    places = [(value, name) for name, value in found.values.items() if wanted.startswith(name)]
+    places = [(found.values[name], name) for name in found.values if wanted.startswith(name)]
     for _ in range(DEEPEST):
         places = [(value, step) for value, step in places if wanted.startswith(step)]
         exact = [value for value, place in places if wanted == place]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bridge.arrays.matlab import Unread
-from bridge.errors import UnreadableError
+from bridge.errors import UnreadableError, reading
 from bridge.readers.mat import v5
 from bridge.readers.mat.container import Opaque, Variable, named, of_file
 from bridge.readers.mat.objects import Objects, without_objects
@@ -45,6 +45,18 @@ class MatFile:
     def class_names(self) -> frozenset[str]:
         """The classes that the file has objects of."""
         return self._objects.class_names if self._objects else frozenset()
+
+    def may_hold(self, variable: Variable, fields: Collection[str], harmless: Collection[str]) -> bool:
+        """Whether decoding may find a struct with one of the fields in a variable, or an object of another class than
+        the harmless ones. Of v5 it takes decoding to tell, which is fast there.
+        """
+        if variable.plain or isinstance(self._container, v5.File):
+            return not variable.plain
+        try:
+            with reading(str(self.path)):
+                return self._container.may_hold(variable.name, fields, harmless)
+        except UnreadableError:  # which decoding tells
+            return True
 
     @cached_property
     def _objects(self) -> Objects | None:

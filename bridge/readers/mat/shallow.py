@@ -36,8 +36,11 @@ TRANSFER = {
 DOUBLE = "MATLAB computes a shallow network in double precision, its torch module in single"
 
 
+FIELDS = ("IW", "LW", "layers")  # which tell a shallow network
+
+
 def is_shallow(value: dict[str, Any]) -> bool:
-    return "IW" in value and "LW" in value and "layers" in value
+    return all(name in value for name in FIELDS)
 
 
 def has_weights(value: Fields) -> bool:

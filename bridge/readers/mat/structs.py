@@ -14,12 +14,13 @@ from bridge.network.ports import connect
 from bridge.readers.mat.layers import as_array, layer_from, plain
 from bridge.tables.layers import Mappings, table
 
+FIELD = "Format"  # which tells the struct form
 FORMAT = "bridge.network/"
 VERSION = FORMAT + "1"
 
 
 def is_struct_form(value: dict[str, Any]) -> bool:
-    return str(value.get("Format", "")).startswith(FORMAT)
+    return str(value.get(FIELD, "")).startswith(FORMAT)
 
 
 def network_from(value: dict[str, Any], source: Source, tables: Mappings) -> Network:
