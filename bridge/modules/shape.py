@@ -36,17 +36,40 @@ class Multiplication(nn.Module):
 
 
 class Scaling(nn.Module):
-    """The input times a number."""
+    """The input times a number plus a number, or times and plus one for each channel of vectors."""
 
-    def __init__(self, scale: float) -> None:
+    def __init__(self, scale: float | tuple[float, ...], bias: float | tuple[float, ...] = 0) -> None:
         super().__init__()
-        self.scale = scale
+        self.scale, self.bias = scale, bias
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.scale
+        if self.bias == 0 and not isinstance(self.scale, tuple):
+            return x * self.scale
+        return x * x.new_tensor(self.scale) + x.new_tensor(self.bias)
 
     def extra_repr(self) -> str:
-        return f"scale={self.scale:g}"
+        return f"scale={self.scale}, bias={self.bias}"
+
+
+class Quadratic(nn.Module):
+    """The products of all pairs of channels: u1*u1, u1*u2, u2*u2, u1*u3, ... (documented)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x[..., : i + 1] * x[..., i : i + 1] for i in range(x.shape[-1])], -1)
+
+
+class Indexing1D(nn.Module):
+    """The first or last element along one dimension of the tensor."""
+
+    def __init__(self, dim: int, last: bool) -> None:
+        super().__init__()
+        self.dim, self.last = dim, last
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.select(self.dim, -1 if self.last else 0)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}, last={self.last}"
 
 
 class Concatenation(nn.Module):
@@ -271,3 +294,30 @@ def zero_padding(layer: Layer, given: Sequence[Activation]) -> nn.Module:
 @BUILDERS("crop")
 def crop(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     return Crop(cut_corner(layer))
+
+
+@BUILDERS("scaling_and_bias")
+def scaling_and_bias(layer: Layer, given: Sequence[Activation]) -> nn.Module:
+    """Of numbers for each element, those of vectors: along which dimension others run their file does not tell."""
+    numbers_of = [layer.properties[name] for name in ("Scale", "Bias")]
+    several = {len(each) for each in numbers_of if isinstance(each, tuple)}
+    if several and (given[0].spatial or several != {given[0].channels}):
+        raise UnsupportedError(
+            f"layer '{layer.name}' ({layer.kind}) scales by {max(several)} numbers an input of {given[0]}",
+            "known are one number, and one for each channel of vectors",
+        )
+    return Scaling(*numbers_of)
+
+
+@BUILDERS("indexing")
+def indexing(layer: Layer, given: Sequence[Activation]) -> nn.Module:
+    index = layer.properties["Index"]
+    if index not in ("first", "last"):
+        raise UnsupportedError(
+            f"layer '{layer.name}' ({layer.kind}) has the index '{index}'", "MATLAB documents 'first' and 'last'"
+        )
+    if len(layer.inputs) > 1:
+        raise UnsupportedError(
+            f"layer '{layer.name}' ({layer.kind}) takes a padding mask", "sequences are not padded in torch"
+        )
+    return Indexing1D(1 if given[0].over_time else 2, index == "last")

@@ -302,6 +302,27 @@ def padded(layer: Layer, given: Sequence[Activation]) -> Activation:
     )
 
 
+@SIZE_RULES("indexed")
+def indexed(layer: Layer, given: Sequence[Activation]) -> Activation:
+    """Without the dimension that is indexed: time, or the only one in space."""
+    at = given[0]
+    if at.over_time:
+        return at.at_one_time()
+    if len(at.spatial) != 1:
+        raise fail(
+            layer, f"it takes sequences and images of one dimension, its input has the format {at.format}", given
+        )
+    return Activation("CB", (at.channels,))
+
+
+@SIZE_RULES("quadratic")
+def quadratic(layer: Layer, given: Sequence[Activation]) -> Activation:
+    at, count = given[0], given[0].channels
+    if at.spatial:
+        raise fail(layer, f"it takes vectors, its input has the format {at.format}", given)
+    return at.resized((), None if count is None else count * (count + 1) // 2)
+
+
 @SIZE_RULES("regions")
 def regions(layer: Layer, given: Sequence[Activation]) -> Activation:
     """Regions of images, as observations of five numbers: four of the box, and the image it is of."""

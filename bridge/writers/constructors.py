@@ -9,7 +9,10 @@ from typing import Any
 from bridge.network import Layer
 from bridge.tables.layers import LayerRow, table
 
-MATHWORKS = "nnet."  # what the constructors are known of; the class of a user's own layer may take anything
+MATHWORKS = (
+    "nnet.",
+    "rl.layer.",
+)  # what the constructors are known of; the class of a user's own layer may take anything
 ABSENT = (None, ())
 
 

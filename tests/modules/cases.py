@@ -480,6 +480,13 @@ def shapes(rng: np.random.Generator) -> Found:
     yield "space_to_depth", chain(image((4, 6, 3)), L.spaceToDepthLayer("s", (2, 3)))
     yield "space_to_depth_remainder", chain(image((5, 7, 3)), L.spaceToDepthLayer("s", (2, 3)))
     yield "space_to_depth_image_sequence", chain(sequence((4, 6, 3)), L.spaceToDepthLayer("s", (2, 2)))
+    for index in ("first", "last"):
+        yield f"indexing_{index}", chain(sequence(4), L.indexing1dLayer("i", index))
+    yield "indexing_image_sequence", chain(sequence(IMAGE), L.indexing1dLayer("i", "last"))
+    yield "quadratic", chain(features(4), L.quadraticLayer("q"))
+    yield "quadratic_sequence", chain(sequence(3), L.quadraticLayer("q"))
+    yield "scaling", chain(image(), L.scalingLayer("s", 0.5, 2.0))
+    yield "scaling_features", chain(features(3), L.scalingLayer("s", (0.5, 2.0, -1.0), 0.25))
     yield "channel_shuffle", chain(image((3, 2, 12)), Layer("s", "channelShuffleLayer", {"NumGroups": 3.0}))
     yield (
         "channel_shuffle_image_sequence",

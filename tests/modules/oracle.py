@@ -719,3 +719,22 @@ def crop(layer: Layer, x: Value, reference: Value) -> Value:
 @oracle("ScalingFactorLayer", package="nnet.inceptionresnetv2.layer.")
 def scaling_factor(layer: Layer, x: Value) -> Value:
     return x.like(x.data * layer.saved["Scale"])
+
+
+@oracle("ScalingLayer", package="rl.layer.")
+def scaling(layer: Layer, x: Value) -> Value:
+    scale, bias = (np.ravel(layer.saved.get(name, default)) for name, default in (("Scale", 1.0), ("Bias", 0.0)))
+    return x.like(scale * x.data + bias)
+
+
+@oracle("QuadraticLayer", package="rl.layer.")
+def quadratic(layer: Layer, x: Value) -> Value:
+    """u1*u1, u1*u2, u2*u2, u1*u3, u2*u3, u3*u3, ..., as the page of quadraticLayer prints it."""
+    u = x.data
+    return x.like(np.stack([u[i] * u[j] for j in range(len(u)) for i in range(j + 1)]))
+
+
+@oracle("Indexing1DLayer")
+def indexing(layer: Layer, x: Value) -> Value:
+    """Time is the last dimension."""
+    return Value(x.form[:-1], x.data[..., -1 if "Index" in layer.saved else 0])

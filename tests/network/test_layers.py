@@ -25,6 +25,7 @@ def arguments(row: LayerRow) -> list[Any]:
     """Return values for the arguments of a constructor."""
     values: dict[str, Any] = {
         "Mode": "centercrop",
+        "Index": "last",
         "Probability": 0.3,
         "Ceiling": 6,
         "Scale": 0.1,

@@ -248,7 +248,37 @@ def depth_to_space(graph: Graph, layer: Layer, given: Sequence[Value], out: Acti
 
 @WRITES("scaling")
 def scaling(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
-    return [graph.with_number("Mul", graph.names[layer.name], given[0].name, layer.properties["Scale"])]
+    (x,), name, p = given, graph.names[layer.name], layer.properties
+    if not p.get("Bias"):
+        return [graph.node("Mul", name, [x.name, graph.constant(f"{name}_b", np.array(p["Scale"], float))])]
+    product = graph.node("Mul", f"{name}_Mul", [x.name, graph.constant(f"{name}_Scale", np.array(p["Scale"], float))])
+    return [graph.node("Add", name, [product, graph.constant(f"{name}_Bias", np.array(p["Bias"], float))])]
+
+
+@WRITES("quadratic")
+def quadratic(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
+    """Both factors of every product, gathered along the channels."""
+    (x,), name, count = given, graph.names[layer.name], given[0].size.channels or 0
+    pairs = np.array([(i, j) for j in range(count) for i in range(j + 1)])
+    value = graph.as_torch(x, name)
+    factors = [
+        graph.node(
+            "Gather",
+            f"{name}_{end}",
+            [value.name, graph.constant(f"{name}_{end}_Indices", indices)],
+            axis=value.channel,
+        )
+        for end, indices in zip(("First", "Second"), pairs.T, strict=True)
+    ]
+    return [graph.node("Mul", name, factors)]
+
+
+@WRITES("indexing")
+def indexing(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
+    (x,), name = given, graph.names[layer.name]
+    axis = x.axes.index("T" if x.size.over_time else "S")
+    index = graph.constant(f"{name}_Index", np.array(-1 if layer.properties["Index"] == "last" else 0))
+    return [graph.node("Gather", name, [x.name, index], axis=axis)]
 
 
 @WRITES("channel_shuffle")
