@@ -150,11 +150,24 @@ class Detector(nn.Module):
             batch = list(together)
             x = torch.stack([pixels[at] for at in batch])
             height, width = x.shape[2:]
-            found = self.family.candidates(self(x))
-            for at, corners, scores, labels in zip(batch, *found, strict=True):
-                kept = (scores >= threshold) & corners.isfinite().all(-1)
-                boxes = to_pixels(corners[kept], (height, width), sizes[at], self.rounding)
-                yield self._strongest(boxes, scores[kept], labels[kept], overlap)
+            yield from self.found(self(x), (height, width), [sizes[at] for at in batch], threshold, overlap)
+
+    def found(
+        self, output: Any, size: tuple[int, int], images: Sequence[tuple[int, int]], threshold: float, overlap: float
+    ) -> Iterator[Detections]:
+        """Yield what the output of the network tells, image by image.
+
+        Args:
+            output: what `forward` returned.
+            size: (height, width) of what it was given.
+            images: (height, width) of the images.
+            threshold: of the scores.
+            overlap: from which on, exclusive, the weaker box is removed; 1 for none.
+        """
+        for image, corners, scores, labels in zip(images, *self.family.candidates(output), strict=True):
+            kept = (scores >= threshold) & corners.isfinite().all(-1)
+            boxes = to_pixels(corners[kept], size, image, self.rounding)
+            yield self._strongest(boxes, scores[kept], labels[kept], overlap)
 
     def _strongest(self, boxes: Tensor, scores: Tensor, labels: Tensor, overlap: float) -> Detections:
         if overlap < 1:

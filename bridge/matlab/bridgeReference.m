@@ -36,10 +36,19 @@ function reference = bridgeReference(net, X, file, varargin)
     %   trainnet. To tell the learnables after step k, the training is run anew
     %   with k iterations, so keep the number of steps small.
     %
+    %   BRIDGEREFERENCE(DETECTOR, IMAGES, FILE) saves what detect finds with an
+    %   object detector in an image or a cell of them, and what that comes from:
+    %   the resized images, the network's output, the boxes before the strongest
+    %   are selected. Its variable is detections; it takes 'ExecutionEnvironment'
+    %   and
+    %
+    %   'Threshold'             of detect (0.5)
+    %
     %   REFERENCE = BRIDGEREFERENCE(...) also returns the variable saved.
     %
     %   Example:
     %       bridgeReference(net, XVal(:, :, :, 1:8), 'reference.mat')
+    %       bridgeReference(detector, imread('street.png'), 'found.mat')
     %       bridgeReference(net, X, 'reference.mat', 'Format', 'SSCB', ...
     %           'Targets', T, 'Loss', 'crossentropy', 'Gradients', true, ...
     %           'Steps', 5, 'TrainingOptions', {'sgdm', 'InitialLearnRate', 0.01})
@@ -49,7 +58,13 @@ function reference = bridgeReference(net, X, file, varargin)
     given = nameValues(struct('Format', '', 'Samples', 4000, 'Seed', 1, 'Full', false, ...
                               'MiniBatchSize', [], 'ExecutionEnvironment', 'cpu', 'Classes', {{}}, ...
                               'Targets', [], 'Loss', '', 'Gradients', false, 'Steps', 0, ...
-                              'TrainingOptions', {{}}), varargin);
+                              'TrainingOptions', {{}}, 'Threshold', 0.5), varargin);
+    if hasProperty(net, 'Network') && ~isempty(regexp(class(net), 'Detector$', 'once'))
+        given.MiniBatchSize = 1;
+        reference = merged(environment('bridge.detections/1'), detections(net, X, given));
+        writeMat(char(file), 'detections', reference);
+        return
+    end
     graph = networkGraph(net);
     requireRunnable(graph);
     inputs = inputsOf(X, graph, given);
@@ -173,14 +188,5 @@ function ports = portsOf(layer)
     ports = {'out'};
     if hasProperty(layer, 'OutputNames') && ~isempty(layer.OutputNames)
         ports = nameRow(layer.OutputNames);
-    end
-end
-
-function value = activationOf(net, inputs, source, graph, given)
-    if strcmp(graph.Kind, 'dlnetwork')
-        value = predict(net, inputs{:}, 'Outputs', source);
-    else
-        value = activations(net, inputs{:}, source, 'MiniBatchSize', given.MiniBatchSize, ...
-                            'ExecutionEnvironment', char(given.ExecutionEnvironment));
     end
 end

@@ -19,10 +19,11 @@ from bridge.files.atomic import is_file, sha256
 from bridge.network import Network
 from bridge.network.activations import Activation
 from bridge.parity import onnx_runtime
+from bridge.parity.causes.detection import diagnose_detections
 from bridge.parity.causes.diagnosis import Cause, Diagnosis, diagnose
 from bridge.parity.causes.fit import Fit, fit
 from bridge.parity.compare import OUTPUT, Batch, Oracle, Subject, compare
-from bridge.parity.detections import compare_detections, diagnose_detections, read_detections
+from bridge.parity.detections import compare_detections, is_recorded, read_detections
 from bridge.parity.differences import Comparison, LayerDifference
 from bridge.parity.oracles import Lockstep, OnnxRuntime, Recorded, Recording
 from bridge.parity.profiles import Profile
@@ -161,7 +162,7 @@ def check(
         UsageError: the call makes no sense, the reference is of another network, or fits it in more than one way.
         UnreadableError: a file is damaged, or one side has NaN or infinite values.
     """
-    if data is not None and data.detections:
+    if (data is not None and data.detections) or (data is None and is_recorded(reference)):
         return _against_detections(model, reference, Profile.of(profile, tolerances), data)
     of_model = names if isinstance(model, nn.Module) and not isinstance(model, fx.GraphModule) else None
     subject, tolerance = Subject.of(model, network=network, names=of_model), Profile.of(profile, tolerances)
@@ -188,7 +189,7 @@ def _against_reference(subject: Subject, profile: Profile, held: Reference, file
     return replace(found, facts={**found.facts, **held.facts})
 
 
-def _against_detections(model: nn.Module | Network, reference: object, profile: Profile, data: Names) -> Check:
+def _against_detections(model: nn.Module | Network, reference: object, profile: Profile, data: Names | None) -> Check:
     if not isinstance(reference, (str, Path)):
         raise UsageError(
             "there are no detections to check against",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,39 +12,61 @@ import torch
 
 from bridge.arrays.lazy import NDArray
 from bridge.arrays.matlab import describe
-from bridge.data.variables import Variables, texts
+from bridge.data.variables import Variables, plain, texts
 from bridge.detection.boxes import overlap_ratio
 from bridge.detection.detector import Detections, Detector
 from bridge.errors import UnreadableError, UsageError, reading
-from bridge.parity.causes.diagnosis import Cause
 from bridge.parity.differences import Comparison, LayerDifference
 from bridge.parity.profiles import Profile
 from bridge.parity.references import INPUT_NAMES, Names
 
+FORMAT = "bridge.detections/1"
 NAMES = "bboxes,scores,labels"  # what [bboxes, scores, labels] = detect(...) are usually saved as
 PAIRED = 0.5  # the overlap from which on two boxes are of one object
 LABEL = 1e-3  # of an overlap, which one label on both sides is worth
 PIXEL = 1.0  # by which a box may be off: MATLAB rounds down, and a number beside a whole one may fall to either side
-KERNELS = ("bilinear", "bicubic", "nearest")
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What MATLAB's detections in an image came from.
+
+    Attributes:
+        resized: the image in the size of the network, H x W x C, before it was scaled to 0..1.
+        output: of the network for it, C x H x W.
+        every: the boxes before the strongest were selected.
+    """
+
+    resized: NDArray
+    output: NDArray
+    every: Detections
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What a file holds: images H x W x C, and what MATLAB detected in each."""
+    """What a file holds: images H x W x C, what MATLAB detected in each, and, where it tells, the steps there."""
 
     name: str
     images: tuple[NDArray, ...]
     found: tuple[Detections, ...]
     threshold: float
+    steps: tuple[Steps, ...] = ()
 
 
-def read_detections(path: Path, names: Names, detector: Detector) -> Stored:
+def is_recorded(path: object) -> bool:
+    """Whether a file holds detections that bridgeReference saved."""
+    if not isinstance(path, (str, Path)) or Path(path).suffix.lower() != ".mat":
+        return False
+    return Variables.of(Path(path)).of_format(FORMAT) is not None
+
+
+def read_detections(path: Path, names: Names | None, detector: Detector) -> Stored:
     """Read images, boxes, scores and labels.
 
     Args:
         path: the file.
-        names: `detections` names the three variables, `inputs` the images: one, a cell of them or, by `input_dims`, an
-            array.
+        names: None for a file of bridgeReference. `detections` names the three variables, `inputs` the images: one, a
+            cell of them or, by `input_dims`, an array.
         detector: whose classes the labels should be.
 
     Raises:
@@ -52,6 +74,9 @@ def read_detections(path: Path, names: Names, detector: Detector) -> Stored:
         UnreadableError: a box or score is NaN or infinite.
     """
     content = Variables.of(path)
+    if names is None:
+        with reading(f"the detections in {path}"):
+            return _recorded(path, content.of_format(FORMAT) or {}, detector)
     variables = [name.strip() for name in names.detections.split(",")]
     if len(variables) != 3:
         raise UsageError(
@@ -67,6 +92,23 @@ def read_detections(path: Path, names: Names, detector: Detector) -> Stored:
             _checked(number, *each, detector) for number, each in enumerate(zip(boxes, scores, labels, strict=True), 1)
         )
     return Stored(path.name, images, found, names.threshold)
+
+
+def _recorded(path: Path, held: Mapping[str, Any], detector: Detector) -> Stored:
+    images = _images(plain(held["Images"]), "HWCN")
+
+    def each(name: str) -> list[Any]:
+        return _of_each(plain(held[name]), len(images), name)
+
+    def found(prefix: str = "") -> tuple[Detections, ...]:
+        parts = zip(*(each(f"{prefix}{name}") for name in ("Boxes", "Scores", "Labels")), strict=True)
+        return tuple(
+            _checked(number, boxes, scores, labels, detector) for number, (boxes, scores, labels) in enumerate(parts, 1)
+        )
+
+    outputs = [np.moveaxis(np.atleast_3d(np.asarray(output, np.float64)), 2, 0) for output in each("Outputs")]
+    steps = map(Steps, _images(plain(held["Resized"]), "HWCN"), outputs, found("All"))
+    return Stored(path.name, images, found(), float(np.asarray(held["Threshold"]).item()), tuple(steps))
 
 
 def _images(value: Any, dims: str) -> tuple[NDArray, ...]:
@@ -129,9 +171,16 @@ def _checked(number: int, boxes: Any, scores: Any, labels: Any, detector: Detect
     return Detections(torch.tensor(rows), torch.tensor(strengths), named)
 
 
-def compare_detections(detector: Detector, stored: Stored, profile: Profile) -> Comparison:
+def compare_detections(
+    detector: Detector, stored: Stored, profile: Profile, *, select_strongest: bool = True
+) -> Comparison:
     """Detect in each image and compare: the same objects, labels and boxes, and scores within the tolerance."""
-    found = detector.detect(stored.images, threshold=stored.threshold)
+    found = detector.detect(stored.images, threshold=stored.threshold, select_strongest=select_strongest)
+    return compare_found(found, stored, profile)
+
+
+def compare_found(found: Sequence[Detections], stored: Stored, profile: Profile) -> Comparison:
+    """Compare detections in each image with the stored ones."""
     rows = (
         _row(f"image {number}", *pair, stored.threshold, profile)
         for number, pair in enumerate(zip(found, stored.found, strict=True), 1)
@@ -190,23 +239,3 @@ def _problems(ours: Detections, theirs: Detections, pairs: Sequence[tuple[int, i
         if float((edges[0] - edges[1]).abs().max()) > PIXEL:
             shown = (" ".join(f"{each:g}" for each in box.tolist()) for box in (ours.boxes[a], theirs.boxes[b]))
             yield "box [{}], expected [{}]".format(*shown)
-
-
-def diagnose_detections(detector: Detector, stored: Stored, profile: Profile) -> tuple[Cause | None, int]:
-    """Try what may have been done to the images; return the cause with which all agrees, and how many were tried."""
-    tried = 0
-    own = detector.resize
-    turned = replace(stored, images=tuple(image[..., ::-1] if image.ndim == 3 else image for image in stored.images))
-    cases = [(kernel, stored, f"the images are resized by '{kernel}'") for kernel in KERNELS if kernel != own]
-    try:
-        for kernel, held, text in (*cases, (own, turned, "the channels of the images are BGR and not RGB")):
-            tried += 1
-            detector.resize = kernel
-            found = compare_detections(detector, held, profile)
-            if found.first_above is None and found.worst is not None:
-                return Cause(
-                    "resize kernel" if kernel != own else "input channels", "", text, found.worst.relative
-                ), tried
-    finally:
-        detector.resize = own
-    return None, tried

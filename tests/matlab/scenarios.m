@@ -76,6 +76,11 @@ function references(out)
                     'Steps', 2, 'TrainingOptions', solver);
     bridgeReference(dlnetwork(line(false)), x, fullfile(out, 'dltrained.mat'), 'Format', 'CB', ...
                     'Targets', [0; 0; 0], 'Loss', 'mse', 'Gradients', true, 'Steps', 1, 'TrainingOptions', solver);
+
+    image = uint8([0, 51; 102, 255]);
+    bridgeReference(yolov2ObjectDetector(SeriesNetwork(line(true))), {image; image(:, 1)}, fullfile(out, 'found.mat'), ...
+                    'Threshold', 0.25);
+    bridgeReference(yolov2ObjectDetector(dlnetwork(line(false))), image, fullfile(out, 'dlfound.mat'));
 end
 
 function probe(out)

@@ -281,6 +281,30 @@ class TestReference:
         assert skipped[0][1] == "pool has no single output"
 
 
+class TestDetections:
+    def test_what_a_detector_found(self, out: Path) -> None:
+        """Of the stand-in: 3 x - 1 of the last pixel in 0..1, and two boxes of which one is left."""
+        found = variable(out / "found.mat")
+        assert fields(found) == names(
+            "Format Release Toolbox Class Threshold Images Resized Outputs Boxes Scores Labels AllBoxes AllScores AllLabels"
+        )
+        assert text(found.Format) == "bridge.detections/1" and text(found.Class) == "yolov2ObjectDetector"
+        assert found.Threshold.item() == 0.25 and found.Images.shape == (2, 1)
+        np.testing.assert_array_equal(found.Images[0, 0], np.array([[0, 51], [102, 255]], np.uint8), strict=True)
+        assert [each.item() for each in found.Resized.ravel()] == [255, 102]
+        np.testing.assert_allclose([each.item() for each in found.Outputs.ravel()], [2, 3 * 102 / 255 - 1], rtol=1e-6)
+        assert found.Boxes[0, 0].tolist() == [[2, 3, 2, 4]] and found.AllBoxes[1, 0].tolist() == [
+            [2, 3, 1, 4],
+            [3, 3, 1, 4],
+        ]
+        assert texts(found.Labels[0, 0]) == [["car"]] and texts(found.AllLabels[0, 0]) == [["car"], ["bus"]]
+        assert found.AllScores[0, 0].dtype == np.float32 and found.AllScores[0, 0].shape == (2, 1)
+
+    def test_a_detector_with_a_dlnetwork(self, out: Path) -> None:
+        found = variable(out / "dlfound.mat")
+        assert found.Threshold.item() == 0.5 and found.Outputs[0, 0].item() == 2 and found.Images.shape == (1, 1)
+
+
 class TestSteps:
     @pytest.mark.parametrize(
         ("name", "trainer", "count"), [("trained", "trainNetwork", 2), ("dltrained", "trainnet", 1)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,15 @@ from scipy.io import savemat
 
 import bridge
 from bridge.commands import main
-from bridge.detection.detector import Detections
-from bridge.errors import BridgeError, UnreadableError, UsageError
+from bridge.detection.detector import Detections, Detector
+from bridge.errors import BridgeError, DifferenceError, UnreadableError, UsageError
+from bridge.images import imresize
 from bridge.network import Network
 from bridge.parity.check import Check, check
 from bridge.parity.detections import paired
 from bridge.parity.references import Names
 from fixtures import mat
+from fixtures.objects import cell
 from tests.detection.nets import detector
 
 NDArray = np.ndarray[Any, Any]
@@ -157,7 +160,7 @@ def test_what_differs_is_named(
     assert not found.passed and found.verdict.startswith(f"FIRST DIVERGENCE {image}: ") and text in found.verdict, (
         found.verdict
     )
-    assert found.explanation == "cause: none of the 3 known ones that were tried makes them agree"
+    assert found.explanation == "cause: none of the 5 known ones that were tried makes them agree"
     schema = json.loads((Path(__file__).parents[2] / "docs" / "check.schema.json").read_text(encoding="utf-8"))
     jsonschema.validate({"schema": "bridge.check/1", **found.to_json()}, schema, jsonschema.Draft202012Validator)
 
@@ -169,14 +172,79 @@ def test_rounding_is_no_difference(change: Callable[[Found], None], after: Calla
 
 @pytest.mark.parametrize(
     ("cause", "text"),
-    [("bilinear", "the images are resized by 'bilinear'"), ("BGR", "the channels of the images are BGR and not RGB")],
+    [
+        ("bilinear", "the images are resized by 'bilinear'"),
+        ("BGR", "the channels of the images are BGR and not RGB"),
+        ("twice", "boxes are rounded 'left and top twice'"),
+        ("all", "weaker boxes that overlap stay (SelectStrongest is false)"),
+    ],
 )
 def test_a_cause_is_named(cause: str, text: str, network: Network, images: list[NDArray], tmp_path: Path) -> None:
-    theirs = network.to_detector(resize="bilinear") if cause == "bilinear" else network.to_detector()
+    theirs = network.to_detector(
+        resize="bilinear" if cause == "bilinear" else None, rounding="left and top twice" if cause == "twice" else None
+    )
     seen = [np.ascontiguousarray(each[..., ::-1]) for each in images] if cause == "BGR" else images
-    path = write(tmp_path / "data.mat", images, as_lists(theirs.detect(seen, threshold=0.05)))
+    path = write(
+        tmp_path / "data.mat", images, as_lists(theirs.detect(seen, threshold=0.05, select_strongest=cause != "all"))
+    )
     found = check(network, path, data=DATA)
     assert not found.passed and found.cause is not None and found.cause.text == text
+
+
+# What bridgeReference saves
+
+
+def record(path: Path, images: list[NDArray], theirs: Detector, overlap: float = 0.5) -> Path:
+    """Save what a detector finds as bridgeReference does, with the steps on the way."""
+    resized = [imresize(each, (32, 32), theirs.resize) for each in images]
+    outputs = [theirs(theirs.prepare(each)[None])[0].detach().numpy().transpose(1, 2, 0) for each in resized]
+    sets = {"": as_lists(theirs.detect(images, threshold=0.05, overlap=overlap))}
+    sets["All"] = as_lists(theirs.detect(images, threshold=0.05, select_strongest=False))
+    made = {
+        f"{prefix}{name}": cell([cell(each[at]) if name == "Labels" else each[at] for each in found])
+        for prefix, found in sets.items()
+        for at, name in enumerate(("Boxes", "Scores", "Labels"))
+    }
+    told = {"Format": "bridge.detections/1", "Class": "yolov2ObjectDetector", "Threshold": 0.05}
+    known = {"Images": cell(images), "Resized": cell(resized), "Outputs": cell(outputs), **made}
+    mat.write(path, {"detections": {**told, **known}})
+    return path
+
+
+def shifted(network: Network) -> Network:
+    """Return a network whose last convolution has another bias."""
+    model = network.to_torch()
+    with torch.no_grad():
+        model.get_parameter("yolov2ClassConv.bias").add_(0.2)
+    return network.with_weights(model)
+
+
+def test_a_file_of_bridgeReference_is_checked_without_an_option(
+    network: Network, images: list[NDArray], tmp_path: Path
+) -> None:
+    path = record(tmp_path / "found.mat", images, network.to_detector())
+    found = check(network, path)
+    assert found.passed and found.verdict.startswith("PASSED 3 images")
+    with pytest.raises(DifferenceError, match="FIRST DIVERGENCE image 1"):
+        check(shifted(network), path).require()
+
+
+@pytest.mark.parametrize("step", ["resize", "network", "rounding", "suppression"])
+def test_the_first_step_that_differs_is_the_cause(
+    step: str, network: Network, images: list[NDArray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MATLAB's side is ours with one step changed to what no known cause does."""
+    theirs, overlap = network.to_detector(), 0.5
+    if step == "resize":
+        theirs.resize = "lanczos2"
+    elif step == "network":
+        theirs = shifted(network).to_detector()
+    elif step == "rounding":
+        theirs.family = replace(theirs.family, heads=(replace(theirs.heads[0], anchors=((6.0, 20.0), (12.0, 8.0))),))
+    else:
+        overlap = 0.1
+    found = check(network, record(tmp_path / "found.mat", images, theirs, overlap))
+    assert not found.passed and found.cause is not None and found.cause.name == step, found.explanation
 
 
 def test_one_image_and_the_command(
