@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,6 +21,45 @@ class PReLUOverTime(nn.PReLU):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.transpose(1, 2)).transpose(1, 2)
+
+
+def compet(n: Tensor) -> Tensor:
+    """One where a channel is the largest, the first of equal ones; zero elsewhere."""
+    return nn.functional.one_hot(n.argmax(-1), n.shape[-1]).to(n.dtype)
+
+
+def radbasn(n: Tensor) -> Tensor:
+    """radbas over the sum of its channels."""
+    return nn.functional.softmax(-n * n, -1)
+
+
+TRANSFER: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "compet": compet,
+    "elliotsig": nn.functional.softsign,
+    "elliot2sig": lambda n: n.sign() * n * n / (1 + n * n),
+    "hardlim": lambda n: (n >= 0).to(n.dtype),
+    "hardlims": lambda n: 2 * (n >= 0).to(n.dtype) - 1,
+    "netinv": torch.reciprocal,
+    "radbas": lambda n: torch.exp(-n * n),
+    "radbasn": radbasn,
+    "tribas": lambda n: (1 - n.abs()).clamp(min=0),
+}
+
+
+class TransferFunction(nn.Module):
+    """A transfer function of shallow networks, of vectors N,C or sequences N,T,C, as MATLAB's pages give them."""
+
+    def __init__(self, function: str) -> None:
+        super().__init__()
+        if function not in TRANSFER:
+            raise UnsupportedError(f"the transfer function '{function}'", f"known are {', '.join(TRANSFER)}")
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return TRANSFER[self.function](x)
+
+    def extra_repr(self) -> str:
+        return f"function={self.function!r}"
 
 
 class SymmetricPixels(nn.Module):

@@ -1,6 +1,7 @@
 """What a network says about images, sequences and arrays in files: classes, labels, values, regions or boxes."""
 
+from bridge.prediction.closed_loop import closed_loop
 from bridge.prediction.found import Prediction
 from bridge.prediction.predictor import Options, Predictor
 
-__all__ = ["Options", "Prediction", "Predictor"]
+__all__ = ["Options", "Prediction", "Predictor", "closed_loop"]

@@ -12,7 +12,9 @@ import torch
 from scipy.io import loadmat
 
 import bridge
-from bridge.errors import UnreadableError, UnsupportedError
+from bridge.errors import UnreadableError, UnsupportedError, UsageError
+from bridge.prediction import closed_loop
+from bridge.readers.mat.file import variables
 from fixtures import mat
 from fixtures.objects import OldObject, cell, empty, shallow_network
 from tests.real import REAL, needs_real
@@ -30,6 +32,8 @@ def applied(function: str, s: Fields, x: Array) -> Array:
     if function == "fixunknowns":
         y = np.ones((int(s["yrows"]), x.shape[1]))
         y[np.arange(len(x)) + s["shift"].ravel().astype(int)] = x
+    elif function == "processpca":
+        y = s["transform"] @ x
     elif function == "removeconstantrows":
         y = x[s["keep"].ravel().astype(int) - 1]
     else:
@@ -38,7 +42,9 @@ def applied(function: str, s: Fields, x: Array) -> Array:
 
 
 def reversed_(function: str, s: Fields, y: Array) -> Array:
-    if function == "removeconstantrows":
+    if function == "processpca":
+        x = s["inverseTransform"] @ y
+    elif function == "removeconstantrows":
         x = np.empty((int(s["xrows"]), y.shape[1]))
         x[s["keep"].ravel().astype(int) - 1], x[s["remove"].ravel().astype(int) - 1] = y, s["constants"]
     else:
@@ -52,6 +58,17 @@ TRANSFER: Mapping[str, Callable[[Array], Array]] = {
     "purelin": lambda n: n,
     "poslin": lambda n: np.maximum(n, 0),
     "softmax": lambda n: np.exp(n) / np.exp(n).sum(axis=0),
+    "satlin": lambda n: np.minimum(np.maximum(n, 0), 1),
+    "satlins": lambda n: np.minimum(np.maximum(n, -1), 1),
+    "compet": lambda n: np.eye(len(n))[:, n.argmax(axis=0)],
+    "elliotsig": lambda n: n / (1 + np.abs(n)),
+    "elliot2sig": lambda n: np.sign(n) * n**2 / (1 + n**2),
+    "hardlim": lambda n: np.where(n >= 0, 1.0, 0.0),
+    "hardlims": lambda n: np.where(n >= 0, 1.0, -1.0),
+    "netinv": lambda n: 1 / n,
+    "radbas": lambda n: np.exp(-(n**2)),
+    "radbasn": lambda n: np.exp(-(n**2)) / np.exp(-(n**2)).sum(axis=0),
+    "tribas": lambda n: np.maximum(1 - np.abs(n), 0),
 }
 
 
@@ -335,30 +352,200 @@ def test_layers_need_not_be_in_running_order(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, second @ np.tanh(first @ x), atol=SINGLE * 3)  # by hand
 
 
+@pytest.mark.parametrize("function", sorted(set(TRANSFER) - {"purelin"}))
+def test_every_transfer_function(tmp_path: Path, function: str) -> None:
+    rng = np.random.default_rng(12)
+    bias = column(rng, 4) + (20 if function == "netinv" else 0)  # a reciprocal of nearly zero is all rounding
+    made = network([end(3)], [("Layer", function)], {(0, 0): rng.standard_normal((4, 3))}, {}, [bias], end(4))
+    require_same(loaded(tmp_path, made), made, rng.uniform(-3, 3, (3, 50)))
+
+
+def test_principal_components(tmp_path: Path) -> None:
+    """The settings of no file were seen: a transform, and the way back."""
+    rng = np.random.default_rng(13)
+    turned = ("processpca", {"transform": rng.standard_normal((2, 4)), "no_change": False})
+    back = ("processpca", {"inverseTransform": rng.standard_normal((3, 2)), "no_change": False})
+    made = network(
+        [end(4, scaling("mapstd", rng, 4, 0.0), turned)],
+        [("Layer", "tansig")],
+        {(0, 0): rng.standard_normal((2, 2))},
+        {},
+        [column(rng, 2)],
+        end(3, back),
+    )
+    require_same(loaded(tmp_path, made), made, rng.uniform(-9, 9, (4, 20)))
+
+
+# Over time
+
+
+def over_time(net: Mapping[str, Any], *inputs: Array) -> Array:
+    """The same of a network with delays, step by step; a step before the first is not computed with."""
+    steps, processed = inputs[0].shape[1], []
+    for source, x in zip(net["inputs"], inputs, strict=True):
+        for function, settings in zip(source["processFcns"], source["processSettings"], strict=True):
+            x = applied(function, settings, x)
+        processed.append(x)
+    values: list[list[Array | None]] = [[] for _ in net["layers"].ravel()]
+    for t in range(steps):
+        for row, layer in enumerate(net["layers"].ravel()):
+            values[row].append(None)
+            n: Array | None = net["b"].ravel()[row]
+            for settings, field, connect, sources in (
+                ("inputWeights", "IW", "inputConnect", [list(x.T[:, :, None]) for x in processed]),
+                ("layerWeights", "LW", "layerConnect", values),
+            ):
+                for column in np.flatnonzero(net[connect][row]):
+                    delays = np.ravel(net[settings][row, column]["delays"]).astype(int)
+                    past = [sources[column][t - d] if t >= d else None for d in delays]
+                    known = [each for each in past if each is not None]
+                    n = (
+                        None
+                        if n is None or len(known) < len(past)
+                        else n + net[field][row, column] @ np.concatenate(known)
+                    )
+            values[row][t] = None if n is None else TRANSFER[layer["transferFcn"]](n)
+    (index,) = np.flatnonzero(net["outputConnect"])
+    y = np.concatenate([each for each in values[index] if each is not None], 1)
+    for function, settings in list(
+        zip(net["outputs"][index]["processFcns"], net["outputs"][index]["processSettings"], strict=True)
+    )[::-1]:
+        y = reversed_(function, settings, y)
+    return y
+
+
+def delayed(rng: np.random.Generator, feedback: bool) -> OldObject:
+    """Two inputs with other delays each, a layer with delays behind them, and maybe the output fed back."""
+    sizes, delays = {0: 2, 1: 1}, {(0, 0): [0, 2], (0, 1): [1, 3], (1, 0): [0, 1, 4], (0, 1 + 1): [1, 2]}
+    reads = {(0, source): rng.standard_normal((3, size * len(delays[0, source]))) for source, size in sizes.items()}
+    follows = {(1, 0): rng.standard_normal((1, 9))} | ({(0, 1): rng.standard_normal((3, 2)) / 4} if feedback else {})
+    weights = [weight(delays[0, 0]), empty(), weight(delays[0, 1]), empty()]
+    behind = [empty(), weight(delays[1, 0]), weight(delays[0, 2]) if feedback else empty(), empty()]
+    return network(
+        [end(2, scaling("mapminmax", rng, 2), name="u"), end(1, name="v")],
+        [("Hidden", "tansig"), ("Output", "purelin")],
+        reads,
+        follows,
+        [column(rng, 3), column(rng, 1)],
+        end(1, scaling("mapminmax", rng, 1), name="y"),
+        inputWeights=cell(weights, 2, 2),
+        layerWeights=cell(behind, 2, 2),
+    )
+
+
+@pytest.mark.parametrize("container", ["v5", "v7.3"])
+def test_delays_of_inputs_and_layers(tmp_path: Path, container: str) -> None:
+    """Oracle: `over_time`. The first seven steps are those that the delays reach back to."""
+    rng = np.random.default_rng(14)
+    made = delayed(rng, feedback=False)
+    u, v = rng.uniform(-3, 3, (2, 30)), rng.standard_normal((1, 30))
+    expected = over_time(made.fields, u, v)
+    with torch.no_grad():
+        model = loaded(tmp_path, made, container).to_torch().double()
+        found = model(*(torch.tensor(each.T[None]) for each in (u, v)))[0].numpy().T
+    assert expected.shape == (1, 23)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=SINGLE * np.abs(expected).max())
+
+
+def test_delays_are_written_as_layers(tmp_path: Path) -> None:
+    """Oracle: the module itself, and onnxruntime behind the export."""
+    net = loaded(tmp_path, delayed(np.random.default_rng(15), feedback=False))
+    bridge.export(net, tmp_path / "net.onnx")
+    with pytest.warns(UserWarning, match="no test input"):  # it would have fewer steps than the delays reach back
+        bridge.export(net, tmp_path / "back.mat")
+    again = bridge.load(tmp_path / "back.mat").to_torch()
+    u, v = torch.randn(1, 20, 2), torch.randn(1, 20, 1)
+    with torch.no_grad():
+        torch.testing.assert_close(again(u, v), net.to_torch()(u, v), rtol=0, atol=0)
+
+
+def test_a_closed_loop_is_its_open_loop_that_feeds_itself(tmp_path: Path) -> None:
+    """Oracle: `over_time` of the open loop, whose input is what it put out; with one delay more than a step of noise."""
+    rng = np.random.default_rng(16)
+    made = network(
+        [end(1, name="x")],
+        [("Hidden", "tansig"), ("Output", "purelin")],
+        {(0, 0): rng.standard_normal((3, 2))},
+        {(1, 0): rng.standard_normal((1, 3)), (0, 1): rng.standard_normal((3, 2)) / 2},
+        [column(rng, 3), column(rng, 1)],
+        end(1, scaling("mapminmax", rng, 1), name="y"),
+        inputWeights=cell([weight([1, 2]), empty()]),
+        layerWeights=cell([empty(), weight(), weight([1, 2]), empty()], 2, 2),
+    )
+    net = loaded(tmp_path, made)
+    assert net.inputs == ("x", "y") and any("closed_loop" in note for note in net.notes)
+    x, history, settings = (
+        rng.standard_normal((1, 14)),
+        rng.uniform(-1, 1, 2),
+        made.fields["outputs"][1]["processSettings"][0],
+    )
+    fields, y = made.fields, list(history)
+    for t in range(2, 14):
+        a = [applied("mapminmax", settings, np.array([[y[t - d]]])).item() for d in (1, 2)]
+        n = fields["IW"].ravel()[0] @ x[0, [t - 1, t - 2]] + fields["LW"][0, 1] @ a + fields["b"].ravel()[0].ravel()
+        out = fields["LW"][1, 0] @ np.tanh(n) + fields["b"].ravel()[1].ravel()
+        y.append(reversed_("mapminmax", settings, out[:, None]).item())
+    model = net.to_torch().double()
+    others = (torch.tensor(x.T[None]),)
+    with torch.no_grad():
+        found = closed_loop(model, torch.tensor(history)[None, :, None], 12, *others, at=1).ravel().numpy()
+    np.testing.assert_allclose(found, y[2:], rtol=0, atol=1e-5)
+    with pytest.raises(UsageError, match="an input of 14 steps"):
+        closed_loop(model, torch.tensor(history)[None, :, None], 5, *others, at=1)
+    with pytest.raises(UsageError, match="3 steps of history"):
+        closed_loop(model, torch.zeros(1, 3, 1).double(), 11, *others, at=1)
+
+
+def steps_of(value: Any) -> Array:
+    return np.concatenate([np.asarray(each, float).ravel() for each in value])
+
+
+@needs_real
+@pytest.mark.parametrize(("name", "x", "before", "y"), [("net", "x", "xi", "y"), ("nets", "xs", "xis", "ys")])
+def test_a_narnet_of_matlab_in_open_loop(name: str, x: str, before: str, y: str) -> None:
+    """Oracle: what MATLAB put out for 142 and 143 steps; weights are in single precision here."""
+    path = MAT / "shallow_network_with_delays.mat"
+    held = dict(variables(path))
+    data = torch.tensor(np.concatenate([steps_of(held[before]), steps_of(held[x])]))
+    with torch.no_grad():
+        found = bridge.load(path, variable=name).to_torch().double()(data[None, :, None]).ravel().numpy()
+    np.testing.assert_allclose(found, steps_of(held[y]), rtol=0, atol=1e-6)
+
+
+@needs_real
+def test_a_narnet_of_matlab_in_closed_loop() -> None:
+    """Oracle: what MATLAB predicted, 142 steps behind the first two and 5 behind the last two."""
+    path = MAT / "shallow_network_with_delays.mat"
+    held = dict(variables(path))
+    model = bridge.load(path, variable="netc").to_torch().double()
+    for before, y in (("xi", "yc"), ("xfo", "y2")):
+        history, expected = torch.tensor(steps_of(held[before])), steps_of(held[y])
+        with torch.no_grad():
+            found = closed_loop(model, history[None, :, None], len(expected)).ravel().numpy()
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+
+
 def test_everything_that_is_not_read_is_named_at_once(tmp_path: Path) -> None:
     rng = np.random.default_rng(8)
     weights = {(0, 0): rng.standard_normal((2, 2)), (2, 0): rng.standard_normal((2, 2))}
     made = network(
-        [end(2, ("processpca", {}))],
-        [("a", "radbas"), ("b", "tansig"), ("c", "hardlim")],
+        [end(2, ("myscale", {}))],
+        [("a", "mytransfer"), ("b", "tansig"), ("c", "hardlim")],
         weights,
-        {(2, 2): np.eye(2)},
+        {(1, 1): np.eye(2)},
         [None] * 3,
         end(2, unknowns(2, [0, 0], 2)),
-        inputWeights=cell([weight(delays=[1, 2]), empty(), weight(function="dist")]),
-        layerWeights=cell([*[empty()] * 8, weight(delays=[1])], 3, 3),
+        inputWeights=cell([weight(delays=[-1, 2]), empty(), weight(function="dist")]),
+        layerWeights=cell([*[empty()] * 4, weight(delays=[1]), *[empty()] * 4], 3, 3),
     )
     with pytest.raises(UnsupportedError) as refused:
         loaded(tmp_path, made)
     for part in (
-        "layers{1}.transferFcn 'radbas'",
-        "layers{3}.transferFcn 'hardlim'",
-        "layers{2} that reads nothing",
-        "inputWeights{1,1}.delays [1 2]",
+        "layers{1}.transferFcn 'mytransfer'",
+        "inputWeights{1,1}.delays [-1 2]",
         "inputWeights{3,1}.weightFcn 'dist'",
-        "layerWeights{3,3}.delays [1]",
-        "feedback through layers 3",
-        "inputs{1}.processFcns 'processpca'",
+        "feedback through layers 2",
+        "inputs{1}.processFcns 'myscale'",
         "outputs{3}.processFcns 'fixunknowns'",
     ):
         assert part in refused.value.error

@@ -105,6 +105,7 @@ def test_unseen_is_what_no_file_has_shown() -> None:
         "XceptionPreprocessingLayer",
         "ZeroPadding2DLayer",
         "ScalingFactorLayer",
+        "TransferFunctionLayer",
         "RPNSoftmaxLayer",
         "RegionProposalLayer",
         "ROIInputLayer",

@@ -1,18 +1,22 @@
-"""The shallow `network` object (feedforwardnet, fitnet, patternnet, cascadeforwardnet), as layers that compute the
-same.
+"""The shallow `network` object (feedforwardnet, fitnet, patternnet, cascadeforwardnet, timedelaynet, narnet, narxnet),
+as layers that compute the same.
 
 A layer of such a network is transferFcn(IW p + LW a + b). Here each weight is a fully connected layer, several that
 meet are followed by an addition, and the transfer function is a layer of its own. What inputs and outputs go through
 is affine: scaling an input is the Normalization of its input layer; anything else, and the way back at an output, is
 one fully connected layer with factors 0.
+
+A weight with delays is a convolution over time without padding: its output begins where every delay is inside the
+sequence, so that MATLAB's initial delay states are the first steps of the sequence. An output that is fed back (closed
+loop) becomes an input as it is in the open loop; `bridge.prediction.closed_loop` feeds it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,9 +26,18 @@ from bridge.errors import UnsupportedError, reading
 from bridge.network import Connection, Layer, LayerList, Learnable, Network, Source, make_layer
 from bridge.network.assembly import network_of
 from bridge.readers.mat.layers import as_array
+from bridge.readers.mat.processing import (
+    FORWARD,
+    REVERSE,
+    SCALING,
+    Affine,
+    Fields,
+    Step,
+    normalization,
+    numbers,
+    steps_of,
+)
 from bridge.tables.layers import EMPTY, Mappings
-
-Fields = Mapping[str, Any]
 
 TRANSFER = {
     "tansig": "TanhLayer",
@@ -32,7 +45,16 @@ TRANSFER = {
     "purelin": None,
     "softmax": "SoftmaxLayer",
     "poslin": "ReLULayer",
+    "satlin": "ClippedReLULayer",
+    "satlins": "ClippedReLULayer",
+    **dict.fromkeys(
+        ("compet", "elliotsig", "elliot2sig", "hardlim", "hardlims", "netinv", "radbas", "radbasn", "tribas"),
+        "TransferFunctionLayer",
+    ),
 }
+NO_BIAS = Learnable(Array.of(np.zeros((1, 1))), 0.0, 0.0)  # MATLAB's convolutions have one
+CLIPPED = {"satlin": {"Ceiling": 1, "Floor": 0}, "satlins": {"Ceiling": 1, "Floor": -1}}
+MOST_DELAY = 10_000  # steps
 DOUBLE = "MATLAB computes a shallow network in double precision, its torch module in single"
 
 
@@ -63,10 +85,10 @@ def network_from(value: dict[str, Any], source: Source, tables: Mappings) -> Net
         if problems:
             raise UnsupportedError(
                 f"{source.path} holds a shallow network with {'; '.join(problems)}",
-                "feed-forward networks of the usual functions are read",
+                "networks of sums of products are read, with delays, and with feedback from their outputs",
                 "genFunction(net, 'f.m') writes its arithmetic as MATLAB code",
             )
-        graph = _Graph(tables)
+        graph = _Graph(tables, _is_dynamic(value))
         entries = [graph.add_input(each) for each in value["inputs"]]
         ends = _add_layers(graph, value, entries)
         outputs = [
@@ -84,24 +106,27 @@ def _problems(value: Fields) -> Iterator[str]:
         for field, known in (("transferFcn", tuple(TRANSFER)), ("netInputFcn", ("netsum",))):
             if layer[field] not in known:
                 yield f"layers{{{index}}}.{field} '{layer[field]}'"
-        if not any(_numbers(value[field])[index - 1].any() for field in ("inputConnect", "layerConnect")):
+        if not any(numbers(value[field])[index - 1].any() for field in ("inputConnect", "layerConnect")):
             yield f"layers{{{index}}} that reads nothing"
     for field in ("inputWeights", "layerWeights"):
         for name, weight in _parts(value, field):
-            delays = _numbers(weight["delays"]).ravel()
-            if delays.any():
-                yield f"{name}.delays [{' '.join(f'{each:g}' for each in delays)}]"
+            delays = numbers(weight["delays"]).ravel()
+            if not delays.size or delays.min() < 0 or (delays % 1).any() or delays.max() > MOST_DELAY:
+                yield f"{name}.delays [{' '.join(f'{each:g}' for each in delays[:20])}]"
             if weight["weightFcn"] != "dotprod":
                 yield f"{name}.weightFcn '{weight['weightFcn']}'"
-    feedback = set(range(len(value["layers"]))) - set(_order(_numbers(value["layerConnect"])))
+    forward = numbers(value["layerConnect"])
+    forward = np.where(_feedback(value), 0, forward)
+    feedback = set(range(len(value["layers"]))) - set(_order(forward))
     if feedback:
-        yield f"feedback through layers {', '.join(str(index + 1) for index in sorted(feedback))}"
+        listed = ", ".join(str(index + 1) for index in sorted(feedback))
+        yield f"feedback through layers {listed}, which is not that of an output behind a delay"
     for field, functions in (("inputs", FORWARD), ("outputs", REVERSE)):
         for name, end in _parts(value, field):
             yield from (
                 f"{name}.processFcns '{function}'" for function in end["processFcns"] if function not in functions
             )
-            if not _numbers(end["size"]).any():
+            if not numbers(end["size"]).any():
                 yield f"{name}.size 0: it was never configured"
 
 
@@ -128,50 +153,92 @@ def _order(connect: NDArray) -> list[int]:
         order += ready
 
 
+def _is_dynamic(value: Fields) -> bool:
+    weights = [part for field in ("inputWeights", "layerWeights") for _, part in _parts(value, field)]
+    return any(numbers(each["delays"]).any() for each in weights)
+
+
+def _feedback(value: Fields) -> NDArray:
+    """Return which connections of layers close a loop over an output: (to, from), behind a delay."""
+    connect = numbers(value["layerConnect"])
+    closing = np.zeros(connect.shape, bool)
+    left = sorted(set(range(len(connect))) - set(_order(connect)))
+    weights = value["layerWeights"]
+    for row, column in np.argwhere(connect):
+        puts_out = isinstance(value["outputs"][column], dict)
+        if row in left and column in left and puts_out and weights[row + column * weights.dims[0]]["delays"].size:
+            closing[row, column] = numbers(weights[row + column * weights.dims[0]]["delays"]).min() > 0
+    return closing
+
+
 def _places(connected: NDArray) -> list[int]:
     return [index for index, each in enumerate(connected) if each]
-
-
-def _numbers(value: Any) -> NDArray:
-    return np.asarray(value.read() if isinstance(value, Array) else value, np.float64)
 
 
 # Layers
 
 
+class _Read(NamedTuple):
+    """What a layer reads: the layer it comes from, and the weight it goes through.
+
+    Attributes:
+        lag: the steps of a sequence that are gone at the source.
+        path: of its settings, in MATLAB's spelling.
+        matrix: [S R*delays].
+        delays: in the order of its columns.
+    """
+
+    source: str
+    lag: int
+    path: str
+    matrix: Any
+    delays: list[int]
+
+
 def _add_layers(graph: _Graph, value: Fields, entries: Sequence[str]) -> dict[int, str]:
     """Add every layer of the network; return, by its index, the name of the last layer it became."""
+    closing = _feedback(value)
+    fed = {column: graph.add_feedback(value["outputs"][column]) for column in _places(np.any(closing, axis=0))}
     ends: dict[int, str] = {}
-    from_inputs, from_layers = _numbers(value["inputConnect"]), _numbers(value["layerConnect"])
-    biases = _numbers(value["biasConnect"]).ravel()
+    lags: dict[int, int] = {}
+    biases = numbers(value["biasConnect"]).ravel()
     settings = [each for field in ("inputWeights", "layerWeights", "biases") for each in _parts(value, field)]
-    fixed = {path for path, part in settings if not _numbers(part["learn"]).any()}
-    for row in _order(from_layers):
+    fixed = {path for path, part in settings if not numbers(part["learn"]).any()}
+    for row in _order(np.where(closing, 0, numbers(value["layerConnect"]))):
         layer = value["layers"][row]
         name = layer["name"] or f"layer{row + 1}"
-        read = [
-            (entries[column], "IW", f"inputWeights{{{row + 1},{column + 1}}}", column)
-            for column in _places(from_inputs[row])
+        sources = [
+            ("inputWeights", "IW", column, entries[column], 0)
+            for column in _places(numbers(value["inputConnect"])[row])
         ]
-        read += [
-            (ends[column], "LW", f"layerWeights{{{row + 1},{column + 1}}}", column)
-            for column in _places(from_layers[row])
-        ]
+        for column in _places(numbers(value["layerConnect"])[row]):
+            end = (fed[column], 0) if closing[row, column] else (ends[column], lags[column])
+            sources.append(("layerWeights", "LW", column, *end))
+        read = [_read(value, row, *each) for each in sources]
+        lags[row] = max(each.lag + max(each.delays) for each in read)
         parts = []
-        for index, (source, field, path, column) in enumerate(read, 1):
-            cell = value[field]
-            learnables = {"Weights": _learnable(cell[row + column * cell.dims[0]], path not in fixed, 1.0)}
-            if index == 1 and biases[row]:
-                learnables["Bias"] = _learnable(value["b"][row], f"biases{{{row + 1}}}" not in fixed, 0.0)
-            parts.append(graph.add_fully_connected(name if len(read) == 1 else f"{name}_{index}", source, learnables))
-        end = (
-            parts[0]
-            if len(parts) == 1
-            else graph.add("AdditionLayer", f"{name}_addition", parts, {"NumInputs": len(parts)})
-        )
-        kind = TRANSFER[layer["transferFcn"]]
-        ends[row] = graph.add(kind, f"{name}_{layer['transferFcn']}", [end]) if kind else end
+        for index, each in enumerate(read, 1):
+            bias = value["b"][row] if index == 1 and biases[row] else None
+            learns = each.path not in fixed, f"biases{{{row + 1}}}" not in fixed
+            part = name if len(read) == 1 else f"{name}_{index}"
+            parts.append(graph.add_weight(part, each, lags[row] - each.lag, bias, learns))
+        ends[row] = graph.add_transfer(name, parts, layer["transferFcn"])
     return ends
+
+
+def _read(value: Fields, row: int, settings: str, field: str, column: int, source: str, lag: int) -> _Read:
+    place = row + column * value[field].dims[0]
+    delays = numbers(value[settings][place]["delays"]).ravel().astype(int).tolist()
+    return _Read(source, lag, f"{settings}{{{row + 1},{column + 1}}}", value[field][place], delays)
+
+
+def _taps(matrix: NDArray, delays: Sequence[int], reach: int) -> NDArray:
+    """Turn a weight [S R*delays] into the filter [reach+1 R S] of a convolution; its last tap has no delay."""
+    width = matrix.shape[1] // len(delays)
+    taps = np.zeros((reach + 1, width, len(matrix)))
+    for index, delay in enumerate(delays):
+        taps[reach - delay] = matrix[:, index * width : (index + 1) * width].T
+    return taps
 
 
 def _learnable(value: Any, learns: bool, l2: float) -> Learnable:
@@ -185,8 +252,8 @@ def _learnable(value: Any, learns: bool, l2: float) -> Learnable:
 class _Graph:
     """Collects layers, connections and notes. What adds a layer returns the name under which others read it."""
 
-    def __init__(self, tables: Mappings) -> None:
-        self._tables = tables
+    def __init__(self, tables: Mappings, dynamic: bool) -> None:
+        self._tables, self._input = tables, "SequenceInputLayer" if dynamic else "FeatureInputLayer"
         self.layers: list[Layer] = []
         self.connections: list[Connection] = []
         self.notes: list[str] = []
@@ -216,25 +283,63 @@ class _Graph:
         outputs, inputs = learnables["Weights"].shape
         return self.add("FullyConnectedLayer", name, [source], {"InputSize": inputs, "OutputSize": outputs}, learnables)
 
+    def add_weight(self, name: str, read: _Read, reach: int, bias: Any, learns: tuple[bool, bool]) -> str:
+        """Add a weight that looks `reach` steps back, with the bias of its layer where that is with it."""
+        weights = _learnable(read.matrix, learns[0], 1.0)
+        learnables = {"Weights": weights}
+        if bias is not None:
+            learnables["Bias"] = _learnable(bias, learns[1], 0.0)
+        if not reach:
+            return self.add_fully_connected(name, read.source, learnables)
+        taps = _taps(numbers(read.matrix), read.delays, reach)
+        learnables["Weights"] = replace(weights, array=Array.of(taps))
+        values = numbers(bias).reshape(1, -1) if bias is not None else np.zeros((1, taps.shape[2]))
+        learnables["Bias"] = replace(learnables.get("Bias", NO_BIAS), array=Array.of(values))
+        sizes = {"FilterSize": len(taps), "NumChannels": taps.shape[1], "NumFilters": taps.shape[2]}
+        self.notes.append(
+            f"layer '{name}' has the delays {', '.join(map(str, read.delays))}, as a convolution over time"
+        )
+        return self.add("Convolution1DLayer", name, [read.source], sizes, learnables)
+
+    def add_transfer(self, name: str, parts: Sequence[str], function: str) -> str:
+        """Add what follows the weights of a layer: the sum of their products, and the transfer function."""
+        end = parts[0]
+        if len(parts) > 1:
+            end = self.add("AdditionLayer", f"{name}_addition", parts, {"NumInputs": len(parts)})
+        kind = TRANSFER[function]
+        if kind is None:
+            return end
+        properties = {"Function": function} if kind == "TransferFunctionLayer" else CLIPPED.get(function, EMPTY)
+        return self.add(kind, f"{name}_{function}", [end], properties)
+
+    def add_feedback(self, end: Fields) -> str:
+        """Add the input that an output is in the open loop."""
+        entry = self.add_input(end)
+        self.notes.append(
+            f"the network is a closed loop: the input behind '{entry}' is its own output before, which "
+            "bridge.prediction.closed_loop feeds"
+        )
+        return entry
+
     def add_input(self, end: Fields) -> str:
         """Add an input layer and what its data goes through."""
-        name, steps = end["name"] or "Input", _steps(end, FORWARD)
-        properties: dict[str, Any] = {"InputSize": int(_numbers(end["size"]).item())}
+        name, steps = end["name"] or "Input", steps_of(end, FORWARD)
+        properties: dict[str, Any] = {"InputSize": int(numbers(end["size"]).item())}
         state: Mapping[str, Array] = EMPTY
         if len(steps) == 1 and steps[0].function in SCALING:
-            properties["Normalization"], state = _normalization(steps[0].settings)
+            properties["Normalization"], state = normalization(steps[0].settings)
             self.notes.append(
                 f"layer '{name}' does {steps[0].function} as its Normalization '{properties['Normalization']}'"
             )
             steps = []
         if "fixunknowns" in end["processFcns"]:
             self.notes.append(f"layer '{name}': a NaN in an input is not replaced, as fixunknowns would")
-        name = self.add("FeatureInputLayer", name, [], properties, state=state)
+        name = self.add(self._input, name, [], properties, state=state)
         return self._add_steps(name, name, steps)
 
     def add_output(self, source: str, end: Fields) -> str:
         """Add the way back from a layer's output to the data's own values."""
-        return self._add_steps(source, end["name"] or "Output", _steps(end, REVERSE)[::-1])
+        return self._add_steps(source, end["name"] or "Output", steps_of(end, REVERSE)[::-1])
 
     def _add_steps(self, source: str, name: str, steps: Sequence[Step]) -> str:
         if not steps:
@@ -247,112 +352,3 @@ class _Graph:
             f"layer '{made}' does {', '.join(step.function for step in steps)}: fixed numbers, so its factors are 0"
         )
         return made
-
-
-# What inputs and outputs go through
-
-
-@dataclass(frozen=True)
-class Affine:
-    """matrix x + offset."""
-
-    matrix: NDArray
-    offset: NDArray
-
-    @property
-    def is_identity(self) -> bool:
-        rows, columns = self.matrix.shape
-        return rows == columns and not self.offset.any() and np.array_equal(self.matrix, np.eye(rows))
-
-    def then(self, following: Affine) -> Affine:
-        return Affine(following.matrix @ self.matrix, following.matrix @ self.offset + following.offset)
-
-
-@dataclass(frozen=True)
-class Step:
-    """A processing function with its saved settings."""
-
-    function: str
-    settings: Fields
-    affine: Affine
-
-
-def _steps(end: Fields, known: Mapping[str, Callable[[Fields], Affine]]) -> list[Step]:
-    """Return the processing functions of an input or output that change anything, in MATLAB's order."""
-    pairs = zip(end["processFcns"], end["processSettings"], strict=True)
-    changing = [
-        (function, settings) for function, settings in pairs if not _numbers(settings.get("no_change", 0)).any()
-    ]
-    steps = [Step(function, settings, known[function](settings)) for function, settings in changing]
-    return [step for step in steps if not step.affine.is_identity]
-
-
-def _scaling(settings: Fields) -> tuple[NDArray, NDArray, NDArray]:
-    """Return gain, xoffset and y0 of y = (x - xoffset) gain + y0, a number a row; y0 is mapminmax's ymin, mapstd's
-    ymean.
-    """
-    gain = _numbers(settings["gain"]).ravel()
-    y0 = _numbers(settings["ymin"] if "ymin" in settings else settings["ymean"]).ravel()
-    return gain, _numbers(settings["xoffset"]).ravel(), np.broadcast_to(y0, gain.shape)
-
-
-def _normalization(settings: Fields) -> tuple[str, dict[str, Array]]:
-    """Express a scaling as the Normalization of an input layer, with its statistics [C 1]."""
-    gain, offset, y0 = _scaling(settings)
-    if "ymin" in settings and (y0 == -1).all():
-        kind, statistics = "rescale-symmetric", {"Min": offset, "Max": offset + 2 / gain}
-    else:
-        kind, statistics = "zscore", {"Mean": offset - y0 / gain, "StandardDeviation": 1 / gain}
-    return kind, {name: Array.of(each[:, None]) for name, each in statistics.items()}
-
-
-def scaled(settings: Fields) -> Affine:
-    gain, offset, y0 = _scaling(settings)
-    return Affine(np.diag(gain), y0 - gain * offset)
-
-
-def unscaled(settings: Fields) -> Affine:
-    gain, offset, y0 = _scaling(settings)
-    return Affine(np.diag(1 / gain), offset - y0 / gain)
-
-
-def without_constant_rows(settings: Fields) -> Affine:
-    kept = _indices(settings["keep"])
-    return Affine(np.eye(_rows(settings))[kept], np.zeros(len(kept)))
-
-
-def with_constant_rows(settings: Fields) -> Affine:
-    matrix, offset = np.eye(_rows(settings))[:, _indices(settings["keep"])], np.zeros(_rows(settings))
-    offset[_indices(settings["remove"])] = _numbers(settings["constants"]).ravel()
-    return Affine(matrix, offset)
-
-
-def with_known_flags(settings: Fields) -> Affine:
-    """Return fixunknowns for data without NaN: behind each row that had some in training comes one that says 1, known.
-
-    The saved fields are read as published code uses them (`shift`: how far a row moves down); no file with one was
-    seen.
-    """
-    inputs, outputs = _rows(settings), int(_numbers(settings["yrows"]).item())
-    moved = np.arange(inputs) + (_numbers(settings["shift"]).ravel().astype(int) if outputs > inputs else 0)
-    matrix, offset = np.zeros((outputs, inputs)), np.ones(outputs)
-    matrix[moved, np.arange(inputs)], offset[moved] = 1, 0
-    return Affine(matrix, offset)
-
-
-def _rows(settings: Fields) -> int:
-    return int(_numbers(settings["xrows"]).item())
-
-
-def _indices(value: Any) -> NDArray:
-    return _numbers(value).ravel().astype(int) - 1
-
-
-SCALING = ("mapminmax", "mapstd")
-FORWARD = {
-    "mapminmax": scaled,
-    "mapstd": scaled,
-    "removeconstantrows": without_constant_rows,
-    "fixunknowns": with_known_flags,
-}
-REVERSE = {"mapminmax": unscaled, "mapstd": unscaled, "removeconstantrows": with_constant_rows}
