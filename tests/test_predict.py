@@ -228,6 +228,14 @@ def test_a_network_trained_on_0_to_1(predict: Command) -> None:
     refused(predict(SIGNS, "b.png", "--im2single"), "would have values up to 1")
 
 
+def test_arrays_of_another_range_are_told_once(predict: Command) -> None:
+    for name in ("a.npy", "b.npy"):
+        np.save(name, np.random.default_rng(0).random((2, 3, 32, 32), np.float32))
+    ran = predict(SIGNS, "a.npy", "b.npy", "--json")
+    (note,) = [note for note in ran.facts["notes"] if "expected" in note]
+    assert note.startswith("input 'imageinput': float 0..255 expected, 0.") and note.endswith("..1 given")
+
+
 def test_regions_are_drawn_over_the_image(predict: Command) -> None:
     """Oracle: the largest output of each pixel, painted by labeloverlay at the size of the image."""
     pixels = picture("a.png")

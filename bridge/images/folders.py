@@ -175,7 +175,8 @@ def imageDatastore(
 ) -> ImageDatastore:
     """Collects image files, as MATLAB's ``imageDatastore`` with its defaults.
 
-    Unconfirmed: in each folder the files come first, then the subfolders, both by character code.
+    Unconfirmed: in each folder the files come first, then the subfolders, both by character code. Hidden folders
+    (.ipynb_checkpoints, .git) and hidden files (._a.jpg) that are not named in `location` are passed over.
 
     Args:
         location: a folder or a file, or several.
@@ -226,7 +227,7 @@ def _folders(place: str, include_subfolders: bool, suffixes: set[str]) -> Iterat
         )
     try:
         with os.scandir(place) as listing:
-            entries = sorted(listing, key=lambda entry: entry.name)
+            entries = sorted((each for each in listing if each.name[0] != "."), key=lambda entry: entry.name)
     except OSError as error:
         raise UnreadableError(f"imageDatastore: cannot list {place}", str(error), "check who may read it") from error
     folder = "" if place == os.curdir else place

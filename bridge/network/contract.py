@@ -36,6 +36,16 @@ class Contract:
     def range_text(self) -> str:
         return "not told by the file" if self.low is None else f"{self.low:g}..{self.high:g}"
 
+    def mismatch(self, least: float, greatest: float) -> str:
+        """Say that values of 0 to 1 are given where those of pixels of 0 to 255 are expected, or the other way round;
+        "" where nothing speaks against the values.
+        """
+        if self.high is None or not (
+            (least >= 0 and 0 < greatest <= 1 and self.high >= 2) or (self.high <= 1 and greatest >= 2)
+        ):
+            return ""
+        return f"input '{self.name}': float {self.range_text} expected, {least:.3g}..{greatest:.3g} given"
+
     def __str__(self) -> str:
         about = ", ".join(
             f"{name} {'..'.join(dict.fromkeys((f'{low:.4g}', f'{high:.4g}')))}" for name, low, high in self.statistics

@@ -18,6 +18,7 @@ from bridge.errors import DifferenceError, UnsupportedError, UsageError, nearest
 from bridge.files.atomic import is_file, sha256
 from bridge.network import Network
 from bridge.network.activations import Activation
+from bridge.network.contract import contracts
 from bridge.parity import onnx_runtime
 from bridge.parity.causes.detection import diagnose_detections
 from bridge.parity.causes.diagnosis import Cause, Diagnosis, diagnose
@@ -179,14 +180,27 @@ def check(
 
 
 def _against_reference(subject: Subject, profile: Profile, held: Reference, file: object, evidence: bool) -> Check:
-    notes = [*held.notes, *_require_same_layers(held, subject)]
     oracle, batches = Recording(held, subject), _batches(held.inputs, held.batch, subject.network)
+    notes = [*held.notes, *_require_same_layers(held, subject), *_mismatches(subject.network, batches)]
     found = _checked(subject, batches, oracle, profile, notes, file, evidence)
     if found.passed:
         _require_same_class_order(held, subject)
     elif any(isinstance(each, Labels) for each in held.outputs):
         found = replace(found, notes=(*found.notes, TRUE_LABELS))
     return replace(found, facts={**found.facts, **held.facts})
+
+
+def _mismatches(network: Network | None, batches: Sequence[Batch]) -> list[str]:
+    """Return what inputs of another range than the network was trained on are."""
+    told = []
+    for index, contract in enumerate(contracts(network) if network is not None else ()):
+        given = [each.inputs[index] for each in batches if each.inputs[index].numel()]
+        least, greatest = (
+            min((float(x.min()) for x in given), default=0),
+            max((float(x.max()) for x in given), default=0),
+        )
+        told.append(contract.mismatch(least, greatest))
+    return [each for each in told if each]
 
 
 def _against_detections(model: nn.Module | Network, reference: object, profile: Profile, data: Names | None) -> Check:

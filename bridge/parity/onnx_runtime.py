@@ -5,9 +5,10 @@ The changes are made here, on the protobuf, and share nothing with the passes of
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -51,15 +52,22 @@ def sample_inputs(network: Network, seed: int = 0, batch: int | None = None) -> 
     return samples
 
 
+Run: TypeAlias = Callable[[Sequence[NDArray]], dict[str, NDArray]]
+
+
 def run(path: Path, inputs: Sequence[NDArray], values: Sequence[str]) -> dict[str, NDArray]:
-    """Run an .onnx file and return the named values.
+    """Run an .onnx file once and return the named values; see `session`."""
+    return session(path, values)(inputs)
+
+
+def session(path: Path, values: Sequence[str]) -> Run:
+    """Return what runs an .onnx file, from inputs in the order of the graph's true inputs to the named values.
 
     Sequences stand T, N, C in the files that MATLAB, and bridge, write; here they go in and come out N, T, C, as in
     torch.
 
     Args:
         path: the file.
-        inputs: in the order of the graph's true inputs.
         values: names of values inside the graph.
 
     Raises:
@@ -89,18 +97,29 @@ def run(path: Path, inputs: Sequence[NDArray], values: Sequence[str]) -> dict[st
     for name in wanted:
         if name not in declared:
             model.graph.output.append(onnx.ValueInfoProto(name=name))
+    with _running():
+        held = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    weights = {tensor.name for tensor in model.graph.initializer}
+    names = [each.name for each in held.get_inputs() if each.name not in weights]
+
+    def once(inputs: Sequence[NDArray]) -> dict[str, NDArray]:
+        with _running():
+            results = held.run(wanted, dict(zip(names, map(turned, inputs), strict=True)))
+        return {name: turned(np.asarray(result)) for name, result in zip(wanted, results, strict=True)}
+
+    return once
+
+
+@contextmanager
+def _running() -> Iterator[None]:
     try:
-        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        weights = {tensor.name for tensor in model.graph.initializer}
-        names = [each.name for each in session.get_inputs() if each.name not in weights]
-        results = session.run(wanted, dict(zip(names, map(turned, inputs), strict=True)))
+        yield
     except Exception as error:  # onnxruntime's errors share no base of their own
         raise UnsupportedError(
             "onnxruntime does not run this file",
             f"{type(error).__name__}: {error}",
             "pass --no-check to import it unproven",
         ) from error
-    return {name: turned(np.asarray(result)) for name, result in zip(wanted, results, strict=True)}
 
 
 def accepted(model: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -111,10 +112,12 @@ class OnnxRuntime(_Whole):
         }
         self.outputs = class_layers(ours)
 
+    @cached_property
+    def _run(self) -> onnx_runtime.Run:
+        return onnx_runtime.session(self._path, [*self.layers.values(), *self._indices.values()])
+
     def begin(self, batch: Batch) -> None:
-        self._results = onnx_runtime.run(
-            self._path, [x.cpu().numpy() for x in batch.inputs], [*self.layers.values(), *self._indices.values()]
-        )
+        self._results = self._run([x.cpu().numpy() for x in batch.inputs])
 
     def take(self, value: str) -> Any:
         return self._results.pop(value, None)

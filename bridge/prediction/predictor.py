@@ -268,7 +268,7 @@ class Predictor:
             if self._detector is not None:
                 found = self._boxes(torch.from_numpy(part), names)
             else:
-                found = self._found(torch.from_numpy(np.asarray(part, np.float32)), names)
+                found = self._found(self._within_range(np.asarray(part, np.float32)), names)
             yield from map(Prediction, names, found)
 
     def _numbers(self, file: str) -> NDArray | list[NDArray]:
@@ -292,6 +292,13 @@ class Predictor:
                 "name a variable: data.mat:X",
             )
         return arrange(value, self._size, self.options.input_dims or None, f"'{file}'", option="--input-dims")
+
+    def _within_range(self, part: NDArray) -> Tensor:
+        """Return an array as a tensor; what is out of the range that the network was trained on is told once."""
+        mismatch = self._contract.mismatch(float(part.min()), float(part.max())) if part.size else ""
+        if mismatch and not any(note.startswith(mismatch.partition(",")[0]) for note in self.notes):
+            self._note(mismatch)
+        return torch.from_numpy(part)
 
     # Outputs
 

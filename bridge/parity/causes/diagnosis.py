@@ -22,6 +22,7 @@ from bridge.parity.profiles import Profile
 from bridge.parity.references import Labels
 from bridge.parity.tally import Tally
 
+AS_GOOD = 5e-6  # of a layer's range: what another order of sums leaves, in single precision
 ENOUGH, NUMBER = 20.0, 13.0  # bits that a reference of outputs must hold; bits of a number that agrees to 1e-4
 
 
@@ -99,8 +100,9 @@ def _case(subject: Subject, batches: Sequence[Batch], oracle: Oracle, found: Com
     assert at is not None
     before = max((each.relative for each in found.agreeing), default=0.0)
     allowed = at.allowed / (at.scale or 1.0)
-    # As well as the layers before, or far better than allowed; and much better than without the change.
-    tolerance = min(max(allowed / 20, 3 * before), max(allowed, before), at.relative / 4)
+    # As well as the layers before, far better than allowed, or as well as single precision can; and much better than
+    # without the change.
+    tolerance = min(max(allowed / 20, 3 * before, AS_GOOD), max(allowed, before), at.relative / 4)
     suspects, from_input = _suspects(subject, oracle, at.layer)
     case = Case(
         subject,
