@@ -144,7 +144,14 @@ def test_a_label_is_the_folders_name_however_it_is_reached(
 
 def test_hidden_folders_and_files_are_no_classes(tmp_path: Path) -> None:
     """What Jupyter, git and macOS leave beside images; a hidden folder that is named is taken."""
-    touch(tmp_path, "a/1.png", "a/._1.png", "a/.ipynb_checkpoints/1-checkpoint.png", ".ipynb_checkpoints/2.png", ".git/3.png")
+    touch(
+        tmp_path,
+        "a/1.png",
+        "a/._1.png",
+        "a/.ipynb_checkpoints/1-checkpoint.png",
+        ".ipynb_checkpoints/2.png",
+        ".git/3.png",
+    )
     images = imageDatastore(tmp_path, IncludeSubfolders=True, LabelSource="foldernames")
     assert [Path(file).relative_to(tmp_path).as_posix() for file in images.Files] == ["a/1.png"]
     assert images.classes == ("a",)
