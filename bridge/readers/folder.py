@@ -17,7 +17,7 @@ from bridge.errors import UnreadableError, reading
 from bridge.files.atomic import named_by_content, sha256
 from bridge.network import Connection, Layer, LayerList, Learnable, Network, Source, require_ports
 from bridge.network.tensors import given_sizes, tensors, with_tensors
-from bridge.tables.layers import LayerRow, Mappings, foreign_input, foreign_row, unknown_row
+from bridge.tables.layers import LayerRow, Mappings, foreign_input, foreign_row, unknown_output_row, unknown_row
 
 SCHEMA = "bridge.network/1"
 WEIGHTS = "model.safetensors"
@@ -159,7 +159,8 @@ def _other_row(kind: str, facts: Mapping[str, Any]) -> LayerRow:
         return foreign_input(kind)
     if kind.startswith("onnx:"):
         return foreign_row(kind, kind.removeprefix("onnx:"))
-    return unknown_row(facts["class"] or kind)
+    of_class = unknown_row if facts["outputs"] else unknown_output_row
+    return of_class(facts["class"] or kind)
 
 
 def _tuples(value: Any) -> Any:

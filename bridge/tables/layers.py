@@ -126,6 +126,13 @@ def unknown_row(class_name: str) -> LayerRow:
     return LayerRow(class_name.rpartition(".")[2], (class_name,), **UNKNOWN)
 
 
+def unknown_output_row(class_name: str) -> LayerRow:
+    """Return the row of an output layer that no table knows: it computes nothing in prediction, and its loss is not
+    known.
+    """
+    return replace(unknown_row(class_name), torch=None, outputs=())
+
+
 def foreign_row(kind: str, *operators: str) -> LayerRow:
     """Return the row of an ONNX node that is no MATLAB layer."""
     return LayerRow(kind, (), onnx=operators, **FOREIGN)

@@ -35,8 +35,10 @@ def loss_rows(trainer: str) -> Mapping[str, LossRow]:
 
 
 def loss_of(output: LayerRow, trainer: str) -> str:
-    """Return the name of the loss that an output layer means to a trainer; the layer's own where there is none."""
-    return output.loss.get(trainer, output.name)
+    """Return the name of the loss that an output layer means to a trainer; the layer's own where there is none, "" of a
+    class that no table knows.
+    """
+    return output.loss.get(trainer, "" if output.is_unknown else output.name)
 
 
 def loss_row(name: str, trainer: str) -> LossRow:

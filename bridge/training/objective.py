@@ -105,8 +105,7 @@ def objective(
         return _of_detector(family_of(network), options)
     name = loss or own
     if not name:
-        cause = "the network has no output layer and ends in no softmax"
-        raise UsageError("it is not said which loss to train with", cause, "pass loss=, as trainnet's lossFcn")
+        raise _without_loss(output)
     row = loss_row(name, options.trainer)
     weights = _weights(class_weights if class_weights is not None else _class_weights(output), network, device)
     logits = losses.takes_logits(row) and ends_in_softmax
@@ -171,7 +170,20 @@ def _targets(name: str, trainer: str) -> bool | None:
 
 def _class_weights(output: Layer | None) -> Sequence[float] | None:
     weights = output.properties.get("ClassWeights") if output is not None else None
-    return weights if isinstance(weights, (tuple, list)) and len(weights) > 0 else None
+    is_known = output is None or not output.row.is_unknown  # what they mean to a class of a user is not known
+    return weights if is_known and isinstance(weights, (tuple, list)) and len(weights) > 0 else None
+
+
+def _without_loss(output: Layer | None) -> UsageError:
+    error = "it is not said which loss to train with"
+    if output is None or not output.row.is_unknown:
+        cause = "the network has no output layer and ends in no softmax"
+        return UsageError(error, cause, "pass loss=, as trainnet's lossFcn")
+    return UsageError(
+        error,
+        f"the output layer '{output.name}' is a {output.kind}, whose loss no table knows",
+        "pass loss= (name = in the recipe's [loss]), and class_weights= where it has some",
+    )
 
 
 def _weights(given: Sequence[float] | None, network: Network | None, device: torch.device | None) -> Tensor | None:

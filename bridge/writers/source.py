@@ -234,7 +234,9 @@ class Program:
         foreign = [
             f"'{layer.name}' is a {layer.kind}"
             for layer in self.network.layers
-            if (layer.row.is_foreign or layer.row.is_unknown) and own_module(layer, self.modules) is None
+            if (layer.row.is_foreign or layer.row.is_unknown)
+            and not layer.row.is_output
+            and own_module(layer, self.modules) is None
         ]
         foreign += [f"'{layer.name}' is a {layer.kind}" for layer in self.network.layers if layer.kind == "onnx:Input"]
         if foreign:

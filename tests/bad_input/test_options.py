@@ -176,7 +176,10 @@ def test_mappings_that_do_not_exist(tmp_path: Path, refusal: Callable[..., Answe
 @pytest.fixture
 def custom(tmp_path: Path) -> Path:
     layer = L.Layer("mine", "my.Layer", {})
-    mat.write(tmp_path / "net.mat", {"net": Net("SeriesNetwork", (L.featureInputLayer(3, "in"), layer))})
+    mat.write(
+        tmp_path / "net.mat",
+        {"net": Net("SeriesNetwork", (L.featureInputLayer(3, "in"), layer, L.regressionLayer("out")))},
+    )
     return tmp_path / "net.mat"
 
 

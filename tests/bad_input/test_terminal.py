@@ -52,7 +52,7 @@ def hostile_net(name: str) -> Net:
         L.classificationLayer("classes", [name, f"not {name}"]), custom,
     )  # fmt: skip
     chain = [(a.name, b.name) for a, b in pairwise(layers[:4])]
-    return Net("DAGNetwork", layers, (*chain, (name, f"{name}!")))
+    return Net("LayerGraph", layers, (*chain, (name, f"{name}!")))
 
 
 @pytest.fixture(params=HOSTILE)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from bridge.arrays.lazy import Array
 from bridge.arrays.matlab import Categorical, Cell, Handle, Object, Unread
-from bridge.errors import UnreadableError, reading
-from bridge.network import Layer, Learnable, factor_names, make_layer, saved_factor
-from bridge.tables.layers import LayerRow, Mappings, preprocessing, unknown_row
+from bridge.errors import UnreadableError, reading, shortened
+from bridge.network import Connection, Layer, LayerList, Learnable, factor_names, make_layer, saved_factor
+from bridge.tables.layers import LayerRow, Mappings, preprocessing, unknown_output_row, unknown_row
 
 FACTORS = ("LearnRateFactor", "L2Factor")
 RESCALED = {(0, 1): "rescale-zero-one", (-1, 1): "rescale-symmetric"}  # what "rescale" is saved with
+ENDED_BY_OUTPUTS = ("SeriesNetwork", "DAGNetwork")  # the kinds that are trained with output layers alone
+OF_OUTPUTS = frozenset(("Classes", "ResponseNames"))  # properties of MATLAB's base classes of output layers
 LONGEST_PROPERTY = 4096  # elements; longer arrays are no property a layer is configured by
 
 
@@ -81,7 +85,7 @@ def layer_from(saved: Object, name: str, tables: Mappings, notes: list[str]) -> 
     fields = saved.properties
     row = tables.by_class(saved.class_name)
     if row is None:
-        notes.append(f"layer '{name}' has the class {saved.class_name}, which no table knows")
+        notes.append(_unknown(name, saved.class_name))
         row = unknown_row(saved.class_name)
     elif row.refused:
         notes.append(f"layer '{name}' ({saved.class_name}) is shown, not computed: {row.refused}")
@@ -98,6 +102,42 @@ def layer_from(saved: Object, name: str, tables: Mappings, notes: list[str]) -> 
         ]
         learnables = {key: _learnable(key, fields, row, name) for key in names}
         return make_layer(row, name, properties, learnables, _state(row, fields))
+
+
+def with_output_layers(layers: LayerList, connections: Sequence[Connection], kind: str, notes: list[str]) -> LayerList:
+    """Make output layers of the layers of unknown classes that nothing reads, where the network must end in some, or
+    where they have what MATLAB gives output layers. A note tells what they hold.
+    """
+    read = {each.source for each in connections}
+
+    def ends(layer: Layer) -> bool:
+        alone = layer.name not in read and len(layer.inputs) == 1 and not layer.learnables
+        if not layer.row.is_unknown or layer.row.refused or not alone:
+            return False
+        return kind in ENDED_BY_OUTPUTS or not OF_OUTPUTS.isdisjoint(layer.properties)
+
+    return LayerList(_output_layer(layer, notes) if ends(layer) else layer for layer in layers)
+
+
+def _output_layer(layer: Layer, notes: list[str]) -> Layer:
+    class_name = layer.row.matlab[0]
+    with suppress(ValueError):
+        notes.remove(_unknown(layer.name, class_name))
+    held = ", ".join(f"{key} {_shown(value)}" for key, value in layer.properties.items() if key != "Description")
+    notes.append(
+        f"layer '{layer.name}' ({class_name}) is an output layer that no table knows: it computes nothing in "
+        f"prediction, and training asks for its loss{f'; it holds {held}' if held else ''}"
+    )
+    return replace(layer, row=unknown_output_row(class_name), outputs=())
+
+
+def _unknown(name: str, class_name: str) -> str:
+    return f"layer '{name}' has the class {class_name}, which no table knows"
+
+
+def _shown(value: Any) -> str:
+    items = value if isinstance(value, tuple) else (value,)
+    return shortened(" ".join(f"{each:.6g}" if isinstance(each, float) else str(each) for each in items), 60)
 
 
 def _properties(row: LayerRow, fields: Mapping[str, Any]) -> dict[str, Any]:

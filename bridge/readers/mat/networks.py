@@ -20,7 +20,7 @@ from bridge.readers.mat.choice import choose
 from bridge.readers.mat.companions import with_companions
 from bridge.readers.mat.container import DEEPEST, of_file, too_deep
 from bridge.readers.mat.contents import Contents, Held, contents, has_layers, is_layer, network_within
-from bridge.readers.mat.layers import layer_from, plain, required
+from bridge.readers.mat.layers import layer_from, plain, required, with_output_layers
 from bridge.tables.layers import Mappings
 
 MOST_NOTES = 5_000
@@ -100,6 +100,7 @@ def _layered(value: Any, held: Contents, tables: Mappings, notes: list[str], wit
         layers, connections = faster_rcnn.with_region_input(layers, connections, tables)
     else:
         connections = chain(layers)
+    layers = with_output_layers(layers, connections, kind, notes)
     names = plain(fields.get("OutputNames"))
     outputs = names if isinstance(names, tuple) else ()
     if blocks:

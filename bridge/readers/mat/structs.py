@@ -11,7 +11,7 @@ from bridge.errors import UnreadableError, UnsupportedError
 from bridge.network import Layer, LayerList, Network, Source, require_ports
 from bridge.network.assembly import network_of
 from bridge.network.ports import connect
-from bridge.readers.mat.layers import as_array, layer_from, plain
+from bridge.readers.mat.layers import as_array, layer_from, plain, with_output_layers
 from bridge.tables.layers import Mappings, table
 
 FIELD = "Format"  # which tells the struct form
@@ -40,11 +40,12 @@ def network_from(value: dict[str, Any], source: Source, tables: Mappings) -> Net
         )
     notes: list[str] = []
     layers = LayerList(_layer(each, tables, notes) for each in saved)
+    kind, connections = _text(value, "Kind"), connect(_pairs(value, source), layers)
     network = network_of(
         Network,
-        _text(value, "Kind"),
-        layers,
-        connect(_pairs(value, source), layers),
+        kind,
+        with_output_layers(layers, connections, kind, notes),
+        connections,
         _origin(value, source),
         inputs=_texts(value, "InputNames"),
         outputs=_texts(value, "OutputNames"),
