@@ -54,6 +54,20 @@ class Candidates(NamedTuple):
     labels: Tensor
 
 
+class Decoding(NamedTuple):
+    """How `Candidates` are had from the output of a network with torch alone, for source code that is written.
+
+    Attributes:
+        function: of the network's outputs and the arguments; it uses torch alone.
+        arguments: by name, plain values.
+        module: what the output goes through before; None for nothing.
+    """
+
+    function: Callable[..., Any]
+    arguments: Mapping[str, Any]
+    module: nn.Module | None = None
+
+
 class DetectorLoss(Protocol):
     """The loss of a mini-batch.
 
@@ -115,6 +129,10 @@ class Family(ABC):
     @abstractmethod
     def candidates(self, output: Any) -> Candidates:
         """Decode what the module puts out."""
+
+    def decoding(self) -> Decoding | None:
+        """Return how source code that is written decodes, None where it does not."""
+        return None
 
     def loss(self, switches: Semantics) -> DetectorLoss:
         """Return the loss, by the switches of training.

@@ -22,8 +22,9 @@ from torch.utils.data import Dataset
 from bridge.arrays.lazy import Array, NDArray
 from bridge.arrays.matlab import Table, describe, texts
 from bridge.detection.family import Family
+from bridge.detection.images import prepared, require, size_of
 from bridge.errors import UnreadableError, UsageError, nearest, reading
-from bridge.images import imread, imresize
+from bridge.images import imread
 from bridge.readers.mat.file import require_read, variables
 
 HEADER = ["path", "x", "y", "width", "height", "label"]
@@ -196,19 +197,18 @@ class BoxImages(Dataset[tuple[Tensor, Tensor]]):
         return len(self._truth)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        file, (height, width, channels) = self._truth.files[index], self._family.size
-        image = np.atleast_3d(imread(file))
-        if image.shape[2] != channels or image.dtype != np.uint8:
-            raise UsageError(
-                f"{file} is {image.dtype} with {image.shape[2]} channels",
-                f"the network takes {channels} of 8 bits",
-                "convert the images first",
-            )
-        pixels = np.moveaxis(imresize(image, (height, width), self._resize), 2, 0) / np.float32(255)
-        boxes = self._truth.boxes[index] * np.tile([width / image.shape[1], height / image.shape[0]], 2)
+        file = self._truth.files[index]
+        image = imread(file)
+        try:
+            require(image, self._family.size[2])
+        except UsageError as error:
+            raise UsageError(f"{file}: {error.error}", error.cause, error.hint) from error
+        height, width = size_of(image)
+        rows, columns = self._family.input_size((height, width))
+        boxes = self._truth.boxes[index] * np.tile([columns / width, rows / height], 2)
         target = torch.full((self._most, 5), float(NO_CLASS))
         target[: len(boxes), :4] = torch.from_numpy(boxes)
         target[: len(boxes), 4] = torch.tensor(
             [float(self._family.classes.index(label)) for label in self._truth.labels[index]]
         )
-        return torch.from_numpy(np.ascontiguousarray(pixels, np.float32)), target
+        return prepared(image, (rows, columns), self._resize), target

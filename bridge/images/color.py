@@ -18,6 +18,7 @@ Array = NDArray[Any]
 
 MOST_PIXELS, MOST_BYTES = 50_000_000, 1 << 29  # of an image file: the memory that it takes stays below 1 GB
 _STRIP = 1 << 22
+_LOW_BYTES = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}  # Pillow unpacks one byte of two: the first, or the second
 _GRAY = np.array(
     [0.298936021293776, 0.587043074451121, 0.114020904255103]
 )  # rgb2gray's coefficients, not rounded to three digits
@@ -34,15 +35,17 @@ def imread(path: str | os.PathLike[str]) -> Array:
       the file and transparency by a colour key follow the documentation, unconfirmed. Other formats keep their alpha
       channel.
     - An indexed image gives its indices, not its colours.
-    - 16-bit gray stays uint16; 1-bit images are logical. The orientation that a camera noted is ignored.
+    - A PNG of 16 bits a channel is uint16; its alpha channel is left out, as a box that MATLAB stored for such an image
+      tells. Gray of 16 bits is uint16 in every format; 1-bit images are logical. The orientation that a camera noted is
+      ignored.
 
     Returns:
         H x W, or H x W x C: uint8, uint16, single or logical.
 
     Raises:
         UnreadableError: there is no such file, it is damaged, or it is no image.
-        UnsupportedError: a colour image of 16 bits a channel; or one of more than 50 million pixels, which is not
-            decoded.
+        UnsupportedError: a colour image of 16 bits a channel that is no PNG, or gray with alpha; or one of more than 50
+            million pixels, which is not decoded.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -50,10 +53,13 @@ def imread(path: str | os.PathLike[str]) -> Array:
         data = _bytes_of(path)
         with Image.open(io.BytesIO(data)) as image:
             require_size(path, image.size)
-            raw_modes = str([tile[3] for tile in image.tile])
+            raw_modes = [tile[3] for tile in image.tile]
+            low_bytes = next((_LOW_BYTES[mode] for mode in raw_modes if mode in _LOW_BYTES), "")
             has_color_key = "transparency" in image.info and image.mode in ("L", "RGB")
             pixels = np.array(image.convert(image.mode + "A") if has_color_key else image)
             is_png = image.format == "PNG"
+        if is_png and low_bytes:
+            return pixels[..., :3].astype(np.uint16) << 8 | _pixels_as(data, low_bytes)[..., :3]
     except BridgeError:
         raise
     except Exception as problem:  # Pillow raises many kinds, an IndexError for a chunk that is too short
@@ -61,7 +67,7 @@ def imread(path: str | os.PathLike[str]) -> Array:
             "it is in no image format that is known" if isinstance(problem, UnidentifiedImageError) else str(problem)
         )
         raise UnreadableError(f"cannot read the image {path}", cause, "replace the file, or leave it out") from problem
-    if ";16" in raw_modes and pixels.dtype == np.uint8:
+    if ";16" in str(raw_modes) and pixels.dtype == np.uint8:
         raise UnsupportedError(
             f"{path} is a colour image of 16 bits a channel",
             "it would be read with 8 bits, unlike in MATLAB",
@@ -70,6 +76,16 @@ def imread(path: str | os.PathLike[str]) -> Array:
     if is_png and pixels.shape[2:] in {(2,), (4,)}:
         return _composite(pixels, _background(data, pixels.shape[2] - 1))
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+
+
+def _pixels_as(data: bytes, raw_mode: str) -> Array:
+    """Decode an image whose pixels are unpacked another way."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as image:
+        codec, extents, offset, _ = image.tile[0]
+        image.tile = [type(image.tile[0])(codec, extents, offset, raw_mode)]
+        return np.array(image)
 
 
 def require_size(path: str | os.PathLike[str], size: tuple[int, int]) -> None:

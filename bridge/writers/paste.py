@@ -1,10 +1,10 @@
-"""Copies the definitions of bridge's own classes, with all that they use, into source code that stands alone."""
+"""Copies definitions of bridge's own, with all that they use, into source code that stands alone."""
 
 from __future__ import annotations
 
 import ast
 import importlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -58,8 +58,8 @@ class Paste:
     definitions: dict[tuple[str, str], str] = field(default_factory=dict)
     imports: set[tuple[str, str, str]] = field(default_factory=set)
 
-    def add(self, classes: Iterable[type]) -> None:
-        for each in classes:
+    def add(self, defined: Iterable[type | Callable[..., object]]) -> None:
+        for each in defined:
             self._add(each.__module__, each.__name__)
 
     def _add(self, module: str, name: str) -> None:

@@ -13,6 +13,7 @@ from torch import nn
 
 from bridge import __version__
 from bridge.arrays.lazy import Array
+from bridge.detection.family import Decoding
 from bridge.errors import UnsupportedError, printable
 from bridge.files import python
 from bridge.files.atomic import write_with_data
@@ -21,7 +22,7 @@ from bridge.network import Layer, Network
 from bridge.network.contract import contracts
 from bridge.network.ports import split_port
 from bridge.network.tensors import given_sizes, tensors
-from bridge.writers import tensor_file
+from bridge.writers import decoding, tensor_file
 from bridge.writers.expressions import Code, code_of, in_brackets
 from bridge.writers.losses import Export, Written, fact_losses, precision_losses
 from bridge.writers.paste import Paste, import_lines
@@ -191,6 +192,10 @@ class Program:
         return {new: old for old, new in self.names.items() if new != old}
 
     @cached_property
+    def decoding(self) -> Decoding | None:
+        return decoding.decoding_of(self.network)
+
+    @cached_property
     def body(self) -> str:
         """The classes of the file; `arrays` is complete once it is known."""
         self._require_plain_layers()
@@ -199,6 +204,8 @@ class Program:
         held = list(parts(self.network, self.modules))
         for part, following in zip(held, [*held[1:], None], strict=True):
             self._layer(part, following.layer.name if following else "")
+        if self.decoding is not None:
+            decoding.paste(self.decoding, self.paste)
         results = [self._result(output) for output in self.network.outputs]
         kind = "Tensor" if len(results) == 1 else f"tuple[{', '.join(['Tensor'] * len(results))}]"
         own = (f"{name}: nn.Module" for name in self.own)
@@ -263,7 +270,8 @@ class Program:
             if (name := self.names.get(layer.name)) in self.own
         ]
         made = ", ".join(f"{name}={name}" for name in self.own)
-        return "\n".join([*lines, *own, "", f"model = Network({made}); load_weights(model); model.eval()", ""])
+        boxes = decoding.usage(self.decoding) if self.decoding is not None else []
+        return "\n".join([*lines, *own, "", f"model = Network({made}); load_weights(model); model.eval()", *boxes, ""])
 
     def _constants(self, digest: str) -> Iterator[str]:
         yield f"WEIGHTS = {python.call('Path(__file__).with_name', self.weights)}"
@@ -286,6 +294,8 @@ class Program:
                 yield from (f"    {line}" for line in held)
         yield "}"
         yield from python.listed("FROZEN: list[str] = [", map(python.literal, frozen), "]")
+        if self.decoding is not None:
+            yield from decoding.constants(self.decoding)
 
     def _entry(self, name: str) -> str:
         """Name the argument of an input: "x", unless it is read again later."""

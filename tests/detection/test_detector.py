@@ -393,11 +393,11 @@ def test_one_box_by_hand() -> None:
     output = torch.zeros(1, 14, 2, 3)
     for quantity, value in enumerate((0.75, 0.25, 0.5, 0.5, 2.0, 0.25, 0.75)):
         output[0, 2 * quantity + 1, 1, 2] = value
-    found = decode(output, HEAD)
+    corners, scores, labels = decode(output, HEAD.anchors, HEAD.stride)
     at = (1 * 3 + 2) * 2 + 1  # rows, columns, anchors
-    assert found.iou[0, at] == 0.75 and found.probabilities[0, at].tolist() == [0.25, 0.75]
-    assert found.corners[0, at].tolist() == [31, 18, 41, 30]
-    assert to_pixels(found.corners[0, at], (32, 48), (32, 48)).tolist() == [31, 18, 11, 13]
+    assert scores[0, at] == 0.75 * 0.75 and labels[0, at] == 1
+    assert corners[0, at].tolist() == [31, 18, 41, 30]
+    assert to_pixels(corners[0, at], (32, 48), (32, 48)).tolist() == [31, 18, 11, 13]
 
 
 @pytest.mark.parametrize(("corners", "size", "box"), [
@@ -479,7 +479,7 @@ def test_the_detector_moves_and_changes_precision_as_a_module(tmp_path: Path) ->
     assert torch.equal(made.detect(image, threshold=0.25).boxes, made.double().detect(image, threshold=0.25).boxes)
     assert made.to("meta")(torch.zeros(2, 3, 32, 32, device="meta", dtype=torch.float64)).shape == (2, 14, 8, 8)
     output = torch.empty(2, 14, 8, 8, device="meta")
-    assert decode(output, made.heads[0]).corners.device.type == "meta"
+    assert decode(output, made.anchors, made.heads[0].stride)[0].device.type == "meta"
 
 
 def test_broken_numbers_are_no_boxes(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -147,22 +147,37 @@ def test_an_item_is_an_image_and_its_objects_in_the_size_of_the_network(tmp_path
     assert objects.tolist() == [[8, pytest.approx(6.4), 16, 16, 1], [-1] * 5]
     with pytest.raises(UsageError, match="'drone' is no class of the network"):
         BoxImages(truth, family("bird", "drones"))
-    with pytest.raises(UsageError, match="uint8 with 3 channels"):
+    with pytest.raises(UsageError, match="a.png: the image has 3 channels, the network takes 1"):
         BoxImages(truth, family("bird", "drone", channels=1))[0]
 
 
 # Training
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Sums in one order, whatever the machine has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_a_detector_learns_its_objects(tmp_path: Path) -> None:
-    """From labelled images over anchors, layers, training and a saved folder to boxes, which must be those of the table."""
+    """From labelled images over anchors, layers, training and a saved folder to boxes, which must be those of the table.
+
+    400 steps, the last of them at a tenth of the rate, find every object of every set of scenes that was tried, under one thread and
+    two; the bound of 0.9 leaves a margin.
+    """
     table_of = scenes(tmp_path, 16)
     truth = read_ground_truth(table_of)
     anchors, fit = estimate_anchor_boxes(truth.sizes((SIZE, SIZE)), 2)
     assert set(anchors) == {(8, 8), (4, 16)} and fit == 1
     options = bridge.training_options(
-        "adam", MaxEpochs=200, MiniBatchSize=16, InitialLearnRate=0.01, Shuffle="every-epoch", Verbose=False
-    )
+        "adam", MaxEpochs=400, MiniBatchSize=16, InitialLearnRate=0.01, Shuffle="every-epoch", Verbose=False,
+        LearnRateSchedule="piecewise", LearnRateDropPeriod=300, LearnRateDropFactor=0.1,
+    )  # fmt: skip
     start = untrained(anchors)
     info = bridge.train(start, table_of, options, validation=truth)
     assert info.TrainingRMSE[:3] == pytest.approx([math.sqrt(loss) for loss in info.TrainingLoss[:3]]), (

@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,13 +66,13 @@ def test_types_are_those_of_the_file(tmp_path: Path) -> None:
     assert imread(save(tmp_path / "d.jpg", np.zeros((8, 9, 3), np.uint8))).shape == (8, 9, 3)
 
 
-def png_of_16_bits(channels: int, size: tuple[int, int] = (1, 1)) -> bytes:
+def png_of_16_bits(channels: int, size: tuple[int, int] = (1, 1), rows: bytes = b"") -> bytes:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     color_type = {2: 4, 3: 2, 4: 6}[channels]
     header = struct.pack(">IIBBBBB", *size, 16, color_type, 0, 0, 0)
-    pixels = zlib.compress(b"\0" + bytes(2 * channels))
+    pixels = zlib.compress(rows or b"\0" + bytes(2 * channels))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
@@ -111,9 +112,30 @@ def test_large_transparent_images_are_composited_in_strips(tmp_path: Path, monke
     np.testing.assert_array_equal(imread(path), whole, strict=True)
 
 
-@pytest.mark.parametrize("channels", [2, 3, 4])
-def test_colour_of_16_bits_is_refused_and_not_truncated(tmp_path: Path, channels: int) -> None:
-    (tmp_path / "a.png").write_bytes(png_of_16_bits(channels))
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("kind", range(5))
+def test_colour_of_16_bits_is_read_whole_without_its_alpha(tmp_path: Path, channels: int, kind: int) -> None:
+    """By hand: the numbers that were written, in each of PNG's filters (none, sub, up, average, Paeth)."""
+    rng = np.random.default_rng(kind)
+    pixels = rng.integers(0, 65536, (5, 7, channels), dtype=np.uint16)
+    (tmp_path / "a.png").write_bytes(png_of_16_bits(channels, (7, 5), filtered(pixels, kind)))
+    np.testing.assert_array_equal(imread(tmp_path / "a.png"), pixels[..., :3], strict=True)
+
+
+def filtered(pixels: np.ndarray[Any, Any], kind: int) -> bytes:
+    """Return the rows of a PNG as one of its filters makes them, byte by byte."""
+    step, rows = 2 * pixels.shape[2], pixels.astype(">u2").view(np.uint8).reshape(len(pixels), -1).astype(int)
+    padded = np.pad(rows, ((1, 0), (step, 0)))
+    left, up, corner = padded[1:, :-step], padded[:-1, step:], padded[:-1, :-step]
+    nearest = np.argmin(
+        [abs(up - corner), abs(left - corner), abs(left + up - 2 * corner)], 0
+    )  # Paeth; the first of equals
+    told = (0 * up, left, up, (left + up) // 2, np.choose(nearest, [left, up, corner]))[kind]
+    return b"".join(bytes([kind, *row]) for row in ((rows - told) % 256).tolist())
+
+
+def test_gray_of_16_bits_with_alpha_is_refused_and_not_truncated(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png_of_16_bits(2))
     with pytest.raises(UnsupportedError, match=r"a\.png"):
         imread(tmp_path / "a.png")
 

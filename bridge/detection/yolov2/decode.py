@@ -2,62 +2,36 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from bridge.detection.family import Head
 
-QUANTITIES = 5  # of a box: its IoU with the object, x, y, width, height
-
-
-class Decoded(NamedTuple):
-    """Every box of a batch, N x M with M = rows x columns x anchors; anchors change fastest, rows slowest.
-
-    Attributes:
-        iou: the IoU that each box is thought to have with an object.
-        corners: N x M x 4: left, top, right, bottom, in pixels of the network's input, from 0.
-        probabilities: N x M x classes.
-    """
-
-    iou: Tensor
-    corners: Tensor
-    probabilities: Tensor
-
-
-def predictions(output: Tensor, head: Head) -> Tensor:
-    """Return N x (rows x columns x anchors) x (5 + classes) of N x channels x rows x columns.
-
-    Channels are grouped by quantity (iou, x, y, w, h, class 1, class 2, ...), anchors change fastest (read off a MATLAB
-    detector).
-    """
-    by_anchor = output.unflatten(1, (-1, len(head.anchors)))
-    flat: Tensor = by_anchor.permute(0, 3, 4, 2, 1).flatten(1, 3)
-    return flat
-
-
-def cells(head: Head, like: Tensor) -> Tensor:
-    """Return (column, row) of the cell that each prediction belongs to: M x 2, from 0."""
-    rows, columns = (torch.arange(n, device=like.device, dtype=like.dtype) for n in head.grid)
-    grid = torch.stack([columns.expand(len(rows), -1), rows[:, None].expand(-1, len(columns))], -1)
-    return grid[:, :, None].expand(-1, -1, len(head.anchors), -1).flatten(0, 2)
-
-
-def anchor_sizes(head: Head, like: Tensor) -> Tensor:
-    """Return (width, height) of the anchor that each prediction belongs to: M x 2, in pixels."""
-    anchors = torch.tensor(head.anchors, device=like.device, dtype=like.dtype).flip(1)
-    return anchors.repeat(head.grid[0] * head.grid[1], 1)
-
-
-def decode(output: Tensor, head: Head) -> Decoded:
+def decode(
+    output: Tensor, anchors: Sequence[tuple[float, float]], stride: tuple[float, float]
+) -> tuple[Tensor, Tensor, Tensor]:
     """Turn the output of yolov2TransformLayer, N x channels x rows x columns, into boxes.
 
-    The centre is (x + column, y + row) times the stride, the size that of the anchor times (w, h), which the layer has
-    put through exp.
+    Channels are grouped by quantity (IoU, x, y, width, height, class 1, class 2, ...), anchors change fastest. The
+    centre of a box is (x + column, y + row) times the stride, its size that of the anchor times (width, height), its
+    score the IoU times the probability of its best class. Read off a detector that MATLAB trained.
+
+    Args:
+        output: what the network puts out.
+        anchors: (height, width) of each anchor box, in pixels of the network's input.
+        stride: pixels of a cell, down and across.
+
+    Returns:
+        Left, top, right and bottom in pixels of the network's input from 0, N x M x 4; scores, N x M; numbers of
+        classes from 0, N x M. M counts rows, in them columns, in them anchors.
     """
-    found = predictions(output, head)
-    stride = torch.tensor(head.stride[::-1], device=output.device, dtype=output.dtype)
-    centre = (found[..., 1:3] + cells(head, found)) * stride
-    half = found[..., 3:QUANTITIES] * anchor_sizes(head, found) / 2
-    return Decoded(found[..., 0], torch.cat([centre - half, centre + half], -1), found[..., QUANTITIES:])
+    found = output.unflatten(1, (-1, len(anchors))).permute(0, 1, 3, 4, 2)  # N x quantities x rows x columns x anchors
+    iou, x, y, width, height = found[:, :5].unbind(1)
+    rows, columns = (torch.arange(n, device=output.device, dtype=output.dtype) for n in output.shape[2:])
+    tall, wide = torch.tensor(anchors, device=output.device, dtype=output.dtype).unbind(1)
+    across, down = (x + columns[:, None]) * stride[1], (y + rows[:, None, None]) * stride[0]
+    to_side, to_top = width * wide / 2, height * tall / 2
+    corners = torch.stack([across - to_side, down - to_top, across + to_side, down + to_top], -1)
+    share, label = found[:, 5:].max(1)
+    return corners.flatten(1, 3), (iou * share).flatten(1), label.flatten(1)

@@ -8,9 +8,9 @@ from typing import Self
 
 from torch import Tensor, nn
 
-from bridge.detection.family import FAMILIES, Boxes, Candidates, Family, Head, anchor_boxes, general_notes
-from bridge.detection.yolov2.decode import QUANTITIES, decode
-from bridge.detection.yolov2.loss import YOLOv2Loss
+from bridge.detection.family import FAMILIES, Boxes, Candidates, Decoding, Family, Head, anchor_boxes, general_notes
+from bridge.detection.yolov2.decode import decode
+from bridge.detection.yolov2.loss import QUANTITIES, YOLOv2Loss
 from bridge.errors import UsageError
 from bridge.modules.activation import YOLOv2Transform
 from bridge.modules.build import to_torch
@@ -73,10 +73,13 @@ class YOLOv2(Family):
         return model if self.transformed else nn.Sequential(model, YOLOv2Transform(len(self.head.anchors)))
 
     def candidates(self, output: Tensor) -> Candidates:
-        """Decode the output of yolov2TransformLayer; the score is the IoU times the probability of the best class."""
-        found = decode(output, self.head)
-        best = found.probabilities.max(-1)
-        return Candidates(found.corners, found.iou * best.values, best.indices)
+        """Decode the output of yolov2TransformLayer."""
+        return Candidates(*decode(output, self.head.anchors, self.head.stride))
+
+    def decoding(self) -> Decoding:
+        """See `Family.decoding`."""
+        module = None if self.transformed else YOLOv2Transform(len(self.head.anchors))
+        return Decoding(decode, {"anchors": self.head.anchors, "stride": self.head.stride}, module)
 
     def loss(self, switches: Semantics) -> YOLOv2Loss:
         """Return the loss; see `Family.loss`."""
