@@ -34,7 +34,9 @@ def array_source(
         UsageError: they do not fit the network, or each other.
     """
     if isinstance(inputs, list) and inputs and np.ndim(inputs[0]) > 0:
-        return _sequence_source(inputs, targets, expected, options, what, _channels_first(options, "InputDataFormats"))
+        return _sequence_source(
+            inputs, targets, expected, options, what, _channels_first(options, options.InputDataFormats)
+        )
     several = inputs if isinstance(inputs, tuple) else (inputs,)
     if expected.inputs and len(several) != len(expected.inputs):
         raise UsageError(
@@ -152,7 +154,9 @@ def _sequence_source(
         _require_count(len(found), len(target), what)
         return SequenceSource(found, target, classes=classes, **padding)
     _require_count(len(found), len(targets), what)
-    steps, classes = _steps(targets, expected, _channels_first(options, "TargetDataFormats", channels_first), what)
+    steps, classes = _steps(
+        targets, expected, _channels_first(options, options.TargetDataFormats, channels_first), what
+    )
     for index, (sequence, target) in enumerate(zip(found, steps, strict=True)):
         if len(sequence) != len(target):
             raise UsageError(
@@ -179,11 +183,8 @@ def _row(labels: Any) -> NDArray:
     return np.ravel(labels if names is None else names)
 
 
-def _channels_first(options: TrainingOptions, name: str, otherwise: bool | None = None) -> bool:
-    """Return whether a format option puts channels before time; where it says neither, `otherwise`, or what the trainer
-    does.
-    """
-    given = getattr(options, name)
+def _channels_first(options: TrainingOptions, given: str | tuple[str, ...], otherwise: bool | None = None) -> bool:
+    """Return whether formats put channels before time; if they do not tell, `otherwise`, or what the trainer does."""
     formats = given if isinstance(given, str) else "".join(given[:1])
     if "C" in formats and "T" in formats:
         return formats.index("C") < formats.index("T")

@@ -41,7 +41,7 @@ def effects(network: Network, options: TrainingOptions) -> list[Effect]:
     for layer, name, learnable in network.learnables():
         rate, decay, frozen = simplest(learnable.learn_rate_factor), simplest(learnable.l2_factor), learnable.frozen
         group = None if frozen else groups.setdefault((rate, decay), len(groups) + 1)
-        base = getattr(options, "InitialLearnRate", 0.0)  # lbfgs and lm have none
+        base = options.InitialLearnRate if options.schedules else 0.0  # lbfgs and lm have none
         effective = _times(base, rate), 0.0 if frozen else _times(options.L2Regularization, decay)
         rows.append(
             Effect(f"{layer.name}/{name}", learnable.shape, rate, decay, learnable.assumed, *effective, frozen, group)

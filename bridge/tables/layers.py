@@ -28,6 +28,7 @@ TRAITS = (
     "per image",  # works on each image of a sequence by itself
     "normalizes",  # an input layer, whose statistics broadcast over its input
     "pixels",  # its input are pixels
+    "scores",  # gives a score from 0 to 1 for each class
     "sees the image",  # takes the network's image as its last input too, whose size it needs
     "softmax",  # turns scores into probabilities
 )

@@ -18,7 +18,6 @@ SCALERS = ("mapminmax", "mapstd", "processpca", "removeconstantrows", "fixunknow
 STATISTIC = re.compile(
     r"(mu|mean|sig|sigma|std|stddev)([XYT]|[xyt]|_?(train|input|output|target)s?)?|[XYT](mu|Mean|Std)"
 )
-LAST = ("SoftmaxLayer", "SigmoidLayer")  # what gives a score for each class
 
 
 def with_companions(network: Network, held: Held, found: Contents) -> Network:
@@ -58,7 +57,7 @@ def fitting_classes(network: Network, found: Contents) -> dict[str, tuple[str, .
     if len(network.outputs) != 1 or network.detector is not None:
         return {}
     last = network.outputs[0].partition("/")[0]
-    if not network.layers.has(last) or network.layers[last].kind not in LAST:
+    if not network.layers.has(last) or "scores" not in network.layers[last].row.traits:
         return {}
     try:
         channels = network.sizes[last][0].channels
