@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -17,31 +17,56 @@ if TYPE_CHECKING:
 WORST = 10  # layers in the table
 PRINTED = ("html", "annotate", "as_json")
 
+ReferenceFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Argument(help="reference.mat of bridgeReference, or a .mat, .npz or .csv with inputs and outputs."),
+]
+ToleranceProfile: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        help="How far they may differ: exact, float32, matlab or float16.", autocompletion=completion.tolerances
+    ),
+]
+Tolerances: TypeAlias = Annotated[
+    list[str],
+    typer.Option(help="LAYER=1e-3, for single layers or a glob; relative to the layer's range. May be repeated."),
+]
+Detections: TypeAlias = Annotated[
+    str, typer.Option(help="Of a detector, instead of outputs: its boxes, scores and labels, as bboxes,scores,labels.")
+]
+Steps: TypeAlias = Annotated[
+    Path | None, typer.Option(help="reference.steps.mat: training iterations, of a recipe (TOML) or a network.")
+]
+TrainingProfile: TypeAlias = Annotated[
+    Path | None, typer.Option(help="For --steps: a profile of bridge calibrate, the switches of a release of MATLAB.")
+]
+Log: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(help="MATLAB's training log, to be laid over that of a run: bridge check RUN --log info.mat."),
+]
+Html: TypeAlias = Annotated[
+    Path | None, typer.Option(help="Write a report as one HTML page: charts, graph, values, tables.")
+]
+Annotate: TypeAlias = Annotated[
+    bool,
+    typer.Option("--annotate", help="Print an annotation of GitHub where it differs; so by itself in GitHub Actions."),
+]
+
 
 def check(
     context: typer.Context,
     file: arguments.File,
-    reference: Path | None = typer.Argument(
-        None, help="reference.mat of bridgeReference, or a .mat, .npz or .csv with inputs and outputs."
-    ),
+    reference: ReferenceFile = None,
     against: Path | None = typer.Option(None, help="Instead, another network: an .onnx is run by onnxruntime."),
-    profile: str = typer.Option(
-        "matlab",
-        help="How far they may differ: exact, float32, matlab or float16.",
-        autocompletion=completion.tolerances,
-    ),
-    tolerance: list[str] = typer.Option(
-        [], help="LAYER=1e-3, for single layers or a glob; relative to the layer's range. May be repeated."
-    ),
+    profile: ToleranceProfile = "matlab",
+    tolerance: Tolerances = [],  # noqa: B006 (typer makes a list of its own)
     inputs: str = typer.Option("", help="Where the inputs are: X, data.mat:X, X.csv; commas between several."),
     outputs: str = typer.Option("", help="Where MATLAB's outputs are, or its labels: YPred, scores.csv."),
     targets: str = typer.Option("", help="Instead of outputs, what was to be predicted."),
     input_dims: arguments.InputDims = "",
     output_dims: str = typer.Option("", help="The outputs' dimensions in order: NC."),
     resize: str = typer.Option("", help="Resize image inputs as imresize does: bilinear, bicubic, nearest."),
-    detections: str = typer.Option(
-        "", help="Of a detector, instead of outputs: its boxes, scores and labels, as bboxes,scores,labels."
-    ),
+    detections: Detections = "",
     threshold: float = typer.Option(0.5, help="Of MATLAB's detect, where --detections are named."),
     factors: arguments.Factors = None,
     variable: arguments.Variable = None,
@@ -49,24 +74,17 @@ def check(
     modules: arguments.Modules = None,
     classes: arguments.Classes = None,
     seed: int = typer.Option(0, help="Of the random inputs on which two networks are compared."),
-    steps: Path | None = typer.Option(
-        None, help="reference.steps.mat: training iterations, of a recipe (TOML) or a network."
-    ),
-    training_profile: Path | None = typer.Option(
-        None, help="For --steps: a profile of bridge calibrate, the switches of a release of MATLAB."
-    ),
-    log: Path | None = typer.Option(
-        None, help="MATLAB's training log, to be laid over that of a run: bridge check RUN --log info.mat."
-    ),
-    html: Path | None = typer.Option(None, help="Write a report as one HTML page: charts, graph, values, tables."),
-    annotate: bool = typer.Option(
-        False, "--annotate", help="Print an annotation of GitHub where it differs; so by itself in GitHub Actions."
-    ),
+    steps: Steps = None,
+    training_profile: TrainingProfile = None,
+    log: Log = None,
+    html: Html = None,
+    annotate: Annotate = False,
     as_json: arguments.AsJson = False,
 ) -> None:
     """Compare layer by layer, and tell where two differ and why. Exit code 1 where they do."""
     from bridge.modules.build import modules_from
     from bridge.parity import check as parity
+    from bridge.parity.logs import check_log
     from bridge.parity.references import Names
     from bridge.parity.report import page as report
     from bridge.readers import load
@@ -75,31 +93,28 @@ def check(
         report.require(html)
     if log is not None:
         _require_only(context, ("file", "log"), "--log")
-        from bridge.parity.logs import check_log
-
-        finish(check_log(file, log), as_json, html, annotate)
-        return
-    if steps is not None:
+        found = check_log(file, log)
+    elif steps is not None:
         _require_only(context, ("file", "steps", "profile", "training_profile"), "--steps")
-        finish(_steps(file, steps, profile, training_profile), as_json, html, annotate)
-        return
-    lacking = ("training_profile", "seed" if reference else "", "" if detections else "threshold")
-    what = "a check against a reference" if reference else "a check against a network"
-    _require_only(context, [name for name in context.params if name not in lacking], what)
-    network = load(file, factors=factors, mappings=mappings, variable=variable, classes=classes)
-    names = Names(inputs, outputs, targets, input_dims, output_dims, resize, detections, threshold)
-    made = modules_from(modules) if modules is not None else None
-    found = parity.check(
-        network if made is None else network.to_torch(modules=made),
-        reference,
-        against=against,
-        profile=profile,
-        tolerances=_tolerances(tolerance),
-        network=network,
-        data=names if names != Names() else None,
-        seed=seed,
-        evidence=html is not None,
-    )
+        found = _steps(file, steps, profile, training_profile)
+    else:
+        lacking = ("training_profile", "seed" if reference else "", "" if detections else "threshold")
+        what = "a check against a reference" if reference else "a check against a network"
+        _require_only(context, [name for name in context.params if name not in lacking], what)
+        network = load(file, factors=factors, mappings=mappings, variable=variable, classes=classes)
+        names = Names(inputs, outputs, targets, input_dims, output_dims, resize, detections, threshold)
+        made = modules_from(modules) if modules is not None else None
+        found = parity.check(
+            network if made is None else network.to_torch(modules=made),
+            reference,
+            against=against,
+            profile=profile,
+            tolerances=_tolerances(tolerance),
+            network=network,
+            data=names if names != Names() else None,
+            seed=seed,
+            evidence=html is not None,
+        )
     finish(found, as_json, html, annotate)
 
 

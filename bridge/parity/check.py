@@ -14,16 +14,16 @@ from torch import fx, nn
 
 from bridge import __version__
 from bridge.detection.detector import Detector
-from bridge.errors import DifferenceError, UnsupportedError, UsageError, nearest
+from bridge.errors import DifferenceError, UnsupportedError, UsageError
 from bridge.files.atomic import is_file, sha256
 from bridge.network import Network
-from bridge.network.activations import Activation
 from bridge.network.contract import contracts
 from bridge.parity import onnx_runtime
+from bridge.parity.agreement import require_same_class_order, require_same_inputs, require_same_layers, uncompared
 from bridge.parity.causes.detection import diagnose_detections
 from bridge.parity.causes.diagnosis import Cause, Diagnosis, diagnose
 from bridge.parity.causes.fit import Fit, fit
-from bridge.parity.compare import OUTPUT, Batch, Oracle, Subject, compare
+from bridge.parity.compare import Batch, Oracle, Subject, compare
 from bridge.parity.detections import compare_detections, is_recorded, read_detections
 from bridge.parity.differences import Comparison, LayerDifference
 from bridge.parity.oracles import Lockstep, OnnxRuntime, Recorded, Recording
@@ -181,10 +181,10 @@ def check(
 
 def _against_reference(subject: Subject, profile: Profile, held: Reference, file: object, evidence: bool) -> Check:
     oracle, batches = Recording(held, subject), _batches(held.inputs, held.batch, subject.network)
-    notes = [*held.notes, *_require_same_layers(held, subject), *_mismatches(subject.network, batches)]
+    notes = [*held.notes, *require_same_layers(held, subject), *_mismatches(subject.network, batches)]
     found = _checked(subject, batches, oracle, profile, notes, file, evidence)
     if found.passed:
-        _require_same_class_order(held, subject)
+        require_same_class_order(held, subject)
     elif any(isinstance(each, Labels) for each in held.outputs):
         found = replace(found, notes=(*found.notes, TRUE_LABELS))
     return replace(found, facts={**found.facts, **held.facts})
@@ -262,14 +262,14 @@ def _against_network(
                 "name a reference, or another network with --against",
             )
     oracle = _oracle(other, subject, names)
-    notes = _uncompared(subject, oracle)
+    notes = uncompared(subject, oracle)
     network = subject.network or oracle.network
     if network is None:
         raise UsageError(
             "neither of the two modules tells the size of its inputs", hint="pass network=, or check against a network"
         )
     if subject.network is not None and oracle.network is not None:
-        _require_same_inputs(subject.network, oracle.network)
+        require_same_inputs(subject.network, oracle.network)
     fixed = next(
         (each.source.batch for each in (oracle.network, network) if each is not None and each.source.batch), None
     )
@@ -288,23 +288,6 @@ def _against_network(
             f"onnxruntime does not run the other network's file, so the module built from it is compared: {error.cause}"
         )
         return _checked(subject, batches, _lockstep(other, subject), profile, [*notes, note], against, evidence)
-
-
-def _require_same_inputs(ours: Network, theirs: Network) -> None:
-    """Raise UsageError unless what one network takes the other takes too; a length that is free fits any."""
-    mine, others = ([network.sizes[name][0] for name in network.inputs] for network in (ours, theirs))
-    if len(mine) == len(others) and all(map(_fits, mine, others)):
-        return
-    shown = (", ".join(map(str, sizes)) or "nothing" for sizes in (mine, others))
-    raise UsageError(
-        "the two networks take different inputs", " and ".join(shown), "compare networks of the same architecture"
-    )
-
-
-def _fits(ours: Activation, theirs: Activation) -> bool:
-    lengths = zip(ours.size, theirs.size, strict=False)
-    alike = ours.format == theirs.format and len(ours.size) == len(theirs.size)
-    return alike and all(None in pair or pair[0] == pair[1] for pair in lengths)
 
 
 def _oracle(other: Network | nn.Module, subject: Subject, names: Mapping[str, str] | None) -> Oracle:
@@ -373,73 +356,6 @@ def _part(values: Values, start: int, size: int, kind: str) -> torch.Tensor:
     whole = not isinstance(values, list) and values.ndim == 0  # an input of an ONNX graph that has no observations
     part = values if whole else values[start] if isinstance(values, list) else values[start : start + size]
     return torch.from_numpy(np.array(part, kind))
-
-
-def _require_same_layers(reference: Reference, subject: Subject) -> list[str]:
-    """Raise UsageError where a reference is of another network; return what the two do not share."""
-    network, notes = subject.network, list[str]()
-    lost = [
-        layer for layer in reference.records if layer.partition("/")[0] not in (*subject.layers, *reference.skipped)
-    ]
-    if lost and len(lost) < len(reference.records) and subject.named:
-        notes.append(f"not compared, for names maps no submodule to them: {', '.join(lost)}")
-    elif lost:
-        cause = nearest(lost[0], subject.layers)
-        raise UsageError(
-            f"the reference has the layer '{lost[0]}', the network has not ({len(lost)} such layer(s))",
-            cause,
-            "it is of another network",
-        )
-    missing = (
-        [layer for layer in subject.layers if layer not in (*reference.records, *reference.skipped, OUTPUT)]
-        if reference.records
-        else []
-    )
-    if missing:
-        raise UsageError(
-            f"the reference lacks the layer '{missing[0]}' ({len(missing)} such layer(s))",
-            "it is of another network, or was cut",
-            "save it of this network",
-        )
-    if network is not None and reference.classes and network.classes and set(reference.classes) != set(network.classes):
-        strange = sorted(set(reference.classes) ^ set(network.classes))[0]
-        side = "reference" if strange in reference.classes else "network"
-        raise UsageError(
-            f"only the {side} has the class '{strange}'",
-            f"the network's classes are {', '.join(network.classes)}",
-            "check the class names",
-        )
-    if network is not None and network.classes is None and reference.classes:
-        notes.append("the network has no class names, so its classes were not compared")
-    return notes
-
-
-def _require_same_class_order(reference: Reference, subject: Subject) -> None:
-    """Raise UsageError where the numbers agree and the class names stand in another order."""
-    network = subject.network
-    if network is not None and reference.classes and network.classes and reference.classes != network.classes:
-        pairs = zip(reference.classes, network.classes, strict=True)
-        at, (theirs, ours) = next((at, pair) for at, pair in enumerate(pairs, 1) if pair[0] != pair[1])
-        found = f"class {at} is '{ours}' in the network and '{theirs}' in the reference"
-        raise UsageError(found, "the numbers agree, the names stand in another order", "check the class names")
-
-
-def _uncompared(subject: Subject, oracle: Oracle) -> list[str]:
-    """Return what two networks do not share; raise UsageError if that is every layer with learnables."""
-    network = subject.network
-    alone = [layer for layer in subject.layers if layer not in oracle.layers and layer != OUTPUT]
-    trained = (
-        [layer.name for layer in network.layers if layer.learnables and layer.name in subject.layers]
-        if network is not None
-        else []
-    )
-    if not oracle.layers or (trained and set(trained) <= set(alone)):
-        raise UsageError(
-            f"no layer with learnables is in both networks: '{(trained or alone)[0]}', say",
-            "they are different networks",
-            "names= maps the layers of modules",
-        )
-    return [f"not compared, for they are in one network only: {', '.join(alone)}"] if alone else []
 
 
 def facts(*files: Any) -> dict[str, str]:
