@@ -120,6 +120,7 @@ def test_a_folder_and_images_beside_it(predict: Command) -> None:
     Path("many/notes.txt").write_text("no image", encoding="utf-8")
     together = predict(SIGNS, "many", "b.png", "--json").facts["predictions"]
     assert [each["input"] for each in together] == [str(Path("many/10.png")), str(Path("many/2.png")), "b.png"]
+    assert re.search(r"^3 images, \S+ a second with reading$", predict(SIGNS, "many", "b.png").err, re.MULTILINE)
     alone = predict(SIGNS, "b.png", "--json").facts["predictions"]
     assert together[2]["label"] == alone[0]["label"]
     assert [each["score"] for each in together[2]["classes"]] == pytest.approx(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import typer
@@ -63,8 +64,9 @@ def predict(
             "leave -o out; --json prints all",
         )
     targets = _targets(output, files, force)
-    found = []
+    found, count, start = [], 0, perf_counter()
     for prediction, target in _told(predictor.predict(files), targets):
+        count += 1
         if target is not None:
             _draw(prediction, target, force)
         if as_json:
@@ -83,6 +85,9 @@ def predict(
         )
     else:
         tell(*(f"note: {note}" for note in predictor.notes))
+    if count > 1:
+        kind = "images" if predictor.takes_images else "observations"
+        tell(f"{count} {kind}, {count / (perf_counter() - start):.3g} a second with reading")
 
 
 def _told(

@@ -22,6 +22,7 @@ from bridge.errors import UnreadableError, UnsupportedError, UsageError, quoted
 from bridge.files.names import KEYWORDS, distinct, identifier, module_name
 from bridge.modules import attention, factors, foreign, general, normalization, recurrent, regions, shape, windows  # noqa: F401
 from bridge.modules.builders import BUILDERS, Given
+from bridge.modules.inference import optimized
 from bridge.network.blame import interpreting
 from bridge.network.ports import split_port
 from bridge.network.tensors import given_sizes, tensors
@@ -45,6 +46,7 @@ def to_torch(
     include_normalization: bool = True,
     include_softmax: bool = True,
     modules: Mapping[str, Callable[[Layer], nn.Module]] | None = None,
+    optimize: bool = False,
 ) -> fx.GraphModule:
     """Build the PyTorch module of a network.
 
@@ -53,6 +55,7 @@ def to_torch(
         include_normalization: whether input layers normalise; else the module takes normalised data.
         include_softmax: whether a softmax that the network ends in stays; leave it out for torch's own losses.
         modules: for classes of your own, what makes the torch module of a layer: {"my.Layer": MyLayer}.
+        optimize: whether the module is for prediction alone, and faster; see `bridge.modules.inference.optimized`.
 
     Returns:
         An ordinary module in eval mode. Images are N,C,H,W, sequences N,T,C. Submodules carry MATLAB's layer names
@@ -74,7 +77,7 @@ def to_torch(
     graph = graph_of(network, made, names)
     model = fx.GraphModule({names[name]: module for name, module in made.items()}, graph, "Network")
     model.meta["layers"] = {names[name]: name for name in made}
-    return model.eval()
+    return optimized(model.eval()) if optimize else model.eval()
 
 
 def _require_single(network: Network) -> None:

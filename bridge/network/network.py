@@ -38,12 +38,17 @@ class Network(BaseNetwork):
         include_normalization: bool = True,
         include_softmax: bool = True,
         modules: Mapping[str, Callable[[Layer], nn.Module]] | None = None,
+        optimize: bool = False,
     ) -> GraphModule:
         """Build the PyTorch module of this network; see `bridge.modules.build.to_torch`."""
         from bridge.modules.build import to_torch
 
         return to_torch(
-            self, include_normalization=include_normalization, include_softmax=include_softmax, modules=modules
+            self,
+            include_normalization=include_normalization,
+            include_softmax=include_softmax,
+            modules=modules,
+            optimize=optimize,
         )
 
     def to_detector(

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from bridge.arrays.lazy import NDArray
 from bridge.data.orders import arrange
@@ -20,6 +20,7 @@ from bridge.data.variables import READERS, Variables
 from bridge.detection import is_detector
 from bridge.errors import UnreadableError, UsageError
 from bridge.images import ImageDatastore, gray2rgb, im2double, imageDatastore, imread, imresize, rgb2gray
+from bridge.modules.inference import optimized
 from bridge.network import Layer, Network
 from bridge.network.blame import computing
 from bridge.network.contract import contracts
@@ -93,13 +94,15 @@ class Predictor:
         )
         if self._detector is not None:
             self.notes += self._detector.family.notes
+            for part in [each for each in self._detector.modules() if isinstance(each, fx.GraphModule)]:
+                optimized(part)
         elif len(network.inputs) != 1:
             cause = f"its inputs are {', '.join(network.inputs)}, and a file holds one"
             raise UsageError(
                 f"the network takes {len(network.inputs)} inputs", cause, "run it in Python: net.to_torch()"
             )
         else:
-            self._model = network.to_torch(modules=modules)
+            self._model = network.to_torch(modules=modules, optimize=True)
         self._kernel = self._detector.resize if self._detector is not None else self.options.resize or "bilinear"
         self._size = network.sizes[network.inputs[0]][0]
         self._contract = next(contracts(network))
@@ -107,10 +110,11 @@ class Predictor:
     @property
     def draws(self) -> bool:
         """Whether what it finds can be drawn on an image."""
-        return self.task in ("segmentation", "detection") and self._takes_images
+        return self.task in ("segmentation", "detection") and self.takes_images
 
     @property
-    def _takes_images(self) -> bool:
+    def takes_images(self) -> bool:
+        """Whether the network takes images; else arrays."""
         return self._size.format == "SSCB"
 
     @cached_property
@@ -134,7 +138,7 @@ class Predictor:
             UsageError: a folder without images, or a folder for a network that takes none.
             UnreadableError: an input does not exist, or images cannot be read; all of these are named.
         """
-        if not self._takes_images:
+        if not self.takes_images:
             return list(inputs)
         files = [file for each in inputs for file in (imageDatastore(each).Files if os.path.isdir(each) else (each,))]
         images = [file for file in files if not _holds_arrays(file)]
@@ -165,7 +169,7 @@ class Predictor:
             UsageError: an input does not fit the network.
             UnreadableError: a file is damaged.
         """
-        for is_image, run in groupby(files, key=lambda file: self._takes_images and not _holds_arrays(file)):
+        for is_image, run in groupby(files, key=lambda file: self.takes_images and not _holds_arrays(file)):
             if is_image:
                 yield from self._images(list(run))
             else:
