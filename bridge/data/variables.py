@@ -100,6 +100,18 @@ class Variables:
         formats = ((each.get("Format"), each) for each in structs if isinstance(each, dict))
         return next((each for found, each in formats if isinstance(found, str) and found == name), None)
 
+    def require_format(self, name: str, lacks: str, hint: str) -> dict[str, Any]:
+        """Return that struct.
+
+        Raises:
+            UnreadableError: there is none: the file `lacks` ("is no probe") it, or is damaged.
+        """
+        held = self.of_format(name)
+        if held is None:
+            self.require_whole()
+            raise UnreadableError(f"{self.path} {lacks}", f"it holds {self}", hint)
+        return held
+
     @staticmethod
     def find(name: str, default: Variables | None) -> Any:
         """Return the value a name means: "X", "data.mat:X", "scores.csv", "options.ValidationData.2".

@@ -17,7 +17,7 @@ import numpy as np
 
 from bridge.arrays.lazy import Array, NDArray
 from bridge.data.variables import Variables
-from bridge.errors import BridgeError, UnreadableError, reading
+from bridge.errors import BridgeError, reading
 from bridge.files import toml
 from bridge.files.atomic import sha256, write_text
 from bridge.options.options import TRAINERS, Semantics, training_options
@@ -114,15 +114,8 @@ def calibrate(path: str | Path) -> Calibration:
         UnreadableError: the file is damaged, or no probe.
     """
     path = Path(path)
-    content = Variables.of(path)
-    probe = content.of_format(FORMAT)
-    if probe is None:
-        content.require_whole()
-        raise UnreadableError(
-            f"{path} is no probe",
-            f"it holds {content}",
-            "bridgeProbe('probe.mat') writes one; bridge matlab DIR writes bridgeProbe",
-        )
+    hint = "bridgeProbe('probe.mat') writes one; bridge matlab DIR writes bridgeProbe"
+    probe = Variables.of(path).require_format(FORMAT, "is no probe", hint)
     with reading(f"the probe {path}"):
         given = {name: answer["Values"] for name, answer in probe["Answers"].items() if not answer["Error"]}
         failed = {name: str(answer["Error"]) for name, answer in probe["Answers"].items() if answer["Error"]}

@@ -22,7 +22,7 @@ from bridge.arrays.lazy import Array, NDArray
 from bridge.data.expected import lacking
 from bridge.data.orders import arrange
 from bridge.data.variables import Variables, texts
-from bridge.errors import BridgeError, UnreadableError, UnsupportedError, UsageError, reading
+from bridge.errors import BridgeError, UnsupportedError, UsageError, reading
 from bridge.modules.weights import as_array
 from bridge.network import Network
 from bridge.network.tensors import given_sizes, tensors, with_tensors
@@ -68,15 +68,8 @@ def check_steps(
         UnsupportedError: the loss is a function of MATLAB code.
     """
     path = Path(steps)
-    content = Variables.of(path)
-    held = content.of_format(FORMAT)
-    if held is None:
-        content.require_whole()
-        raise UnreadableError(
-            f"{path} holds no training steps",
-            f"it holds {content}",
-            "bridgeReference(..., 'Steps', 5, 'Targets', T, 'TrainingOptions', {...})",
-        )
+    hint = "bridgeReference(..., 'Steps', 5, 'Targets', T, 'TrainingOptions', {...})"
+    held = Variables.of(path).require_format(FORMAT, "holds no training steps", hint)
     beside = path.with_name(path.name.replace(".steps.mat", ".mat"))
     if beside == path or not beside.is_file():
         raise UsageError(

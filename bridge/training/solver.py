@@ -84,6 +84,22 @@ def _without_compiler(method: Callable[..., None]) -> Callable[..., None]:
     return method if "torch._dynamo" in sys.modules else inspect.unwrap(method)
 
 
+class Update(NamedTuple):
+    """What one step of a solver's arithmetic takes: learnables of one rate and one decay.
+
+    Attributes:
+        rate, l2: the learning rate, and the factor of the weights that is added to their gradients.
+        weights, averages: what is written in place, in the order of the solver's `averages`.
+        gradients: of the weights; they stay as they are.
+    """
+
+    rate: float
+    l2: float
+    weights: list[Tensor]
+    gradients: list[Tensor]
+    averages: list[list[Tensor]]
+
+
 class _Batch(NamedTuple):
     """Parameters for which one call of `_update` is right.
 
@@ -187,7 +203,8 @@ class Solver(Optimizer):
         return loss
 
     def _step(self, batch: _Batch, gradients: list[Tensor], l2: float) -> None:
-        self._update(batch.group, batch.group["lr"] * batch.lr_factor, l2, batch.weights, gradients, *batch.averages)
+        rate = batch.group["lr"] * batch.lr_factor
+        self._update(batch.group, Update(rate, l2, batch.weights, gradients, batch.averages))
 
     def _anew(self) -> list[tuple[_Batch, list[Tensor]]]:
         """Return the batches with their gradients, and keep the batches where the next step may have the same."""
@@ -214,15 +231,7 @@ class Solver(Optimizer):
         groups = [(each["lr_factor"], each["l2_factor"], len(each["params"])) for each in self.param_groups]
         return [id(self.state), len(self.state), *groups]
 
-    def _update(
-        self,
-        group: Group,
-        rate: float,
-        l2: float,
-        weights: list[Tensor],
-        gradients: list[Tensor],
-        *averages: list[Tensor],
-    ) -> None:
+    def _update(self, group: Group, update: Update) -> None:
         raise NotImplementedError
 
     def _pieces(self, group: Group) -> Iterator[_Piece]:

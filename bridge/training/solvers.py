@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from bridge.errors import UsageError
 from bridge.tables.registry import Registry
-from bridge.training.solver import Clipping, Group, Solver, with_l2, within
+from bridge.training.solver import Clipping, Group, Solver, Update, with_l2, within
 
 SOLVERS: Registry[Callable[..., Solver]] = Registry("solver")  # by the row's `torch` in mappings/solvers.toml
 
@@ -50,20 +49,12 @@ class SGDM(Solver):
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "l2": l2}, clipping, foreach)
 
-    def _update(
-        self,
-        group: Group,
-        rate: float,
-        l2: float,
-        weights: list[Tensor],
-        gradients: list[Tensor],
-        *averages: list[Tensor],
-    ) -> None:
-        (velocity,) = averages
+    def _update(self, group: Group, update: Update) -> None:
+        (velocity,), weights, rate = update.averages, update.weights, update.rate
         torch._foreach_mul_(velocity, group["momentum"])
-        torch._foreach_add_(velocity, gradients, alpha=within(-rate, weights))
-        if l2:  # added to the velocity at once: gradient plus L2 term would need a tensor of its own
-            torch._foreach_add_(velocity, weights, alpha=within(-rate * l2, weights))
+        torch._foreach_add_(velocity, update.gradients, alpha=within(-rate, weights))
+        if update.l2:  # added to the velocity at once: gradient plus L2 term would need a tensor of its own
+            torch._foreach_add_(velocity, weights, alpha=within(-rate * update.l2, weights))
         torch._foreach_add_(weights, velocity)
 
 
@@ -108,24 +99,16 @@ class Adam(Solver):
             raise UsageError(f"Adam has no form {form!r}", "the place of Epsilon is 'A' or 'B'")
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "form": form, "l2": l2}, clipping, foreach)
 
-    def _update(
-        self,
-        group: Group,
-        rate: float,
-        l2: float,
-        weights: list[Tensor],
-        gradients: list[Tensor],
-        *averages: list[Tensor],
-    ) -> None:
-        mean, square = averages
+    def _update(self, group: Group, update: Update) -> None:
+        mean, square = update.averages
         (beta1, beta2), iteration = group["betas"], group["iteration"]
         correction1, root2 = 1 - beta1**iteration, (1 - beta2**iteration) ** 0.5
-        gradients = with_l2(gradients, weights, l2)
+        weights, gradients = update.weights, with_l2(update.gradients, update.weights, update.l2)
         torch._foreach_lerp_(mean, gradients, 1 - beta1)
         torch._foreach_mul_(square, beta2)
         torch._foreach_addcmul_(square, gradients, gradients, value=1 - beta2)
         divisor = torch._foreach_sqrt(square)
-        size = rate / correction1
+        size = update.rate / correction1
         if group["form"] == "A":
             torch._foreach_div_(divisor, root2)
         else:
@@ -167,19 +150,11 @@ class RMSProp(Solver):
     ) -> None:
         super().__init__(params, {"lr": lr, "decay": decay, "eps": eps, "l2": l2}, clipping, foreach)
 
-    def _update(
-        self,
-        group: Group,
-        rate: float,
-        l2: float,
-        weights: list[Tensor],
-        gradients: list[Tensor],
-        *averages: list[Tensor],
-    ) -> None:
-        (square,) = averages
-        gradients = with_l2(gradients, weights, l2)
+    def _update(self, group: Group, update: Update) -> None:
+        (square,) = update.averages
+        weights, gradients = update.weights, with_l2(update.gradients, update.weights, update.l2)
         torch._foreach_mul_(square, group["decay"])
         torch._foreach_addcmul_(square, gradients, gradients, value=1 - group["decay"])
         divisor = torch._foreach_sqrt(square)
         torch._foreach_add_(divisor, group["eps"])
-        torch._foreach_addcdiv_(weights, gradients, divisor, value=within(-rate, weights))
+        torch._foreach_addcdiv_(weights, gradients, divisor, value=within(-update.rate, weights))
