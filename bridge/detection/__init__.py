@@ -1,10 +1,11 @@
 """Object detection as MATLAB has it: a folder for each family of detectors, how they are trained and measured."""
 
 from bridge.detection.anchors import estimate_anchor_boxes
+from bridge.detection.box_images import BoxImages
 from bridge.detection.boxes import overlap_ratio, select_strongest
 from bridge.detection.detector import Detections, Detector
 from bridge.detection.family import FAMILIES, Candidates, Family, Head, family_of, is_detector
-from bridge.detection.ground_truth import BoxImages, GroundTruth, read_ground_truth
+from bridge.detection.ground_truth import GroundTruth, read_ground_truth, write_ground_truth
 from bridge.detection.precision import Precision, evaluate_detection_precision
 from bridge.detection.yolov2.head import YOLOv2
 from bridge.detection.yolov2.loss import YOLOv2Loss
@@ -28,4 +29,5 @@ __all__ = [
     "overlap_ratio",
     "read_ground_truth",
     "select_strongest",
+    "write_ground_truth",
 ]

@@ -121,7 +121,7 @@ def test_damaged_tables(tmp_path: Path, text: str, said: str) -> None:
 
 def test_other_files(tmp_path: Path) -> None:
     for name in ("none.csv", "boxes.txt"):
-        with pytest.raises(UsageError, match="objects come as .csv or .mat"):
+        with pytest.raises(UsageError, match="objects come as .csv, .mat, .json, or a folder"):
             read_ground_truth(tmp_path / name)
     mat.write(tmp_path / "net.mat", {"net": networks.chain_cnn()})
     with pytest.raises(UnreadableError, match="holds 0 tables"):
