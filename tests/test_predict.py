@@ -537,3 +537,55 @@ def test_the_predictor_in_python(predict: Command) -> None:
     predictor = Predictor(bridge.load(SEGNET))
     (found,) = predictor.predict(predictor.files(["a.png"]))
     assert predictor.draws and found.drawn().shape == (40, 60, 3) and found.input == "a.png"
+
+
+# Against objects that people marked
+
+
+def marked(keep: int) -> tuple[Path, int]:
+    """Write two images and a table with the first boxes that the detector finds in each, by its own answers."""
+    lines, count = ["path,x,y,width,height,label"], 0
+    for name, seed in (("a.png", 0), ("b.png", 1)):
+        pixels = picture(name, 60, 90, seed=seed)
+        found = bridge.load(DRONES).detect(pixels, threshold=0.3)
+        chosen = list(zip(found.boxes.tolist(), found.labels, found.scores.tolist(), strict=True))
+        chosen = sorted(chosen, key=lambda each: -each[2])[:keep]
+        lines += [f"{name},{','.join(map(str, box))},{label}" for box, label, _ in chosen]
+        count += len(chosen)
+    Path("boxes.csv").write_text("\n".join(lines), encoding="utf-8")
+    return Path("boxes.csv"), count
+
+
+def test_precision_by_class(predict: Command) -> None:
+    """By hand: marked are the strongest three boxes of each image, as the detector finds them: every one is found."""
+    table, count = marked(3)
+    facts = predict(DRONES, "--truth", str(table), "--threshold", "0.3", "--json").facts
+    told = facts["precision"]
+    assert told["images"] == len(facts["predictions"]) == 2 and told["overlap"] == 0.5 and told["threshold"] == 0.3
+    assert sum(each["objects"] for each in told["classes"].values()) == count == 6
+    known = [each for each in told["classes"].values() if each["objects"]]
+    assert all(each["recall"][-1] == 1 and each["precision"][0] == 1 for each in known)
+    whole = predict(DRONES, "--truth", str(marked(1000)[0]), "--threshold", "0.3", "--json").facts["precision"]
+    assert whole["mean_average_precision"] == 1
+    assert all(each["average_precision"] in (1, None) for each in whole["classes"].values())
+
+
+def test_precision_is_told_and_drawn(predict: Command) -> None:
+    table, _ = marked(3)
+    said = predict(DRONES, "--truth", str(table), "--html", "page.html", "-o", "pictures").out.splitlines()
+    assert said[-1].startswith("mean average precision ") and said[-1].endswith("overlap 0.5, scores from 0.01")
+    assert said[-3].startswith("bird: average precision ") and said[-2].startswith("drone: ")
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert "Precision over recall" in page and page.count("<svg") == 1 and "drone" in page and "<script>" in page
+    assert {path.name for path in Path("pictures").iterdir()} == {"a.png", "b.png"}
+
+
+@pytest.mark.parametrize("arguments", [(), ("a.png", "--truth", "boxes.csv"), ("a.png", "--html", "p.html"), ("--truth", "boxes.csv", "--skip-bad")])  # fmt: skip
+def test_objects_instead_of_inputs(predict: Command, arguments: tuple[str, ...]) -> None:
+    marked(1)
+    refused(predict(DRONES, *arguments), "images or other inputs, or --truth")
+
+
+def test_objects_are_for_detectors(predict: Command) -> None:
+    refused(predict(SIGNS, "--truth", str(marked(1)[0])), "the network finds none")
+    refused(predict(DRONES, "--truth", "none.csv"), "does not exist")

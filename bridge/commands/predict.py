@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -15,19 +16,31 @@ from bridge.commands.terminal import say, tell
 from bridge.errors import UsageError
 
 if TYPE_CHECKING:
-    from bridge.prediction import Prediction
+    from bridge.detection import GroundTruth
+    from bridge.prediction import Prediction, Predictor
+    from bridge.prediction.precision import Measured
+
+THRESHOLD = 0.5  # MATLAB's
+WEAK = 0.01  # of detections that are measured: those that are kept anyway are the less sure end of the curve
 
 
 def predict(
     file: arguments.File,
     inputs: list[str] = typer.Argument(
-        ..., help="Images, folders of images, or arrays in .mat, .npy, .npz or .csv files (data.mat:X)."
+        None, help="Images, folders of images, or arrays in .mat, .npy, .npz or .csv files (data.mat:X)."
     ),
     output: Path | None = typer.Option(
         None, "-o", "--output", help="Draw boxes or regions: a .png for one image, a folder for several."
     ),
     force: bool = typer.Option(False, "--force", help="Replace pictures that are there."),
-    threshold: float = typer.Option(0.5, help="Of a detector: boxes with a smaller score are dropped."),
+    threshold: float | None = typer.Option(
+        None, help="Of a detector: boxes with a smaller score are dropped. [0.5; 0.01 with --truth]"
+    ),
+    truth: Path | None = typer.Option(
+        None,
+        help="Of a detector, instead of images: objects in images (.csv, .mat, .json, folder), to measure against.",
+    ),
+    html: Path | None = typer.Option(None, help="With --truth: write precision over recall as one HTML page."),
     anchors: Path | None = typer.Option(
         None, help="A TOML file with the AnchorBoxes of a YOLO v2 detector whose network comes alone."
     ),
@@ -48,46 +61,99 @@ def predict(
     as_json: arguments.AsJson = False,
 ) -> None:
     """Predict classes, sequence labels, values, regions or boxes."""
-    from bridge.commands import print_json
     from bridge.modules.build import modules_from
     from bridge.prediction import Options, Predictor
     from bridge.readers import load
 
+    known = _objects(truth, inputs, html, skip_bad)
     network = load(file, factors=factors, mappings=mappings, variable=variable, classes=classes, anchors=anchors)
-    options = Options(color, resize, im2single, input_dims, threshold, skip_bad)
+    least = threshold if threshold is not None else THRESHOLD if known is None else WEAK
+    options = Options(color, resize, im2single, input_dims, least, skip_bad)
     predictor = Predictor(network, options, modules=modules_from(modules) if modules is not None else None)
-    files = predictor.files(inputs)
+    if known is not None and predictor.task != "detection":
+        raise UsageError(
+            f"{truth} holds objects, and the network finds none", f"it does {predictor.task}", "leave --truth out"
+        )
+    files = predictor.files(inputs if known is None else list(known.files))
     if output is not None and not predictor.draws:
         raise UsageError(
             f"nothing is drawn for {predictor.task}",
             "boxes and regions are drawn, on images",
             "leave -o out; --json prints all",
         )
-    targets = _targets(output, files, force)
-    found, count, start = [], 0, perf_counter()
-    for prediction, target in _told(predictor.predict(files), targets):
-        count += 1
+    predictions = _told(predictor.predict(files), _targets(output, files, force))
+    _tell(predictor, predictions, known, None if html is None else (html, str(file)), force, as_json)
+
+
+def _objects(truth: Path | None, inputs: Sequence[str], html: Path | None, skip_bad: bool) -> GroundTruth | None:
+    """Return the objects to measure against; raises UsageError for inputs and options that do not go together."""
+    if (truth is None) != bool(inputs) or (truth is None and html is not None) or (truth is not None and skip_bad):
+        raise UsageError(
+            "it is images or other inputs, or --truth with the objects in its images",
+            "--html is a page of what --truth measures, and --skip-bad leaves out no image of it",
+            "bridge predict NET IMAGE..., or bridge predict DETECTOR --truth boxes.csv --html page.html",
+        )
+    if html is not None:
+        from bridge.pages import require_html
+
+        require_html(html)
+    if truth is None:
+        return None
+    from bridge.detection import read_ground_truth
+
+    return read_ground_truth(truth)
+
+
+def _tell(
+    predictor: Predictor,
+    predictions: Iterator[tuple[Prediction, Path | None]],
+    truth: GroundTruth | None,
+    page: tuple[Path, str] | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Print and draw what is found, and how good it is."""
+    from bridge.commands import print_json
+
+    told: list[dict[str, Any]] = []
+    found: list[Prediction] = []
+    start = perf_counter()
+    for prediction, target in predictions:
         if target is not None:
             _draw(prediction, target, force)
+        found.append(replace(prediction, picture=None))
         if as_json:
-            found.append(
-                {"input": prediction.input, **prediction.found.facts(), **({"picture": str(target)} if target else {})}
-            )
-        else:
-            first, *more = prediction.found.lines()
-            say(f"{prediction.input}: {first}", *more)
-            if target is not None:
-                say(f"wrote {target}")
+            picture = {"picture": str(target)} if target else {}
+            told.append({"input": prediction.input, **prediction.found.facts(), **picture})
+            continue
+        first, *more = prediction.found.lines()
+        say(f"{prediction.input}: {first}", *more)
+        if target is not None:
+            say(f"wrote {target}")
+    seconds = perf_counter() - start
+    measured = None if truth is None else _measured(predictor, found, truth, page)
     if as_json:
-        print_json(
-            "predict",
-            {"task": predictor.task, "predictions": found, "skipped": predictor.skipped, "notes": predictor.notes},
-        )
+        facts = {"task": predictor.task, "predictions": told, "skipped": predictor.skipped, "notes": predictor.notes}
+        print_json("predict", facts if measured is None else {**facts, "precision": measured.facts()})
     else:
+        say(*(() if measured is None else measured.lines()))
         tell(*(f"note: {note}" for note in predictor.notes))
-    if count > 1:
+    if len(found) > 1:
         kind = "images" if predictor.takes_images else "observations"
-        tell(f"{count} {kind}, {count / (perf_counter() - start):.3g} a second with reading")
+        tell(f"{len(found)} {kind}, {len(found) / seconds:.3g} a second with reading")
+
+
+def _measured(
+    predictor: Predictor, found: Sequence[Prediction], truth: GroundTruth, page: tuple[Path, str] | None
+) -> Measured:
+    from bridge.prediction.found import Boxes
+    from bridge.prediction.precision import Measured, write_page
+
+    boxes = [each.found.detections for each in found if isinstance(each.found, Boxes)]
+    measured = Measured.of(boxes, truth, predictor.network.classes or (), predictor.options.threshold)
+    if page is not None:
+        write_page(measured, page[1], page[0])
+    return measured
 
 
 def _told(
