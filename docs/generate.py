@@ -69,8 +69,14 @@ def rows_of(path: Path) -> list[LayerRow]:
 def section(path: Path, rows: Sequence[LayerRow]) -> str:
     """Return a heading, the file's own first line, a table of layers and a table of their arrays."""
     about = path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
-    layers = table(("layer", "MATLAB class", "made by", "ONNX", "torch", "evidence"), map(layer_cells, rows))
-    parts = [f"## {path.stem.capitalize()}", about, layers]
+    refused = [(row.name, code(row.matlab), row.refused, row.evidence) for row in rows if row.refused]
+    known = [row for row in rows if not row.refused]
+    parts = [f"## {path.stem.capitalize()}", about]
+    if known:
+        heads = ("layer", "MATLAB class", "made by", "ONNX", "torch", "evidence")
+        parts.append(table(heads, map(layer_cells, known)))
+    if refused:
+        parts.append(table(("layer", "MATLAB class", "why it is only shown", "evidence"), refused))
     learnables = list(learnable_cells(rows))
     if learnables:
         parts.append(

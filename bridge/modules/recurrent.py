@@ -96,6 +96,30 @@ class ProjectedLSTM(Recurrent):
         return y, (hidden, cell)
 
 
+class ProjectedGRU(Recurrent):
+    """GRU whose weights are products, as those of ProjectedLSTM; a bias of 6H ends with the recurrent one."""
+
+    input_weights: Tensor
+    recurrent_weights: Tensor
+    input_projector: Tensor
+    output_projector: Tensor
+    bias: Tensor
+
+    def __init__(self, **shapes: tuple[int, ...]) -> None:
+        super().__init__()
+        for name, shape in shapes.items():
+            self.register_parameter(name, nn.Parameter(torch.empty(shape)))
+
+    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        inputs = self.input_weights @ self.input_projector.T
+        recurrent = self.recurrent_weights @ self.output_projector.T
+        rows = len(inputs)
+        behind = self.bias[rows:] if len(self.bias) > rows else torch.zeros_like(self.bias)
+        weights = [inputs, recurrent, self.bias[:rows], behind]
+        y, hidden = torch.gru(x, state[0], weights, True, 1, 0.0, False, False, True)
+        return y, (hidden,)
+
+
 class LSTMCellLoop(Recurrent):
     """An LSTM step by step, for activation functions torch's kernel does not have."""
 
@@ -243,9 +267,24 @@ def gru(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     return _with_state(GRUCellLoop(_sizes(layer), state, gate, mode), layer, ("hidden_state",))
 
 
+def _projected_shapes(layer: Layer) -> dict[str, tuple[int, ...]]:
+    shapes = {row.torch[0]: layer.learnables[name].shape for name, row in layer.row.learnables.items()}
+    return shapes | {"bias": (layer.learnables["Bias"].array.size,)}
+
+
 @BUILDERS("projected_lstm")
 def projected_lstm(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     _require_standard(layer)
-    shapes = {row.torch[0]: layer.learnables[name].shape for name, row in layer.row.learnables.items()}
-    shapes["bias"] = (layer.learnables["Bias"].array.size,)
-    return _with_state(ProjectedLSTM(**shapes), layer, ("hidden_state", "cell_state"))
+    return _with_state(ProjectedLSTM(**_projected_shapes(layer)), layer, ("hidden_state", "cell_state"))
+
+
+@BUILDERS("projected_gru")
+def projected_gru(layer: Layer, given: Sequence[Activation]) -> nn.Module:
+    _require_standard(layer)
+    mode = layer.properties["ResetGateMode"]
+    if mode not in RESET_GATE_MODES or mode == "before-multiplication":
+        raise UnsupportedError(
+            f"layer '{layer.name}' ({layer.kind}) has the reset-gate mode '{mode}'",
+            "projected GRU layers know after-multiplication and recurrent-bias-after-multiplication",
+        )
+    return _with_state(ProjectedGRU(**_projected_shapes(layer)), layer, ("hidden_state",))

@@ -88,8 +88,12 @@ class _CroppedConvolution:
     """
 
     crops: Pairs | None = None
+    over_time: bool = False
 
     def forward(self, x: Tensor) -> Tensor:
+        return self._cropped(x.movedim(1, -1)).movedim(-1, 1) if self.over_time else self._cropped(x)
+
+    def _cropped(self, x: Tensor) -> Tensor:
         out: Tensor = super().forward(x)  # type: ignore[misc]
         for axis in range(x.dim() - 2):
             if self.crops is None:
@@ -102,6 +106,10 @@ class _CroppedConvolution:
         return out
 
 
+class CroppedConvTranspose1d(_CroppedConvolution, nn.ConvTranspose1d):  # type: ignore[misc]
+    """ConvTranspose1d with MATLAB's cropping; takes N,T,C where it slides over time."""
+
+
 class CroppedConvTranspose2d(_CroppedConvolution, nn.ConvTranspose2d):  # type: ignore[misc]
     """ConvTranspose2d with MATLAB's cropping."""
 
@@ -110,7 +118,11 @@ class CroppedConvTranspose3d(_CroppedConvolution, nn.ConvTranspose3d):  # type: 
     """ConvTranspose3d with MATLAB's cropping."""
 
 
-CROPPED: Mapping[int, type[nn.Module]] = {2: CroppedConvTranspose2d, 3: CroppedConvTranspose3d}
+CROPPED: Mapping[int, type[nn.Module]] = {
+    1: CroppedConvTranspose1d,
+    2: CroppedConvTranspose2d,
+    3: CroppedConvTranspose3d,
+}
 
 
 class Pooling(nn.Module):
@@ -213,11 +225,12 @@ def transposed_convolution(layer: Layer, given: Sequence[Activation]) -> nn.Modu
             f"layer '{layer.name}' has an OutputSizeOffset of {properties['OutputSizeOffset']}",
             "only zeros have been seen",
         )
-    if crops is not None and all(a == b for a, b in crops):
+    over_time = given[0].format == "CBT"
+    if crops is not None and all(a == b for a, b in crops) and not over_time:
         plain: type[nn.Module] = getattr(nn, f"ConvTranspose{count}d")
         return plain(inputs, outputs, kernel, stride, tuple(a for a, _ in crops), bias=bias)
     made: Any = CROPPED[count](inputs, outputs, kernel, stride, bias=bias)
-    made.crops = crops
+    made.crops, made.over_time = crops, over_time
     return made  # type: ignore[no-any-return]
 
 

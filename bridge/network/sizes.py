@@ -86,6 +86,8 @@ def pooling(layer: Layer, given: Sequence[Activation]) -> Activation:
 def transposed_convolution(layer: Layer, given: Sequence[Activation]) -> Activation:
     """stride * (in - 1) + kernel - cropping; 'same' cropping gives stride * in."""
     at, count = given[0], dimensions(layer)
+    if at.format == "CBT" and count == 1:
+        return at.resized((), int(layer.properties["NumFilters"]))
     if len(at.spatial) != count:
         raise fail(layer, f"it slides over {count} dimensions, its input has the format {at.format}", given)
     kernel, stride = numbers(layer.properties["FilterSize"], count), numbers(layer.properties.get("Stride", 1), count)
@@ -390,3 +392,15 @@ def attention(layer: Layer, given: Sequence[Activation]) -> Activation:
     weights, size = layer.learnables["OutputWeights"], layer.properties.get("OutputSize", "auto")
     channels = weights.shape[0] if weights.array.size else given[0].channels if size == "auto" else int(size)
     return given[0].resized(given[0].spatial, channels)
+
+
+@SIZE_RULES("attended")
+def attended(layer: Layer, given: Sequence[Activation]) -> Activation:
+    """As many steps as the queries have, as many channels as the values."""
+    _require_sequences(layer, given)
+    query, key, value = given[:3]
+    if {each.format for each in (key, value)} != {"CBT"}:
+        raise _different_formats(layer, given)
+    if None not in (query.channels, key.channels) and query.channels != key.channels:
+        raise fail(layer, "its queries and keys have different numbers of channels", given)
+    return value

@@ -146,12 +146,15 @@ def padded_convolution(module: Any, part: Part, given: Sequence[Activation], out
 
 
 def cropped_convolution(module: Any, part: Part, given: Sequence[Activation], out: Activation) -> Code:
-    base = next(each for each in (nn.ConvTranspose2d, nn.ConvTranspose3d) if isinstance(module, each))
+    base = next(
+        each for each in (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d) if isinstance(module, each)
+    )
     pairs = module.crops or tuple(
         ((k - s) // 2, k - s - (k - s) // 2) for k, s in zip(module.kernel_size, module.stride, strict=True)
     )
     cuts = slices((before or None, -after or None) for before, after in pairs)
-    return Code(f"{{self}}({{0}})[:, :, {cuts}]", construct(module, f"nn.{base.__name__}", base))
+    call = around(f"{{self}}({{0}})[:, :, {cuts}]", module.over_time)
+    return Code(call, construct(module, f"nn.{base.__name__}", base))
 
 
 def pooling(module: Any, part: Part, given: Sequence[Activation], out: Activation) -> Code:

@@ -201,6 +201,11 @@ def convolutions(rng: np.random.Generator) -> Found:
         "transposed2d_image_sequence",
         chain(sequence(IMAGE), up(rng, "u", (3, 3), 4, 3, stride=(2, 2), cropping=(0, 1, 0, 1))),
     )
+    line = L.transposedConv1dLayer
+    yield "transposed1d", chain(sequence(4), line(rng, "u", 3, 4, 2, stride=2, cropping=(1, 0)))
+    yield "transposed1d_same", chain(sequence(4), line(rng, "u", 4, 4, 2, stride=3, cropping="same"))
+    yield "transposed1d_symmetric", chain(sequence(4), line(rng, "u", 3, 4, 2, stride=2, cropping=(1, 1)))
+    yield "transposed1d_image_sequence", chain(sequence((7, 4)), line(rng, "u", 3, 4, 2, stride=2))
     yield "transposed3d", chain(image(VOLUME), L.transposedConv3dLayer(rng, "u", (2, 3, 2), 2, 3, stride=(2, 2, 1)))
     yield (
         "transposed3d_cropped",
@@ -338,6 +343,10 @@ def recurrent(rng: np.random.Generator) -> Found:
             "lstm": L.lstmLayer(rng, "r", 3, 4, last=last),
             "bilstm": L.bilstmLayer(rng, "r", 3, 4, last=last),
             "lstm_projected": L.lstmProjectedLayer(rng, "r", 3, 4, 2, 3, last=last),
+            "gru_projected": L.gruProjectedLayer(rng, "r", 3, 4, 2, 3, last=last),
+            "gru_projected_two_biases": L.gruProjectedLayer(
+                rng, "r", 3, 4, 2, 3, last=last, reset_gate="recurrent-bias-after-multiplication"
+            ),
             **{f"gru_{mode}": L.gruLayer(rng, "r", 3, 4, last=last, reset_gate=mode) for mode in modes},
         }
         for name, layer in made.items():
@@ -365,6 +374,14 @@ def attention(rng: np.random.Generator) -> Found:
     self_attention = L.selfAttentionLayer
     yield "attention", chain(sequence(6), self_attention(rng, "a", 6, 2, 4))
     yield "attention_causal", chain(sequence(6), self_attention(rng, "a", 6, 2, 4, values=8, mask="causal"))
+    queries = (L.sequenceInputLayer(6, "in0"), L.sequenceInputLayer(6, "in1"), L.sequenceInputLayer(4, "in2"))
+    for name, layer in (
+        ("two", L.attentionLayer("a", 2)),
+        ("scaled", L.attentionLayer("a", 1, scale=0.3)),
+        ("causal", L.attentionLayer("a", 2, mask="causal")),
+    ):
+        yield f"dot_attention_{name}", graph((*queries, layer), "in0>a/query", "in1>a/key", "in2>a/value")
+    yield "sinusoids", chain(sequence(3), L.sinusoidalPositionEncodingLayer("a", 8))
     yield "attention_one_head", chain(sequence(6), self_attention(rng, "a", 6, 1, 3))
     yield (
         "words",

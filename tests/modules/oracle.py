@@ -89,7 +89,16 @@ def run(net: Net, inputs: Mapping[str, Value]) -> dict[str, Value]:
     return values
 
 
-PORTS = {"in": "0", "indices": "1", "ref": "1", "miniBatchSize": "1", "size": "2"}  # the order of named ports
+PORTS = {
+    "query": "0",
+    "key": "1",
+    "value": "2",
+    "in": "0",
+    "indices": "1",
+    "ref": "1",
+    "miniBatchSize": "1",
+    "size": "2",
+}  # the order of named ports
 
 
 def weights(layer: Layer, name: str) -> NDArray:
@@ -224,7 +233,7 @@ def convolution(layer: Layer, x: Value) -> Value:
     return sliding(x, len(kernel), slide)
 
 
-@oracle("TransposedConvolution2DLayer", "TransposedConvolution3DLayer")
+@oracle("TransposedConvolution1DLayer", "TransposedConvolution2DLayer", "TransposedConvolution3DLayer")
 def transposed_convolution(layer: Layer, x: Value) -> Value:
     """Every input element adds its multiple of the filter [k.. Cout Cin] at its place; then the ends are cropped.
 
@@ -445,7 +454,7 @@ def bilstm(layer: Layer, x: Value) -> Value:
     return last_or_all(layer, steps, np.concatenate([forward[-1], backward[-1]]))
 
 
-@oracle("GRULayer")
+@oracle("GRULayer", "GRUProjectedLayer")
 def gru(layer: Layer, x: Value) -> Value:
     """r, z = gate(W x + R h + b); h = (1 - z) * candidate + z * h. Rows: r, z, candidate.
 
@@ -453,6 +462,8 @@ def gru(layer: Layer, x: Value) -> Value:
     """
     squash, gate = SQUASH[layer.saved["StateActivationFunction"]], SQUASH[layer.saved["GateActivationFunction"]]
     w, rec, b = (weights(layer, name) for name in ("InputWeights", "RecurrentWeights", "Bias"))
+    if "InputProjector" in layer.params:  # the input and the hidden state are projected before the weights see them
+        w, rec = w @ weights(layer, "InputProjector").T, rec @ weights(layer, "OutputProjector").T
     hidden, mode = state(layer, "HiddenState"), layer.saved["ResetGateMode"]
     n = len(hidden)
     b = b.ravel() if b.size == 6 * n else np.concatenate([b.ravel(), np.zeros(3 * n)])
@@ -487,6 +498,30 @@ def self_attention(layer: Layer, x: Value) -> Value:
             scores = np.where(np.arange(len(scores))[:, None] <= np.arange(len(scores))[None], scores, -np.inf)
         merged.append(vh @ softmaxed(scores, 0))
     return x.like(weights(layer, "OutputWeights") @ np.concatenate(merged) + weights(layer, "OutputBias"))
+
+
+@oracle("AttentionLayer")
+def attention(layer: Layer, query: Value, key: Value, value: Value) -> Value:
+    """V softmax(scale K' Q), head by head over runs of channels; "auto" is 1 / sqrt(channels of a head of the keys)."""
+    heads, merged = int(layer.saved["NumHeads"]), []
+    for q, k, v in zip(*(np.split(each.data, heads) for each in (query, key, value)), strict=True):
+        scale = 1 / math.sqrt(len(k)) if layer.saved["Scale"] == "auto" else layer.saved["Scale"]
+        scores = scale * (k.T @ q)  # keys x queries
+        if layer.saved["AttentionMask"] == "causal":
+            scores = np.where(np.tri(*scores.shape).T, scores, -np.inf)
+        merged.append(v @ softmaxed(scores, 0))
+    return query.like(np.concatenate(merged))
+
+
+@oracle("SinusoidalPositionEncodingLayer")
+def sinusoids(layer: Layer, x: Value) -> Value:
+    """Vaswani et al., with steps from 1 on: that MATLAB counts and orders so is unconfirmed."""
+    size = int(layer.saved["OutputSize"])
+    out = np.empty((size, x.data.shape[1]))
+    for channel, step in np.ndindex(out.shape):
+        angle = (step + 1) / 10000 ** (channel // 2 * 2 / size)
+        out[channel, step] = math.cos(angle) if channel % 2 else math.sin(angle)
+    return x.like(out)
 
 
 @oracle("WordEmbeddingLayer")

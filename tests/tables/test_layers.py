@@ -111,10 +111,46 @@ def test_unseen_is_what_no_file_has_shown() -> None:
         "ROIInputLayer",
         "ROIAlignLayer",
     }
-    found = {row.name for row in ROWS if row.evidence == "unseen"}
+    found = {row.name for row in ROWS if row.evidence == "unseen" and not row.refused}
     assert found == expected | nowhere, (
         "a class without a file needs a maker in fixtures/layers.py, and a place in UNSEEN there"
     )
+
+
+# The functions of MathWorks' "List of Deep Learning Layers" and of its pages of built-in layers, up to R2026a.
+LISTED = """
+imageInputLayer image3dInputLayer sequenceInputLayer featureInputLayer inputLayer pointCloudInputLayer roiInputLayer
+convolution1dLayer convolution2dLayer convolution3dLayer groupedConvolution2dLayer transposedConv1dLayer transposedConv2dLayer
+transposedConv3dLayer fullyConnectedLayer lstmLayer lstmProjectedLayer bilstmLayer gruLayer gruProjectedLayer
+sequenceFoldingLayer sequenceUnfoldingLayer flattenLayer wordEmbeddingLayer selfAttentionLayer attentionLayer
+positionEmbeddingLayer sinusoidalPositionEncodingLayer embeddingConcatenationLayer indexing1dLayer patchEmbeddingLayer
+neuralODELayer reluLayer leakyReluLayer preluLayer clippedReluLayer eluLayer geluLayer tanhLayer swishLayer softplusLayer
+sigmoidLayer softmaxLayer functionLayer complexReluLayer zreluLayer complexToRealLayer realToComplexLayer
+batchNormalizationLayer groupNormalizationLayer instanceNormalizationLayer layerNormalizationLayer
+crossChannelNormalizationLayer dropoutLayer spatialDropoutLayer identityLayer reshapeLayer permuteLayer crop2dLayer crop3dLayer
+scalingLayer quadraticLayer stftLayer istftLayer cwtLayer icwtLayer modwtLayer resize2dLayer resize3dLayer
+averagePooling1dLayer averagePooling2dLayer averagePooling3dLayer adaptiveAveragePooling2dLayer globalAveragePooling1dLayer
+globalAveragePooling2dLayer globalAveragePooling3dLayer globalMaxPooling1dLayer globalMaxPooling2dLayer
+globalMaxPooling3dLayer maxPooling1dLayer maxPooling2dLayer maxPooling3dLayer maxUnpooling2dLayer additionLayer
+multiplicationLayer depthConcatenationLayer concatenationLayer spaceToDepthLayer depthToSpace2dLayer yolov2TransformLayer
+yolov2OutputLayer regionProposalLayer roiMaxPooling2dLayer roiAlignLayer rpnSoftmaxLayer rpnClassificationLayer
+rcnnBoxRegressionLayer anchorBoxLayer ssdMergeLayer focalLossLayer classificationLayer regressionLayer
+pixelClassificationLayer dicePixelClassificationLayer
+"""
+
+
+def test_every_layer_that_mathworks_lists_has_a_row() -> None:
+    """A row that computes it, or one that says why it is only shown."""
+    made = {row.constructor.lower() for row in ROWS} | {row.name.lower() for row in ROWS if row.refused}
+    assert [name for name in LISTED.split() if name.lower() not in made] == []
+
+
+def test_what_is_only_shown_says_why() -> None:
+    """Oracle: the page of layers."""
+    page = (Path(__file__).parents[2] / "docs" / "mapping.md").read_text(encoding="utf-8")
+    for row in ROWS:
+        if row.refused:
+            assert not (row.constructor or row.onnx or row.learnables) and row.refused in page
 
 
 MALFORMED: dict[str, dict[str, Any]] = {

@@ -29,11 +29,20 @@ def gru(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> 
 
 @WRITES("projected_lstm")
 def projected_lstm(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
+    return projected(graph, layer, "LSTM", given[0])
+
+
+@WRITES("projected_gru")
+def projected_gru(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
+    return projected(graph, layer, "GRU", given[0], linear_before_reset=1)
+
+
+def projected(graph: Graph, layer: Layer, op: str, x: Value, **attributes: int) -> Sequence[str]:
     """Its weights are products, which the graph works out, and whose rows it then puts in ONNX's order."""
     name = graph.names[layer.name]
     order = graph.constant(
         f"{name}_Gates",
-        np.concatenate([np.arange(hidden_units(layer)) + gate * hidden_units(layer) for gate in in_file("LSTM")]),
+        np.concatenate([np.arange(hidden_units(layer)) + gate * hidden_units(layer) for gate in in_file(op)]),
     )
 
     def product(weights: str, projector: str, end: str) -> str:
@@ -55,7 +64,7 @@ def projected_lstm(graph: Graph, layer: Layer, given: Sequence[Value], out: Acti
         )
 
     weights = [product("InputWeights", "InputProjector", "W"), product("RecurrentWeights", "OutputProjector", "R")]
-    return run(graph, layer, "LSTM", given[0], [*weights, both_biases(graph, layer, "LSTM", 1)], directions=1)
+    return run(graph, layer, op, x, [*weights, both_biases(graph, layer, op, 1)], directions=1, **attributes)
 
 
 def recurrent(graph: Graph, layer: Layer, op: str, x: Value, *, directions: int, **attributes: int) -> Sequence[str]:

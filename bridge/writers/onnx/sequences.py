@@ -53,6 +53,58 @@ def rows_of(graph: Graph, layer: Layer) -> str:
     return graph.weight(f"{graph.names[layer.name]}_W", layer, tensor.name, tensor.array)
 
 
+@WRITES("sinusoidal_encoding")
+def sinusoidal_encoding(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
+    """sin(p w + c) of the steps p, where c is a quarter of a turn for the cosines."""
+    (x,), name, size = given, graph.names[layer.name], int(layer.properties["OutputSize"])
+    channels = np.arange(size)
+    scalars = [graph.constant(f"{name}_{end}", np.array(n)) for end, n in (("Zero", 0), ("One", 1))]
+    count = graph.node("Gather", f"{name}_Count", [graph.node("Shape", f"{name}_Shape", [x.name]), scalars[0]], axis=0)
+    steps = graph.with_number(
+        "Add",
+        f"{name}_Steps",
+        graph.node(
+            "Cast", f"{name}_Cast", [graph.node("Range", f"{name}_Range", [scalars[0], count, scalars[1]])], to=1
+        ),
+        1,
+    )
+    column = graph.node("Unsqueeze", f"{name}_Column", [steps], axes=[1])
+    speeds = graph.constant(f"{name}_Speeds", 10000.0 ** (-(channels - channels % 2) / size))
+    turned = graph.node("Mul", f"{name}_Angles", [column, speeds])
+    phases = graph.constant(f"{name}_Phases", channels % 2 * (math.pi / 2))
+    waves = graph.node("Sin", f"{name}_Sin", [graph.node("Add", f"{name}_Turned", [turned, phases])])
+    row = graph.node("Unsqueeze", f"{name}_Unsqueeze", [waves], axes=[1])
+    return [graph.node("Expand", name, [row, graph.lengths_like(name, x.name, 2, channels_and_space(out))])]
+
+
+@WRITES("attention")
+def attention(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
+    """softmax(scale Q K') V, heads taken from consecutive channels."""
+    name, p = graph.names[layer.name], layer.properties
+    heads, ends = int(p["NumHeads"]), ("Query", "Key", "Value")
+    query, key, value = (graph.batch_first(each, f"{name}_{end}") for each, end in zip(given, ends, strict=True))
+
+    def split(source: str, end: str, order: Sequence[int]) -> str:
+        return graph.transpose(
+            f"{name}_{end}_Heads", graph.reshape(f"{name}_{end}_Split", source, (0, 0, heads, -1)), order
+        )
+
+    products = graph.node(
+        "MatMul", f"{name}_Products", [split(query, "Query", (0, 2, 1, 3)), split(key, "Key", (0, 2, 3, 1))]
+    )
+    scale = 1 / math.sqrt((given[1].size.channels or 1) // heads) if p["Scale"] == "auto" else float(p["Scale"])
+    scores = graph.with_number("Mul", f"{name}_Scores", products, scale)
+    if p["AttentionMask"] == "causal":
+        scores = graph.node("Add", f"{name}_Masked", [scores, causal_mask(graph, layer, query, key)])
+    weighted = graph.node(
+        "MatMul",
+        f"{name}_Weighted",
+        [graph.node("Softmax", f"{name}_Softmax", [scores], axis=3), split(value, "Value", (0, 2, 1, 3))],
+    )
+    joined = graph.reshape(f"{name}_Joined", graph.transpose(f"{name}_Steps", weighted, (0, 2, 1, 3)), (0, 0, -1))
+    return [graph.transpose(name, joined, (1, 0, 2))]
+
+
 @WRITES("self_attention")
 def self_attention(graph: Graph, layer: Layer, given: Sequence[Value], out: Activation) -> Sequence[str]:
     """softmax(Q K' / sqrt(channels of a head)) V, heads taken from consecutive channels, then the output weights."""
@@ -89,7 +141,7 @@ def self_attention(graph: Graph, layer: Layer, given: Sequence[Value], out: Acti
         "Mul", f"{name}_Scores", graph.node("MatMul", f"{name}_Products", [queries, keys]), 1 / math.sqrt(channels)
     )
     if p["AttentionMask"] == "causal":
-        scores = graph.node("Add", f"{name}_Masked", [scores, causal_mask(graph, layer, source)])
+        scores = graph.node("Add", f"{name}_Masked", [scores, causal_mask(graph, layer, source, source)])
     weighted = graph.node(
         "MatMul", f"{name}_Weighted", [graph.node("Softmax", f"{name}_Softmax", [scores], axis=3), values]
     )
@@ -97,17 +149,17 @@ def self_attention(graph: Graph, layer: Layer, given: Sequence[Value], out: Acti
     return [graph.transpose(name, projected(joined, "Output"), (1, 0, 2))]
 
 
-def causal_mask(graph: Graph, layer: Layer, source: str) -> str:
-    """Return what to add to the scores (steps x steps): -inf where the key is later than the query."""
+def causal_mask(graph: Graph, layer: Layer, query: str, key: str) -> str:
+    """Return what to add to the scores (queries x keys): -inf where the key is later than the query."""
     name = graph.names[layer.name]
-    scalars = {
-        end: graph.constant(f"{name}_{end}", np.array(n)) for end, n in (("Zero", 0), ("One", 1), ("TimeAxis", 1))
-    }
-    count = graph.node(
-        "Gather", f"{name}_Count", [graph.node("Shape", f"{name}_Shape", [source]), scalars["TimeAxis"]], axis=0
-    )
-    steps = graph.node("Range", f"{name}_Range", [scalars["Zero"], count, scalars["One"]])
-    rows = graph.node("Unsqueeze", f"{name}_Rows", [steps], axes=[1])
-    later = graph.node("Less", f"{name}_Later", [rows, steps])
+    zero, one = (graph.constant(f"{name}_{end}", np.array(n)) for end, n in (("Zero", 0), ("One", 1)))
+
+    def steps(source: str, end: str) -> str:
+        shape = graph.node("Shape", f"{name}_{end}_Shape", [source])
+        count = graph.node("Gather", f"{name}_{end}_Count", [shape, one], axis=0)
+        return graph.node("Range", f"{name}_{end}_Range", [zero, count, one])
+
+    rows = graph.node("Unsqueeze", f"{name}_Rows", [steps(query, "Queries")], axes=[1])
+    later = graph.node("Less", f"{name}_Later", [rows, steps(key, "Keys")])
     blocked, free = graph.constant(f"{name}_Blocked", np.array(-np.inf)), graph.constant(f"{name}_Free", np.array(0.0))
     return graph.node("Where", f"{name}_Mask", [later, blocked, free])

@@ -76,18 +76,18 @@ def transposed_convolution(graph: Graph, layer: Layer, given: Sequence[Value], o
     crops = tuple(((k - s) // 2, k - s - (k - s) // 2) for k, s in zip(kernel, stride, strict=True))
     if p.get("CroppingMode") != "same":
         crops = padding_pairs(p.get("CroppingSize", 0), count)
-    inputs = [x.name, *weights_and_bias(graph, layer, given)]
-    return [
-        graph.node(
-            "ConvTranspose",
-            graph.names[layer.name],
-            inputs,
-            kernel_shape=kernel,
-            strides=stride,
-            pads=sides(crops),
-            group=1,
-        )
-    ]
+    name, over_time = graph.names[layer.name], x.axes == "TBC"
+    value = graph.transpose(f"{name}_BatchFirst", x.name, (1, 2, 0)) if over_time else x.name
+    made = graph.node(
+        "ConvTranspose",
+        f"{name}_ConvTranspose" if over_time else name,
+        [value, *weights_and_bias(graph, layer, given)],
+        kernel_shape=kernel,
+        strides=stride,
+        pads=sides(crops),
+        group=1,
+    )
+    return [graph.transpose(name, made, (2, 0, 1)) if over_time else made]
 
 
 @WRITES("max_pooling")
