@@ -47,6 +47,9 @@ def unknown(layer: Layer, given: Given) -> nn.Module:
             "from layer.properties"
         )
         raise UnsupportedError(error, cause, hint)
+    held = {name: layer.properties[name] for name in layer.row.properties if name in layer.properties}
+    if held:
+        error = f"{error} with {_shown(held)}"
     raise UnsupportedError(error, layer.row.refused or "no table knows this class")
 
 

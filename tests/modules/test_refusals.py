@@ -104,7 +104,7 @@ UNSUPPORTED: dict[str, tuple[Make, str]] = {
     "scores output": (lambda: chain(sequence(6), attention(HasScoresOutput=True)), "'attention'.*has HasScoresOutput"),
     "function layer": (
         lambda: chain(image(), L.functionLayer("square", "@(X) X.^2")),
-        r"'square' is a nnet\.cnn\.layer\.FunctionLayer.*MATLAB code",
+        r"'square' is a nnet\.cnn\.layer\.FunctionLayer with PredictFcn = @\(X\) X\.\^2 .*MATLAB code",
     ),
     "custom layer": (
         lambda: chain(sequence(3), Layer("own", "peepholeLSTMLayer", saveobj=False)),

@@ -11,7 +11,7 @@ import numpy as np
 
 from bridge.arrays.lazy import Array
 from bridge.arrays.matlab import Categorical, Cell, Handle, Object, Unread
-from bridge.errors import UnreadableError, reading, shortened
+from bridge.errors import UnreadableError, quoted, reading, shortened
 from bridge.network import Connection, Layer, LayerList, Learnable, factor_names, make_layer, saved_factor
 from bridge.tables.layers import LayerRow, Mappings, preprocessing, unknown_output_row, unknown_row
 
@@ -88,7 +88,8 @@ def layer_from(saved: Object, name: str, tables: Mappings, notes: list[str]) -> 
         notes.append(_unknown(name, saved.class_name))
         row = unknown_row(saved.class_name)
     elif row.refused:
-        notes.append(f"layer '{name}' ({saved.class_name}) is shown, not computed: {row.refused}")
+        held = [f"; {key} = {quoted(value)}" for key in row.properties if (value := plain(fields.get(key)))]
+        notes.append(f"layer '{name}' ({saved.class_name}) is shown, not computed: {row.refused}{''.join(held)}")
     elif normalization := row.normalization or preprocessing(saved.class_name):
         does = "has numbers of its own" if row.is_unknown else "scales 0..255 to -1..1"
         notes.append(
