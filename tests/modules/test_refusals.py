@@ -107,7 +107,7 @@ UNSUPPORTED: dict[str, tuple[Make, str]] = {
         r"'square' is a nnet\.cnn\.layer\.FunctionLayer with PredictFcn = @\(X\) X\.\^2 .*MATLAB code",
     ),
     "custom layer": (
-        lambda: chain(sequence(3), Layer("own", "peepholeLSTMLayer", saveobj=False)),
+        lambda: chain(sequence(3), Layer("own", "peepholeLSTMLayer", saveobj=False), L.tanhLayer("behind")),
         "'own' is a peepholeLSTMLayer.*no table knows",
     ),
     "padding value": (lambda: chain(image(), conv(PaddingValue="replicate")), "'conv' pads with replicate"),
@@ -184,7 +184,7 @@ UNSUPPORTED: dict[str, tuple[Make, str]] = {
         "'conv' is not trained: its Weights, Bias hold no values .*network.initialize",
     ),
     "preprocessing up to R2019a": (
-        lambda: chain(image(), Layer("scale", "nnet.shufflenet.layer.ShuffleNetPreprocessingLayer")),
+        lambda: chain(image(), Layer("scale", "nnet.shufflenet.layer.ShuffleNetPreprocessingLayer"), L.reluLayer("r")),
         "'scale' is a nnet.shufflenet.layer.ShuffleNetPreprocessingLayer .*newer than R2019a have Normalization 'zscore'",
     ),
     "statistics of an unfinished training": (
