@@ -255,7 +255,7 @@ OTHERS = {  # what is compared with, which files are read, what is trained
     "yolov2Layers": (
         "documented names, sizes of MATLAB's own detector",
         ".mat, .onnx (how MATLAB writes `yolov2TransformLayer` there is unconfirmed)",
-        "in `tests/detection`",
+        "trained, with the backbone frozen",
     ),
 }
 
