@@ -237,7 +237,7 @@ def with_property(layer: L, name: str, value: Any) -> L:
 def describe(row: LayerRow) -> str:
     """Return the documentation of a row's constructor."""
     lines = [
-        f"Return a {row.name}: MATLAB's {row.constructor}({', '.join(row.arguments)}).",
+        f"Return the layer {row.name}: MATLAB's {row.constructor}({', '.join(row.arguments)}).",
         "",
         "Properties, with their defaults:",
     ]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import bridge
+
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 
@@ -28,8 +30,14 @@ def test_notebook_runs_and_is_saved_without_output(path: Path, monkeypatch: pyte
 
 
 def test_site_builds_without_a_warning(tmp_path: Path) -> None:
+    """Each verb and each public name has its place, made of the code."""
     build = pytest.importorskip("mkdocs.commands.build", reason="mkdocs is not installed: pip install . --group test")
     config = pytest.importorskip("mkdocs.config")
     made = config.load_config(str(ROOT / "mkdocs.yml"), site_dir=str(tmp_path), strict=True)
     build.build(made)  # raises where a link leads nowhere
     assert (tmp_path / "parity" / "index.html").is_file()
+    for verb, option in {"check": "--against", "train": "--resume", "recipe-read": "--output"}.items():
+        assert option in (tmp_path / "commands" / verb / "index.html").read_text(encoding="utf-8")
+    api = (tmp_path / "api" / "bridge" / "index.html").read_text(encoding="utf-8")
+    assert all(f"bridge.{name}<" in api for name in bridge.PUBLIC)
+    assert "batchnorm_variance" in (tmp_path / "trainers" / "index.html").read_text(encoding="utf-8")

@@ -37,7 +37,7 @@ def reading(name: str) -> Reading:
 def made(name: str) -> Network:
     recipe = reading(name).recipe
     assert recipe is not None
-    network = recipe.load_base()
+    network = recipe.untrained().load_base()
     for edit in recipe.edits:
         network = edit.apply(network, ("a", "b", "c"))
     return network
