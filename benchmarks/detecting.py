@@ -21,7 +21,7 @@ SHARE = 0.05  # of the boxes that the threshold lets pass
 def main() -> None:
     import bridge
     from benchmarks.loading import paired
-    from bridge.detection.detector import MINI_BATCH
+    from bridge.detection.detector import DetectOptions
     from bridge.networks import architecture, yolov2_layers
 
     torch.set_num_threads(1)
@@ -30,7 +30,8 @@ def main() -> None:
     detector = network.to_detector()
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8) for _ in range(IMAGES)]
-    ready = torch.stack([detector.prepare(image) for image in images]).split(MINI_BATCH)
+    batch = DetectOptions().mini_batch_size
+    ready = torch.stack([detector.prepare(image) for image in images]).split(batch)
     with torch.no_grad():
         scores = detector.family.candidates(detector(ready[0])).scores
     threshold = float(scores.quantile(1 - SHARE)) if scores.numel() < 1 << 24 else float(scores.max())
@@ -40,10 +41,10 @@ def main() -> None:
             for x in ready:
                 detector.model(x)
 
-    found = sum(len(each.labels) for each in detector.detect(images[:MINI_BATCH], threshold=threshold))
+    found = sum(len(each.labels) for each in detector.detect(images[:batch], threshold=threshold))
     ratio = paired(lambda: detector.detect(images, threshold=threshold), alone, PAIRS)
     print(f"detection / network alone, {IMAGES} images of {SIZE} x {SIZE} (within {LIMIT}): {ratio:.3f}")
-    print(f"  {found / MINI_BATCH:.0f} boxes an image are left; bridge {bridge.__version__}")
+    print(f"  {found / batch:.0f} boxes an image are left; bridge {bridge.__version__}")
     sys.exit(ratio > LIMIT)
 
 

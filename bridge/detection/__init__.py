@@ -3,7 +3,7 @@
 from bridge.detection.anchors import estimate_anchor_boxes
 from bridge.detection.box_images import BoxImages
 from bridge.detection.boxes import overlap_ratio, select_strongest
-from bridge.detection.detector import Detections, Detector
+from bridge.detection.detector import Detections, DetectOptions, Detector
 from bridge.detection.family import FAMILIES, Candidates, Family, Head, family_of, is_detector
 from bridge.detection.ground_truth import GroundTruth, read_ground_truth, write_ground_truth
 from bridge.detection.precision import Precision, evaluate_detection_precision
@@ -14,6 +14,7 @@ __all__ = [
     "FAMILIES",
     "BoxImages",
     "Candidates",
+    "DetectOptions",
     "Detections",
     "Detector",
     "Family",

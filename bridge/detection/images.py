@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,25 @@ def prepared(image: Image, size: tuple[int, int], kernel: str) -> Tensor:
         return resized.float() / GREATEST.get(resized.dtype, 1)
     scaled = im2single(image if size_of(image) == size else imresize(image, size, kernel))
     return torch.from_numpy(np.ascontiguousarray(np.moveaxis(np.atleast_3d(scaled), 2, 0)))
+
+
+def within(image: Image, roi: Sequence[float]) -> Image:
+    """Return the pixels of an image in [x y width height], counted from 1.
+
+    Raises:
+        UsageError: it is not in the image, or not in whole pixels.
+    """
+    height, width = size_of(image)
+    whole = len(roi) == 4 and all(float(side).is_integer() for side in roi)
+    x, y, across, down = map(int, roi) if whole else (0, 0, 0, 0)
+    if not (x >= 1 and y >= 1 and 1 <= across <= width - x + 1 and 1 <= down <= height - y + 1):
+        raise UsageError(
+            f"the roi is {list(roi)}",
+            f"it is [x y width height] in whole pixels from 1 to the image's {height} rows and {width} columns",
+            "leave it out for the whole image",
+        )
+    rows, columns = slice(y - 1, y - 1 + down), slice(x - 1, x - 1 + across)
+    return image[..., rows, columns] if isinstance(image, Tensor) else image[rows, columns]
 
 
 def require(image: Image, wanted: int) -> None:

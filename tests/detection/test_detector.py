@@ -507,6 +507,45 @@ def test_options_beyond_their_range(tmp_path: Path, options: dict[str, float]) -
         detector(tmp_path).detect(picture(8, 8), **options)
 
 
+@pytest.mark.parametrize(("options", "said"), [
+    ({"treshold": 0.5}, "no option 'treshold'"), ({"min_size": (0, 1)}, "min_size is"), ({"max_size": (1,)}, "max_size is"), ({"mini_batch_size": 0}, "from 1"),
+    ({"roi": (1, 1, 9, 8)}, "the roi is"), ({"roi": (0, 1, 2, 2)}, "the roi is"), ({"roi": (1.5, 1, 2, 2)}, "the roi is"), ({"roi": (1, 1, 8)}, "the roi is"),
+])  # fmt: skip
+def test_options_that_are_none(tmp_path: Path, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        detector(tmp_path).detect(picture(8, 8), **options)
+
+
+def test_a_region_of_an_image(tmp_path: Path) -> None:
+    """Oracle: the boxes in the part that is cut out, moved by hand to where it lies."""
+    made, image = detector(tmp_path).to_detector(), picture(60, 80)
+    found = made.detect(image, (11, 21, 40, 30), threshold=0.25)
+    alone = made.detect(image[20:50, 10:50], threshold=0.25)
+    assert torch.equal(found.boxes, alone.boxes + torch.tensor([10, 20, 0, 0])) and len(found.labels) > 0
+    tensor = torch.from_numpy(image.transpose(2, 0, 1).copy())
+    assert torch.equal(made.detect(tensor, (11, 21, 40, 30), threshold=0.25).boxes, found.boxes)
+    whole = made.detect(image, (1, 1, 80, 60), threshold=0.25)
+    assert torch.equal(whole.boxes, made.detect(image, threshold=0.25).boxes)
+
+
+def test_the_size_of_boxes(tmp_path: Path) -> None:
+    """By hand: (height, width) of [x y w h]; with all boxes left it is a filter."""
+    made, image = detector(tmp_path).to_detector(), picture(60, 80)
+    boxes = made.detect(image, threshold=0.0, select_strongest=False).boxes
+    for option, wanted in (
+        ({"min_size": (20, 10)}, (boxes[:, 3] >= 20) & (boxes[:, 2] >= 10)),
+        ({"max_size": (20, 10)}, (boxes[:, 3] <= 20) & (boxes[:, 2] <= 10)),
+    ):
+        found = made.detect(image, threshold=0.0, select_strongest=False, **option)
+        assert torch.equal(found.boxes, boxes[wanted]) and 0 < len(found.boxes) < len(boxes)
+
+
+def test_mini_batches_change_no_box(tmp_path: Path) -> None:
+    made, images = detector(tmp_path).to_detector(), [picture(32, 32, seed) for seed in range(5)]
+    one, all_at_once = (made.detect(images, threshold=0.25, mini_batch_size=size) for size in (1, 5))
+    assert all(torch.equal(a.boxes, b.boxes) for a, b in zip(one, all_at_once, strict=True))
+
+
 def test_a_network_trained_on_other_values_says_so(tmp_path: Path) -> None:
     """An input layer with a mean of 0..255 subtracts it from images of 0..1, as it would in MATLAB."""
     rng = np.random.default_rng(0)

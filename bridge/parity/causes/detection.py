@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from bridge.detection.boxes import ROUNDINGS, select_strongest
-from bridge.detection.detector import Detections, Detector
+from bridge.detection.detector import Detections, DetectOptions, Detector
 from bridge.images import imresize
 from bridge.parity.causes.diagnosis import Cause
 from bridge.parity.detections import Stored, compare_detections, compare_found
@@ -78,6 +78,7 @@ def _steps(detector: Detector, stored: Stored, profile: Profile) -> Iterator[Cau
     yield from _network(detector, stored, profile)
     if not stored.steps:
         return
+    options = DetectOptions(threshold=stored.threshold, select_strongest=False)
     with torch.no_grad():
         every = [
             found
@@ -86,8 +87,7 @@ def _steps(detector: Detector, stored: Stored, profile: Profile) -> Iterator[Cau
                 torch.from_numpy(step.output)[None].float(),
                 step.resized.shape[:2],
                 [image.shape[:2]],
-                stored.threshold,
-                1,
+                options,
             )
         ]
     boxes = compare_found(every, replace(stored, found=tuple(step.every for step in stored.steps)), profile)
