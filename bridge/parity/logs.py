@@ -25,6 +25,7 @@ from bridge.parity.differences import Comparison, LayerDifference
 from bridge.parity.profiles import Profile
 from bridge.parity.records import number
 from bridge.parity.report.evidence import Evidence
+from bridge.readers.mat.contents import contents
 
 STRETCHES = 10  # of the training, in which the means of the losses are compared
 DEVIATIONS = (
@@ -82,11 +83,9 @@ def _training_profile(history: Path) -> dict[str, str]:
 
 
 def read_log(path: Path) -> Log:
-    """Read the training log in a .mat: the info of trainNetwork, or of trainnet with its tables as structs."""
+    """Read the training log in a .mat: the info of trainNetwork or trainnet, tables as they are or as structs."""
     content = Variables.of(path)
-    structs = (content.values[name] for name in content.values if content.values.described(name) == "struct")
-    known = (value for value in structs if isinstance(value, dict))
-    held = next((value for value in known if {"TrainingLoss", "TrainingHistory"} & set(value)), None)
+    held = next(iter(contents(path).logs.values()), None) if path.suffix.lower() == ".mat" else None
     if held is None:
         content.require_whole()
         raise UnreadableError(

@@ -163,15 +163,22 @@ class Search:
             self.options[address] = {"class": value.class_name, **fields}
         elif is_network(value) and (depth == 0 or not is_layer(value)):
             self.networks[address] = Held(address, value, kind_of(value), has_weights(value))
-        elif isinstance(value, dict) and any(name in value for name in LOG_FIELDS):
-            self.logs[address] = _in_memory(value)
+        elif any(name in _fields(value) for name in LOG_FIELDS):
+            self.logs[address] = _in_memory(_fields(value))
         else:
             return False
         return True
 
 
+def _fields(value: Any) -> Mapping[str, Any]:
+    """Return the fields of a struct, or of an object (trainnet's info is one), none of anything else."""
+    return value.properties if isinstance(value, Object) else value if isinstance(value, dict) else {}
+
+
 def _in_memory(value: Any) -> Any:
-    """Read the arrays of a log, which a v7.3 file leaves for later."""
+    """Read the arrays of a log, which a v7.3 file leaves for later; its tables become mappings of their columns."""
+    if isinstance(value, Table):
+        value = dict(value.columns)
     if isinstance(value, dict):
         return {key: _in_memory(each) for key, each in value.items()}
     return value.read() if isinstance(value, Array) else value
