@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,9 @@ import numpy as np
 import pytest
 
 import bridge
-from bridge.errors import UsageError
+from bridge.errors import BridgeError, UsageError
 from bridge.readers.mat import hdf5
-from bridge.readers.mat.choice import SeveralNetworksError
+from bridge.readers.mat.choice import NoNetworkError, SeveralNetworksError
 from bridge.readers.mat.contents import contents
 from fixtures import layers as L
 from fixtures import mat, networks
@@ -368,6 +369,31 @@ def test_every_genuine_file_is_inspected(name: str, command: Command) -> None:
     else:
         assert answer.code == 2 and "holds no network" in answer.err and "it holds" in answer.err
     assert not any(word in answer.out + answer.err for word in ("damaged", "Opaque", "Unread"))
+
+
+NOT_BUILT = {
+    "bilstm_layers_untrained_2022": "is not trained",
+    "untrained_layers_gate_factors": "is not trained",
+    "function_layer_dlnetwork_function_handle": "FunctionLayer with PredictFcn = @(x).001*x",
+}
+
+
+@needs_real
+@pytest.mark.parametrize("name", sorted(path.stem for path in MAT.glob("*.mat")))
+def test_every_genuine_network_becomes_a_module_without_an_option(name: str) -> None:
+    """But for files of several trained networks, layers without weights, and MATLAB code."""
+    try:
+        network = bridge.load(MAT / f"{name}.mat")
+    except SeveralNetworksError:
+        assert name in SEVERAL
+    except NoNetworkError as error:
+        assert not error.held.networks
+    else:
+        if name in NOT_BUILT:
+            with pytest.raises(BridgeError, match=re.escape(NOT_BUILT[name])):
+                network.to_torch()
+        else:
+            assert sum(1 for _ in network.to_torch().parameters()) > 0
 
 
 @needs_real

@@ -13,6 +13,7 @@ from bridge.arrays.lazy import Array
 from bridge.arrays.matlab import Categorical, Cell, Handle, Object, Unread
 from bridge.errors import UnreadableError, quoted, reading, shortened
 from bridge.network import Connection, Layer, LayerList, Learnable, factor_names, make_layer, saved_factor
+from bridge.readers.mat.complex_inputs import of_real_numbers
 from bridge.tables.layers import LayerRow, Mappings, preprocessing, unknown_output_row, unknown_row
 
 FACTORS = ("LearnRateFactor", "L2Factor")
@@ -82,7 +83,7 @@ def layer_from(saved: Object, name: str, tables: Mappings, notes: list[str]) -> 
     Raises:
         UnreadableError: its fields make no sense, or one that is needed cannot be decoded.
     """
-    fields = saved.properties
+    fields = of_real_numbers(saved.properties, name, notes)
     row = tables.by_class(saved.class_name)
     if row is None:
         notes.append(_unknown(name, saved.class_name))
