@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from bridge.parity.check import check as check
     from bridge.readers import load as load
     from bridge.recipes.recipe import Recipe as Recipe
+    from bridge.recipes.running import train as train
     from bridge.training.batch_norm import finalize_batch_norm as finalize_batch_norm
     from bridge.training.groups import param_groups as param_groups
-    from bridge.training.train import train as train
     from bridge.writers import export as export
 
 __version__ = "0.1.0"
@@ -42,7 +42,7 @@ PUBLIC = {
     "load": "bridge.readers",
     "param_groups": "bridge.training.groups",
     "predict_and_update_state": "bridge.modules.recurrent",
-    "train": "bridge.training.train",
+    "train": "bridge.recipes.running",
     "training_options": "bridge.options.options",
 }
 MODULES = ("detection", "images", "layers", "networks", "random")

@@ -164,7 +164,7 @@ def _steps(file: Path, steps: Path, profile: str, training_profile: Path | None)
     if file.suffix.lower() != ".toml":
         return check_steps(load(file), steps, profile=profile, settled=settled)
     recipe = Recipe.load(file)
-    network = recipe.load_base().initialize(recipe.seed)
+    network = recipe.load_base().initialize(recipe.rng.stream())
     return check_steps(network, steps, semantics=recipe.options.semantics.overrides(), profile=profile, settled=settled)
 
 

@@ -191,7 +191,8 @@ def _head(recipe: Recipe) -> Iterator[str]:
     if recipe.description:
         yield recipe.description
     base = "assembled anew" if recipe.is_new else recipe.base.file or recipe.base.name or "any network"
-    yield f"network {base}, trainer {recipe.trainer}, solver {recipe.options.solver}, seed {recipe.seed}"
+    start = f"rng({recipe.rng.seed}){f' from double {recipe.rng.skip:,}' if recipe.rng.skip else ''}"
+    yield f"network {base}, trainer {recipe.trainer}, solver {recipe.options.solver}, {start}"
     yield from (f"  {edit.source()}" for edit in recipe.edits)
     for name, part in (("loss", recipe.loss), ("data", recipe.data)):
         given = changed(part)

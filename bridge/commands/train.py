@@ -46,6 +46,14 @@ def train(
     order: Path | None = typer.Option(
         None, help="A text file with the order of the observations, from 0: one line, or one for each epoch."
     ),
+    rng: int | None = typer.Option(
+        None,
+        "--rng",
+        help="The seed of MATLAB's rng: of the split, the first weights and the order. Default: the recipe's.",
+    ),
+    rng_skip: int | None = typer.Option(
+        None, "--rng-skip", help="How many doubles of that stream were drawn before. Default: the recipe's, or 0."
+    ),
     cache_features: bool | None = typer.Option(
         None, help="Compute frozen layers once for each observation. Default: where it pays and changes no number."
     ),
@@ -58,6 +66,12 @@ def train(
     from bridge.recipes.running import train as train_recipe
     from bridge.training.distributed import rank
 
+    if resume and restart:
+        raise UsageError(
+            "--resume and --restart",
+            "one goes on with the solver of the checkpoint, the other begins anew",
+            "choose one",
+        )
     given: dict[str, Any] = {"factors": factors, "order": order, "cache_features": cache_features}
     if names_folder(recipe):
         output = _folder_of_run(Path(recipe), output, resume or restart)
@@ -72,14 +86,15 @@ def train(
     read = with_settings(read.untrained() if untrained else read, setting)
     if profile is not None:
         read = replace(read, options=TrainingProfile.load(profile).apply(read.options))
+    read = with_rng(read, rng, rng_skip)
     info = train_recipe(
         read,
-        output=output,
-        data=data,
+        data,
         network=network,
+        output=output,
+        resume=(resume or restart) or None,
+        solver="restart" if restart else "continue",
         device=device,
-        resume=resume,
-        restart=restart,
         command=sys.argv[1:],
         **given,
     )
@@ -152,6 +167,21 @@ def with_settings(recipe: Recipe, settings: list[str]) -> Recipe:
             values[name.strip()] = text.strip()
     with located("--set"):
         return recipe.with_options(**values) if values else recipe
+
+
+def with_rng(recipe: Recipe, seed: int | None, skip: int | None) -> Recipe:
+    """Return a recipe that begins elsewhere in MATLAB's stream; another seed begins at its first double.
+
+    Raises:
+        UsageError: MATLAB has no such seed.
+    """
+    from bridge.recipes.parts import Rng, located
+
+    if seed is None and skip is None:
+        return recipe
+    with located("--rng" if seed is not None else "--rng-skip"):
+        begin = recipe.rng if seed is None else Rng(seed)
+        return replace(recipe, rng=begin if skip is None else replace(begin, skip=skip))
 
 
 def _folder_of_run(folder: Path, output: Path | None, goes_on: bool) -> Path:

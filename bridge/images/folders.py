@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bridge.errors import BridgeError, UnreadableError, UsageError
 from bridge.images.color import imread
+from bridge.random import MatlabStream, stream_of
 
 Location = str | os.PathLike[str]
 
@@ -82,14 +83,15 @@ class ImageDatastore:
         return {name: counts[name] for name in self.classes}
 
     def splitEachLabel(
-        self, *parts: float, randomized: bool = False, seed: int | np.random.Generator | None = None
+        self, *parts: float, randomized: bool = False, rng: int | MatlabStream = 0
     ) -> tuple[ImageDatastore, ...]:
         """Splits the files of each label: the first part of them, the next, ..., and last those that remain.
 
         Args:
             parts: shares below 1 (rounded down to whole files, as documented), or numbers of files.
-            randomized: shuffle the files of each label first, in another order than MATLAB's stream gives.
-            seed: of the shuffling.
+            randomized: shuffle the files of each label first, by a randperm for each (proven for how much is drawn,
+                likely for which files come first).
+            rng: of the shuffling: a seed of MATLAB's rng, or a stream, which goes on.
 
         Returns:
             One datastore more than there are parts; each is ordered by class.
@@ -99,14 +101,14 @@ class ImageDatastore:
         """
         labels = self._labels("splitEachLabel")
         self._check_parts(parts)
-        rng = np.random.default_rng(seed)
+        stream = stream_of(rng)
         numbers: dict[str, list[int]] = defaultdict(list)
         for number, name in enumerate(labels):
             numbers[name].append(number)
         pieces: list[list[int]] = [[] for _ in range(len(parts) + 1)]
         for name in self.classes:
             files = np.array(numbers[name], np.intp)
-            order = rng.permutation(files) if randomized else files
+            order = files[stream.randperm(len(files))[0] - 1] if randomized else files
             sizes = [math.floor(part * len(files)) if part < 1 else int(part) for part in parts]
             for piece, chosen in zip(pieces, np.split(order, np.cumsum(sizes)), strict=True):
                 piece.extend(chosen.tolist())

@@ -8,7 +8,7 @@ initializer a learnable has is data, in `mappings/layers`; what each is known fr
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
@@ -110,9 +110,14 @@ def told(values: Sequence[Drawn], rng: int | MatlabStream) -> str:
     if not values:
         return "initial weights: none drawn"
     start = f" from double {stream.position:,}" if stream.position else ""
-    weakest = max((each.evidence for each in values), key=list(EVIDENCE).index)
-    which = "" if weakest == "P" else f" ({_names([each for each in values if each.evidence == weakest])})"
-    return f"initial weights: rng({stream.seed}){start}, {EVIDENCE[weakest]}{which}"
+    least = weakest(each.evidence for each in values)
+    which = "" if least == "P" else f" ({_names([each for each in values if each.evidence == least])})"
+    return f"initial weights: rng({stream.seed}){start}, {EVIDENCE[least]}{which}"
+
+
+def weakest(evidence: Iterable[str]) -> str:
+    """Return the weakest of some evidence: "P", "L" or "U"; "P" of none."""
+    return max(evidence, key=list(EVIDENCE).index, default="P")
 
 
 def _names(values: Sequence[Drawn]) -> str:
@@ -187,7 +192,7 @@ def _draw(layer: Layer, name: str, given: Sequence[Activation]) -> Drawn | None:
     if not isinstance(how, str) or shape is None or not rows[how]["draws"]:
         return None
     wide = how == "orthogonal" and shape[0] < math.prod(shape[1:])
-    evidence = max(rows[how]["evidence"], _place(layer, name), "U" if wide else "P", key=list(EVIDENCE).index)
+    evidence = weakest((rows[how]["evidence"], _place(layer, name), "U" if wide else "P"))
     return Drawn(layer.name, name, shape, how, evidence)
 
 

@@ -54,6 +54,8 @@ class Semantics:
     undefined_labels_count: bool
     rmse_over: str
     sequence_splitting: str
+    epoch_order: str
+    validation_draws: bool
     zscore_divisor: str
     yolov2_iou_target: str
     yolov2_box_sizes: str

@@ -14,7 +14,7 @@ GIVEN = ("factors", "order", "cache_features")  # of a start, beside its recipe
 
 
 def started(run: str | Path) -> tuple[Recipe, dict[str, Any]]:
-    """Return the recipe that a run was started with, and what else it was given, as `bridge.recipes.running.train`
+    """Return the recipe that a run was started with, and what else it was given, as `bridge.train`
     takes it.
 
     Raises:

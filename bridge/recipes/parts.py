@@ -1,4 +1,4 @@
-"""The parts of a recipe: where it starts, its loss and its data; each checks itself."""
+"""The parts of a recipe: where it starts, its loss, its data and its random stream; each checks itself."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.errors import BridgeError, UsageError, nearest
 from bridge.network import Network
+from bridge.random import MatlabStream
 from bridge.recipes.verbs import frozen, plain
 
 if TYPE_CHECKING:
@@ -87,6 +88,27 @@ class Loss:
 
 
 @dataclass(frozen=True)
+class Rng:
+    """Where in MATLAB's random stream a training begins, with its split or the initial values.
+
+    Attributes:
+        seed: of rng(seed); 0 is also rng('default') and a fresh session.
+        skip: how many doubles were drawn before, as by a script that made its data.
+    """
+
+    seed: int = 0
+    skip: int = 0
+
+    def __post_init__(self) -> None:
+        expect(is_whole(self.seed) and self.seed < 2**32, "seed", self.seed, "a whole number from 0 to 4294967295")
+        expect(is_whole(self.skip), "skip", self.skip, "a whole number from 0")
+
+    def stream(self) -> MatlabStream:
+        """Return the stream at that place."""
+        return MatlabStream(self.seed, position=self.skip)
+
+
+@dataclass(frozen=True)
 class Data:
     """The images or sequences, how they are divided and what is done to them.
 
@@ -94,7 +116,7 @@ class Data:
         path: a folder with a folder for each class, a .csv or a .mat, seen from the recipe's own folder.
         split: what splitEachLabel takes, shares or numbers of files: the first part trains, the second (or the rest,
             where there is one part) validates, what remains is for testing. () trains on everything.
-        randomized, seed: whether the split is at random, and the seed of that.
+        randomized: whether the split is at random: it is the first that draws from the recipe's stream.
         validation: a path of the same kind with the validation data, instead of the second part.
         size: (height, width) the images are brought to; () is the input layer's.
         OutputSizeMode, ColorPreprocessing: of augmentedImageDatastore.
@@ -109,7 +131,6 @@ class Data:
     path: str = ""
     split: tuple[float, ...] = ()
     randomized: bool = False
-    seed: int = 0
     validation: str = ""
     size: tuple[int, ...] = ()
     OutputSizeMode: str = "resize"
@@ -127,7 +148,6 @@ class Data:
             object.__setattr__(self, name, frozen(getattr(self, name)))
         for name in ("validates", "randomized", "validate_each_epoch"):
             expect(isinstance(getattr(self, name), bool), name, getattr(self, name), "true or false")
-        expect(is_seed(self.seed), "seed", self.seed, "a whole number from 0")
         expect(
             self.OutputSizeMode in SIZE_MODES, "OutputSizeMode", self.OutputSizeMode, ", ".join(map(repr, SIZE_MODES))
         )
@@ -137,7 +157,9 @@ class Data:
             self.ColorPreprocessing,
             ", ".join(map(repr, COLORS)),
         )
-        two = isinstance(self.size, tuple) and len(self.size) in (0, 2) and all(is_seed(n) and n > 0 for n in self.size)
+        two = (
+            isinstance(self.size, tuple) and len(self.size) in (0, 2) and all(is_whole(n) and n > 0 for n in self.size)
+        )
         expect(two, "size", self.size, "[height, width] in pixels")
         expect(_is_split(self.split), "split", self.split, "shares below 1 that sum to at most 1, or numbers of files")
         expect(
@@ -173,7 +195,7 @@ class Data:
         return imageDataAugmenter(**self.augmentation)
 
 
-def changed(part: Base | Loss | Data) -> dict[str, Any]:
+def changed(part: Base | Loss | Data | Rng) -> dict[str, Any]:
     """Return the attributes that differ from their defaults, as plain values."""
     defaults = {each.name: each.default if each.default is not MISSING else {} for each in fields(part)}
     return {name: plain(getattr(part, name)) for name, default in defaults.items() if getattr(part, name) != default}
@@ -225,7 +247,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def is_seed(value: Any) -> bool:
+def is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 

@@ -20,6 +20,7 @@ from bridge.images import (
     pixelLabelImageDatastore,
 )
 from bridge.network import Network
+from bridge.random import MatlabStream
 from bridge.recipes.parts import Data, changed
 from bridge.recipes.recipe import Recipe
 from bridge.training.objective import objective
@@ -34,34 +35,47 @@ OF_IMAGES = (
 )  # entries of [data] for images in files alone
 
 
-def network_and_data(recipe: Recipe, base: Network, data: Path | None = None) -> tuple[Network, Sets]:
-    """Return the network after the recipe's edits, and its data; either may depend on the other."""
-    path = data if data is not None else recipe.folder / recipe.data.path if recipe.data.path else None
-    if path is None:
+def network_and_data(recipe: Recipe, base: Network, data: Any, rng: MatlabStream) -> tuple[Network, Sets]:
+    """Return the network after the recipe's edits, without values for new learnables, and its data; either may depend
+    on the other.
+
+    Args:
+        recipe: what is trained.
+        base: the network that the edits change.
+        data: instead of the recipe's own: a path, or what else `bridge.train` takes.
+        rng: a split at random draws from it.
+
+    Raises:
+        UsageError: there are no data, or [data] says of them what cannot be done.
+    """
+    if data is None:
+        data = recipe.folder / recipe.data.path if recipe.data.path else None
+    if data is None:
         raise UsageError(
             "the recipe names no data", "[data] has no path", "pass --data with a folder, a .csv or a .mat"
         )
+    path = Path(data) if isinstance(data, (str, Path)) else None
     if recipe.data.labels:
-        network = recipe.network(base, classes=tuple(recipe.data.label_values))
-        return network, _with_label_images(recipe, path, network)
-    network = base if recipe.takes_classes else recipe.network(base)
+        if path is None:
+            raise UsageError("[data] has labels", "the images are not named by a folder", "leave labels out")
+        network = recipe.edited(base, tuple(recipe.data.label_values))
+        return network, _with_label_images(recipe, path, network, rng)
+    network = base if recipe.takes_classes else recipe.edited(base)
     if is_detector(network):
-        objects = [
-            read_ground_truth(each)
-            for each in (path, *([recipe.folder / recipe.data.validation] if recipe.data.validation else []))
-        ]
-        return network, _prepared(recipe.data, objects[0], objects[-1] if len(objects) > 1 else None, network)
+        objects = data if path is None else read_ground_truth(path)
+        held = read_ground_truth(recipe.folder / recipe.data.validation) if recipe.data.validation else None
+        return network, _prepared(recipe.data, objects, held, network, rng)
     by_class = (
         recipe.takes_classes
         or objective(network, recipe.options, recipe.loss.name or None, ends_in_softmax=True).by_class
     )
     expected = Expected.of(network, by_class)
-    train, validation = read(path, expected)
+    train, validation = read(path, expected) if path is not None else (data, None)
     if recipe.data.validation:
         validation, _ = read(recipe.folder / recipe.data.validation, expected)
     if recipe.takes_classes:
-        network = recipe.network(base, classes=_classes(train))
-    return network, _prepared(recipe.data, train, validation, network)
+        network = recipe.edited(base, _classes(train))
+    return network, _prepared(recipe.data, train, validation, network, rng)
 
 
 def _refuse(data: Data, *names: str, why: str) -> None:
@@ -73,18 +87,19 @@ def _refuse(data: Data, *names: str, why: str) -> None:
 
 def _classes(data: Any) -> tuple[str, ...]:
     """Return the class names of the data in MATLAB's order of categories."""
-    return (
-        tuple(data.classes) if hasattr(data, "classes") else tuple(sorted({str(name) for name in data.targets} - {""}))
-    )
+    if hasattr(data, "classes"):
+        return tuple(data.classes)
+    targets = data[1] if isinstance(data, (tuple, list)) and len(data) == 2 else getattr(data, "targets", ())
+    return tuple(sorted({str(name) for name in targets} - {""}))
 
 
-def _prepared(data: Data, train: Any, validation: Any, network: Network) -> Sets:
+def _prepared(data: Data, train: Any, validation: Any, network: Network, rng: MatlabStream) -> Sets:
     """Split images, and bring them to their size and colours, the training images augmented."""
     if not isinstance(train, ImageDatastore):
         _refuse(data, *OF_IMAGES, why="the data are no images in files")
         return train, validation
     if data.split and (validation is None or data.validation):  # a file that names its own parts is not split
-        train, rest, *_ = train.splitEachLabel(*data.split, randomized=data.randomized, seed=data.seed)
+        train, rest, *_ = train.splitEachLabel(*data.split, randomized=data.randomized, rng=rng)
         validation = validation or (rest if data.validates else None)
     return _resized(data, train, network, augments=True), validation and _resized(
         data, validation, network, augments=False
@@ -102,7 +117,7 @@ def _resized(data: Data, images: ImageDatastore, network: Network, augments: boo
     )
 
 
-def _with_label_images(recipe: Recipe, path: Path, network: Network) -> Sets:
+def _with_label_images(recipe: Recipe, path: Path, network: Network, rng: MatlabStream) -> Sets:
     """Pair images with label images, and split them; the training images are augmented."""
 
     data, size = recipe.data, recipe.data.size or tuple(n or 1 for n in Expected.of(network, True).image.spatial)
@@ -117,7 +132,7 @@ def _with_label_images(recipe: Recipe, path: Path, network: Network) -> Sets:
     values = {name: _identifiers(value) for name, value in data.label_values.items()}
     ignored = data.ignored if isinstance(data.ignored, str) else _identifiers(data.ignored)
     labels = pixelLabelDatastore(recipe.folder / data.labels, values, ignored=ignored, IncludeSubfolders=True)
-    whole = np.random.default_rng(data.seed).permutation(len(images)) if data.randomized else np.arange(len(images))
+    whole = rng.randperm(len(images))[0] - 1 if data.randomized else np.arange(len(images))
     parts = np.split(whole, [int(data.split[0] * len(images))])[: 1 + data.validates] if data.split else [whole]
     sets = [
         pixelLabelImageDatastore(
@@ -138,6 +153,9 @@ def _identifiers(given: Any) -> Any:
 
 
 def count(data: Any) -> int:
+    """Return how many observations there are."""
+    if isinstance(data, (tuple, list)) and len(data) == 2:
+        return len(data[1])
     return len(data.targets) if hasattr(data, "targets") else len(data)
 
 

@@ -1,5 +1,5 @@
-"""A recipe: the network it starts from, edits, trainingOptions, loss, data and seed, as one frozen object and one TOML
-file.
+"""A recipe: the network it starts from, edits, trainingOptions, loss, data and random stream, as one frozen object and
+one TOML file.
 
     schema = "bridge.recipe/1"
     trainer = "trainNetwork"
@@ -13,6 +13,9 @@ file.
     [options]
     solver = "sgdm"
     InitialLearnRate = 0.0003
+
+    [rng]
+    seed = 0
 
 Nothing here imports torch.
 """
@@ -33,15 +36,16 @@ from bridge.files import toml
 from bridge.files.atomic import write_text
 from bridge.network import Network
 from bridge.options.options import TRAINERS, TrainingOptions
+from bridge.random import MatlabStream
 from bridge.recipes.parts import (
     Base,
     Data,
     Loss,
+    Rng,
     changed,
     expect,
     expect_table,
     expect_texts,
-    is_seed,
     located,
     refuse_unknown,
 )
@@ -51,7 +55,7 @@ from bridge.tables.pretrained import require_weights
 
 STAND_INS = ("class 1", "class 2")  # for the classes of data that is not there yet
 SCHEMA = "bridge.recipe/1"
-Part = TypeVar("Part", Base, Loss, Data)
+Part = TypeVar("Part", Base, Loss, Data, Rng)
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,8 @@ class Recipe:
         edits: what is done to the network, in order.
         loss: the loss.
         data: the data.
-        seed: of the values of new layers, of shuffling and augmentation.
+        rng: where MATLAB's random stream begins, from which a split, the values of new layers and the order of the
+            observations are drawn.
         description: a sentence about it.
         folder: where it was read from; files are seen from there.
     """
@@ -74,13 +79,12 @@ class Recipe:
     edits: tuple[Edit, ...] = ()
     loss: Loss = field(default_factory=Loss)
     data: Data = field(default_factory=Data)
-    seed: int = 0
+    rng: Rng = field(default_factory=Rng)
     description: str = ""
     folder: Path = field(default=Path(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         expect_texts(self, "description")
-        expect(is_seed(self.seed), "seed", self.seed, "a whole number from 0")
         object.__setattr__(self, "edits", tuple(self.edits))
 
     @property
@@ -128,7 +132,11 @@ class Recipe:
         Raises:
             UsageError: an entry is unknown or makes no sense.
         """
-        known = ("schema", "description", "trainer", "seed", "network", "edits", "options", "loss", "data")
+        if "seed" in document:
+            raise UsageError(
+                "'seed' is no entry of a recipe", "the random stream has a table of its own", "[rng] with seed = 0"
+            )
+        known = ("schema", "description", "trainer", "network", "edits", "options", "loss", "data", "rng")
         refuse_unknown(document, known, "entry of a recipe")
         if document.get("schema") != SCHEMA:
             raise UsageError(
@@ -155,7 +163,7 @@ class Recipe:
             tuple(_edit(index, entry) for index, entry in enumerate(edits, 1)),
             _part(Loss, document, "loss"),
             _part(Data, document, "data"),
-            document.get("seed", 0),
+            _part(Rng, document, "rng"),
             document.get("description", ""),
             folder,
         )
@@ -163,12 +171,13 @@ class Recipe:
     def to_mapping(self) -> dict[str, Any]:
         """Return the recipe as plain values, which `from_mapping` turns back; what has its default is left out."""
         options = self.options.to_mapping()
-        head = {"description": self.description, "trainer": options.pop("trainer"), "seed": self.seed}
-        parts = {"network": changed(self.base), "edits": [edit.to_mapping() for edit in self.edits]}
+        head = {"description": self.description, "trainer": options.pop("trainer")}
+        parts: dict[str, Any] = {"network": changed(self.base), "edits": [edit.to_mapping() for edit in self.edits]}
         parts |= {"options": options, "loss": changed(self.loss), "data": changed(self.data)}
+        parts["rng"] = {"seed": self.rng.seed, **changed(self.rng)}
         return {
             "schema": SCHEMA,
-            **{key: value for key, value in {**head, **parts}.items() if value or key in ("seed", "options")},
+            **{key: value for key, value in {**head, **parts}.items() if value or key == "options"},
         }
 
     def to_toml(self, comments: Mapping[toml.Place, str] | None = None) -> str:
@@ -185,12 +194,28 @@ class Recipe:
         """
         return write_text(Path(path), self.to_toml(comments), force=force)
 
-    def network(self, base: Network | None = None, *, classes: Sequence[str] | None = None) -> Network:
-        """Return the network to train: the base with every edit, and values for new learnables from the seed.
+    def network(
+        self,
+        base: Network | None = None,
+        *,
+        classes: Sequence[str] | None = None,
+        rng: int | MatlabStream | None = None,
+    ) -> Network:
+        """Return the network to train: the base with every edit, and values for new learnables.
 
         Args:
             base: the network to start from, instead of the recipe's own file.
             classes: the class names of the data, for edits that take them from there.
+            rng: a seed or stream for the values, instead of the recipe's own. In a training a split at random draws
+                from that first.
+
+        Raises:
+            UsageError: the base is another network than the recipe is for, or an edit does not fit it.
+        """
+        return self.edited(base, classes).initialize(self.rng.stream() if rng is None else rng)
+
+    def edited(self, base: Network | None = None, classes: Sequence[str] | None = None) -> Network:
+        """Return the base with every edit; new learnables have no values yet.
 
         Raises:
             UsageError: the base is another network than the recipe is for, or an edit does not fit it.
@@ -200,7 +225,7 @@ class Recipe:
         for index, edit in enumerate(self.edits, 1):
             with located(f"edit {index} ({edit.verb})"):
                 network = edit.apply(network, classes)
-        return network.initialize(self.seed)
+        return network
 
     def options_for(self, observations: int) -> TrainingOptions:
         """Return the options for a training set of `observations`: `validate_each_epoch` becomes
@@ -246,7 +271,7 @@ class Recipe:
         return replace(self, base=replace(self.base, file=at(self.base.file)), data=data)
 
     def python(self) -> str:
-        """Return Python source that does the same: `net`, `options`, `loss`, `data` and `seed`."""
+        """Return Python source that does the same: `net`, `options`, `loss`, `data` and `rng`."""
         from bridge.recipes.source import python
 
         return python(self)

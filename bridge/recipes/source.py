@@ -14,7 +14,7 @@ from bridge.tables.pretrained import without_weights
 
 
 def python(recipe: Recipe) -> str:
-    """Return source that makes `net`, `options`, `loss`, `data` and `seed`."""
+    """Return source that makes `net`, `options`, `loss`, `data` and `rng`."""
     lines = [f"# {printable(line)}".rstrip() for line in recipe.description.splitlines()]
     lines += ["import bridge"]
     parts: dict[str, Loss | Data] = {"loss": recipe.loss, "data": recipe.data}
@@ -28,9 +28,11 @@ def python(recipe: Recipe) -> str:
     if recipe.options.schedules and any(isinstance(item, Schedule) for item in recipe.options.schedules):
         lines.append("from bridge.options.options import schedule")
     lines += ["", *_network(recipe), *(edit.source() for edit in recipe.edits)]
-    lines += [f"net = {call('net.initialize', recipe.seed)}", "", f"options = {_options(recipe)}"]
+    skipped = {"position": recipe.rng.skip} if recipe.rng.skip else {}
+    lines += [f"rng = {call('bridge.random.MatlabStream', recipe.rng.seed, **skipped)}", "net = net.initialize(rng)"]
+    lines += ["", f"options = {_options(recipe)}"]
     lines += [f"{name} = {call(type(parts[name]).__name__, **values)}" for name, values in given.items()]
-    return "\n".join([*lines, f"seed = {literal(recipe.seed)}"]) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def _network(recipe: Recipe) -> list[str]:

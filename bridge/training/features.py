@@ -99,11 +99,16 @@ def _obstacle(model: fx.GraphModule, node: fx.Node) -> str:
     for part in module.modules():
         if isinstance(part, _BatchNorm):
             return f"layer '{name}' normalises with the statistics of the mini-batch"
-        if getattr(part, "dropout", 0) or ("Dropout" in type(part).__name__ and getattr(part, "p", 1)):
+        if drops(part):
             return f"layer '{name}' drops at random"
         if not type(part).__module__.startswith(("torch.nn.", "bridge.modules.")):
             return f"layer '{name}' is a module of your own, which may do anything"
     return ""
+
+
+def drops(module: nn.Module) -> bool:
+    """Whether a module, apart from those in it, drops values at random."""
+    return bool(getattr(module, "dropout", 0) or ("Dropout" in type(module).__name__ and getattr(module, "p", 1)))
 
 
 def _learnables(model: fx.GraphModule, node: fx.Node) -> bool:

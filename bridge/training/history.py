@@ -41,6 +41,7 @@ class TrainingInfo:
         model: the trained module, in eval mode.
         network: the trained network, where a `Network` was given.
         profile: the name of the profile that has settled switches of the training, or "".
+        random: what of the random numbers is MATLAB's own.
     """
 
     trainer: str
@@ -53,6 +54,7 @@ class TrainingInfo:
     model: nn.Module = field(repr=False)
     network: Network | None = field(default=None, repr=False)
     profile: str = ""
+    random: str = ""
 
     def __getattr__(self, name: str) -> Any:
         if name in ("final", "rows") or name.startswith("_"):
@@ -93,6 +95,7 @@ class TrainingInfo:
             "schema": SCHEMA,
             "trainer": self.trainer,
             "profile": self.profile or None,
+            "random": self.random,
             "metrics": list(self.metrics),
             **{name: number(value) for name, value in self.final.items()},
             "OutputNetworkIteration": self.OutputNetworkIteration,

@@ -25,7 +25,6 @@ from torch import Tensor, nn
 
 from bridge.data.sources import Batch, Request
 from bridge.errors import UsageError
-from bridge.modules.factors import layer_of
 from bridge.options.options import TrainingOptions
 from bridge.options.schedules import rate
 from bridge.training import checkpoint, distributed
@@ -36,8 +35,9 @@ from bridge.training.feed import Feed
 from bridge.training.history import Row
 from bridge.training.interrupt import Interrupt
 from bridge.training.means import Means
+from bridge.training.not_finite import not_finite
 from bridge.training.objective import METRICS, Objective
-from bridge.training.order import Order, all_batches, iterations_per_epoch, mini_batches
+from bridge.training.order import Order, all_batches, iterations_per_epoch, mini_batches, validates_at
 from bridge.training.progress import Progress
 from bridge.training.solver import Solver
 
@@ -116,7 +116,7 @@ class Loop:
     def __post_init__(self) -> None:
         options = self.options
         self._size = options.MiniBatchSize
-        self._per_epoch = self._iterations_per_epoch()
+        self._per_epoch = self.order.iterations = self._iterations_per_epoch()
         self.iterations = options.MaxEpochs * self._per_epoch
         self._patience = options.ValidationPatience
         self._goal, self._keeps_best = _goal(options, self.objective), _keeps_best(options, self.validation is not None)
@@ -135,11 +135,9 @@ class Loop:
         """
         if not self._splits:
             return iterations_per_epoch(len(self.train), self._size)
+        self.order.iterations = self._pieces(1)
         epochs = range(1, self.options.MaxEpochs + 1) if self.order.varies else (1,)
-        counts = {
-            sum(len(self.train.pieces(each)) for each in mini_batches(self.order.epoch(epoch), self._size))
-            for epoch in epochs
-        }
+        counts = {self._pieces(epoch) for epoch in epochs}
         if len(counts) > 1 or distributed.count() > 1:
             what = (
                 "the epochs would have different numbers of iterations"
@@ -152,6 +150,9 @@ class Loop:
                 "choose Shuffle 'once', and one process",
             )
         return counts.pop()
+
+    def _pieces(self, epoch: int) -> int:
+        return sum(len(self.train.pieces(each)) for each in mini_batches(self.order.epoch(epoch), self._size))
 
     @property
     def _splits(self) -> bool:
@@ -219,7 +220,7 @@ class Loop:
         share = means.join(self._device)
         row |= means.named("Training")
         if not math.isfinite(row["TrainingLoss"]):
-            raise self._not_finite(row, batch)
+            raise not_finite(row, self.part, batch.inputs)
         (loss if share == 1 else loss * share).backward()
         self.optimizer.step()
         return row
@@ -287,21 +288,6 @@ class Loop:
         )
         return Outcome(reason, final, iteration)
 
-    def _not_finite(self, row: Row, batch: Batch) -> UsageError:
-        name = _first_not_finite(self.part, batch.inputs)
-        cause = (
-            f"layer '{name}' is the first that puts out a value that is not finite"
-            if name
-            else "every layer puts out finite values, but the loss is not"
-        )
-        if not all(bool(each.isfinite().all()) for each in batch.inputs):
-            cause = f"what comes to layer '{name}' is not finite already: the data, or a frozen layer before it"
-        return UsageError(
-            f"the loss is {row['TrainingLoss']} at iteration {row['Iteration']} (epoch {row['Epoch']})",
-            cause,
-            "lower InitialLearnRate, set GradientThreshold, or look for NaN in the data",
-        )
-
     # Checkpoints
 
     def _save_checkpoint(self, stop: str) -> None:
@@ -344,13 +330,6 @@ class Loop:
         checkpoint.restore_random_state(saved.tensors["random"][distributed.rank()], self._device)
 
 
-def validates_at(iteration: int, last: int, options: TrainingOptions) -> bool:
-    """Whether the network is validated after an iteration: by trainNetwork after the first, by trainnet before it
-    (iteration 0), by both at every multiple of ValidationFrequency and after the last (proven: logs)."""
-    first = 0 if options.trainer == "trainnet" else 1
-    return iteration in (first, last) or (iteration > 0 and iteration % options.ValidationFrequency == 0)
-
-
 def finalizes(options: TrainingOptions) -> bool:
     """Whether batch-norm statistics are computed over all data after training ('population')."""
     statistics = options.BatchNormalizationStatistics
@@ -389,28 +368,3 @@ def _keeps_best(options: TrainingOptions, validates: bool) -> bool:
             "pass validation=",
         )
     return validates and options.OutputNetwork != "last-iteration"
-
-
-def _first_not_finite(part: nn.Module, inputs: tuple[Tensor, ...]) -> str:
-    """Run a module and return the first layer whose output is not finite, or ""."""
-    found: list[str] = []
-
-    def look(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def hook(module: nn.Module, arguments: Any, output: Any) -> None:
-            if isinstance(output, Tensor) and not bool(output.isfinite().all()):
-                found.append(layer_of(module) or name)
-
-        return hook
-
-    hooks = [
-        module.register_forward_hook(look(name))
-        for name, module in part.named_modules()
-        if name and not list(module.children())
-    ]
-    try:
-        with torch.no_grad():
-            part(*inputs)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return found[0] if found else ""

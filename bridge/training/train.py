@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,21 +20,23 @@ from bridge.data.loading import Loader, loaders
 from bridge.data.observations import Sources, sources
 from bridge.data.sources import DatasetSource, Request, SequenceSource, Source
 from bridge.errors import BridgeError, UsageError
-from bridge.files.locks import sole_writer
-from bridge.files.run import CHECKPOINT, HISTORY, NAMES
+from bridge.files.run import CHECKPOINT, HISTORY
 from bridge.network import Layer, Network
 from bridge.options.options import TrainingOptions
+from bridge.random import MatlabStream, stream_of
 from bridge.training import checkpoint, distributed, features
 from bridge.training.batch_norm import batch_norms
 from bridge.training.device import device_of, told
 from bridge.training.feed import Feed
+from bridge.training.folder import checkpoint_path, own_folder
 from bridge.training.history import TrainingInfo, write_json
 from bridge.training.input_statistics import reset_input_normalization, with_places
 from bridge.training.interrupt import Interrupt
 from bridge.training.loop import Loop, Outcome, finalizes, output_functions
 from bridge.training.objective import Objective, objective
-from bridge.training.order import Order, all_batches, mini_batches
+from bridge.training.order import Order, all_batches, mini_batches, validations
 from bridge.training.progress import Progress
+from bridge.training.randomness import Chance, in_a_line, not_random, of_training, of_weights
 from bridge.training.record import Record
 
 SOLVERS = ("continue", "restart")
@@ -56,62 +58,27 @@ def train(
     cache_features: bool | None = None,
     device: str | None = None,
     modules: Mapping[str, Callable[[Layer], nn.Module]] | None = None,
-    seed: int = 0,
+    rng: int | MatlabStream = 0,
     record: Record | None = None,
+    drawn_before: Sequence[Chance] = (),
 ) -> TrainingInfo:
-    """Train a network as MATLAB does; `bridge.training.loop` tells the order of events.
+    """Train a network or module as MATLAB does; see `bridge.train`, which takes recipes too.
 
     Args:
-        model: a Network; or a module, which is trained in place: one of `Network.to_torch()` (then `loss` says the loss
-            of the output layer, which the module does not know), or any other with a function as `loss`.
-        data: (inputs, targets) as arrays or tensors, an image datastore, a Dataset or DataLoader, or a path; see
-            `bridge.data.observations`.
-        options: trainingOptions. They hold the trainer, whose rules are followed.
-        loss: instead of that of the output layer: a name that `bridge.training.losses.loss` knows, or a function of
-            predictions and targets (the mean over the observations); trainnet's lossFcn.
-        class_weights: of a cross entropy, one for each class, instead of those of the output layer.
-        validation: like `data`; default: the validation part of a path, or ValidationData.
-        order: in which order the observations are seen: each number from 0 once, or one such row for each epoch.
-        layout: "HWCN" or "NCHW", where an array of images could be both.
-        output: a folder for the network, history.json, info.mat, the checkpoint and the plot; for a Network.
-        resume: a checkpoint, or the folder of one, to go on from; where there is none yet, training starts at the
-            beginning.
-        solver: "continue" goes on to the same bits as if the training had never stopped; "restart" takes the learnables
-            of the checkpoint and begins anew, as MATLAB does.
-        cache_features: compute the layers before the first that trains once for each observation. Default: where it
-            pays, fits into memory and changes no number; for a Dataset only if True, which says that its items never
-            change.
-        device: "cpu", "cuda" or "cuda:1"; default: what ExecutionEnvironment says.
-        modules: of a Network, torch modules for layers of your own; see `Network.to_torch`.
-        seed: of shuffling, augmentation and dropout; a whole number from 0.
+        resume: a checkpoint, or the folder of one; where there is none yet, training starts at the beginning.
+        rng: where the stream is when values of layers that have none are drawn, then the order of the observations.
         record: what the output folder keeps of how it was started, beside versions and device.
-
-    Returns:
-        The log, with the trained module and, where a Network was given, the trained Network.
-
-    Raises:
-        UsageError: data, options and network do not fit each other; a checkpoint is of another recipe; the loss is not
-            finite.
-        UnreadableError: a file of the data, or a checkpoint, is damaged.
-        UnsupportedError: a layer, a loss or the solver is not supported.
-
-    Example:
-        >>> from bridge.options.options import training_options
-        >>> from bridge.training.losses import half_mse
-        >>> x = torch.arange(8.0).reshape(8, 1)
-        >>> options = training_options("sgdm", MaxEpochs=2, MiniBatchSize=4, InitialLearnRate=0.01, Verbose=False)
-        >>> info = train(nn.Linear(1, 1), (x, 2 * x), options, loss=half_mse)
-        >>> info.iterations, info.StopReason
-        (4, 'Max epochs completed')
+        drawn_before: what the stream has decided already, as a split of the data.
     """
     if solver not in SOLVERS:
         raise UsageError(f"solver is {solver!r}", f"it is {' or '.join(map(repr, SOLVERS))}")
-    if not isinstance(seed, int) or seed < 0:
-        raise UsageError(f"the seed is {seed!r}", "it is a whole number from 0")
-    network = model if isinstance(model, Network) else None
+    stream = stream_of(rng)
+    seed, network = stream.seed + stream.position, model if isinstance(model, Network) else None
+    weights = of_weights(network, stream)
+    network = None if network is None else network.initialize(stream)
     if network is not None and options.ResetInputNormalization:
         network = with_places(network)
-    with distributed.processes(), torch.random.fork_rng(), _folder(output, network, resume, options) as folder:
+    with distributed.processes(), torch.random.fork_rng(), own_folder(output, network, resume, options) as folder:
         torch.manual_seed(seed + distributed.rank())
         module: nn.Module = network.to_torch(modules=modules) if network is not None else model  # type: ignore[assignment]
         place = device_of(options, device)
@@ -124,8 +91,8 @@ def train(
         if distributed.count() > min(options.MiniBatchSize, len(held.train)):
             few = f"{distributed.count()} processes cannot share a mini-batch"
             raise UsageError(few, "each needs an observation of it", "start fewer, or raise MiniBatchSize")
-        turns = Order(len(held.train), options.Shuffle, seed, order)
-        identity = checkpoint.identity(module, options, **_facts(goal, class_weights, held, turns, seed))
+        turns = _order(held, options, stream, order)
+        identity = checkpoint.identity(module, options, **_facts(goal, class_weights, held, turns, stream))
         saved, found = _saved(resume, identity, solver)
         loads, kept = loaders(
             held.each, next(module.parameters()).is_cuda, options.MaxEpochs > 1 or options.ResetInputNormalization
@@ -142,85 +109,26 @@ def train(
             turns,
             optimizer,
             identity,
-            folder or _checkpoint_path(options),
+            folder or checkpoint_path(options),
         )
         _begin(loop, module, saved, solver)
+        lacks = lacking(network, options.trainer, loss if isinstance(loss, str) else "")
         notes = (
-            *options.notes(lacking(network, options.trainer, loss if isinstance(loss, str) else "")),
+            *options.notes(lacks | not_random(turns, options, held)),
             *held.notes,
             *found,
             *_notes(loop, module, folder, parts.fixed is not None, kept),
         )
         if folder is not None and distributed.rank() == 0:
             (record or Record()).write(folder, _found(module, held, resume))
-        outcome = _run(loop, folder, notes)
-        info = _info(
-            loop, outcome, notes, module, None if network is None else _trained(network, module, held, outcome)
-        )
+        random = in_a_line((*drawn_before, weights, *of_training(turns, options, module, held)))
+        outcome = _run(loop, folder, notes, random)
+        stream.skip(turns.doubles(loop.state.iteration))
+        trained = None if network is None else _trained(network, module, held, outcome)
+        info = _info(loop, outcome, notes, random, module, trained)
         if folder is not None and distributed.rank() == 0:
             info.save(folder)
     return info
-
-
-@contextmanager
-def _folder(
-    output: str | Path | None, network: Network | None, resume: str | Path | None, options: TrainingOptions
-) -> Iterator[Path | None]:
-    """Make the output folder, and keep it, or that of CheckpointPath, for this training while it runs.
-
-    Raises:
-        UsageError: the folder holds other files, or a training that is not to go on, or another process trains into it.
-    """
-    folder = Path(output) if output is not None else None
-    kept = folder or _checkpoint_path(options)
-    if folder is not None:
-        _require_own(folder, network, resume)
-    if kept is None or distributed.rank() > 0:
-        yield folder
-        return
-    try:
-        kept.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot make the folder {kept}", str(error), "choose another one") from error
-    with sole_writer(kept):
-        if folder is not None:
-            _require_own(folder, network, resume)  # another training may have ended since
-        yield folder
-
-
-def _require_own(folder: Path, network: Network | None, resume: str | Path | None) -> None:
-    """Raise UsageError unless a folder is free for a training, or holds the one that goes on."""
-    if network is None:
-        raise UsageError(
-            "a module alone is not saved",
-            "the names and layout of MATLAB are the Network's",
-            "pass the Network, or save the module yourself",
-        )
-    held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if resume is None and held & {HISTORY, CHECKPOINT}:
-        raise UsageError(
-            f"{folder} holds a training already",
-            "it is left as it is",
-            "choose another folder, or go on with it: --resume",
-        )
-    others = sorted(name for name in held - NAMES if not name.startswith("."))
-    if others:
-        raise UsageError(
-            f"{folder} holds other files: {', '.join(others[:3])}",
-            "a training has a folder of its own",
-            "choose another folder",
-        )
-
-
-def _checkpoint_path(options: TrainingOptions) -> Path | None:
-    """Return the folder of CheckpointPath, which must be there already, as in MATLAB."""
-    if options.CheckpointPath and not Path(options.CheckpointPath).is_dir():
-        raise UsageError(
-            f"CheckpointPath is {options.CheckpointPath!r}",
-            "there is no such folder",
-            "make it, or leave CheckpointPath out",
-        )
-    return Path(options.CheckpointPath) if options.CheckpointPath else None
 
 
 def _objective(
@@ -244,8 +152,22 @@ def _objective(
     return goal, bare if bare is not None and goal.logits else module
 
 
+def _order(held: Sources, options: TrainingOptions, rng: MatlabStream, given: Sequence[Any] | NDArray | None) -> Order:
+    """Return the order of the observations, which begins where the stream is; the stream stays there."""
+    draws = held.validation is not None and options.semantics.validation_draws
+    count = len(held.validation) if held.validation is not None and draws else 0
+    return Order(
+        len(held.train),
+        options.Shuffle,
+        rng,
+        given,
+        composed=options.semantics.epoch_order == "composed",
+        validated=lambda iterations: count * validations(iterations, options),
+    )
+
+
 def _facts(
-    goal: Objective, class_weights: Sequence[float] | None, held: Sources, order: Order, seed: int
+    goal: Objective, class_weights: Sequence[float] | None, held: Sources, order: Order, rng: MatlabStream
 ) -> dict[str, Any]:
     """Return what a training that goes on must have in common with its checkpoint, beside network and options."""
     weights = None if class_weights is None else list(map(float, class_weights))
@@ -255,7 +177,13 @@ def _facts(
             f"{name}observations": 0 if source is None else len(source),
             f"first {name}observation": _first(source),
         }
-    return {**facts, "classes": held.classes, "order": order.checksum, "seed": seed, "processes": distributed.count()}
+    return {
+        **facts,
+        "classes": held.classes,
+        "order": order.checksum,
+        "rng": rng.state,
+        "processes": distributed.count(),
+    }
 
 
 def _first(source: Source | None) -> int | None:
@@ -352,14 +280,14 @@ def _found(module: nn.Module, held: Sources, resume: str | Path | None) -> dict[
     }
 
 
-def _run(loop: Loop, folder: Path | None, notes: Sequence[str]) -> Outcome:
+def _run(loop: Loop, folder: Path | None, notes: Sequence[str], random: str) -> Outcome:
     """Run the loop; what it logged before it failed is written."""
     metrics = [each.name for each in loop.objective.metrics]
     quiet = distributed.rank() > 0
     progress = Progress(
         loop.options, metrics, loop.validation is not None, loop.iterations, folder, loop.state.rows, quiet
     )
-    for line in (*told(loop.model), *(f"note: {note}" for note in notes)):
+    for line in (*told(loop.model), random, *(f"note: {note}" for note in notes)):
         progress.say(line)
     try:
         with progress, Interrupt() as interrupt:
@@ -368,7 +296,8 @@ def _run(loop: Loop, folder: Path | None, notes: Sequence[str]) -> Outcome:
     except BridgeError as error:
         if folder is not None and not quiet:
             with suppress(BridgeError):  # what stopped the training is what should be told
-                write_json(folder / HISTORY, _info(loop, Outcome(error.error, {}, 0), notes, loop.model, None).facts())
+                failed = _info(loop, Outcome(error.error, {}, 0), notes, random, loop.model, None)
+                write_json(folder / HISTORY, failed.facts())
         raise
     finally:
         for feed in filter(None, (loop.train, loop.validation)):
@@ -399,7 +328,7 @@ def _notes(loop: Loop, module: nn.Module, folder: Path | None, cached: bool, kep
 
 
 def _info(
-    loop: Loop, outcome: Outcome, notes: Sequence[str], module: nn.Module, network: Network | None
+    loop: Loop, outcome: Outcome, notes: Sequence[str], random: str, module: nn.Module, network: Network | None
 ) -> TrainingInfo:
     metrics = tuple(each.name for each in loop.objective.metrics)
     trainer, rows = loop.options.trainer, tuple(loop.state.rows)
@@ -414,6 +343,7 @@ def _info(
         module,
         network,
         loop.options.profile,
+        random,
     )
 
 

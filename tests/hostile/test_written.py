@@ -20,7 +20,7 @@ from bridge.errors import UnsupportedError, UsageError
 from bridge.network import Network
 from bridge.options.options import TRAINERS, training_options
 from bridge.parity.calibration import Answer, Calibration
-from bridge.recipes.parts import Base, Data, Loss
+from bridge.recipes.parts import Base, Data, Loss, Rng
 from bridge.recipes.recipe import Recipe
 from bridge.recipes.verbs import Edit
 from bridge.writers.folder import to_json
@@ -140,7 +140,7 @@ def recipe(text: str, folder: Path) -> Recipe:
     base = Base(file="net", classes=tuple(f"{text}c{index}" for index in range(5)), layers=(f"{text}0",))
     options = training_options("adam", Verbose=False, MaxEpochs=2, CheckpointPath=text)
     data = Data(path=text, validation=text, labels=text, label_values={text: 1, f"{text}2": [1, 2, 3]}, ignored=text)
-    return Recipe(base, options, edits, Loss("crossentropy"), data, 3, text, folder)
+    return Recipe(base, options, edits, Loss("crossentropy"), data, Rng(3), text, folder)
 
 
 @EVERY
@@ -168,7 +168,7 @@ def test_recipe_as_python(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     replace(filled(signs(), text), classes=None).save(tmp_path / "net")
     held: dict[str, Any] = {}
     exec(source, held)
-    assert (held["options"], held["loss"], held["data"], held["seed"]) == (made.options, made.loss, made.data, 3)
+    assert (held["options"], held["loss"], held["data"], held["rng"].seed) == (made.options, made.loss, made.data, 3)
     assert readable(held["net"]) == readable(made.network())
     assert [each.name for each in tmp_path.iterdir()] == ["net"]
 

@@ -87,11 +87,11 @@ def test_counts_are_files_of_each_label() -> None:
 
 def test_a_random_split_follows_its_seed_and_loses_nothing() -> None:
     images = labelled(a=30, b=20)
-    first, rest = images.splitEachLabel(0.5, randomized=True, seed=1)
+    first, rest = images.splitEachLabel(0.5, randomized=True, rng=1)
     assert first.countEachLabel() == {"a": 15, "b": 10}
     assert sorted(first.Files + rest.Files) == sorted(images.Files)
-    assert first == images.splitEachLabel(0.5, randomized=True, seed=1)[0]
-    assert first != images.splitEachLabel(0.5, randomized=True, seed=2)[0] != images.splitEachLabel(0.5)[0]
+    assert first == images.splitEachLabel(0.5, randomized=True, rng=1)[0]
+    assert first != images.splitEachLabel(0.5, randomized=True, rng=2)[0] != images.splitEachLabel(0.5)[0]
 
 
 @pytest.mark.parametrize("parts", [(), (0.8, 0.3), (0,), (-0.1,), (0.5, 2), (2.5,), (3,), (2, 1)])

@@ -19,7 +19,8 @@ from bridge.errors import BridgeError, UnreadableError, UsageError
 from bridge.network import Network
 from bridge.options.options import training_options
 from bridge.options.values import schedule
-from bridge.recipes.parts import Base, Data, Loss
+from bridge.random import MatlabStream
+from bridge.recipes.parts import Base, Data, Loss, Rng
 from bridge.recipes.recipe import Recipe, shipped
 from bridge.recipes.verbs import Edit
 from tests.recipes.nets import facts, residual, same, stand_in
@@ -67,7 +68,6 @@ FULL = Recipe(
         "images",
         (0.7, 0.15),
         True,
-        3,
         "",
         (16, 12),
         "centercrop",
@@ -75,7 +75,7 @@ FULL = Recipe(
         True,
         {"RandXReflection": True, "RandRotation": [-10, 10]},
     ),
-    seed=7,
+    rng=Rng(7, 300),
     description='Everything at once, with "quotes" and ×.',
 )
 
@@ -112,7 +112,7 @@ def test_the_edits_are_those_of_the_network() -> None:
     by_hand = by_hand.with_classes(
         ["cap", "cube", "card", "die"], "new_fc", WeightLearnRateFactor=10, BiasLearnRateFactor=10
     ).remove("output")
-    assert same(FULL.network(net), by_hand.initialize(7))
+    assert same(FULL.network(net), by_hand.initialize(MatlabStream(7, position=300)))
 
 
 def run(source: str) -> dict[str, Any]:
@@ -126,11 +126,11 @@ def test_python_source_does_the_same(tmp_path: Path) -> None:
     recipe = replace(FULL, folder=tmp_path)
     made = run(recipe.python())
     assert same(made["net"], recipe.network())
-    assert (made["options"], made["loss"], made["data"], made["seed"]) == (
+    assert (made["options"], made["loss"], made["data"], made["rng"].seed) == (
         recipe.options,
         recipe.loss,
         recipe.data,
-        recipe.seed,
+        recipe.rng.seed,
     )
 
 
@@ -270,8 +270,13 @@ BAD = [
     ('{S}\n[options]\nsolver = "sgdm"\nInitalLearnRate = 1', "InitialLearnRate"),
     ('{S}\n[options]\nsolver = "adam"\nMomentum = 0.9', "Momentum is no option of 'adam'"),
     ('{S}\n[options]\nsolver = "sgdm"\ntrainer = "trainnet"', "holds 'trainer'"),
-    ("{S}\nseed = -1\n{O}", "seed is -1"),
-    ("{S}\nseed = true\n{O}", "seed is True"),
+    ("{S}\nseed = 1\n{O}", "'seed' is no entry of a recipe"),
+    ("{S}\n{O}\n[rng]\nseed = -1", "seed is -1"),
+    ("{S}\n{O}\n[rng]\nseed = 4294967296", "seed is 4294967296"),
+    ("{S}\n{O}\n[rng]\nseed = true", "seed is True"),
+    ("{S}\n{O}\n[rng]\nskip = -1", "skip is -1"),
+    ("{S}\n{O}\n[rng]\nskip = 0.5", "skip is 0.5"),
+    ("{S}\n{O}\n[rng]\nposition = 1", "'position' is no entry of \\[rng\\]"),
     ("{S}\noptions = 3", "options is 3"),
     ("{S}\nedits = 3\n{O}", "edits is 3"),
     ("{S}\nedits = [3]\n{O}", "3 is no edit"),
@@ -375,7 +380,7 @@ NAMES = st.sampled_from(
         "layer",
     ]
 )
-ENTRIES = st.sampled_from(["seed", "network", "edits", "loss", "data", "trainer", "x"])
+ENTRIES = st.sampled_from(["seed", "rng", "network", "edits", "loss", "data", "trainer", "x"])
 
 
 @settings(max_examples=100)
@@ -407,8 +412,8 @@ def test_whatever_an_edit_holds_is_an_edit_or_refused(entry: dict[str, Any]) -> 
 
 
 def test_the_network_gets_its_values_from_the_seed() -> None:
-    one, other = (replace(FULL, seed=seed).network(residual()) for seed in (1, 2))
-    assert facts(one) == facts(replace(FULL, seed=1).network(residual()))
+    one, other = (replace(FULL, rng=Rng(seed)).network(residual()) for seed in (1, 2))
+    assert facts(one) == facts(replace(FULL, rng=Rng(1)).network(residual()))
     assert not np.array_equal(one.layers["new_fc"].Weights, other.layers["new_fc"].Weights)
     assert bridge.Recipe is Recipe
 

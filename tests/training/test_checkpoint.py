@@ -187,7 +187,7 @@ def test_where_there_is_no_checkpoint_yet_training_begins(tmp_path: Path) -> Non
         ({"data": (255 - images(12)[0], images(12)[1])}, "first observation differs"),
         ({"validation": images(6)}, "validation observations differs"),
         ({"class_weights": [1, 2, 3]}, "class weights differs"),
-        ({"seed": 1}, "order differs"),
+        ({"rng": 1}, "order differs"),
     ],
 )
 def test_a_checkpoint_of_another_recipe_is_refused_and_the_difference_named(

@@ -363,7 +363,7 @@ def test_a_training_is_a_function_of_its_seed() -> None:
     """Shuffling, dropout: the same bits for the same seed, others for another; torch's own random state is left alone."""
     network, data = nets.cnn(dropout=True), images(12)
     before = torch.get_rng_state()
-    runs = [train(network, data, small(Shuffle="every-epoch"), seed=seed) for seed in (3, 3, 4)]
+    runs = [train(network, data, small(Shuffle="every-epoch"), rng=seed) for seed in (3, 3, 4)]
     assert torch.equal(before, torch.get_rng_state())
     assert bits(runs[0]) == bits(runs[1]) != bits(runs[2])
 
@@ -419,9 +419,9 @@ def test_what_could_only_fail_later_is_refused_at_once(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=message):
             train(nets.classifier(), data, small(**change))
-    for seed in (-1, "0"):
-        with pytest.raises(UsageError, match="the seed is"):
-            train(nets.classifier(), data, small(), seed=seed)  # type: ignore[arg-type]
+    for seed, message in ((-1, "the seed is -1"), (0.5, "the seed is 0.5"), ("0", "no random number generator '0'")):
+        with pytest.raises(UsageError, match=message):
+            train(nets.classifier(), data, small(), rng=seed)  # type: ignore[arg-type]
     with pytest.raises(BridgeError, match="'lm' is not implemented"):
         train(nets.classifier(), data, training_options("lm"))
     with pytest.raises(UsageError, match="nothing to train"):

@@ -21,7 +21,6 @@ import bridge
 from bridge.errors import UnreadableError, UsageError
 from bridge.recipes.kept import started
 from bridge.recipes.recipe import Recipe
-from bridge.recipes.running import go_on
 from bridge.recipes.running import train as train_recipe
 from tests.data.test_observations import cells, write_images
 from tests.files.stopping import forks
@@ -128,9 +127,9 @@ def test_going_on_in_python(shell: Shell) -> None:
     recipe = Recipe.load("recipe.toml")
     whole = train_recipe(recipe, output="whole")
     train_recipe(recipe.with_options(OutputFcn=lambda row: row["Iteration"] == 4), output="run")
-    assert go_on("run").iterations == whole.iterations and weights("run") == weights("whole")
+    assert bridge.train("run", resume=True).iterations == whole.iterations and weights("run") == weights("whole")
     with pytest.raises(UsageError, match="nowhere holds no training"):
-        go_on("nowhere")
+        bridge.train(recipe, output="nowhere", resume=True)
 
 
 @pytest.mark.parametrize(

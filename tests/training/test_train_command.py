@@ -21,7 +21,6 @@ from tests.training.test_loop import images
 
 RECIPE = """
 schema = "bridge.recipe/1"
-seed = 3
 [network]
 file = "net"
 [[edits]]
@@ -38,6 +37,8 @@ randomized = true
 validate_each_epoch = true
 [data.augmentation]
 RandXReflection = true
+[rng]
+seed = 3
 """
 PLAIN = 'schema = "bridge.recipe/1"\n[network]\nfile = "net"\n[options]\nsolver = "sgdm"\nMaxEpochs = 3\nMiniBatchSize = 4\nInitialLearnRate = 0.001\n'
 CLASSES = ("dew", "fog", "hail", "rain")
