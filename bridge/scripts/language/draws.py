@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from bridge.random import MatlabStream
+from bridge.scripts.language.values import Place
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,10 @@ class Draws:
         seed: of rng(seed).
         position: how many doubles were drawn since.
         seeded: whether the script calls rng; else a fresh session is assumed.
+        deferred: how many calls have drawn since then as much as the data or the network tell; they are repeated with
+            those, from here on, in the same order.
         lost: why seed or position are not known, "" where they are.
+        place: the line that seeded it, None where none did.
         calls: how many calls drew, so that two states with none between them can be told.
         trusted: functions that were called and that are taken to draw nothing, though that is not known.
     """
@@ -23,7 +27,9 @@ class Draws:
     seed: int = 0
     position: int = 0
     seeded: bool = False
+    deferred: int = 0
     lost: str = ""
+    place: Place | None = field(default=None, compare=False)
     calls: int = 0
     trusted: tuple[str, ...] = ()
     _stream: MatlabStream | None = field(default=None, compare=False, repr=False)
@@ -47,6 +53,10 @@ class Draws:
     def unknown(self, why: str) -> Draws:
         """Return the state after a call that drew nobody knows how much."""
         return replace(self, lost=self.lost or why, calls=self.calls + 1)
+
+    def deferring(self) -> Draws:
+        """Return the state after a call that draws as much as the data or the network tell."""
+        return replace(self, deferred=self.deferred + 1, calls=self.calls + 1)
 
     def trusting(self, function: str) -> Draws:
         """Return the state after a call of a function that is taken to draw nothing."""

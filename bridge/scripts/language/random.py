@@ -55,13 +55,17 @@ def _seeded(call: Call, before: Draws) -> Draws:
         made = MatlabStream(seed, generator="twister" if generator == "default" else generator)
     except BridgeError as error:
         return lost.unknown(f"{error.error}: {error.cause}")
-    return Draws(made.seed, 0, True, calls=before.calls + 1)
+    return Draws(made.seed, 0, True, place=call.place, calls=before.calls + 1)
 
 
 @reads("rand", "randn", "randi", "randperm")
 def _drawn(call: Call) -> Any:
     reader, nothing = call.reader, Unknown(call.text, call.place)
     count = _count(call)
+    if reader.draws.deferred and count:
+        why = f"{call.text} in line {call.place[1]} draws after what draws as much as the data tell"
+        reader.draws = reader.draws.unknown(why)
+        return nothing
     if count is None or not 0 <= count <= MOST_DRAWN or reader.draws.lost:
         reader.draws = reader.draws.unknown(f"how much {call.text} in line {call.place[1]} draws is not known")
         return nothing
@@ -69,21 +73,19 @@ def _drawn(call: Call) -> Any:
     if reader.exhausted:
         reader.draws = reader.draws.unknown("the script draws too much to be followed")
         return nothing
-    stream = reader.draws.stream
-    value = _values(call, stream, count) if count <= MOST_VALUES else None
-    if value is None:
+    stream, begin = reader.draws.stream, reader.draws.position
+    value = _values(call, stream) if count <= MOST_VALUES else None
+    if value is None and stream.position == begin:
         DRAWS[call.function](stream, count)
     reader.draws = reader.draws.after(stream)
     return nothing if value is None or not reader.draws.seeded else value
 
 
-def _values(call: Call, stream: MatlabStream, count: int) -> Any:
+def _values(call: Call, stream: MatlabStream) -> Any:
     """Return what a call draws, None where that is no array that is followed."""
-    at = stream.position
     try:
         found = getattr(stream, call.function)(*call.values)
     except BridgeError:  # randperm(n,k): so much is drawn, which numbers is not known
-        DRAWS["rand"](stream, count - (stream.position - at))
         return None
     if not hasattr(found, "tolist"):
         return found
@@ -99,7 +101,7 @@ def _count(call: Call) -> int | None:
     """Return how many numbers a call draws, None where that is not known."""
     values = call.values
     if call.function == "randperm":
-        last = values[-1] if values else None
+        last = values[-1] if values and values != (values[0],) * 2 else None  # how much randperm(n,n) draws is unknown
         return last if isinstance(last, int) and not isinstance(last, bool) else None
     sizes = values[1:] if call.function == "randi" else values
     if not is_plain(values) or any(isinstance(each, str) and each != "double" for each in sizes):

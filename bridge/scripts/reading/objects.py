@@ -169,15 +169,23 @@ class LayerArray(Objects[ToldLayer]):
         return list_of_then if position <= earlier else ""
 
 
+@dataclass(frozen=True)
+class Initialized:
+    """Where a network was given its initial values: the random stream, and the layers it had."""
+
+    draws: Draws
+    layers: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class ToldNetwork(BaseNetwork, Object):
     """A network or layer graph as a script tells of it. Its layers need not fit each other yet, as in MATLAB.
 
     Attributes:
-        drawn: the random stream where its initial values were drawn, if they were.
+        initialized: where its initial values were drawn, before it is trained.
     """
 
-    drawn: Draws | None = None
+    initialized: Initialized | None = None
 
     def __post_init__(self) -> None:
         """Check nothing: a change of factors changes no structure, and what does is checked there."""
@@ -292,6 +300,7 @@ class Datastore(Object):
         parent: the datastore it is a part or a view of.
         part: which part of the parent's split, from 0; -1 where it is none.
         split: of a split of the parent: the numbers, and whether at random.
+        draws: the random stream where it was split at random.
     """
 
     function: str
@@ -301,6 +310,7 @@ class Datastore(Object):
     parent: Datastore | None = None
     part: int = -1
     split: tuple[tuple[float, ...], bool] = ((), False)
+    draws: Draws | None = field(default=None, compare=False)
 
     @property
     def images(self) -> Datastore:

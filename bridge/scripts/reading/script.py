@@ -24,6 +24,7 @@ from bridge.scripts.reading import networks, surgery, training
 from bridge.scripts.reading.data import data_of
 from bridge.scripts.reading.graphs import as_network
 from bridge.scripts.reading.objects import LayerArray, ToldNetwork, Training, UnknownNetwork
+from bridge.scripts.reading.randomness import rng_of
 from bridge.scripts.reading.settings import loss_of, options_of
 from bridge.scripts.reading.structure import Placed, Unreadable, assembly_of, edits_of
 from bridge.scripts.reading.study import Study
@@ -208,12 +209,13 @@ def _reading(call: Training, study: Study, findings: Findings, file: str, number
     options, per_epoch = options_of(call, row["rules"], network, findings)
     data = data_of(call, image_input(network), per_epoch, findings)
     loss = loss_of(call, network, findings)
+    rng = rng_of(call, network, findings)
     report_traps(call, network, findings)
     _report_detector(call, row, findings)
     recipe = None
     if base is not None:
         edited = tuple(each.edit for each in edits)
-        recipe = Recipe(base, options, edited, loss, data, folder=findings.script.path.parent)
+        recipe = Recipe(base, options, edited, loss, data, rng, folder=findings.script.path.parent)
     found = (findings.facts, findings.kept, findings.problems, findings.reports)
     facts, kept, problems, reports = (sorted(each, key=lambda entry: entry.place) for each in found)
     return Reading(recipe, facts, kept, problems, reports, findings.lines, number, count)

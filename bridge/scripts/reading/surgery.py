@@ -15,7 +15,7 @@ from bridge.network.ports import connect
 from bridge.scripts.language.calls import Call, reads
 from bridge.scripts.language.values import Char, Many, Table, Unknown, is_plain, unknown_in
 from bridge.scripts.reading.graphs import changed, with_names
-from bridge.scripts.reading.objects import LayerArray, ToldLayer, ToldNetwork
+from bridge.scripts.reading.objects import Initialized, LayerArray, ToldLayer, ToldNetwork
 from bridge.tables.layers import LayerRow, table
 
 Names = (str, tuple)
@@ -73,16 +73,37 @@ def _made(call: Call, row: LayerRow, name: str, given: dict[str, Any]) -> Any:
 @reads(*KINDS)
 def _network(call: Call) -> Any:
     value = call.values[0] if call.values else LayerArray()
+    kind = KINDS[call.function]
     if isinstance(value, ToldNetwork):
-        return replace(value, kind=KINDS[call.function])
-    if value == () or isinstance(value, LayerArray):
-        return _checked(ToldNetwork.of(with_names(LayerArray(value)), None, KINDS[call.function]), call)
-    return call.unknown("what the graph is made of is not known")
+        made = replace(value, kind=kind)
+    elif value == () or isinstance(value, LayerArray):
+        made = _checked(ToldNetwork.of(with_names(LayerArray(value)), None, kind), call)
+    else:
+        return call.unknown("what the graph is made of is not known")
+    draws = kind == "dlnetwork" and call.option(1, "Initialize", True) is not False
+    return _initialized(call, made) if draws and made.inputs else made
 
 
-@reads("initialize", "resetState", takes=(object,))
+@reads("initialize", takes=(object,))
+def _initialize(call: Call, network: Any) -> Any:
+    return _initialized(call, network) if isinstance(network, ToldNetwork) else network
+
+
+@reads("resetState", takes=(object,))
 def _same(call: Call, network: Any) -> Any:
     return network
+
+
+def _initialized(call: Call, network: ToldNetwork) -> ToldNetwork:
+    """Return a network whose initial values are drawn, where any are: as much as its layers tell."""
+    names, before = tuple(layer.name for layer in network.layers), network.initialized
+    if not any(layer.learnables and layer.origin is None for layer in network.told) or (
+        before is not None and before.layers == names
+    ):
+        return network
+    draws = call.reader.draws
+    call.reader.draws = draws.deferring()
+    return replace(network, initialized=Initialized(draws, names))
 
 
 # Layers replaced, connected, frozen: by the edits of a network

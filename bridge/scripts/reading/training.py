@@ -49,8 +49,11 @@ def _split(call: Call, store: Datastore) -> Any:
     texts = [str(each).lower() for each in rest if isinstance(each, str)]
     strange = len(numbers) + len(texts) != len(rest) or not set(texts) <= {"randomized", "randomize"}
     split = () if strange else tuple(map(float, numbers)), bool(texts)
+    draws = call.reader.draws if texts else None
+    if draws is not None:
+        call.reader.draws = draws.deferring()
     parts = [
-        Datastore(call.function, call.text, call.place, dict(store.arguments), store, index, split)
+        Datastore(call.function, call.text, call.place, dict(store.arguments), store, index, split, draws)
         for index in range(max(call.outputs, 1))
     ]
     return Many(parts) if call.outputs > 1 else parts[0]
