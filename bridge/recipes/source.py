@@ -26,7 +26,7 @@ def python(recipe: Recipe) -> str:
             f"from bridge.recipes.parts import {', '.join(sorted(type(parts[name]).__name__ for name in given))}"
         )
     if recipe.options.schedules and any(isinstance(item, Schedule) for item in recipe.options.schedules):
-        lines.append("from bridge.options.options import schedule")
+        lines.append("from bridge.options.values import schedule")
     lines += ["", *_network(recipe), *(edit.source() for edit in recipe.edits)]
     skipped = {"position": recipe.rng.skip} if recipe.rng.skip else {}
     lines += [f"rng = {call('bridge.random.MatlabStream', recipe.rng.seed, **skipped)}", "net = net.initialize(rng)"]
