@@ -114,11 +114,6 @@ class SinusoidalPositionEncoding(nn.Module):
 def attention(layer: Layer, given: Sequence[Activation]) -> nn.Module:
     p = layer.properties
     _require_known_mask(layer)
-    if len(layer.inputs) > 3 or len(layer.outputs) > 1:
-        raise UnsupportedError(
-            f"layer '{layer.name}' ({layer.kind}) takes a padding mask or puts out its scores",
-            "sequences are not padded in torch, and scores are not put out",
-        )
     scale = None if p["Scale"] == "auto" else float(p["Scale"])
     return Attention(int(p["NumHeads"]), p["AttentionMask"] == "causal", float(p["DropoutProbability"]), scale)
 

@@ -316,8 +316,4 @@ def indexing(layer: Layer, given: Sequence[Activation]) -> nn.Module:
         raise UnsupportedError(
             f"layer '{layer.name}' ({layer.kind}) has the index '{index}'", "MATLAB documents 'first' and 'last'"
         )
-    if len(layer.inputs) > 1:
-        raise UnsupportedError(
-            f"layer '{layer.name}' ({layer.kind}) takes a padding mask", "sequences are not padded in torch"
-        )
     return Indexing1D(1 if given[0].over_time else 2, index == "last")

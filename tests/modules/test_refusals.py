@@ -51,6 +51,10 @@ def joining(layer: Layer, *inputs: Layer) -> Net:
     return graph((*inputs, layer), *(f"{each.name}>{layer.name}/in{i}" for i, each in enumerate(inputs, 1)))
 
 
+def attending(layer: Layer) -> Net:
+    return graph((sequence(4), layer), *(f"in>{layer.name}/{port}" for port in ("query", "key", "value")))
+
+
 # What MATLAB itself refuses: files that contradict themselves.
 CONTRADICTIONS: dict[str, tuple[Make, str]] = {
     "convolution of features": (
@@ -73,6 +77,8 @@ CONTRADICTIONS: dict[str, tuple[Make, str]] = {
     "crop to a larger reference": (lambda: cropping((9, 9, 1)), "'crop'.*larger than its input"),
     "filter larger than its image": (lambda: chain(image((2, 2, 4)), conv()), "'conv'.*would put out 0×0×6"),
     "filter for other channels": (lambda: chain(image((6, 5, 3)), conv()), "Weights of layer 'conv'.*has shape"),
+    "index of images": (lambda: chain(image(), L.indexing1dLayer("index")), "'index'.*format SSCB"),
+    "quadratic of images": (lambda: chain(image(), L.quadraticLayer("square")), "'square'.*takes vectors.*SSCB"),
     "concatenation along nothing": (
         lambda: joining(
             saved(L.concatenationLayer("cat", 3), Dim=np.empty((0, 0))),
@@ -102,6 +108,46 @@ UNSUPPORTED: dict[str, tuple[Make, str]] = {
     ),
     "state outputs": (lambda: chain(sequence(3), lstm(HasStateOutputs=True)), "'lstm'.*has HasStateOutputs"),
     "scores output": (lambda: chain(sequence(6), attention(HasScoresOutput=True)), "'attention'.*has HasScoresOutput"),
+    "mask of an index": (
+        lambda: graph(
+            (sequence(4), saved(L.indexing1dLayer("index"), HasPaddingMaskInput=True)),
+            "in>index/in",
+            "in>index/mask",
+        ),
+        "'index'.*has HasPaddingMaskInput",
+    ),
+    "another index": (
+        lambda: chain(sequence(4), saved(L.indexing1dLayer("index", "last"), Index="middle")),
+        "'index'.*has the index 'middle'",
+    ),
+    "scores of attention": (
+        lambda: attending(saved(L.attentionLayer("dot", 2), HasScoresOutput=True)),
+        "'dot'.*has HasScoresOutput",
+    ),
+    "another mask of attention": (
+        lambda: attending(L.attentionLayer("dot", 2, mask="custom")),
+        "'dot' has the attention mask 'custom'",
+    ),
+    "positions in the data": (
+        lambda: chain(sequence(3), saved(L.sinusoidalPositionEncodingLayer("waves", 4), Positions="data-values")),
+        "'waves'.*encodes 'data-values' in 4 channels",
+    ),
+    "projected GRU with the gate before": (
+        lambda: chain(sequence(3), L.gruProjectedLayer(RNG, "gru", 3, 4, 2, 2, reset_gate="before-multiplication")),
+        "'gru'.*reset-gate mode 'before-multiplication'",
+    ),
+    "scales of images": (
+        lambda: chain(image(), L.scalingLayer("scale", (1.0, 2.0, 3.0))),
+        "'scale'.*scales by 3 numbers an input of 6×5×4",
+    ),
+    "an ordinary differential equation": (
+        lambda: chain(features(3), Layer("ode", "nnet.cnn.layer.NeuralODELayer"), L.reluLayer("behind")),
+        "'ode' is a nnet.cnn.layer.NeuralODELayer.*differential equation",
+    ),
+    "complex numbers": (
+        lambda: chain(features(3), Layer("complex", "nnet.cnn.layer.ComplexReLULayer"), L.reluLayer("behind")),
+        "'complex' is a nnet.cnn.layer.ComplexReLULayer.*complex numbers",
+    ),
     "function layer": (
         lambda: chain(image(), L.functionLayer("square", "@(X) X.^2")),
         r"'square' is a nnet\.cnn\.layer\.FunctionLayer with PredictFcn = @\(X\) X\.\^2 .*MATLAB code",
