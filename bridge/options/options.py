@@ -185,7 +185,7 @@ class TrainingOptions:
         notes = [
             note
             for name, row in table("solvers")["semantics"].items()
-            if self._depends_on(row) and set(lacks).isdisjoint(row.get("needs", ())) and name not in self.settled
+            if self.depends_on(name, lacks) and name not in self.settled
             if (note := self._note(name, row))
         ]
         if self.profile:
@@ -240,10 +240,14 @@ class TrainingOptions:
     def _default(self, row: Row) -> Any:
         return self._for(row["default"])
 
-    def _depends_on(self, row: Row) -> bool:
+    def depends_on(self, switch: str, lacks: Collection[str] = ()) -> bool:
+        """Whether a switch of `Semantics` matters to a training with these options; `lacks` is that of `notes`."""
+        row = table("solvers")["semantics"][switch]
         needs, excuses = row.get("depends", {}), row.get("unless", {})
-        return all(self._any(name, values) for name, values in needs.items()) and not any(
-            self._any(name, values) for name, values in excuses.items()
+        return (
+            set(lacks).isdisjoint(row.get("needs", ()))
+            and all(self._any(name, values) for name, values in needs.items())
+            and not any(self._any(name, values) for name, values in excuses.items())
         )
 
     def _any(self, name: str, values: Sequence[Any]) -> bool:

@@ -1,8 +1,9 @@
 """Whether a training ran as MATLAB's did: its log laid over ours.
 
-The number of iterations, the moments of validation and the learn rates are compared exactly. Losses are of other
+The number of iterations, the moments of validation and the learn rates are compared exactly. Losses may be of other
 mini-batches in another order, so they are compared as samples: in stretches of the training, the difference of the
-means against what the spread of both allows.
+means against what the spread of both allows. Where the first iteration agrees, they are compared number by number too,
+and known causes of a difference are tried by training again.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ import numpy as np
 
 from bridge.arrays.lazy import NDArray
 from bridge.data.variables import Variables
-from bridge.errors import UnreadableError, reading
+from bridge.errors import BridgeError, UnreadableError, reading
 from bridge.files.run import HISTORY, INFO
+from bridge.parity import reruns
+from bridge.parity.causes.diagnosis import Diagnosis
 from bridge.parity.check import Check, facts
 from bridge.parity.differences import Comparison, LayerDifference
 from bridge.parity.profiles import Profile
@@ -31,6 +34,7 @@ STRETCHES = 10  # of the training, in which the means of the losses are compared
 DEVIATIONS = (
     5.0  # of the difference of two means: chance exceeds it once in two million stretches of independent losses
 )
+UNMEASURED = 1e-4  # of a loss, where rounding could not be measured
 SAME = 1e-6  # of a rate, which is logged in single precision at worst
 
 
@@ -61,7 +65,8 @@ def check_log(run: str | Path, info: str | Path) -> Check:
     path = Path(run) / INFO if Path(run).is_dir() else Path(run)
     ours, theirs = read_log(path), read_log(Path(info))
     notes = [f"only one log has {name}" for name in sorted(set(ours.columns) ^ set(theirs.columns))]
-    found = Comparison(theirs.name, tuple(_rows(ours, theirs)), "part")
+    by_number = _by_number(Path(run), ours, theirs)
+    found = Comparison(theirs.name, (*_rows(ours, theirs), *by_number.rows), "part")
     profile = Profile(
         "statistical",
         SAME,
@@ -70,7 +75,59 @@ def check_log(run: str | Path, info: str | Path) -> Check:
     curves = {name: (column, theirs.columns[name]) for name, column in ours.columns.items() if name in theirs.columns}
     evidence = Evidence(curves=curves, names=(str(run), str(info)))
     known = {**facts(path, info), **_training_profile(path.with_name(HISTORY))}
-    return Check(str(run), found, profile, notes=tuple(notes), facts=known, evidence=evidence)
+    notes += by_number.notes
+    cause, tried = by_number.diagnosis.cause, by_number.diagnosis.tried or None
+    return Check(str(run), found, profile, cause, tried, tuple(notes), known, evidence=evidence)
+
+
+@dataclass(frozen=True)
+class ByNumber:
+    """What a comparison iteration by iteration says, beside that of samples."""
+
+    rows: tuple[LayerDifference, ...] = ()
+    notes: tuple[str, ...] = ()
+    diagnosis: Diagnosis = field(default_factory=lambda: Diagnosis(None, 0))
+
+
+def _by_number(run: Path, ours: Log, theirs: Log) -> ByNumber:
+    """Compare two logs number by number, as those of one random stream are.
+
+    Where the first iteration agrees, both began with the same weights and the same mini-batch, and what differs later
+    is a difference. Otherwise only the samples count, and why the numbers differ is a note.
+    """
+    distance = reruns.apart(ours.columns, theirs.columns)[: reruns.ITERATIONS]
+    if not len(distance):
+        return ByNumber()
+    try:
+        again = reruns.Run.of(run)
+        limit, measured = reruns.rounding(again, ours.columns, len(distance)), True
+    except BridgeError as error:
+        again, limit, measured = None, np.full(len(distance), UNMEASURED), False
+        reason = f"causes were not tried, as the run cannot be trained again: {error.error}"
+    distance = distance[: len(limit)]
+    wrong = np.flatnonzero(distance > limit[: len(distance)])
+    if not len(wrong):
+        how = "as rounding may" if measured else f"by less than {UNMEASURED:.0e}"
+        told = f"number by number: the first {len(distance)} iterations agree; they differ {how}, at most by "
+        return ByNumber(notes=(f"{told}{distance.max():.1e} of the loss",))
+    first = int(wrong[0])
+    before = float(distance[:first].max(initial=0.0))
+    sudden = (
+        f"at once, by {distance[first]:.1e}; before it they agree to {before:.1e}" if first else f"by {distance[0]:.1e}"
+    )
+    what = f"number by number: iteration {first + 1} is the first that differs, {sudden}"
+    diagnosis = Diagnosis(None, 0)
+    if again is not None:
+        diagnosis = reruns.diagnose(again, ours.columns, theirs.columns, limit, first + 1)
+        reason = f"cause: {diagnosis.cause}" if diagnosis.cause else f"none of {diagnosis.tried} known causes fits"
+    if distance[0] > limit[0]:
+        return ByNumber(notes=(f"{what}; {reason}",))
+    scale = float(np.abs(theirs.columns["TrainingLoss"][first]))
+    row = LayerDifference(
+        f"loss from iteration {first + 1} on, number by number", float(distance[first]) * scale, scale,
+        float(limit[first]) * scale, len(distance),
+    )  # fmt: skip
+    return ByNumber((row,), (f"{what}; {reason}",), diagnosis)
 
 
 def _training_profile(history: Path) -> dict[str, str]:
