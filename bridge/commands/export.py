@@ -4,13 +4,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from bridge.commands import arguments
 from bridge.commands.terminal import say, tell
+
+if TYPE_CHECKING:
+    from bridge.network import Network
+    from bridge.parity.exported import ExportProof
 
 
 def export(
@@ -30,6 +35,7 @@ def export(
     unpooling: str | None = typer.Option(
         None, help="For .onnx: max unpooling as 'onnx' or 'mathworks' has it. Default: onnx."
     ),
+    check: bool = typer.Option(True, help="Read the file again, and hold it against the network."),
     steps: int | None = typer.Option(
         None, help="For .pt2: how long sequences are, where torch.export fixes that. Default: 7."
     ),
@@ -52,7 +58,8 @@ def export(
         given["modules"] = modules_from(modules)
     network = load(file, factors=factors, mappings=mappings, variable=variable, classes=classes)
     options = {name: value for name, value in given.items() if value is not None}
-    written = write(network, output, force=force, strict=strict, tell=lambda text: tell(f"note: {text}"), **options)
+    written = write(network, output, force=force, strict=strict, tell=tell, **options)
+    proof = _proof(network, written.paths[0], options) if check else None
     if as_json:
         print_json(
             "export",
@@ -60,7 +67,23 @@ def export(
                 "written": [str(path) for path in written.paths],
                 "losses": list(written.losses),
                 "notes": list(written.notes),
+                "proof": str(proof) if proof else None,
+                "holds": proof.holds if proof else None,
             },
         )
     else:
-        say(*(f"wrote {path}" for path in written.paths), written.hint)
+        checked = "nothing was checked (--no-check)" if not check else proof or "not checked: the network has no module"
+        say(*(f"wrote {path}" for path in written.paths), written.hint, checked)
+    if proof is not None and not proof.holds:
+        raise typer.Exit(1)
+
+
+def _proof(network: Network, path: Path, options: Mapping[str, Any]) -> ExportProof | None:
+    """Return what reading the file again proves; None for a network without a module, which .mat and .onnx may hold."""
+    from bridge.errors import UnsupportedError
+    from bridge.parity.exported import prove_export
+
+    try:
+        return prove_export(network, path, **{name: options[name] for name in ("modules", "steps") if name in options})
+    except UnsupportedError:
+        return None

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bridge.errors import UnreadableError, UsageError, reading
+from bridge.files.atomic import is_file
 from bridge.files.run import INFO, NETWORK, is_run
 from bridge.network import Network
 from bridge.network.sizes import SIZE_RULES
@@ -67,7 +68,7 @@ def load(
     network = _of_run(path, tables) if _is_run(path) else _read(path, tables, variable)
     if factors is None and network.source.format == "onnx" and path.is_file():
         beside = path.with_name(path.stem + ".bridge.mat")
-        factors = beside if beside.is_file() else None
+        factors = beside if is_file(beside) else None
     if factors is not None:
         from bridge.readers.join import join
 

@@ -39,7 +39,8 @@ def export(
             (`bridge.writers.source`).
         force: replace a file that is there.
         strict: refuse to lose anything that the form cannot hold.
-        tell: called with each loss before anything is written, and with each note after it.
+        tell: called with "lost: ..." for each loss before anything is written, and with "note: ..." for each note after
+            it.
         options: what the form takes besides: see `save` of its module.
 
     Raises:

@@ -56,7 +56,8 @@ class Export:
         path: the file to write.
         force: whether it replaces a file that is there.
         strict: whether nothing may be lost.
-        tell: called with each loss before anything is written, and with each note after it.
+        tell: called with "lost: ..." for each loss before anything is written, and with "note: ..." for each note after
+            it.
         notes: what the form adds to.
         with_nan: the arrays that hold NaN, likewise.
     """
@@ -83,12 +84,12 @@ class Export:
             )
         self.losses = losses
         for loss in losses:
-            self.tell(loss)
+            self.tell(f"lost: {loss}")
 
     def written(self, paths: Sequence[Path], hint: str) -> Written:
         """Tell the notes, and return what was done."""
         if self.with_nan:
             self.notes.append(f"NaN is kept in {', '.join(self.with_nan)}")
         for note in self.notes:
-            self.tell(note)
+            self.tell(f"note: {note}")
         return Written(tuple(paths), hint, self.losses, tuple(self.notes))

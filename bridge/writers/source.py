@@ -36,6 +36,7 @@ ALWAYS = {
     ("hashlib", "", "hashlib"),
     ("json", "", "json"),
     ("math", "", "math"),
+    ("os", "", "os"),
     ("torch", "", "torch"),
     ("pathlib", "Path", "Path"),
     ("typing", "Any", "Any"),
@@ -50,7 +51,7 @@ def load_weights(model: nn.Module, path: str | Path | None = None) -> None:
     Without a path it is the one that was written with this file, and no other.
     """
     own = WEIGHTS.with_stem(f"{WEIGHTS.stem}-{SHA256[:16]}")  # where an export over another was cut off
-    file = Path(path) if path else own if own.is_file() else WEIGHTS
+    file = Path(path) if path else own if os.path.isfile(own) else WEIGHTS
     data = bytearray(file.read_bytes())
     if path is None and hashlib.sha256(data).hexdigest() != SHA256:
         raise ValueError(f"{file} was not written with {__file__}: export both again")

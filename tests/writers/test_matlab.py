@@ -54,8 +54,8 @@ def told(folder: Path, network: Network, **options: Any) -> tuple[list[str], Wri
     """Everything that is told when a network is written, and what was returned."""
     lines: list[str] = []
     written = bridge.export(network, folder / "back.mat", **{"tell": lines.append, "test": False, **options})
-    assert lines == [*written.losses, *written.notes]
-    return lines, written
+    assert lines == [*(f"lost: {each}" for each in written.losses), *(f"note: {each}" for each in written.notes)]
+    return [*written.losses, *written.notes], written
 
 
 # Lossless

@@ -252,7 +252,7 @@ def test_names_are_identifiers_in_the_graph_and_true_in_the_metadata(tmp_path: P
     lines: list[str] = []
     written = bridge.export(network, tmp_path / "net.onnx", tell=lines.append)
     assert (
-        lines == list(written.notes)
+        lines == [f"note: {each}" for each in written.notes]
         and "3 layer name(s) are identifiers in the graph: a-b as a_b, a_b as a_b_, ä/ö as ___" in lines[0]
     )
     assert not written.losses
