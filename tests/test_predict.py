@@ -25,6 +25,7 @@ from fixtures import layers as L
 from fixtures import mat, networks
 from fixtures.layers import Net
 from fixtures.objects import Obj, categorical
+from tests.images.test_color import filtered, png_of_16_bits
 from tests.real import REAL, needs_real
 from tests.shell import THREE_PARTS, Command, Ran
 
@@ -277,6 +278,17 @@ def test_boxes_are_drawn(predict: Command) -> None:
         text[0] == f"a.png: {len(objects)} objects"
         and text[1] == f"  drone {objects[0]['score']:.4f} [{' '.join(map(str, objects[0]['box']))}]"
     )
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_an_image_of_16_bits(predict: Command, channels: int) -> None:
+    """Oracle: the boxes of the pixels that were written, without their alpha; they are resized with 16 bits."""
+    pixels = np.random.default_rng(0).integers(0, 65536, (60, 90, channels), dtype=np.uint16)
+    Path("deep.png").write_bytes(png_of_16_bits(channels, (90, 60), filtered(pixels, 0)))
+    (found,) = predict(DRONES, "deep.png", "--threshold", "0.3", "-o", "boxes.png", "--json").facts["predictions"]
+    wanted = bridge.load(DRONES).detect(pixels[..., :3], threshold=0.3)
+    assert [each["box"] for each in found["objects"]] == wanted.boxes.tolist() != []
+    assert imread("boxes.png").dtype == np.uint8
 
 
 def test_nothing_found_is_said_and_the_picture_is_the_image(predict: Command) -> None:

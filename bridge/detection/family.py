@@ -134,6 +134,10 @@ class Family(ABC):
         """Return how source code that is written decodes, None where it does not."""
         return None
 
+    def training_resize(self, switches: Semantics) -> str:
+        """Return the method of `imresize` that brings training images to the size of the network."""
+        return self.row.resize
+
     def loss(self, switches: Semantics) -> DetectorLoss:
         """Return the loss, by the switches of training.
 

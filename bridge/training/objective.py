@@ -151,7 +151,8 @@ def _of_detector(family: Family, options: TrainingOptions) -> Objective:
 
     def prepare(data: Any) -> Any:
         truth = read_ground_truth(Path(data)) if isinstance(data, (str, Path)) else data
-        return BoxImages(truth, family, options.semantics.yolov2_resize) if isinstance(truth, GroundTruth) else truth
+        resize = family.training_resize(options.semantics)
+        return BoxImages(truth, family, resize) if isinstance(truth, GroundTruth) else truth
 
     rmse = Metric("RMSE", lambda output, targets: (float(loss(output, targets)), len(targets)), math.sqrt)
     metrics = (rmse,) if options.trainer == "trainNetwork" else ()

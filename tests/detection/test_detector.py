@@ -608,3 +608,15 @@ def test_a_box_of_version_1_by_hand() -> None:
     corners = torch.tensor([149.0, 183.3, 258.1, 212.9]) / torch.tensor([400 / 128, 332 / 128]).repeat(2)
     assert to_pixels(corners, (128, 128), (332, 400), "left and top twice").tolist() == [146, 181, 113, 32]
     assert to_pixels(corners, (128, 128), (332, 400)).tolist() == [149, 183, 110, 30]
+
+
+def test_an_output_layer_of_the_first_release_is_told(tmp_path: Path) -> None:
+    """Its anchors were [width height] in the one object of that release that was seen; alone they are read as documented."""
+    mat.write(tmp_path / "net.mat", {"net": networks.yolov2_network()})
+    network = bridge.load(tmp_path / "net.mat")
+    assert not any("R2019a" in note for note in family_of(network).notes)
+    last = network.layers[-1]
+    old = replace(last, properties={name: each for name, each in last.properties.items() if name != "NumClasses"})
+    alone = network.with_layers({last.name: old})
+    assert any("R2019a" in note for note in family_of(alone).notes)
+    assert not any("R2019a" in note for note in family_of(alone, "width height").notes)

@@ -81,6 +81,10 @@ class YOLOv2(Family):
         module = None if self.transformed else YOLOv2Transform(len(self.head.anchors))
         return Decoding(decode, {"anchors": self.head.anchors, "stride": self.head.stride}, module)
 
+    def training_resize(self, switches: Semantics) -> str:
+        """See `Family.training_resize`."""
+        return switches.yolov2_resize
+
     def loss(self, switches: Semantics) -> YOLOv2Loss:
         """Return the loss; see `Family.loss`."""
         if not self.transformed:
@@ -112,6 +116,11 @@ def _anchors(network: Network, output: Layer | None, row: DetectorRow, order: st
         facts = {"AnchorBoxes": tuple(zip(flat[: len(flat) // 2], flat[len(flat) // 2 :], strict=False))}
     is_marked = order is None and facts.get("WH2HW") is True
     notes = ["WH2HW is true: the anchors are read as [width height] (unconfirmed)"] if is_marked else []
+    if network.detector is None and order is None and output is not None and "NumClasses" not in output.properties:
+        notes.append(
+            f"'{output.name}' tells no number of classes, as such layers of R2019a, which held [width height]: its "
+            f"anchors are read as [{row.anchor_order}] (anchor_order= overrules it)"
+        )
     heads = anchor_boxes(facts, order or ("width height" if is_marked else row.anchor_order))
     if len(heads) != 1:
         raise UsageError(f"there are anchor boxes for {len(heads)} heads", "a YOLO v2 network has one head")

@@ -19,6 +19,7 @@ from bridge.scripts.language.values import Many, Unknown, is_plain, unknown_in
 from bridge.scripts.reading.graphs import changed, view_of
 from bridge.scripts.reading.objects import Boxes, OfData, Origin, ToldLayer, ToldNetwork, UnknownNetwork
 from bridge.scripts.reading.study import Loaded, study
+from bridge.tables.detectors import detector_rows
 from bridge.tables.layers import table
 
 DEEPEST = {"EncoderDepth": 16, "StackDepth": 300}  # each stage of an encoder halves the image; blocks of all stacks
@@ -197,7 +198,7 @@ def _told(layer: Layer, other: Network, given: list[Any], boxes: Boxes | None, c
     return replace(ToldLayer.of(layer, call.place, open=opened), learnables=learnables, state={})
 
 
-@reads(*table("scripts")["detectors"])
+@reads(*detector_rows())
 def _detector(call: Call) -> Any:
     """A detector: by the name of a pretrained one; what a constructor adds to the layers of another is not built."""
     name = call.values[0] if call.values else None
