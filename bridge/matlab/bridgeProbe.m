@@ -3,12 +3,13 @@ function probe = bridgeProbe(file)
     %
     %   BRIDGEPROBE(FILE) runs small experiments whose answers the documentation
     %   leaves open, and saves their numbers as the variable probe in FILE. They
-    %   are grouped in nine questions: 1 solver updates, 2 factors of a new head,
+    %   are grouped in ten questions: 1 solver updates, 2 factors of a new head,
     %   3 clipping and decay, 4 losses, 5 batch normalization statistics,
     %   6 learn-rate schedules, 7 image resizing and augmentation, 8 layers and
-    %   their defaults, 9 partial validation batches. An experiment that this
-    %   release cannot run is recorded with its error message. The layout is in
-    %   docs/mat-structs.md.
+    %   their defaults, 9 partial validation batches, 10 random numbers. An
+    %   experiment that this release cannot run is recorded with its error
+    %   message. The layout is in docs/mat-structs.md. The default random stream
+    %   is left as it was.
     %
     %   PROBE = BRIDGEPROBE(FILE) also returns the variable saved.
     %
@@ -22,11 +23,13 @@ function probe = bridgeProbe(file)
     probe.Answers = struct();
     experiments = [updateExperiments(); headExperiments(); clippingExperiments(); lossExperiments(); ...
                    statisticsExperiments(); scheduleExperiments(); imageExperiments(); layerExperiments(); ...
-                   validationExperiments()];
+                   validationExperiments(); randomExperiments()];
+    state = rng();
     for k = 1:size(experiments, 1)
         [question, name, run] = experiments{k, :};
         probe.Answers.(name) = answerOf(question, run);
     end
+    rng(state);
     writeMat(char(file), 'probe', probe);
 end
 

@@ -25,8 +25,10 @@ from bridge.options.profile import SCHEMA
 from bridge.options.schedules import rate
 from bridge.options.values import schedule
 from bridge.tables.layers import table
+from bridge.training.order import Order, validations
 
 FORMAT = "bridge.probe/1"
+VALIDATED_EVERY = 2  # iterations, in bridgeProbe.m
 CLOSE = 1e-5  # MATLAB answers in single precision
 
 
@@ -306,4 +308,50 @@ def _plain(value: Any) -> Any:
     return int(number) if number.is_integer() else number
 
 
-QUESTIONS: tuple[Callable[[Given], Iterator[Answer]], ...] = (_adam, _clipping, _losses, _statistics, _schedules)
+def _orders(given: Given) -> Iterator[Answer]:
+    """Which observation each iteration saw: losses of half the square of its number, from rng(0) on."""
+    for trainer, prefix in (("trainNetwork", ""), ("trainnet", "Trainnet")):
+        plain, validated = (f"{prefix}EpochOrder{end}" for end in ("", "Validated"))
+        choices: dict[Any, list[int]]
+        if plain in given:
+            choices = {name: _seen(given[plain], trainer, name == "composed", False) for name in ("fresh", "composed")}
+            yield _ordered("epoch_order", trainer, plain, given[plain], choices)
+        if validated in given:
+            values = given[validated]
+            for composed in (False, True):
+                choices = {draws: _seen(values, trainer, composed, draws) for draws in (True, False)}
+                answer = _ordered("validation_draws", trainer, validated, values, choices)
+                if answer.value is not None or composed:
+                    yield answer
+                    break
+
+
+def _seen(values: Values, trainer: str, composed: bool, draws: bool) -> list[int]:
+    """Return the observations, from 1, in the order of a training in mini-batches of one."""
+    observations, epochs, held = (
+        int(_numbers(values, n)[0]) for n in ("Observations", "MaxEpochs", "ValidationObservations")
+    )
+    options = training_options("sgdm", trainer=trainer, ValidationFrequency=VALIDATED_EVERY)
+    count = held if draws else 0
+    order = Order(
+        observations, "every-epoch", composed=composed, validated=lambda done: count * validations(done, options)
+    )
+    order.iterations = observations
+    return [int(number) + 1 for epoch in range(1, epochs + 1) for number in order.epoch(epoch)]
+
+
+def _ordered(switch: str, trainer: str, experiment: str, values: Values, choices: Mapping[Any, list[int]]) -> Answer:
+    matlab = [round(math.sqrt(max(2 * loss, 0.0)), 3) for loss in _numbers(values, "TrainingLoss")]
+    fitting = [choice for choice, seen in choices.items() if seen == matlab]
+    listed = "; ".join(f"{toml.text(choice)} gives {_listed(seen)}" for choice, seen in choices.items())
+    told = f"MATLAB {_listed(matlab)}; {listed}"
+    return Answer(switch, (trainer,), fitting[0] if len(fitting) == 1 else None, told, experiment)
+
+
+def _listed(numbers: Sequence[float]) -> str:
+    return " ".join(f"{number:g}" for number in numbers)
+
+
+QUESTIONS: tuple[Callable[[Given], Iterator[Answer]], ...] = (
+    _adam, _clipping, _losses, _statistics, _schedules, _orders,
+)  # fmt: skip

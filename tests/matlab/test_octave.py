@@ -338,12 +338,13 @@ class TestProbe:
         assert text(answer.Error) == ""
         return answer.Values[0, 0]
 
-    def test_all_nine_questions(self, out: Path) -> None:
+    def test_all_ten_questions(self, out: Path) -> None:
         probe = variable(out / "probe.mat")
         assert text(probe.Format) == "bridge.probe/1"
         answers = {name: getattr(probe.Answers[0, 0], name)[0, 0] for name in probe.Answers[0, 0]._fieldnames}
-        assert sorted({answer.Question.item() for answer in answers.values()}) == list(range(1, 10))
-        assert [name for name, answer in answers.items() if answer.Error.size] == ["Cyclical"]
+        assert sorted({answer.Question.item() for answer in answers.values()}) == list(range(1, 11))
+        failed = [name for name, answer in answers.items() if answer.Error.size]
+        assert failed == ["Cyclical", "SplitRandomized", "Holdout", "DropoutMask", "RandGPU"]  # not in Octave
 
     def test_what_a_release_cannot_run_is_recorded(self, out: Path) -> None:
         answer = variable(out / "probe.mat").Answers[0, 0].Cyclical[0, 0]
@@ -370,6 +371,16 @@ class TestProbe:
         rates = [1.0] * 5 + [0.5] * 5 + [0.25] * 2
         np.testing.assert_array_equal(self.values(out, "PiecewiseTrainNetwork").LearnRates, [rates])
         assert self.values(out, "PartialValidation").ValidationLoss.item() == 3  # a mean of batches would be 4.25
+
+    def test_random_numbers(self, out: Path) -> None:
+        # Octave's numbers are not MATLAB's; their forms, and that the stand-in sees all observations at once, are.
+        assert self.values(out, "RandpermOfSome").Numbers.shape == (1, 3)
+        assert self.values(out, "RandSingle").Numbers.dtype == np.float32
+        order = self.values(out, "EpochOrder")
+        assert [order.Observations.item(), order.MaxEpochs.item(), order.ValidationObservations.item()] == [5, 3, 0]
+        np.testing.assert_allclose(order.TrainingLoss[0, 0], 55 / 10)
+        assert self.values(out, "TrainnetEpochOrderValidated").ValidationObservations.item() == 2
+        assert 0 < order.Next.item() < 1
 
     def test_inputs_travel_with_the_answers(self, out: Path) -> None:
         losses = self.values(out, "TrainnetCrossentropy")

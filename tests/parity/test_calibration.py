@@ -189,3 +189,62 @@ def test_what_is_no_probe_is_refused(content: dict[str, Any], tmp_path: Path) ->
     (tmp_path / "profile.toml").write_text('schema = "other"')
     with pytest.raises(UsageError):
         TrainingProfile.load(tmp_path / "profile.toml")
+
+
+def losses(orders: list[int]) -> dict[str, Any]:
+    return {"Observations": 5.0, "MaxEpochs": 3.0, "TrainingLoss": np.array([[number**2 / 2 for number in orders]])}
+
+
+@pytest.mark.parametrize("composed", [False, True])
+@pytest.mark.parametrize("draws", [False, True])
+def test_orders_of_epochs_are_recognised(composed: bool, draws: bool, tmp_path: Path) -> None:
+    """Oracle: permutations of the doubles of rng(0), counted by hand: 5 an epoch, 2 a validation; validated after iterations 1, 2, 4
+    (trainNetwork), or 0, 2, 4 (trainnet), and every second one."""
+    doubles = np.random.RandomState(5489).random_sample(100)
+
+    def orders(begins: list[int]) -> list[int]:
+        seen, before = [], np.arange(5)
+        for begin in begins:
+            permutation = np.argsort(doubles[begin : begin + 5], kind="stable")
+            before = before[permutation] if composed else permutation
+            seen += (before + 1).tolist()
+        return seen
+
+    validated = (
+        {"": [0, 5 + 2 * 3, 10 + 2 * 6], "Trainnet": [2, 5 + 2 * 3, 10 + 2 * 6]}
+        if draws
+        else {"": [0, 5, 10], "Trainnet": [0, 5, 10]}
+    )
+    answers = {}
+    for prefix, begins in validated.items():
+        answers[f"{prefix}EpochOrder"] = answer(10, {**losses(orders([0, 5, 10])), "ValidationObservations": 0.0})
+        answers[f"{prefix}EpochOrderValidated"] = answer(10, {**losses(orders(begins)), "ValidationObservations": 2.0})
+    path = write(tmp_path / "probe.mat", "A", True)
+    probe = {
+        "Format": "bridge.probe/1",
+        "Release": "2024b",
+        "Toolbox": "24.2",
+        "Hardware": {"Environment": "cpu"},
+        "Answers": answers,
+    }
+    savemat(path, {"probe": probe}, long_field_names=True)
+    found = calibrate(path)
+    for trainer in ("trainNetwork", "trainnet"):
+        expected = {"epoch_order": "composed" if composed else "fresh", "validation_draws": draws}
+        assert found.overrides(trainer) == expected, [each.told for each in found.answers]
+
+
+def test_an_order_of_another_stream_settles_nothing(tmp_path: Path) -> None:
+    path = write(tmp_path / "probe.mat", "A", True)
+    answers = {"EpochOrder": answer(10, {**losses([1, 2, 3, 4, 5] * 3), "ValidationObservations": 0.0})}
+    probe = {
+        "Format": "bridge.probe/1",
+        "Release": "2024b",
+        "Toolbox": "24.2",
+        "Hardware": {"Environment": "cpu"},
+        "Answers": answers,
+    }
+    savemat(path, {"probe": probe}, long_field_names=True)
+    found = calibrate(path)
+    assert "epoch_order" not in found.overrides("trainNetwork")
+    assert any("MATLAB 1 2 3 4 5" in each.told for each in found.answers)
