@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 from functools import partial
@@ -121,7 +122,9 @@ def test_a_folder_and_images_beside_it(predict: Command) -> None:
     Path("many/notes.txt").write_text("no image", encoding="utf-8")
     together = predict(SIGNS, "many", "b.png", "--json").facts["predictions"]
     assert [each["input"] for each in together] == [str(Path("many/10.png")), str(Path("many/2.png")), "b.png"]
-    assert re.search(r"^3 images, \S+ a second with reading$", predict(SIGNS, "many", "b.png").err, re.MULTILINE)
+    assert re.search(
+        r"^3 images, \S+ a second with reading, on cpu$", predict(SIGNS, "many", "b.png").err, re.MULTILINE
+    )
     alone = predict(SIGNS, "b.png", "--json").facts["predictions"]
     assert together[2]["label"] == alone[0]["label"]
     assert [each["score"] for each in together[2]["classes"]] == pytest.approx(
@@ -592,7 +595,7 @@ def test_precision_is_told_and_drawn(predict: Command) -> None:
     assert {path.name for path in Path("pictures").iterdir()} == {"a.png", "b.png"}
 
 
-@pytest.mark.parametrize("arguments", [(), ("a.png", "--truth", "boxes.csv"), ("a.png", "--html", "p.html"), ("--truth", "boxes.csv", "--skip-bad")])  # fmt: skip
+@pytest.mark.parametrize("arguments", [(), ("a.png", "--truth", "boxes.csv"), ("--truth", "boxes.csv", "--skip-bad")])  # fmt: skip
 def test_objects_instead_of_inputs(predict: Command, arguments: tuple[str, ...]) -> None:
     marked(1)
     refused(predict(DRONES, *arguments), "images or other inputs, or --truth")
@@ -601,3 +604,98 @@ def test_objects_instead_of_inputs(predict: Command, arguments: tuple[str, ...])
 def test_objects_are_for_detectors(predict: Command) -> None:
     refused(predict(SIGNS, "--truth", str(marked(1)[0])), "the network finds none")
     refused(predict(DRONES, "--truth", "none.csv"), "does not exist")
+    refused(predict(DRONES, "a.png", "--html", "p.html"), "there is no confusion matrix")
+
+
+# Folders of classes, patterns, lists
+
+
+def divided(*classes: str, count: int = 2) -> None:
+    """A folder "photos" with a folder for each class."""
+    for number, name in enumerate(classes):
+        Path("photos", name).mkdir(parents=True)
+        for index in range(count):
+            picture(f"photos/{name}/{index}.png", seed=10 * number + index)
+
+
+def told_of(ran: Ran) -> list[tuple[str, str]]:
+    """(true class by folder, predicted class) of every prediction."""
+    return [(Path(each["input"]).parent.name, each["label"]) for each in ran.facts["predictions"]]
+
+
+def test_class_folders_give_accuracy_and_a_confusion_matrix(predict: Command) -> None:
+    """Oracle: the predictions, counted by hand."""
+    divided("blue", "red", "yellow", count=3)
+    ran = predict(SIGNS, "photos", "--json")
+    pairs, names = told_of(ran), bridge.load(SIGNS).classes
+    result = ran.facts["result"]
+    assert len(pairs) == 9 == result["observations"] and names is not None
+    assert result["accuracy"] == sum(a == b for a, b in pairs) / 9
+    for i, true in enumerate(names):
+        assert result["confusion"][i] == [pairs.count((true, name)) for name in names]
+        recall = pairs.count((true, true)) / 3 if true in ("blue", "red", "yellow") else None
+        assert result["classes"][i] == {
+            "name": true, "observations": 3 if recall is not None else 0, "recall": recall,
+            "precision": pairs.count((true, true)) / n if (n := sum(b == true for _, b in pairs)) else None,
+        }  # fmt: skip
+    shown = predict(SIGNS, "photos")
+    assert f"accuracy {result['accuracy']:.2%}" in shown.out and "recall" in shown.out and "a second" in shown.err
+
+
+def test_results_and_matrices_are_written(predict: Command) -> None:
+    divided("blue", "red")
+    assert predict(SIGNS, "photos", "-o", "results.csv", "--csv", "matrix.csv", "--html", "page.html").code == 0
+    with open("results.csv", encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["true"] for row in rows] == ["blue", "blue", "red", "red"] and float(rows[0]["score"]) <= 1
+    facts = predict(SIGNS, "photos", "--json").facts
+    assert [row["label"] for row in rows] == [each["label"] for each in facts["predictions"]]
+    with open("matrix.csv", encoding="utf-8", newline="") as stream:
+        head, *lines = list(csv.reader(stream))
+    assert [list(map(int, line[1:])) for line in lines] == facts["result"]["confusion"] and head[1:] == [
+        line[0] for line in lines
+    ]
+    assert "Confusion matrix" in Path("page.html").read_text(encoding="utf-8")
+    refused(predict(SIGNS, "photos", "-o", "results.csv"), "results.csv exists")
+    assert predict(SIGNS, "photos", "-o", "results.csv", "--force").code == 0
+
+
+def test_patterns_are_expanded_where_the_shell_has_not(predict: Command) -> None:
+    divided("blue", "red")
+    found = predict(SIGNS, "photos/*/0.png", "--json").facts["predictions"]
+    assert [Path(each["input"]).parent.name for each in found] == ["blue", "red"]
+    assert len(predict(SIGNS, "photos/**/*.png", "--json").facts["predictions"]) == 4
+    picture("odd[1].png")
+    assert len(predict(SIGNS, "odd[1].png", "--json").facts["predictions"]) == 1
+    refused(predict(SIGNS, "photos/*.bmp"), "no file fits photos/[*].bmp")
+
+
+def test_a_list_with_labels(predict: Command) -> None:
+    divided("blue", "red")
+    lines = ["path,label", "photos/blue/0.png,red", "photos\\red\\1.png,red", "photos/red/0.png,unheard"]
+    Path("list.csv").write_text("\n".join(lines), encoding="utf-8")
+    ran = predict(SIGNS, "list.csv", "--json")
+    assert len(ran.facts["predictions"]) == 3 and ran.facts["result"]["observations"] == 2
+    assert any("1 of 3 labels are no classes of the network" in note for note in ran.facts["notes"])
+    Path("list.csv").write_text("path\nphotos/blue/7.png\n", encoding="utf-8")
+    refused(predict(SIGNS, "list.csv"), "7.png does not exist")
+
+
+def test_folders_that_are_no_classes(predict: Command) -> None:
+    divided("monday", "tuesday")
+    ran = predict(SIGNS, "photos", "--json")
+    assert "result" not in ran.facts and any("no classes of the network" in note for note in ran.facts["notes"])
+    refused(predict(SIGNS, "photos", "--html", "page.html"), "there is no confusion matrix")
+    assert not Path("page.html").exists()
+
+
+def test_a_device_is_named(predict: Command) -> None:
+    picture("a.png")
+    assert predict(SIGNS, "a.png", "--device", "cpu").code == 0
+    refused(predict(SIGNS, "a.png", "--device", "tpu"), "'tpu' is no device")
+
+
+def test_a_spreadsheet_runs_no_name() -> None:
+    from bridge.prediction.confusion import csv_text
+
+    assert csv_text([["=cmd()", -1.5]]) == "'=cmd(),-1.5\n"

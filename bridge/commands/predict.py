@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from bridge.commands import arguments
+from bridge.commands.confusion import show
+from bridge.commands.results import Results, watched
 from bridge.commands.terminal import say, tell
 from bridge.errors import UsageError
 
@@ -27,12 +29,18 @@ WEAK = 0.01  # of detections that are measured: those that are kept anyway are t
 def predict(
     file: arguments.File,
     inputs: list[str] = typer.Argument(
-        None, help="Images, folders of images, or arrays in .mat, .npy, .npz or .csv files (data.mat:X)."
+        None,
+        help="Images, patterns ('photos/*.jpg'), folders of images or of class folders, a .csv with the columns "
+        "path and label, or arrays in .mat, .npy, .npz or .csv files (data.mat:X).",
     ),
     output: Path | None = typer.Option(
-        None, "-o", "--output", help="Draw boxes or regions: a .png for one image, a folder for several."
+        None,
+        "-o",
+        "--output",
+        help="Write results.csv, a line for each input; or draw boxes or regions: a .png for one image, a folder for "
+        "several.",
     ),
-    force: bool = typer.Option(False, "--force", help="Replace pictures that are there."),
+    force: bool = typer.Option(False, "--force", help="Replace pictures and .csv files that are there."),
     threshold: float | None = typer.Option(
         None, help="Of a detector: boxes with a smaller score are dropped. [0.5; 0.01 with --truth]"
     ),
@@ -40,7 +48,16 @@ def predict(
         None,
         help="Of a detector, instead of images: objects in images (.csv, .mat, .json, folder), to measure against.",
     ),
-    html: Path | None = typer.Option(None, help="With --truth: write precision over recall as one HTML page."),
+    html: Path | None = typer.Option(
+        None,
+        help="Write one HTML page: the confusion matrix where labels are known, precision over recall with --truth.",
+    ),
+    matrix: Path | None = typer.Option(
+        None, "--csv", help="Where labels are known: write the confusion matrix as CSV."
+    ),
+    device: str | None = typer.Option(
+        None, help="cpu, cuda, or cuda:1 for one of several. Default: a GPU if there is one."
+    ),
     anchors: Path | None = typer.Option(
         None, help="A TOML file with the AnchorBoxes of a YOLO v2 detector whose network comes alone."
     ),
@@ -60,7 +77,9 @@ def predict(
     modules: arguments.Modules = None,
     as_json: arguments.AsJson = False,
 ) -> None:
-    """Predict classes, sequence labels, values, regions or boxes."""
+    """Predict classes, sequence labels, values, regions or boxes. Where class folders or a list give labels: accuracy,
+    a table of the classes and a confusion matrix, too.
+    """
     from bridge.modules.build import modules_from
     from bridge.prediction import Options, Predictor
     from bridge.readers import load
@@ -69,28 +88,32 @@ def predict(
     network = load(file, factors=factors, mappings=mappings, variable=variable, classes=classes, anchors=anchors)
     least = threshold if threshold is not None else THRESHOLD if known is None else WEAK
     options = Options(color, resize, im2single, input_dims, least, skip_bad)
-    predictor = Predictor(network, options, modules=modules_from(modules) if modules is not None else None)
+    own = modules_from(modules) if modules is not None else None
+    predictor = Predictor(network, options, modules=own, device=device)
     if known is not None and predictor.task != "detection":
         raise UsageError(
             f"{truth} holds objects, and the network finds none", f"it does {predictor.task}", "leave --truth out"
         )
     files = predictor.files(inputs if known is None else list(known.files))
-    if output is not None and not predictor.draws:
+    results = Results.of(predictor, output, matrix, None if known is not None else html, force)
+    if output is not None and results.table is None and not predictor.draws:
         raise UsageError(
             f"nothing is drawn for {predictor.task}",
             "boxes and regions are drawn, on images",
-            "leave -o out; --json prints all",
+            "-o results.csv writes a table; --json prints all",
         )
-    predictions = _told(predictor.predict(files), _targets(output, files, force))
-    _tell(predictor, predictions, known, None if html is None else (html, str(file)), force, as_json)
+    targets = _targets(None if results.table is not None else output, files, force)
+    predictions = _told(watched(predictor.predict(files), len(files)), targets)
+    page = None if html is None or known is None else (html, str(file))
+    _tell(predictor, predictions, known, page, results, force, as_json)
 
 
 def _objects(truth: Path | None, inputs: Sequence[str], html: Path | None, skip_bad: bool) -> GroundTruth | None:
     """Return the objects to measure against; raises UsageError for inputs and options that do not go together."""
-    if (truth is None) != bool(inputs) or (truth is None and html is not None) or (truth is not None and skip_bad):
+    if (truth is None) != bool(inputs) or (truth is not None and skip_bad):
         raise UsageError(
             "it is images or other inputs, or --truth with the objects in its images",
-            "--html is a page of what --truth measures, and --skip-bad leaves out no image of it",
+            "--skip-bad leaves out no image of --truth",
             "bridge predict NET IMAGE..., or bridge predict DETECTOR --truth boxes.csv --html page.html",
         )
     if html is not None:
@@ -109,6 +132,7 @@ def _tell(
     predictions: Iterator[tuple[Prediction, Path | None]],
     truth: GroundTruth | None,
     page: tuple[Path, str] | None,
+    results: Results,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -126,21 +150,32 @@ def _tell(
             picture = {"picture": str(target)} if target else {}
             told.append({"input": prediction.input, **prediction.found.facts(), **picture})
             continue
-        first, *more = prediction.found.lines()
-        say(f"{prediction.input}: {first}", *more)
+        if results.table is None:
+            first, *more = prediction.found.lines()
+            say(f"{prediction.input}: {first}", *more)
         if target is not None:
             say(f"wrote {target}")
     seconds = perf_counter() - start
     measured = None if truth is None else _measured(predictor, found, truth, page)
+    confusion = results.write(found)
     if as_json:
-        facts = {"task": predictor.task, "predictions": told, "skipped": predictor.skipped, "notes": predictor.notes}
-        print_json("predict", facts if measured is None else {**facts, "precision": measured.facts()})
+        facts: dict[str, Any] = {
+            "task": predictor.task,
+            "predictions": told,
+            "skipped": predictor.skipped,
+            "notes": predictor.notes,
+        }
+        facts |= {} if measured is None else {"precision": measured.facts()}
+        print_json("predict", facts if confusion is None else {**facts, "result": confusion.facts()})
     else:
         say(*(() if measured is None else measured.lines()))
+        if confusion is not None:
+            show(confusion)
+        say(*(f"wrote {path}" for path in results.paths))
         tell(*(f"note: {note}" for note in predictor.notes))
     if len(found) > 1:
         kind = "images" if predictor.takes_images else "observations"
-        tell(f"{len(found)} {kind}, {len(found) / seconds:.3g} a second with reading")
+        tell(f"{len(found)} {kind}, {len(found) / seconds:.3g} a second with reading, on {predictor.device}")
 
 
 def _measured(

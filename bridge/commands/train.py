@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from bridge.commands import arguments
+from bridge.commands.confusion import show
 from bridge.commands.terminal import say, tell
 from bridge.errors import UsageError
 
@@ -100,10 +101,16 @@ def train(
     )
     if rank() > 0:
         return
+    from bridge.prediction.testing import tested
+    from bridge.readers import load
+
+    found = tested(read, load(output), data, device=device)
     if as_json:
-        print_json("train", _facts(info, output))
-    else:
-        say(_summary(info), f"saved to {output}")
+        print_json("train", {**_facts(info, output), **({"test": found.facts()} if found is not None else {})})
+        return
+    if found is not None:
+        show(found)
+    say(_summary(info), *([f"test images: {found}"] if found is not None else []), f"saved to {output}")
 
 
 def names_folder(recipe: str) -> bool:

@@ -21,7 +21,7 @@ from bridge.random import MatlabStream, stream_of
 
 Location = str | os.PathLike[str]
 
-_EXTENSIONS = (  # of MATLAB's imformats, those that Pillow reads
+EXTENSIONS = (  # of MATLAB's imformats, those that Pillow reads
     *(
         ".bmp",
         ".cur",
@@ -198,7 +198,7 @@ def imageDatastore(
             "choose 'none' or 'foldernames'",
         )
     locations = [location] if isinstance(location, (str, os.PathLike)) else location
-    extensions = [FileExtensions] if isinstance(FileExtensions, str) else FileExtensions or _EXTENSIONS
+    extensions = [FileExtensions] if isinstance(FileExtensions, str) else FileExtensions or EXTENSIONS
     suffixes = {extension.lower() for extension in extensions}
     found = [part for place in locations for part in _folders(str(Path(place)), IncludeSubfolders, suffixes)]
     files = tuple(os.path.join(folder, name) for folder, names in found for name in names)

@@ -153,6 +153,14 @@ class Prediction:
     found: Found
     picture: NDArray | None = None
 
+    def row(self, label: str | None = None) -> dict[str, object]:
+        """Return it as the cells of a table; `label` is the true one, where it is known."""
+        true = {} if label is None else {"true": label}
+        if isinstance(self.found, Classes):
+            (name, score), *_ = self.found.best
+            return {"input": self.input, "label": name, "score": score, **true}
+        return {"input": self.input, "found": "; ".join(each.strip() for each in self.found.lines())}
+
     def drawn(self) -> NDArray:
         """Return the image with what was found in it.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -17,15 +17,18 @@ from torch import Tensor, fx, nn
 from bridge.arrays.lazy import NDArray
 from bridge.data.orders import arrange
 from bridge.data.variables import READERS, Variables
-from bridge.detection import is_detector
 from bridge.errors import UnreadableError, UsageError
-from bridge.images import ImageDatastore, gray2rgb, im2double, imageDatastore, imread, imresize, rgb2gray
+from bridge.images import ImageDatastore, gray2rgb, im2double, imread, imresize, rgb2gray
 from bridge.modules.inference import optimized
 from bridge.network import Layer, Network
 from bridge.network.blame import computing
 from bridge.network.contract import contracts
 from bridge.parity.references import INPUT_NAMES
+from bridge.prediction.confusion import Confusion
 from bridge.prediction.found import Boxes, Classes, Found, Prediction, Regions, Steps, Values
+from bridge.prediction.inputs import inputs_of
+from bridge.prediction.task import task_of
+from bridge.training.device import named_device
 
 MINI_BATCH = 32  # observations of one forward pass
 MOST_BYTES = 1 << 27  # of the images of one forward pass, as they are in their files
@@ -69,6 +72,8 @@ class Predictor:
         task: "classification", "sequence labels", "segmentation", "detection" or "values".
         notes: what was done to the inputs; more of them while predicting.
         skipped: images that cannot be read and were left out.
+        labels: the true labels of files that have one, by file: of class folders, or of a list.
+        device: where it computes.
     """
 
     def __init__(
@@ -77,16 +82,24 @@ class Predictor:
         options: Options | None = None,
         *,
         modules: Mapping[str, Callable[[Layer], nn.Module]] | None = None,
+        device: str | None = None,
     ) -> None:
         """Take a network.
 
+        Args:
+            network: what predicts.
+            options: how inputs are prepared.
+            modules: for classes of your own, what makes the torch module of a layer.
+            device: "cpu", "cuda", or "cuda:1" for one of several; without, a GPU where torch finds one.
+
         Raises:
-            UsageError: it has several inputs, or its class names do not fit.
+            UsageError: it has several inputs, its class names do not fit, or there is no such device.
             UnsupportedError: a layer cannot be built, or it is a detector that is not decoded.
         """
-        self.network, self.options, self.task = network, options or Options(), _task(network)
+        self.network, self.options, self.task = network, options or Options(), task_of(network)
         self.notes: list[str] = []
         self.skipped: list[str] = []
+        self.labels: dict[str, str] = {}
         self._detector = (
             network.to_detector(resize=self.options.resize or None, modules=modules)
             if self.task == "detection"
@@ -103,6 +116,8 @@ class Predictor:
             )
         else:
             self._model = network.to_torch(modules=modules, optimize=True)
+        self.device = named_device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        (self._model if self._detector is None else self._detector).to(self.device)
         self._kernel = self._detector.resize if self._detector is not None else self.options.resize or "bilinear"
         self._size = network.sizes[network.inputs[0]][0]
         self._contract = next(contracts(network))
@@ -131,16 +146,17 @@ class Predictor:
             self.notes.append(text)
 
     def files(self, inputs: Sequence[str]) -> list[str]:
-        """Return the files of inputs, those of folders among them, without images that cannot be read where these are
-        to be skipped.
+        """Return the files of inputs, as `inputs_of` finds them, without images that cannot be read where these are
+        to be skipped; `labels` has what is known of them.
 
         Raises:
-            UsageError: a folder without images, or a folder for a network that takes none.
+            UsageError: a folder without images, or a pattern that fits no file.
             UnreadableError: an input does not exist, or images cannot be read; all of these are named.
         """
+        found = inputs_of(inputs, self.takes_images)
+        files, self.labels = list(found.files), dict(found.labels)
         if not self.takes_images:
-            return list(inputs)
-        files = [file for each in inputs for file in (imageDatastore(each).Files if os.path.isdir(each) else (each,))]
+            return files
         images = [file for file in files if not _holds_arrays(file)]
         strange = next((file for file in images if os.path.exists(file) and not os.path.isfile(file)), None)
         if strange is not None:
@@ -175,6 +191,24 @@ class Predictor:
             else:
                 for file in run:
                     yield from self._arrays(file)
+
+    def confusion(self, predictions: Iterable[Prediction]) -> Confusion | None:
+        """Return how often which class was predicted as which, of the predictions whose label is known; None where
+        there are none. A note tells labels that are no classes of the network.
+        """
+        pairs = [
+            (self.labels[each.input], each.found.best[0][0])
+            for each in predictions
+            if isinstance(each.found, Classes) and each.input in self.labels
+        ]
+        strange = sorted({true for true, _ in pairs} - set(self._classes))
+        known = [pair for pair in pairs if pair[0] not in strange]
+        if strange:
+            self._note(
+                f"{len(pairs) - len(known)} of {len(pairs)} labels are no classes of the network, and not counted: "
+                f"{', '.join(strange[:5])}{', ...' if len(strange) > 5 else ''}"
+            )
+        return Confusion.of(known, self._classes) if known else None
 
     # Images
 
@@ -317,8 +351,8 @@ class Predictor:
 
     def _found(self, inputs: Tensor, names: Sequence[str]) -> list[Found]:
         with computing(self.network.layers, names[0]):
-            given = self._model(inputs)
-        outputs = given if isinstance(given, (tuple, list)) else (given,)
+            given = self._model(inputs.to(self.device))
+        outputs = [each.cpu() for each in (given if isinstance(given, (tuple, list)) else (given,))]
         for output in outputs:
             wrong = (~output.isfinite()).flatten(1).any(1)
             if wrong.any():
@@ -349,27 +383,6 @@ class Predictor:
                 for score, index in zip(ordered[:BEST].tolist(), indices[:BEST].tolist(), strict=True)
             )
         )
-
-
-def _task(network: Network) -> str:
-    """Return what a network does, by its output layer, its last softmax or its class names."""
-    if is_detector(network):
-        return "detection"
-    size = network.size_of(network.outputs[0])
-    is_named = network.classes is not None and len(network.classes) == size.channels
-    ends = [layer.row for layer in network.layers if layer.row.is_output or layer.name == network.outputs[0]]
-    says_classes = is_named or any("softmax" in row.traits or "Classes" in row.properties for row in ends)
-    if not says_classes or len(network.outputs) > 1:
-        return "values"
-    if network.classes is not None and not is_named:
-        raise UsageError(
-            f"the network has {len(network.classes)} class names and puts out {size.channels} scores",
-            "each score needs a name",
-            "--classes",
-        )
-    if size.over_time:
-        return "sequence labels"
-    return "segmentation" if set(size.spatial) - {1} else "classification"
 
 
 def _holds_arrays(file: str) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 
 from bridge.arrays.lazy import NDArray
 from bridge.data.expected import Expected
+from bridge.data.files import folder
 from bridge.data.observations import read
 from bridge.detection import is_detector, read_ground_truth
 from bridge.errors import UsageError
@@ -76,6 +77,17 @@ def network_and_data(recipe: Recipe, base: Network, data: Any, rng: MatlabStream
     if recipe.takes_classes:
         network = recipe.edited(base, _classes(train))
     return network, _prepared(recipe.data, train, validation, network, rng)
+
+
+def test_images(recipe: Recipe, data: Path | None = None) -> ImageDatastore | None:
+    """Return the images of a folder that neither train nor validate by the split; None where there are none."""
+    of, path = recipe.data, data if data is not None else recipe.folder / recipe.data.path
+    if not of.split or of.labels or not path.is_dir():
+        return None
+    images = folder(path)
+    _, *parts = images.splitEachLabel(*of.split, randomized=of.randomized, rng=recipe.rng.stream())
+    left = [file for part in parts[1 if of.validates and not of.validation else 0 :] for file in part.Files]
+    return images.subset(map(images.Files.index, left)) if left else None
 
 
 def _refuse(data: Data, *names: str, why: str) -> None:

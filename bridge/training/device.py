@@ -29,7 +29,7 @@ def device_of(options: TrainingOptions, name: str | None = None) -> torch.device
         UsageError: there is no such device.
     """
     if name is not None:
-        return _named(name)
+        return named_device(name)
     wanted = options.ExecutionEnvironment
     if wanted in NEEDS_GPU and not torch.cuda.is_available():
         raise UsageError(
@@ -49,7 +49,12 @@ def device_of(options: TrainingOptions, name: str | None = None) -> torch.device
     return torch.device(f"cuda:{number}")
 
 
-def _named(name: str) -> torch.device:
+def named_device(name: str) -> torch.device:
+    """Return the device of a name: "cpu", "cuda", or "cuda:1" for one of several.
+
+    Raises:
+        UsageError: there is no such device.
+    """
     kind, _, number = name.partition(":")
     if kind not in ("cpu", "cuda") or (number and (kind == "cpu" or not number.isdecimal())):
         raise UsageError(f"{name!r} is no device", "it is cpu, cuda, or cuda:1 for one of several")

@@ -182,6 +182,25 @@ def test_a_split_beside_validation_images(shell: Shell) -> None:
     assert ran.code == 0 and json.loads(ran.out)["iterations"] == 3
 
 
+def test_the_images_left_for_testing_are_predicted(shell: Shell) -> None:
+    """Half trains, a quarter validates, a quarter is left: one image of each class. Oracle: `bridge predict` on these."""
+    from bridge.prediction import Predictor
+    from bridge.recipes.preparation import test_images as left_for_testing
+
+    text = RECIPE.replace("split = [0.75]", "split = [0.5, 0.25]")
+    (shell.folder / "recipe.toml").write_text(text, encoding="utf-8")
+    ran = shell("recipe.toml", "-o", "run", "--json")
+    found = json.loads(ran.out)["test"]
+    left = left_for_testing(bridge.Recipe.load("recipe.toml"))
+    assert left is not None and left.Labels == CLASSES and found["observations"] == 4
+    predictions = list(Predictor(bridge.load("run")).predict(left.Files))
+    right = [each.found.facts()["label"] == true for each, true in zip(predictions, CLASSES, strict=True)]
+    assert found["accuracy"] == sum(right) / 4
+    assert "test images: accuracy" in shell("recipe.toml", "-o", "again").out
+    (shell.folder / "recipe.toml").write_text(RECIPE, encoding="utf-8")
+    assert left_for_testing(bridge.Recipe.load("recipe.toml")) is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
