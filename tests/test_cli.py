@@ -428,3 +428,14 @@ def test_true_labels_given_as_outputs_are_pointed_to_targets(shell: Shell) -> No
     told = [shell("check", "signs.mat", "data.mat", "--inputs", "X", "--outputs", name) for name in labels]
     assert sorted(ran.code for ran in told) == [0, *[1] * (len(classes) - 1)]
     assert all(("--targets" in ran.out) is (ran.code == 1) for ran in told)
+
+
+def test_results_go_to_stdout_and_what_was_done_on_the_way_to_stderr(shell: Shell) -> None:
+    """As docs/conventions.md says."""
+    shell.custom()
+    shown = shell("inspect", "custom.mat")
+    assert "note: " in shown.out and not shown.err
+    written = shell("export", str(FILES / "signs.mat"), "-o", "signs.safetensors")
+    assert written.out.startswith("wrote ") and "lost: " in written.err and "lost: " not in written.out
+    failed = shell("inspect", "nowhere.mat")
+    assert not failed.out and THREE_PARTS.fullmatch(failed.err)

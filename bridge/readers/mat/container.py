@@ -70,7 +70,7 @@ def damaged(what: str, where: str = "") -> UnreadableError:
     """Tell that bytes contradict the format; `where` names them."""
     return UnreadableError(
         f"the .mat file is damaged{where and ' ' + where}: {what}",
-        "it was cut short or changed after MATLAB wrote it",
+        "its bytes contradict the form of the file: it was cut short, changed, or written so by another program",
         "copy or save it again",
     )
 
