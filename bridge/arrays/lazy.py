@@ -71,6 +71,16 @@ class Array:
 
         return Array(shape, dtype, load, shape)
 
+    def __reduce__(self) -> tuple[Callable[[NDArray], Array], tuple[NDArray]]:
+        """Pickle what it holds, read now: another process may not see the file."""
+        return Array.of, (self.read(),)
+
+    def __copy__(self) -> Array:
+        return self  # it cannot change
+
+    def __deepcopy__(self, memo: object) -> Array:
+        return self
+
     @property
     def size(self) -> int:
         return math.prod(self.shape)

@@ -137,15 +137,19 @@ class Pooling(nn.Module):
         self.kind, self.count_padding, self.over_time = kind, count_padding, over_time
         self.padding = Padding(window, float("-inf") if kind == "max" else 0.0)
         self.kernel, self.stride = list(window.kernel), list(window.stride)
-        self._pool = getattr(F, f"{kind}_pool{len(window.kernel)}d")
 
     def forward(self, x: Tensor) -> Tensor:
         if self.over_time:
             x = x.movedim(1, -1)
-        out: Tensor = self._pool(self.padding(x), self.kernel, self.stride)
+        out = self._pool(self.padding(x))
         if not self.count_padding:
-            out = out / self._pool(self.padding(torch.ones_like(x[:1, :1])), self.kernel, self.stride)
+            out = out / self._pool(self.padding(torch.ones_like(x[:1, :1])))
         return out.movedim(-1, 1) if self.over_time else out
+
+    def _pool(self, x: Tensor) -> Tensor:
+        """torch's function, looked up here: as an attribute it could not be pickled."""
+        pooled: Tensor = getattr(F, f"{self.kind}_pool{len(self.kernel)}d")(x, self.kernel, self.stride)
+        return pooled
 
     def extra_repr(self) -> str:
         return f"{self.kind}, kernel={self.kernel}, stride={self.stride}, padding={self.padding}"
