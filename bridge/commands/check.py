@@ -21,6 +21,9 @@ ReferenceFile: TypeAlias = Annotated[
     Path | None,
     typer.Argument(help="reference.mat of bridgeReference, or a .mat, .npz or .csv with inputs and outputs."),
 ]
+Against: TypeAlias = Annotated[
+    Path | None, typer.Option(help="Instead, another network: an .onnx is run by onnxruntime.")
+]
 ToleranceProfile: TypeAlias = Annotated[
     str,
     typer.Option(
@@ -57,7 +60,7 @@ def check(
     context: typer.Context,
     file: arguments.File,
     reference: ReferenceFile = None,
-    against: Path | None = typer.Option(None, help="Instead, another network: an .onnx is run by onnxruntime."),
+    against: Against = None,
     profile: ToleranceProfile = "matlab",
     tolerance: Tolerances = [],  # noqa: B006 (typer makes a list of its own)
     inputs: str = typer.Option("", help="Where the inputs are: X, data.mat:X, X.csv; commas between several."),
@@ -84,38 +87,42 @@ def check(
     """Compare layer by layer, and tell where two differ and why. Exit code 1 where they do."""
     from bridge.modules.build import modules_from
     from bridge.parity import check as parity
-    from bridge.parity.logs import check_log
+    from bridge.parity import logs
     from bridge.parity.references import Names
-    from bridge.parity.report import page as report
     from bridge.readers import load
 
-    if html is not None:
-        report.require(html)
+    _require_page(html)
     if log is not None:
         _require_only(context, ("file", "log"), "--log")
-        found = check_log(file, log)
+        found = logs.check_log(file, log)
     elif steps is not None:
-        _require_only(context, ("file", "steps", "profile", "training_profile"), "--steps")
-        found = _steps(file, steps, profile, training_profile)
+        found = _steps(context, file, steps, profile, training_profile)
     else:
-        lacking = ("training_profile", "seed" if reference else "", "" if detections else "threshold")
-        what = "a check against a reference" if reference else "a check against a network"
-        _require_only(context, [name for name in context.params if name not in lacking], what)
+        lacking = {"training_profile", "seed" if reference else "", "" if detections else "threshold"}
+        _require_only(
+            context, {*context.params} - lacking, f"a check against a {'reference' if reference else 'network'}"
+        )
         network = load(file, factors=factors, mappings=mappings, variable=variable, classes=classes)
         names = Names(inputs, outputs, targets, input_dims, output_dims, resize, detections, threshold)
-        made = modules_from(modules) if modules is not None else None
         found = parity.check(
-            network if made is None else network.to_torch(modules=made),
+            network if modules is None else network.to_torch(modules=modules_from(modules)),
             reference,
             against=against,
             profile=profile,
             tolerances=_tolerances(tolerance),
             network=network,
-            data=names if names != Names() else None,
+            data=None if names == Names() else names,
             seed=seed,
             evidence=html is not None,
         )
     finish(found, as_json, html, annotate)
+
+
+def _require_page(html: Path | None) -> None:
+    from bridge.parity.report import page as report
+
+    if html is not None:
+        report.require(html)
 
 
 def _require_only(context: typer.Context, taken: Collection[str], what: str) -> None:
@@ -153,13 +160,14 @@ def finish(found: Check, as_json: bool, html: Path | None = None, annotate: bool
         raise typer.Exit(1)
 
 
-def _steps(file: Path, steps: Path, profile: str, training_profile: Path | None) -> Check:
+def _steps(context: typer.Context, file: Path, steps: Path, profile: str, training_profile: Path | None) -> Check:
     """Check the training iterations of a network, or of a recipe's with the recipe's switches."""
     from bridge.options.profile import TrainingProfile
     from bridge.parity.steps import check_steps
     from bridge.readers import load
     from bridge.recipes.recipe import Recipe
 
+    _require_only(context, ("file", "steps", "profile", "training_profile"), "--steps")
     settled = None if training_profile is None else TrainingProfile.load(training_profile)
     if file.suffix.lower() != ".toml":
         return check_steps(load(file), steps, profile=profile, settled=settled)

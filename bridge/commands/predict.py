@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -25,50 +25,73 @@ if TYPE_CHECKING:
 THRESHOLD = 0.5  # MATLAB's
 WEAK = 0.01  # of detections that are measured: those that are kept anyway are the less sure end of the curve
 
-
-def predict(
-    file: arguments.File,
-    inputs: list[str] = typer.Argument(
-        None,
+Inputs: TypeAlias = Annotated[
+    list[str],
+    typer.Argument(
         help="Images, patterns ('photos/*.jpg'), folders of images or of class folders, a .csv with the columns "
-        "path and label, or arrays in .mat, .npy, .npz or .csv files (data.mat:X).",
+        "path and label, or arrays in .mat, .npy, .npz or .csv files (data.mat:X)."
     ),
-    output: Path | None = typer.Option(
-        None,
+]
+Output: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
         "-o",
         "--output",
         help="Write results.csv, a line for each input; or draw boxes or regions: a .png for one image, a folder for "
         "several.",
     ),
+]
+Threshold: TypeAlias = Annotated[
+    float | None, typer.Option(help="Of a detector: boxes with a smaller score are dropped. [0.5; 0.01 with --truth]")
+]
+Truth: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        help="Of a detector, instead of images: objects in images (.csv, .mat, .json, folder), to measure against."
+    ),
+]
+Html: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        help="Write one HTML page: the confusion matrix where labels are known, precision over recall with --truth."
+    ),
+]
+Matrix: TypeAlias = Annotated[
+    Path | None, typer.Option("--csv", help="Where labels are known: write the confusion matrix as CSV.")
+]
+Device: TypeAlias = Annotated[
+    str | None, typer.Option(help="cpu, cuda, or cuda:1 for one of several. Default: a GPU if there is one.")
+]
+Anchors: TypeAlias = Annotated[
+    Path | None, typer.Option(help="A TOML file with the AnchorBoxes of a YOLO v2 detector whose network comes alone.")
+]
+Resize: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        help="How images are brought to the network's size: a method of imresize. [bilinear; a detector's own]"
+    ),
+]
+Im2single: TypeAlias = Annotated[
+    bool,
+    typer.Option("--im2single", help="Divide images by 255, for a network trained on 0..1. A detector does so anyway."),
+]
+
+
+def predict(
+    file: arguments.File,
+    inputs: Inputs = [],  # noqa: B006 (typer makes a list of its own)
+    output: Output = None,
     force: bool = typer.Option(False, "--force", help="Replace pictures and .csv files that are there."),
-    threshold: float | None = typer.Option(
-        None, help="Of a detector: boxes with a smaller score are dropped. [0.5; 0.01 with --truth]"
-    ),
-    truth: Path | None = typer.Option(
-        None,
-        help="Of a detector, instead of images: objects in images (.csv, .mat, .json, folder), to measure against.",
-    ),
-    html: Path | None = typer.Option(
-        None,
-        help="Write one HTML page: the confusion matrix where labels are known, precision over recall with --truth.",
-    ),
-    matrix: Path | None = typer.Option(
-        None, "--csv", help="Where labels are known: write the confusion matrix as CSV."
-    ),
-    device: str | None = typer.Option(
-        None, help="cpu, cuda, or cuda:1 for one of several. Default: a GPU if there is one."
-    ),
-    anchors: Path | None = typer.Option(
-        None, help="A TOML file with the AnchorBoxes of a YOLO v2 detector whose network comes alone."
-    ),
+    threshold: Threshold = None,
+    truth: Truth = None,
+    html: Html = None,
+    matrix: Matrix = None,
+    device: Device = None,
+    anchors: Anchors = None,
     classes: arguments.Classes = None,
     color: str = typer.Option("", help="What to do with images of other channels: gray2rgb or rgb2gray."),
-    resize: str = typer.Option(
-        "", help="How images are brought to the network's size: a method of imresize. [bilinear; a detector's own]"
-    ),
-    im2single: bool = typer.Option(
-        False, "--im2single", help="Divide images by 255, for a network trained on 0..1. A detector does so anyway."
-    ),
+    resize: Resize = "",
+    im2single: Im2single = False,
     skip_bad: bool = typer.Option(False, "--skip-bad", help="Leave out images that cannot be read, and name them."),
     input_dims: arguments.InputDims = "",
     factors: arguments.Factors = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -15,64 +15,80 @@ from bridge.commands.terminal import say, tell
 from bridge.errors import UsageError
 
 if TYPE_CHECKING:
+    from bridge.prediction.confusion import Confusion
     from bridge.recipes.recipe import Recipe
     from bridge.training.history import TrainingInfo
+
+DataPath: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        help="A folder with a folder for each class, a .csv of bridgeData, or a .mat; instead of the recipe's own."
+    ),
+]
+Output: TypeAlias = Annotated[
+    Path | None, typer.Option("-o", "--output", help="The folder for the network, the log and the checkpoint.")
+]
+Device: TypeAlias = Annotated[
+    str | None, typer.Option(help="cpu, cuda, or cuda:1 for one of several. Default: what ExecutionEnvironment says.")
+]
+OrderFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(help="A text file with the order of the observations, from 0: one line, or one for each epoch."),
+]
+Rng: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--rng", help="The seed of MATLAB's rng: of the split, the first weights and the order. Default: the recipe's."
+    ),
+]
+RngSkip: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--rng-skip", help="How many doubles of that stream were drawn before. Default: the recipe's, or 0."),
+]
+CacheFeatures: TypeAlias = Annotated[
+    bool | None,
+    typer.Option(help="Compute frozen layers once for each observation. Default: where it pays and changes no number."),
+]
+TrainingSwitches: TypeAlias = Annotated[
+    Path | None, typer.Option(help="A profile of bridge calibrate: the switches of training of a release of MATLAB.")
+]
+Resume: TypeAlias = Annotated[
+    bool, typer.Option("--resume", help="Go on from the checkpoint in the output folder, to the same bits.")
+]
+Restart: TypeAlias = Annotated[
+    bool, typer.Option("--restart", help="Take the learnables of that checkpoint and begin anew, as MATLAB does.")
+]
 
 
 def train(
     recipe: arguments.Recipe,
-    data: Path | None = typer.Option(
-        None,
-        help="A folder with a folder for each class, a .csv of bridgeData, or a .mat; instead of the recipe's own.",
-    ),
-    output: Path | None = typer.Option(
-        None, "-o", "--output", help="The folder for the network, the log and the checkpoint."
-    ),
+    data: DataPath = None,
+    output: Output = None,
     setting: arguments.Setting = [],  # noqa: B006 (typer makes a list of its own)
     network: arguments.Base = None,
     untrained: arguments.Untrained = False,
     factors: arguments.BaseFactors = None,
-    profile: Path | None = typer.Option(
-        None, help="A profile of bridge calibrate: the switches of training of a release of MATLAB."
-    ),
-    device: str | None = typer.Option(
-        None, help="cpu, cuda, or cuda:1 for one of several. Default: what ExecutionEnvironment says."
-    ),
-    resume: bool = typer.Option(
-        False, "--resume", help="Go on from the checkpoint in the output folder, to the same bits."
-    ),
-    restart: bool = typer.Option(
-        False, "--restart", help="Take the learnables of that checkpoint and begin anew, as MATLAB does."
-    ),
-    order: Path | None = typer.Option(
-        None, help="A text file with the order of the observations, from 0: one line, or one for each epoch."
-    ),
-    rng: int | None = typer.Option(
-        None,
-        "--rng",
-        help="The seed of MATLAB's rng: of the split, the first weights and the order. Default: the recipe's.",
-    ),
-    rng_skip: int | None = typer.Option(
-        None, "--rng-skip", help="How many doubles of that stream were drawn before. Default: the recipe's, or 0."
-    ),
-    cache_features: bool | None = typer.Option(
-        None, help="Compute frozen layers once for each observation. Default: where it pays and changes no number."
-    ),
+    profile: TrainingSwitches = None,
+    device: Device = None,
+    resume: Resume = False,
+    restart: Restart = False,
+    order: OrderFile = None,
+    rng: Rng = None,
+    rng_skip: RngSkip = None,
+    cache_features: CacheFeatures = None,
     as_json: arguments.AsJson = False,
 ) -> None:
     """Train a recipe as MATLAB would, or go on with it. `bridge train --resume RUN` needs nothing else."""
-    from bridge.commands import print_json
     from bridge.options.profile import TrainingProfile
+    from bridge.prediction.testing import tested
+    from bridge.readers import load
     from bridge.recipes.kept import started
     from bridge.recipes.running import train as train_recipe
     from bridge.training.distributed import rank
 
     if resume and restart:
-        raise UsageError(
-            "--resume and --restart",
-            "one goes on with the solver of the checkpoint, the other begins anew",
-            "choose one",
-        )
+        cause = "one goes on with the solver of the checkpoint, the other begins anew"
+        raise UsageError("--resume and --restart", cause, "choose one")
     given: dict[str, Any] = {"factors": factors, "order": order, "cache_features": cache_features}
     if names_folder(recipe):
         output = _folder_of_run(Path(recipe), output, resume or restart)
@@ -101,10 +117,13 @@ def train(
     )
     if rank() > 0:
         return
-    from bridge.prediction.testing import tested
-    from bridge.readers import load
+    _tell(info, output, tested(read, load(output), data, device=device), as_json)
 
-    found = tested(read, load(output), data, device=device)
+
+def _tell(info: TrainingInfo, output: Path, found: Confusion | None, as_json: bool) -> None:
+    """Print how the training ended, and what the test images made of it."""
+    from bridge.commands import print_json
+
     if as_json:
         print_json("train", {**_facts(info, output), **({"test": found.facts()} if found is not None else {})})
         return

@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from bridge.errors import UnsupportedError
 from bridge.modules.builders import BUILDERS
 from bridge.network.activations import Activation
-from bridge.network.sizes import cut_corner, joined_dimension
-from bridge.network.windows import numbers, padding_pairs
+from bridge.network.sizes import joined_dimension
+from bridge.network.windows import cut_corner, numbers, padding_pairs
 
 if TYPE_CHECKING:
     from bridge.network import Layer

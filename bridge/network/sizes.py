@@ -287,15 +287,6 @@ def cropped(layer: Layer, given: Sequence[Activation]) -> Activation:
     return given[0].resized(given[1].spatial, given[0].channels)
 
 
-def cut_corner(layer: Layer) -> tuple[int, ...] | None:
-    """Return where a crop begins, zero-based, the row first: Location is [x y] or [x y z], from 1. None: the centre."""
-    location = layer.properties.get("Location")
-    if layer.properties.get("Mode") != "custom" or not isinstance(location, tuple):
-        return None
-    x, y, *z = (int(n) - 1 for n in location)
-    return (y, x, *z)
-
-
 @SIZE_RULES("padded")
 def padded(layer: Layer, given: Sequence[Activation]) -> Activation:
     pads = padding_pairs(layer.properties["PaddingSize"], 2)

@@ -111,3 +111,12 @@ def filter_count(layer: Layer, channels: Length) -> int:
     if "NumFiltersPerGroup" in layer.properties:
         return int(layer.properties["NumFiltersPerGroup"]) * group_count(layer, channels)
     return int(layer.properties["NumFilters"])
+
+
+def cut_corner(layer: Layer) -> tuple[int, ...] | None:
+    """Return where a crop begins, zero-based, the row first: Location is [x y] or [x y z], from 1. None: the centre."""
+    location = layer.properties.get("Location")
+    if layer.properties.get("Mode") != "custom" or not isinstance(location, tuple):
+        return None
+    x, y, *z = (int(n) - 1 for n in location)
+    return (y, x, *z)

@@ -2,6 +2,7 @@
 
 from bridge.prediction.closed_loop import closed_loop
 from bridge.prediction.found import Prediction
-from bridge.prediction.predictor import Options, Predictor
+from bridge.prediction.options import Options
+from bridge.prediction.predictor import Predictor
 
 __all__ = ["Options", "Prediction", "Predictor", "closed_loop"]

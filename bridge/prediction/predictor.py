@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -27,41 +26,13 @@ from bridge.parity.references import INPUT_NAMES
 from bridge.prediction.confusion import Confusion
 from bridge.prediction.found import Boxes, Classes, Found, Prediction, Regions, Steps, Values
 from bridge.prediction.inputs import inputs_of
+from bridge.prediction.options import Options
 from bridge.prediction.task import task_of
 from bridge.training.device import named_device
 
 MINI_BATCH = 32  # observations of one forward pass
 MOST_BYTES = 1 << 27  # of the images of one forward pass, as they are in their files
 BEST = 5  # classes that are told
-
-
-@dataclass(frozen=True)
-class Options:
-    """How inputs are prepared, and what counts as a detection.
-
-    Attributes:
-        color: "", or "gray2rgb" or "rgb2gray": what to do with images of other channels than the network takes.
-        resize: the method of `imresize` for images of another size; "": that of the detector, or bilinear.
-        im2single: whether images are divided by 255 before they enter the network; a detector always does.
-        input_dims: the dimensions of arrays in order, "HWCN"; "" where they are to be found.
-        threshold: of a detector.
-        skip_bad: whether images that cannot be read are left out.
-    """
-
-    color: str = ""
-    resize: str = ""
-    im2single: bool = False
-    input_dims: str = ""
-    threshold: float = 0.5
-    skip_bad: bool = False
-
-    def __post_init__(self) -> None:
-        if self.color not in ("", "gray2rgb", "rgb2gray"):
-            raise UsageError(
-                f"the colour preprocessing is {self.color!r}",
-                "it is gray2rgb or rgb2gray",
-                "leave it out where the images fit",
-            )
 
 
 class Predictor:

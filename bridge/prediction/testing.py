@@ -6,7 +6,8 @@ from pathlib import Path
 
 from bridge.network import Network
 from bridge.prediction.confusion import Confusion
-from bridge.prediction.predictor import Options, Predictor
+from bridge.prediction.options import Options
+from bridge.prediction.predictor import Predictor
 from bridge.recipes.preparation import test_images
 from bridge.recipes.recipe import Recipe
 

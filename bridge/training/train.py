@@ -80,45 +80,21 @@ def train(
         network = with_places(network)
     with distributed.processes(), torch.random.fork_rng(), own_folder(output, network, resume, options) as folder:
         torch.manual_seed(seed + distributed.rank())
-        module: nn.Module = network.to_torch(modules=modules) if network is not None else model  # type: ignore[assignment]
-        place = device_of(options, device)
-        module = module if place is None else module.to(place)
+        module = _module(model if network is None else network, options, device, modules)
         optimizer = options.optimizer(module)
         goal, whole = _objective(module, network, options, loss, class_weights)
         held = sources(
             goal.prepare(data), goal.prepare(validation), Expected.of(network, goal.by_class), options, layout, seed
         )
-        if distributed.count() > min(options.MiniBatchSize, len(held.train)):
-            few = f"{distributed.count()} processes cannot share a mini-batch"
-            raise UsageError(few, "each needs an observation of it", "start fewer, or raise MiniBatchSize")
         turns = _order(held, options, stream, order)
         identity = checkpoint.identity(module, options, **_facts(goal, class_weights, held, turns, stream))
         saved, found = _saved(resume, identity, solver)
-        loads, kept = loaders(
-            held.each, next(module.parameters()).is_cuda, options.MaxEpochs > 1 or options.ResetInputNormalization
-        )
-        parts = _parts(whole, held, loads[0], options, turns, cache_features)
-        feeds = [_feed(each, module, parts, cache_features is True) for each in loads]
-        loop = Loop(
-            module,
-            parts.rest,
-            goal,
-            options,
-            feeds[0],
-            feeds[1] if len(feeds) > 1 else None,
-            turns,
-            optimizer,
-            identity,
-            folder or checkpoint_path(options),
-        )
+        part, feeds, kept = _feeds(module, whole, held, options, turns, cache_features)
+        loop = Loop(module, part, goal, options, *feeds, turns, optimizer, identity, folder or checkpoint_path(options))
         _begin(loop, module, saved, solver)
         lacks = lacking(network, options.trainer, loss if isinstance(loss, str) else "")
-        notes = (
-            *options.notes(lacks | not_random(turns, options, held)),
-            *held.notes,
-            *found,
-            *_notes(loop, module, folder, parts.fixed is not None, kept),
-        )
+        notes = (*options.notes(lacks | not_random(turns, options, held)), *held.notes, *found)
+        notes += (*_notes(loop, module, folder), *kept)
         if folder is not None and distributed.rank() == 0:
             (record or Record()).write(folder, _found(module, held, resume))
         random = in_a_line((*drawn_before, weights, *of_training(turns, options, module, held)))
@@ -129,6 +105,18 @@ def train(
         if folder is not None and distributed.rank() == 0:
             info.save(folder)
     return info
+
+
+def _module(
+    model: Network | nn.Module,
+    options: TrainingOptions,
+    device: str | None,
+    modules: Mapping[str, Callable[[Layer], nn.Module]] | None,
+) -> nn.Module:
+    """Return the module to train, where it is trained."""
+    module = model.to_torch(modules=modules) if isinstance(model, Network) else model
+    place = device_of(options, device)
+    return module if place is None else module.to(place)
 
 
 def _objective(
@@ -154,6 +142,9 @@ def _objective(
 
 def _order(held: Sources, options: TrainingOptions, rng: MatlabStream, given: Sequence[Any] | NDArray | None) -> Order:
     """Return the order of the observations, which begins where the stream is; the stream stays there."""
+    if distributed.count() > min(options.MiniBatchSize, len(held.train)):
+        few = f"{distributed.count()} processes cannot share a mini-batch"
+        raise UsageError(few, "each needs an observation of it", "start fewer, or raise MiniBatchSize")
     draws = held.validation is not None and options.semantics.validation_draws
     count = len(held.validation) if held.validation is not None and draws else 0
     return Order(
@@ -220,6 +211,20 @@ def _saved(
     return saved, [
         f"the checkpoint was written with {there}, here are {here}: the last bits may differ"
     ] if solver == "continue" and here != there else []
+
+
+def _feeds(
+    module: nn.Module, whole: nn.Module, held: Sources, options: TrainingOptions, order: Order, caches: bool | None
+) -> tuple[nn.Module, tuple[Feed, Feed | None], list[str]]:
+    """Return what runs for each mini-batch, what feeds training and validation, and notes of what is kept in memory."""
+    often = options.MaxEpochs > 1 or options.ResetInputNormalization
+    loads, kept = loaders(held.each, next(module.parameters()).is_cuda, often)
+    parts = _parts(whole, held, loads[0], options, order, caches)
+    train, *others = (_feed(each, module, parts, caches is True) for each in loads)
+    notes = [f"images are kept in memory once they are read: {math.ceil(kept / 2**20)} MB"] if kept else []
+    if parts.fixed is not None:
+        notes.append("features of the frozen layers are computed once for each observation")
+    return parts.rest, (train, others[0] if others else None), notes
 
 
 def _parts(
@@ -305,7 +310,7 @@ def _run(loop: Loop, folder: Path | None, notes: Sequence[str], random: str) -> 
     return outcome
 
 
-def _notes(loop: Loop, module: nn.Module, folder: Path | None, cached: bool, kept: int) -> list[str]:
+def _notes(loop: Loop, module: nn.Module, folder: Path | None) -> list[str]:
     options, notes = loop.options, [*loop.objective.notes]
     if batch_norms(module) and loop.validation is not None and finalizes(options):
         notes.append(
@@ -322,9 +327,7 @@ def _notes(loop: Loop, module: nn.Module, folder: Path | None, cached: bool, kep
         notes.append("CheckpointPath is left out: checkpoints are written to the output folder")
     if np.size(options.WorkerLoad):
         notes.append("WorkerLoad is left out: processes share each mini-batch evenly")
-    if kept:
-        notes.append(f"images are kept in memory once they are read: {math.ceil(kept / 2**20)} MB")
-    return notes + (["features of the frozen layers are computed once for each observation"] if cached else [])
+    return notes
 
 
 def _info(

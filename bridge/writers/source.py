@@ -308,7 +308,7 @@ class Program:
         )
 
     def _layer(self, part: Part, following: str) -> None:
-        from bridge.modules.build import works_on_images
+        from bridge.modules.graph import works_on_images
 
         layer = part.layer
         at, out = given_sizes(self.network, layer), self.network.sizes[layer.name][0]

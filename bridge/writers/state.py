@@ -42,7 +42,8 @@ def parts(network: Network, modules: Modules | None = None) -> Iterator[Part]:
     Raises:
         UnsupportedError: every layer that cannot be built, with its reason.
     """
-    from bridge.modules.build import build_layer, joined, own_module, unfilled, works_on_images
+    from bridge.modules.build import build_layer, joined, own_module, unfilled
+    from bridge.modules.graph import works_on_images
 
     problems = []
     alike: dict[str, nn.Module] = {}  # a deep network has few different layers

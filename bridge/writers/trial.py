@@ -76,7 +76,8 @@ def layer_by_layer(network: Network, modules: Modules) -> fx.Interpreter:
     """Return what runs a network as its module does, with the weights of one layer at a time in memory."""
     from torch import fx, nn
 
-    from bridge.modules.build import build_layer, graph_of, module_names, works_on_images
+    from bridge.modules.build import build_layer, module_names
+    from bridge.modules.graph import graph_of, works_on_images
 
     names = module_names(layer.name for layer in network.layers)
     layers = {names[layer.name]: layer for layer in network.layers if not layer.row.is_output}

@@ -171,7 +171,7 @@ class Assembly:
         return {**to_json(self.network), "arrays": stored, "values": values, "graph": digest(graph)}
 
     def layer(self, layer: Layer) -> None:
-        from bridge.modules.build import works_on_images
+        from bridge.modules.graph import works_on_images
 
         self.graph.start(layer)
         given = [self.values[c.source, c.source_port] for c in self.network.incoming[layer.name]]

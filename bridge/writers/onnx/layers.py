@@ -16,8 +16,7 @@ import numpy as np
 from bridge.arrays.lazy import Array
 from bridge.network import Layer
 from bridge.network.activations import Activation
-from bridge.network.sizes import cut_corner
-from bridge.network.windows import numbers
+from bridge.network.windows import cut_corner, numbers
 from bridge.writers.onnx import normalization, recurrent, sequences, windows  # noqa: F401 (their writers)
 from bridge.writers.onnx.graph import WRITES, Graph, Value, Writer, arrays, channels_and_space
 from bridge.writers.onnx.normalization import batch_normalization
