@@ -139,6 +139,8 @@ def meaning(error: BaseException) -> str:
 
 def printable(text: str) -> str:
     """Return a text from a file in one line that no terminal obeys: escape sequences and the like become "?"."""
+    if text.isprintable():
+        return text
     return "".join(each if each.isprintable() else " " if each.isspace() else "?" for each in text)
 
 

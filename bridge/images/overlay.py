@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from bridge.errors import UsageError
 from bridge.images.color import gray2rgb
 
+PIXELS = 1 << 20  # that are mixed at a time
+
 Array = NDArray[Any]
 
 
@@ -78,10 +80,10 @@ def labeloverlay(
             "pass one row for each class",
         )
     result: NDArray[np.uint8] = picture.copy()
-    for row, numbers in zip(
-        result, labels, strict=True
-    ):  # one by one: in double precision, a whole image is many times its size
+    rows = max(1, PIXELS // max(1, labels.shape[1]))
+    for start in range(0, len(labels), rows):  # in double precision, a whole image is many times its size
+        part, numbers = result[start : start + rows], labels[start : start + rows]
         painted = numbers > 0
-        mixed = transparency * row[painted] + (1 - transparency) * 255 * palette[numbers[painted].astype(np.intp) - 1]
-        row[painted] = np.floor(mixed + 0.5)
+        mixed = transparency * part[painted] + (1 - transparency) * 255 * palette[numbers[painted].astype(np.intp) - 1]
+        part[painted] = np.floor(mixed + 0.5)
     return result

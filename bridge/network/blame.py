@@ -56,9 +56,10 @@ def computing(layers: Iterable[Layer], what: str) -> Iterator[None]:
         if isinstance(error, FAULTS) and not others:
             raise FaultError.of(f"{what}, in the network", error) from error
         hint = "if that is what the network takes, please report it, with all that BRIDGE_TRACEBACK=1 prints"
-        named = f"{len(others)} of its layers are no MATLAB layers, as '{quoted(others[0])}'; look there first"
+        if others:
+            hint = f"{len(others)} of its layers are no MATLAB layers, as '{quoted(others[0])}'; look there first"
         cause = quoted(str(error).partition("\n")[0]) or meaning(error)
-        raise UsageError(f"the network cannot compute {what}", cause, named if others else hint) from error
+        raise UsageError(f"the network cannot compute {what}", cause, hint) from error
 
 
 def oddity(layer: Layer, error: BaseException) -> str:

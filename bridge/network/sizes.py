@@ -10,6 +10,7 @@ from bridge.errors import UnreadableError, UnsupportedError
 from bridge.network.activations import Activation, Length
 from bridge.network.blame import interpreting
 from bridge.network.windows import dimensions, filter_count, numbers, padding_pairs, window
+from bridge.tables.forms import MOST
 from bridge.tables.registry import Registry
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def layer_sizes(layer: Layer, given: Sequence[Activation]) -> tuple[Activation, 
         )
     with interpreting(layer):
         out = SIZE_RULES[layer.row.size](layer, given)
-    bad = next((n for n in out.size if n is not None and n < 1), None)
+    bad = next((n for n in out.size if n is not None and not 1 <= n <= MOST), None)
     if bad is not None:
         raise fail(layer, f"it would put out {out}", given)
     return tuple(given[0] if port == "size" else out for port in layer.outputs) or (out,)

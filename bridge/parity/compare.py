@@ -7,7 +7,7 @@ the model has computed it: another network runs in lockstep and is only as far a
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from bridge.errors import UsageError
 from bridge.modules.factors import layer_of
 from bridge.modules.windows import PoolingWithIndices
 from bridge.network import Network
+from bridge.network.blame import computing
 from bridge.parity.differences import Comparison
 from bridge.parity.profiles import Profile
 from bridge.parity.tally import Pair, Tally
@@ -161,10 +162,19 @@ class Subject:
                 for name, path in self.layers.items()
             ]
             try:
-                yield lambda batch: self.model(*self.prepared(batch).inputs)
+                yield self._run
             finally:
                 for handle in handles:
                     handle.remove()
+
+    def _run(self, batch: Batch) -> Any:
+        with self.running():
+            return self.model(*self.prepared(batch).inputs)
+
+    def running(self) -> AbstractContextManager[None]:
+        """Tell what the module of a network raises; what a module of the user's raises is the user's to see."""
+        own = self.network is not None and isinstance(self.model, fx.GraphModule)
+        return computing(self.network.layers, "its inputs") if own and self.network else nullcontext()
 
     @contextmanager
     def _as_replaced(self) -> Iterator[None]:
@@ -243,7 +253,7 @@ def _in_single_precision() -> Iterator[None]:
             torch.set_float32_matmul_precision(common)
 
 
-class Reached(Exception):
+class Reached(BaseException):  # no error: it passes what tells errors
     """The layer up to which a model was to run has run."""
 
 

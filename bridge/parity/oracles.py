@@ -90,7 +90,8 @@ class Lockstep(_Whole):
         runner = fx.Interpreter(self._model)
         runner.args_iter = iter(inputs)
         for node in self._model.graph.nodes:
-            value = runner.env[node] = runner.run_node(node)
+            with self._subject.running():
+                value = runner.env[node] = runner.run_node(node)
             for dead in runner.user_to_last_uses.get(node, ()):
                 del runner.env[dead]
             if node.op == "call_module" and node.target in self._names:
@@ -254,7 +255,8 @@ class Recording:
         whole, part = self._outputs[layer], slice(start, start + ours.shape[0])
         if isinstance(whole, Labels):
             return _labels(ours, torch.from_numpy(whole.classes[part]))
-        theirs = torch.tensor(np.concatenate(whole[part]) if isinstance(whole, list) else whole[part])
+        held = np.concatenate(whole[part]) if isinstance(whole, list) else whole[part]
+        theirs = torch.tensor(held if held.dtype.kind in "fc" else held.astype(np.float64))  # torch lacks uint64
         theirs = theirs.reshape(ours.shape) if theirs.numel() == ours.numel() else theirs
         return Pair(ours, theirs, agreement=_same_classes(ours, theirs) if layer in self._classes else None)
 

@@ -11,6 +11,7 @@ import numpy as np
 from bridge.arrays.lazy import NDArray
 from bridge.network import Network
 from bridge.network.activations import Activation
+from bridge.network.blame import interpreting
 from bridge.network.contract import contracts
 from bridge.network.tensors import given_sizes
 from bridge.writers.state import Modules
@@ -102,13 +103,15 @@ def observations(network: Network, steps: int = STEPS) -> Iterator[NDArray]:
     for contract in contracts(network):
         layer, size = network.layers[contract.name], network.sizes[contract.name][0]
         channels, *spatial = [n or UNKNOWN for n in (size.channels, *size.spatial)]
-        time = [max(steps, int(layer.properties.get("MinLength", 1)))] if size.over_time else []
-        shape = (1, *time, channels, *spatial)
-        words = _vocabulary(network, contract.name)
         low, high = (
             (contract.low, contract.high) if contract.low is not None and contract.high is not None else (0.0, 1.0)
         )
-        yield (rng.integers(1, words + 1, shape) if words else rng.uniform(low, high, shape)).astype(np.float32)
+        with interpreting(layer):
+            time = [max(steps, int(layer.properties.get("MinLength", 1)))] if size.over_time else []
+            shape = (1, *time, channels, *spatial)
+            words = _vocabulary(network, contract.name)
+            drawn = rng.integers(1, words + 1, shape) if words else rng.uniform(low, high, shape)
+        yield drawn.astype(np.float32)
 
 
 def _vocabulary(network: Network, entry: str) -> int:

@@ -215,6 +215,15 @@ def test_cells_that_multiply(path: Path) -> None:
     assert in_bounds([("show", lambda: show(path))])["show"].startswith("error")
 
 
+def test_a_damaged_part_that_is_met_again_and_again(path: Path) -> None:
+    """Telling of it costs as much as decoding it would."""
+    with fresh(path) as file:
+        outer = file.create_dataset("x", data=np.full((1, 60_000), h5py.Reference(), h5py.ref_dtype))
+        outer.attrs["MATLAB_class"] = np.bytes_("cell")
+    with pytest.raises(UnreadableError, match="decode to more than"):
+        show(path)
+
+
 def test_circles(path: Path) -> None:
     with fresh(path) as file:
         cell = file.create_dataset("x", (1, 2), h5py.ref_dtype)

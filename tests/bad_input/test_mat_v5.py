@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from collections.abc import Callable
@@ -63,6 +64,7 @@ def file(tmp_path: Path) -> Callable[..., Path]:
 
 
 EMPTY = element(MATRIX, b"")
+FLAGS = element(UINT32, struct.pack("<II", DOUBLES, 0))
 HUGE = 2**31 - 1
 
 
@@ -103,6 +105,8 @@ HUGE = 2**31 - 1
         struct.pack("<II", COMPRESSED, 2**31) + bytes(64),
         packed(array(DOUBLES, (1, 1), element(DOUBLE, bytes(8))))[:-9],
         b"\x0e\0\0",
+        element(MATRIX, FLAGS + element(DOUBLE, struct.pack("<2d", math.nan, 1)) + element(INT8, b"x")),
+        element(MATRIX, FLAGS + element(DOUBLE, struct.pack("<2d", math.inf, 1)) + element(INT8, b"x")),
     ],
 )
 def test_sizes_that_lie(file: Callable[..., Path], content: bytes) -> None:

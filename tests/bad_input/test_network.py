@@ -14,6 +14,7 @@ import pytest
 from bridge.commands import tables
 from bridge.errors import UnreadableError, UnsupportedError
 from bridge.readers import load
+from bridge.writers import export
 from fixtures import layers as L
 from fixtures import mat
 from fixtures.layers import Layer, Net, Param
@@ -235,3 +236,21 @@ def test_a_wrong_variable(write: Write, tmp_path: Path, refusal: Callable[..., A
     mat.write(tmp_path / "two.mat", {"one": chain(), "other": other, "data": np.eye(3)})
     assert "one, other" in refusal("import", tmp_path / "two.mat").err
     assert "no network named 'data'" in refusal("inspect", tmp_path / "two.mat", "--variable", "data").err
+
+
+@pytest.mark.parametrize("count", [3.5e38, 2.0**31, 1e300])
+def test_a_count_that_no_array_has_is_told_of_its_own_layer(write: Write, count: float) -> None:
+    """Not of those behind it, which have no fault."""
+    conv = replace(CONV, saved=CONV.saved | {"NumFilters": count})
+    path = write(chain(conv=conv))
+    assert "'conv'" in refused(lambda: use(path), UnreadableError).error
+
+
+@pytest.mark.parametrize("least", [np.inf, np.nan, 1e12])
+def test_a_least_length_that_no_sequence_has(tmp_path: Path, least: float) -> None:
+    entry = L.sequenceInputLayer(2, "in")
+    entry = replace(entry, saved=entry.saved | {"MinLength": least})
+    mat.write(tmp_path / "net.mat", {"net": Net("SeriesNetwork", (entry, L.reluLayer("relu")))})
+    network = load(tmp_path / "net.mat")
+    with pytest.raises(UnreadableError, match="'in'"):
+        export(network, tmp_path / "net.pt2", tell=lambda loss: None)

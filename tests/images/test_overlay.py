@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bridge.errors import UsageError
-from bridge.images import jet, labeloverlay
+from bridge.images import jet, labeloverlay, overlay
 
 LABELS = np.array([[0, 1, 2]])
 
@@ -59,3 +59,14 @@ def test_what_does_not_fit_is_told(
 ) -> None:
     with pytest.raises(UsageError, match=re.escape(message)):
         labeloverlay(image, labels, **more)
+
+
+def test_parts_are_painted_as_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: one part, of narrow pictures and wide ones, and of pictures without pixels."""
+    rng = np.random.default_rng(0)
+    for height, width in ((50, 1), (7, 9), (1, 40), (0, 3), (3, 0)):
+        picture, labels = rng.integers(0, 256, (height, width, 3), np.uint8), rng.integers(0, 4, (height, width))
+        expected = labeloverlay(picture, labels, jet(3))
+        with monkeypatch.context() as patch:
+            patch.setattr(overlay, "PIXELS", 10)
+            assert labeloverlay(picture, labels, jet(3)).tolist() == expected.tolist()

@@ -783,3 +783,26 @@ def test_inputs_of_ones_own_for_two_networks(run: Make, load: Make, inputs: Make
         "exact",
     )
     assert code == 0 and "2 of 2 classes equal" in out
+
+
+@pytest.mark.parametrize("kind", ["u1", "u2", "u4", "u8", "i1", "i8", "?", "f2", "f8"])
+def test_outputs_of_every_type_are_compared(load: Make, inputs: Make, tmp_path: Path, kind: str) -> None:
+    """Oracle: the numbers, which are the same whatever type holds them."""
+    network = load("residual")
+    x = inputs(network, 5)
+    with torch.no_grad():
+        scores = network.to_torch()(torch.from_numpy(x)).numpy()
+    np.savez(tmp_path / "data.npz", X=x, Y=np.round(scores).astype(kind))
+    found = check(network, tmp_path / "data.npz", data=Names("X", outputs="Y"))
+    assert found.passed and found.layers
+
+
+def test_a_network_that_cannot_compute_is_told(load: Make) -> None:
+    """Torch's message is passed on, on either side."""
+    network = load("feature_mlp")
+    broken = network.to_torch()
+    broken.get_submodule("fc_").weight = nn.Parameter(torch.zeros(3, 3))
+    for one, other in ((broken, network.to_torch()), (network.to_torch(), broken)):
+        with pytest.raises(UsageError, match="cannot compute its inputs") as caught:
+            check(one, against=other, network=network)
+        assert "shapes cannot be multiplied" in caught.value.cause

@@ -186,3 +186,11 @@ def test_a_probability_at_the_constructor(value: object) -> None:
     with pytest.raises(UsageError, match="Probability of dropoutLayer"):
         layers.dropout(value)
     assert layers.dropout(0.25).Probability == 0.25
+
+
+@pytest.mark.parametrize("line", ["layers(31) = reluLayer;", "layers([2 40]) = layers([3 4]);"])
+def test_no_gap_is_left_in_an_array_of_layers(tmp_path: Path, line: str) -> None:
+    """MATLAB has nothing to put between; one behind the last is appended."""
+    found = reading(tmp_path, f"{NETWORK}{line}\n")
+    assert found.exit_code == 3 and "is set of 25 layers" in str(found.not_understood)
+    assert not reading(tmp_path, f"{NETWORK}layers(26) = reluLayer;\n").not_understood

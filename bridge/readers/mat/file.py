@@ -8,10 +8,10 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bridge.arrays.matlab import Unread
+from bridge.arrays.matlab import Cell, Unread
 from bridge.errors import UnreadableError, reading
 from bridge.readers.mat import v5
-from bridge.readers.mat.container import Opaque, Variable, named, of_file
+from bridge.readers.mat.container import Opaque, Variable, damaged, named, of_file
 from bridge.readers.mat.objects import Objects, without_objects
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ class MatFile:
             wrapper = self._container.subsystem()
             wrapped = wrapper.get("MCOS") if isinstance(wrapper, dict) else None
             content = wrapped.content if isinstance(wrapped, Opaque) else None
+            if content is not None and self.format == "mat v5" and not isinstance(content, Cell):
+                raise (isinstance(content, Unread) and content.error) or damaged("object data of another kind")
             return Objects(content.__getitem__, len(content), self.path) if content is not None else None
         except UnreadableError as error:
             self._damage = of_file(error, self.path)

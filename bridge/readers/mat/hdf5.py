@@ -161,10 +161,15 @@ class File:
             return self.decode(find(), depth + 1)
         except ExhaustedError:
             raise
-        except UnreadableError as error:
-            return Unread.because("a value", of_file(error, self._path))
         except DAMAGE as error:
-            return Unread.because("a value", of_file(damaged(f"{type(error).__name__}: {error}"), self._path))
+            return self._unread(damaged(f"{type(error).__name__}: {error}"))
+        except UnreadableError as error:
+            return self._unread(error)
+
+    def _unread(self, error: UnreadableError) -> Unread:
+        """Keep why a part cannot be decoded. It counts: a cell may refer to what is damaged a million times."""
+        self._allowance.take(OBJECT_COST)
+        return Unread.because("a value", of_file(error, self._path))
 
     def _group(self, group: Any, kind: str, depth: int) -> Any:
         names = _members(group)

@@ -185,7 +185,7 @@ class Reader:
         dtype, count, start = stored
         few = min(count, MOST_DIMS + 1)
         found = np.frombuffer(self._bytes(start, few * dtype.itemsize), dtype).tolist()
-        if not 0 < len(found) <= MOST_DIMS or min(found) < 0:
+        if not 0 < len(found) <= MOST_DIMS or dtype.kind not in "iu" or min(found) < 0:
             raise self._damaged(f"an array of size {tuple(found)}", at)
         return tuple(map(int, found)), after
 

@@ -167,6 +167,11 @@ def _put(held: Any, items: list[Any], wanted: Sequence[int], values: list[Any], 
             )
         values = values * len(wanted)
     for index, each in zip(wanted, values, strict=True):
+        if isinstance(held, Objects) and index > len(items):  # what MATLAB would put between, layers do not have
+            what = f"position {index + 1} is set of {len(items)} {held.NOUN}{held.beyond(index + 1)}"
+            raise UsageError(
+                what, "MATLAB refuses this assignment", "set one that is there, or the one behind the last"
+            )
         items += [() if curly or isinstance(held, Cell) else 0] * (index + 1 - len(items))
         items[index] = each
     if array is not None:
