@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from bridge.errors import UsageError
 from bridge.images.color import gray2rgb
 
-PIXELS = 1 << 20  # that are mixed at a time
+PIXELS = 1 << 14  # that are mixed at a time
 
 Array = NDArray[Any]
 

@@ -169,10 +169,12 @@ def random_state(device: torch.device) -> Tensor:
 
 def restore_random_state(state: Tensor, device: torch.device) -> None:
     """Put back what `random_state` gave."""
-    length = len(torch.get_rng_state())
-    torch.set_rng_state(state[:length])
+    expected, length = random_state(device), len(torch.get_rng_state())
+    if state.shape != expected.shape or state.dtype != expected.dtype:
+        raise ValueError("its random state is none")
+    torch.set_rng_state(state[:length].clone())  # torch reads a view from the start of its memory
     if device.type == "cuda":
-        torch.cuda.set_rng_state(state[length:], device)
+        torch.cuda.set_rng_state(state[length:].clone(), device)
 
 
 def checksum(tensors: Iterable[Tensor]) -> int:
@@ -195,5 +197,11 @@ def restore_solver(optimizer: Optimizer, tensors: Mapping[str, Tensor], iteratio
     for key, value in tensors.items():
         index, _, name = key.partition("/")
         state.setdefault(int(index), {})[name] = value
+    parameters = [each for group in optimizer.param_groups for each in group["params"]]
+    if state and len(state) != len(parameters):
+        raise ValueError("its solver is of other learnables")
+    for number, averages in state.items():
+        if any(value.shape != parameters[number].shape for value in averages.values()):
+            raise ValueError("its solver is of other learnables")
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": [{**group, "iteration": iteration} for group in groups]})

@@ -80,6 +80,24 @@ def gathered(state: Tensor, device: torch.device) -> Tensor:
     return torch.stack(states).cpu()
 
 
+class _Shared(nn.Module):
+    """A module, and a parameter that it does not use: DistributedDataParallel warns of a search that finds none."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.unused = nn.Parameter(torch.zeros(1, device=next(model.parameters()).device))
+
+    def forward(self, *inputs: Tensor) -> object:
+        return self.model(*inputs)
+
+
 def share_gradients(model: nn.Module) -> nn.Module:
-    """Let the backward pass of a module average its gradients over the processes."""
-    return nn.parallel.DistributedDataParallel(model) if count() > 1 else model
+    """Let the backward pass of a module average its gradients over the processes, always in the same groups.
+
+    DistributedDataParallel groups them anew after the first iteration unless it looks for parameters that are not used;
+    a training that goes on would then add up in another order in its first iteration, and not end in the same bits.
+    """
+    if count() == 1:
+        return model
+    return nn.parallel.DistributedDataParallel(_Shared(model), find_unused_parameters=True)

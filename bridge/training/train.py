@@ -19,7 +19,7 @@ from bridge.data.kept import Kept
 from bridge.data.loading import Loader, loaders
 from bridge.data.observations import Sources, sources
 from bridge.data.sources import DatasetSource, Request, SequenceSource, Source
-from bridge.errors import BridgeError, UsageError
+from bridge.errors import BridgeError, UsageError, reading
 from bridge.files.run import CHECKPOINT, HISTORY
 from bridge.network import Layer, Network
 from bridge.options.options import TrainingOptions
@@ -260,7 +260,8 @@ def _feed(loader: Loader, module: nn.Module, parts: features.Split, keeps_items:
 def _begin(loop: Loop, module: nn.Module, saved: checkpoint.Checkpoint | None, solver: str) -> None:
     """Restore a checkpoint, or compute the statistics of the input layers."""
     if saved is not None and solver == "continue":
-        loop.restore(saved)
+        with reading("the checkpoint"):
+            loop.restore(saved)
         return
     if saved is not None:
         checkpoint.restore_tensors(module, saved.group("model"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch._dynamo  # the first optimizer imports it, and it takes seconds
 import torch.distributed
 
 from bridge.options.options import TrainingOptions, training_options
+from bridge.training.history import Row
 from bridge.training.train import train
 from tests.training import nets
 from tests.training.test_loop import images, observations
@@ -39,12 +41,36 @@ def cases() -> dict[str, Any]:
     }
 
 
-def run(case: str, folder: Path, rank: int, processes: int) -> None:
-    """Train as process `rank` of several, which meet in a file beside the folder: no port can be taken meanwhile."""
+KILLED = 5  # the iteration after which a process is killed, between two checkpoints
+
+
+def meet(meeting: Path, rank: int, processes: int) -> None:
+    """Join the others in a file: no port can be taken meanwhile."""
     os.environ["LOCAL_RANK"] = str(rank)
     torch.set_num_threads(1)
-    meeting = folder.with_suffix(".meeting").as_uri()
-    torch.distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=processes)
+    torch.distributed.init_process_group("gloo", init_method=meeting.as_uri(), rank=rank, world_size=processes)
+
+
+def lose(folder: Path, meeting: Path, rank: int, processes: int, lost: int) -> None:
+    """Train with checkpoints; process `lost` is killed (kill -9) in the middle. A folder with a checkpoint goes on."""
+    numbers = meeting.with_suffix(".processes")
+    numbers.mkdir(exist_ok=True)
+    (numbers / str(rank)).write_text(str(os.getpid()), encoding="utf-8")
+
+    def kill(row: Row) -> None:  # process 0 alone is asked
+        if lost >= 0 and row["Iteration"] == KILLED:
+            os.kill(int((numbers / str(lost)).read_text(encoding="utf-8")), signal.SIGKILL)
+
+    meet(meeting, rank, processes)
+    network, data, validation = nets.cnn(dropout=True), images(17), images(7, 1)
+    more = {"CheckpointFrequency": 2, "CheckpointFrequencyUnit": "iteration", "OutputFcn": kill, "MiniBatchSize": 6}
+    train(network, data, options(MaxEpochs=5, **more), validation=validation, output=folder, resume=folder)
+    torch.distributed.destroy_process_group()
+
+
+def run(case: str, folder: Path, rank: int, processes: int) -> None:
+    """Train as process `rank` of several, which meet in a file beside the folder."""
+    meet(folder.with_suffix(".meeting"), rank, processes)
     network, data, validation = cases()[case]
     info = train(network, data, options(), validation=validation, output=folder)
     torch.distributed.destroy_process_group()

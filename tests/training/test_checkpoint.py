@@ -9,7 +9,7 @@ import random
 import signal
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -287,6 +287,23 @@ def test_the_folder_of_CheckpointPath_takes_one_training_too(tmp_path: Path) -> 
     module, data = nets.cnn().to_torch(), (torch.from_numpy(images(12)[0]), torch.arange(12) % 3)
     with sole_writer(tmp_path), pytest.raises(UsageError, match=f"in use by process {os.getpid()} on "):
         train(module, data, options(CheckpointPath=str(tmp_path)), loss="ClassificationOutputLayer")
+
+
+def test_a_checkpoint_without_one_of_its_parts_is_refused(tmp_path: Path) -> None:
+    """Or with one of another size: whatever a run that goes on takes of it."""
+    interrupted(tmp_path, 4)
+    sound = checkpoint.load(tmp_path)
+    taken = []
+    for name in sound.tensors:
+        rest = {key: value for key, value in sound.tensors.items() if key != name}
+        for tensors in (rest, {**rest, name: torch.zeros(3, 2, 1)}):
+            replace(sound, tensors=tensors).save(tmp_path)
+            try:
+                train(nets.cnn(), images(12), options(), resume=tmp_path)
+                taken.append((name, len(tensors) > len(rest)))
+            except UnreadableError:
+                pass
+    assert not taken
 
 
 def test_frozen_values_are_not_in_the_checkpoint(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,7 @@ from scipy.io import savemat
 
 import bridge
 from bridge.errors import UsageError
+from bridge.files.run import CHECKPOINT
 from bridge.recipes.recipe import Recipe
 from bridge.training.train import train
 from tests.training import nets, shared
@@ -80,6 +83,40 @@ def test_only_the_first_process_writes_and_its_checkpoint_is_for_two(tmp_path: P
     network, data, validation = shared.cases()["images"]
     with pytest.raises(UsageError, match="processes differs"):
         train(network, data, shared.options(), validation=validation, output=folder, resume=folder)
+
+
+def four(folder: Path, meeting: str, lost: int = -1) -> list[int]:
+    """Train in four processes; where one ends the others are ended, as torchrun does. Return the exit codes."""
+    arguments = [(folder, folder.with_suffix(f".{meeting}"), rank, 4, lost) for rank in range(4)]
+    running = [PROCESSES.Process(target=shared.lose, args=each, daemon=True) for each in arguments]
+    for process in running:
+        process.start()
+    try:
+        running[max(lost, 0)].join(HANGING)
+        for process in running:
+            if lost < 0:
+                process.join(HANGING)
+    finally:
+        for process in running:
+            process.kill()
+            process.join()
+    return [process.exitcode for process in running]
+
+
+def test_a_training_of_four_processes_goes_on_where_one_was_killed(tmp_path: Path) -> None:
+    """Oracle: the same training that nobody killed, bit for bit: dropout, validation, mini-batches of 6 shared as 2, 2, 1 and 1."""
+    assert four(tmp_path / "whole", "first") == [0] * 4
+    assert four(tmp_path / "run", "first", lost=2)[2] == -signal.SIGKILL
+    assert (tmp_path / "run" / CHECKPOINT).is_file() and not (tmp_path / "run" / "network").exists()
+    assert four(tmp_path / "run", "again") == [0] * 4
+    found = [(tmp_path / name / "network" / "model.safetensors").read_bytes() for name in ("run", "whole")]
+    assert found[0] == found[1]
+    logs = [
+        json.loads((tmp_path / name / "history.json").read_text(encoding="utf-8"))["rows"] for name in ("run", "whole")
+    ]
+    assert len(logs[0]) == 10
+    for row, other in zip(*logs, strict=True):
+        assert {**row, "TimeElapsed": 0} == {**other, "TimeElapsed": 0}
 
 
 def test_torchrun_trains_a_recipe(tmp_path: Path) -> None:
