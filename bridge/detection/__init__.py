@@ -7,11 +7,14 @@ from bridge.detection.detector import Detections, DetectOptions, Detector
 from bridge.detection.family import FAMILIES, Candidates, Family, Head, family_of, is_detector
 from bridge.detection.ground_truth import GroundTruth, read_ground_truth, write_ground_truth
 from bridge.detection.precision import Precision, evaluate_detection_precision
+from bridge.detection.yolo.head import YOLO
+from bridge.detection.yolo.loss import YOLOLoss
 from bridge.detection.yolov2.head import YOLOv2
 from bridge.detection.yolov2.loss import YOLOv2Loss
 
 __all__ = [
     "FAMILIES",
+    "YOLO",
     "BoxImages",
     "Candidates",
     "DetectOptions",
@@ -21,6 +24,7 @@ __all__ = [
     "GroundTruth",
     "Head",
     "Precision",
+    "YOLOLoss",
     "YOLOv2",
     "YOLOv2Loss",
     "estimate_anchor_boxes",

@@ -60,4 +60,4 @@ class BoxImages(Dataset[tuple[Tensor, Tensor]]):
         target[: len(boxes), 4] = torch.tensor(
             [float(self._family.classes.index(label)) for label in self._truth.labels[index]]
         )
-        return prepared(image, (rows, columns), self._resize), target
+        return prepared(image, (rows, columns), self._resize) * self._family.white_pixel, target

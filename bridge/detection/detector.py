@@ -220,9 +220,9 @@ class Detector(nn.Module):
         return Detections(boxes, scores, tuple(self.classes[each] for each in labels.tolist()))
 
     def prepare(self, image: Image) -> Tensor:
-        """Return an image as the network takes it: C,H,W, resized, scaled to 0..1; raises as `require`."""
+        """Return an image as the network takes it: C,H,W, resized, scaled; raises as `require`."""
         self.require(image)
-        return prepared(image, self.family.input_size(size_of(image)), self.resize)
+        return prepared(image, self.family.input_size(size_of(image)), self.resize) * self.family.white_pixel
 
     def require(self, image: Image) -> None:
         """Look at an image.

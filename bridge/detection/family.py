@@ -101,6 +101,11 @@ class Family(ABC):
     heads: tuple[Head, ...]
     notes: tuple[str, ...]
 
+    @property
+    def white_pixel(self) -> float:
+        """The value of a white pixel as the network takes it, 0 being black."""
+        return 1.0
+
     @classmethod
     @abstractmethod
     def of(cls, network: Network, row: DetectorRow, anchor_order: str | None = None) -> Self:

@@ -24,6 +24,8 @@ class DetectorRow:
     family: str = ""
     refused: str = "its outputs are not decoded"
     loss: str = ""
+    logs_rmse: bool = False
+    training: Mapping[str, Any] = field(default_factory=dict)
     alone: bool = False
     resize: str = "bicubic"
     anchor_order: str = "height width"

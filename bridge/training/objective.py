@@ -155,7 +155,7 @@ def _of_detector(family: Family, options: TrainingOptions) -> Objective:
         return BoxImages(truth, family, resize) if isinstance(truth, GroundTruth) else truth
 
     rmse = Metric("RMSE", lambda output, targets: (float(loss(output, targets)), len(targets)), math.sqrt)
-    metrics = (rmse,) if options.trainer == "trainNetwork" else ()
+    metrics = (rmse,) if options.trainer == "trainNetwork" and family.row.logs_rmse else ()
     return Objective(family.row.loss, loss, _observations, metrics, notes=loss.notes, prepare=prepare)
 
 

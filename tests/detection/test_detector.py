@@ -25,7 +25,7 @@ from fixtures import layers as L
 from fixtures import mat, networks
 from fixtures import onnx as onnx_file
 from fixtures.layers import Layer, Net
-from fixtures.objects import categorical, cell
+from fixtures.objects import categorical
 from tests.detection.nets import detections, detector, other_detector
 from tests.real import REAL, needs_real
 
@@ -295,42 +295,6 @@ def test_a_network_that_is_no_detector(tmp_path: Path) -> None:
 
 
 # Other detectors
-
-
-def yolo_v3(rng: np.random.Generator) -> Net:
-    """A dlnetwork with two heads, for one class: three numbers of 5 + 1 for each of two anchors."""
-    made = (
-        L.imageInputLayer((16, 16, 3), "input", "none"), L.convolution2dLayer(rng, "conv", (3, 3), 3, 4, padding=(1, 1, 1, 1)),
-        L.convolution2dLayer(rng, "head", (1, 1), 4, 12),
-    )  # fmt: skip
-    return Net("dlnetwork", made)
-
-
-@pytest.mark.parametrize("name", ["yolov3ObjectDetector", "yolov4ObjectDetector"])
-def test_yolo_v3_and_v4_load_and_are_refused(tmp_path: Path, name: str, record_property: Any) -> None:
-    """Their anchors are a cell with one matrix for each head."""
-    record_property("without oracle", f"a saved {name}: no file of MATLAB's has been seen")
-    anchors = cell([np.array([[8.0, 4.0], [6, 6]]), np.array([[2.0, 3.0]])])
-    path = other_detector(
-        tmp_path,
-        name,
-        Network=yolo_v3(np.random.default_rng(0)),
-        ClassNames=categorical(["car"]),
-        AnchorBoxes=anchors,
-        InputSize=np.array([[16.0, 16, 3]]),
-    )
-    network = bridge.load(path)
-    assert network.classes == ("car",) and network.detector is not None
-    assert (
-        network.detector["AnchorBoxes"] == (((8.0, 4.0), (6.0, 6.0)), ((2.0, 3.0),))
-        and network.detector["class"] == name
-    )
-    assert network.to_torch()(torch.zeros(1, 3, 16, 16)).shape == (1, 12, 16, 16)
-    again = bridge.load(network.save(tmp_path / "saved"))
-    assert again.detector == network.detector
-    with pytest.raises(UnsupportedError, match=f"detection with a {name}") as caught:
-        network.detect(picture(16, 16))
-    assert caught.value.exit_code == 3
 
 
 def faster_rcnn(rng: np.random.Generator) -> Net:
