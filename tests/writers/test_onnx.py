@@ -495,3 +495,19 @@ def places_of(value: Any) -> Iterator[tuple[Any, Any]]:
         yield value, key
         if isinstance(item, (dict, list)):
             yield from places_of(item)
+
+
+@pytest.mark.parametrize("name", sorted(networks.SMALL))
+def test_the_sizes_that_are_declared_are_those_of_what_runs(tmp_path: Path, name: str) -> None:
+    """Of every value inside of the graph, as Netron shows them. Oracle: onnxruntime."""
+    network = read(tmp_path, networks.SMALL[name](0))
+    model = onnx.load(exported(tmp_path, network))
+    sizes = {each.name: [dim.dim_value for dim in each.type.tensor_type.shape.dim] for each in model.graph.value_info}
+    onnx.checker.check_model(model, full_check=True)
+    inputs = [torch.from_numpy(each) for each in sample_inputs(network)]
+    del model.graph.output[:]
+    model.graph.output.extend(onnx.ValueInfoProto(name=value) for value in sizes)
+    for (value, declared), found in zip(sizes.items(), run(accepted(model), inputs), strict=True):
+        assert len(declared) == found.ndim, value
+        assert all(size in (0, real) for size, real in zip(declared, found.shape, strict=True)), value
+    assert len(sizes) >= len(network.layers) // 2

@@ -154,7 +154,11 @@ class Assembly:
         domains = [helper.make_opsetid("", self.opset)]
         domains += [helper.make_opsetid("com.mathworks", 1)] if any(node.domain for node in self.graph.nodes) else []
         inputs = [declared(self.inputs[name], TIME) for name in self.network.inputs]
-        graph = helper.make_graph(self.graph.nodes, "Network", inputs, [declared(value) for value in self.outputs()])
+        outputs = [declared(value) for value in self.outputs()]
+        ends = {each.name for each in (*inputs, *outputs)}
+        main = {value.name: value for (layer, port), value in self.values.items() if port in self._main_port(layer)}
+        sizes = [declared(value) for name, value in main.items() if name not in ends]  # which Netron shows
+        graph = helper.make_graph(self.graph.nodes, "Network", inputs, outputs, value_info=sizes)
         facts = {"ir_version": IR_VERSIONS[self.opset], "producer_name": PRODUCER, "producer_version": __version__}
         model = helper.make_model(graph, opset_imports=domains, **facts)
         helper.set_model_props(model, {KEY: json.dumps(self.metadata(graph))})
@@ -218,6 +222,10 @@ class Assembly:
         for each in tensors(layer, given_sizes(self.network, layer)):
             if each.name not in held and each.array.size:
                 self.graph.weight(f"{self.graph.names[layer.name]}_{each.name}", layer, each.name, each.array)
+
+    def _main_port(self, layer: str) -> Sequence[str]:
+        """The output of a layer that holds numbers; others hold positions and counts."""
+        return self.network.layers[layer].outputs[:1]
 
     def outputs(self) -> Iterator[Value]:
         """Yield the graph's outputs: images of single pixels as N,C, as MATLAB's predict gives them."""
