@@ -33,7 +33,7 @@ def models(
     plot: Path | None = typer.Option(None, help="Draw accuracy against size: models.svg, .png or .html."),
     as_json: arguments.AsJson = False,
 ) -> None:
-    """List MATLAB's pretrained networks, or tell about one. Size, accuracy, layers to replace, and how torchvision's
+    """List MATLAB's pretrained classifiers, or tell about one. Size, accuracy, layers to replace, and how torchvision's
     and timm's differ.
     """
     from bridge.commands import print_json
