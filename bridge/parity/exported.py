@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import runpy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ class Back:
     """What a file gives when it is read again.
 
     Attributes:
-        arrays: of its module, by their keys, or in the network's own order under other keys.
+        arrays: of its module, by their keys, some of which a form changes.
         by: what computes outputs from it; "" where nothing does.
         run: does so, for inputs of one observation.
     """
@@ -85,8 +85,7 @@ def prove_export(
     """
     model = network.to_torch(modules=modules)
     back, own = READ[path.suffix.lower()](path, modules or {}), model.state_dict()
-    held = back.arrays if back.arrays.keys() == own.keys() else dict(zip(own, back.arrays.values(), strict=False))
-    equal = sum(torch.equal(_bits(array), _bits(held[key])) for key, array in own.items() if key in held)
+    equal = sum(_is_held(key, array, back.arrays, own.keys()) for key, array in own.items())
     if not back.by:
         return ExportProof(equal, len(own))
     inputs = tuple(torch.from_numpy(each) for each in trial.observations(network, steps))
@@ -96,6 +95,17 @@ def prove_export(
         except UnsupportedError as error:
             return ExportProof(equal, len(own), missing=f"{error.error} ({error.cause})")
         return ExportProof(equal, len(own), back.by, max(_difference(*pair) for pair in pairs))
+
+
+def _is_held(key: str, array: Tensor, held: Mapping[str, Tensor], own: Collection[str]) -> bool:
+    """Whether arrays hold one of the network's bit for bit, under its key or one that the network has not.
+
+    A state that is zero may be left out, as modules begin there.
+    """
+    if key in held:
+        return torch.equal(_bits(array), _bits(held[key]))
+    renamed = (each for name, each in held.items() if name not in own and each.shape == array.shape)
+    return any(torch.equal(_bits(array), _bits(each)) for each in renamed) or not array.any()
 
 
 def _bits(array: Tensor) -> Tensor:

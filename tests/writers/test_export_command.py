@@ -302,3 +302,13 @@ def test_a_file_that_holds_other_numbers_is_not_proven(tmp_path: Path, form: str
     written = bridge.export(other, tmp_path / f"net.{form}", tell=len)
     proof = prove_export(network, written.paths[0])
     assert not proof.holds and proof.equal == proof.total - 1 and prove_export(other, written.paths[0]).holds
+
+
+@pytest.mark.parametrize("name", sorted(networks.SMALL))
+@pytest.mark.parametrize("form", ["mat", "onnx", "pt2", "py", "safetensors"])
+def test_networks_of_every_kind_are_proven(tmp_path: Path, name: str, form: str) -> None:
+    mat.write(tmp_path / "net.mat", {"net": networks.SMALL[name](0)})
+    network = bridge.load(tmp_path / "net.mat")
+    path = bridge.export(network, tmp_path / f"back.{form}", tell=len).paths[0]
+    proof = prove_export(network, path)
+    assert proof.holds and not proof.missing, str(proof)
