@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class Told(Dataset[Any]):
 
     def __getitem__(self, index: int) -> Any:
         if index == COUNT - 1 and get_worker_info() is not None and os.environ.get("BRIDGE_TEST_KILLED"):
+            time.sleep(1)  # until it is waited for: torch tells of a process that ends wherever its parent is then
             os.kill(os.getpid(), signal.SIGKILL)
         drawn = torch.rand(1).item() + random.random() + np.random.rand()
         return torch.tensor([index, os.getpid(), drawn], dtype=torch.float64), 0
