@@ -167,8 +167,8 @@ def test_labels_for_a_network_that_predicts_numbers() -> None:
 
 
 def test_what_a_training_lacks_is_told_by_its_network() -> None:
-    assert lacking(nets.cnn(), "trainNetwork") == {"batch normalization", "elements", "yolov2", "zscore"}
-    assert lacking(nets.classifier(), "trainnet") == {"elements", "yolov2"}
+    assert lacking(nets.cnn(), "trainNetwork") == {"batch normalization", "elements", "yolo", "yolov2", "zscore"}
+    assert lacking(nets.classifier(), "trainnet") == {"elements", "yolo", "yolov2"}
     assert "elements" not in lacking(nets.load(networks.unet()), "trainNetwork")
     assert {"classes", "crossentropy"} <= lacking(nets.regression(), "trainnet")
     assert {"classes", "crossentropy"} <= lacking(None, "trainnet", "mse")
