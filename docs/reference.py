@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import griffe
 import typer
+from generate import table  # mkdocs has the folder of a hook on the path
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
@@ -172,12 +173,6 @@ def described(value: Any) -> Iterator[str]:
 def flat(text: str) -> str:
     """Return a text on one line; items of a list stay apart."""
     return " ".join(text.split())
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table; a bar in a cell is no border."""
-    lines = [head, ["---"] * len(head), *([cell.replace("|", r"\|") for cell in cells] for cells in rows)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 # trainNetwork and trainnet

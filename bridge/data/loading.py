@@ -7,6 +7,7 @@ import pickle
 import random
 import signal
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
@@ -21,6 +22,20 @@ from bridge.errors import BridgeError, UsageError
 
 AHEAD = 2  # mini-batches that each process has ready
 _log = logging.getLogger(__name__)
+
+
+@contextmanager
+def telling_of_ended_processes() -> Iterator[None]:
+    """Raise UsageError where a process that loads observations has ended: torch tells of it in a signal, wherever the
+    process that waits for it is.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        hint = "try DispatchInBackground=False; a script of yours needs `if __name__ == '__main__':` where it starts"
+        raise UsageError("a process that loads observations ended", str(error), hint) from error
 
 
 class Loader:
@@ -74,18 +89,11 @@ class Loader:
                 batch = self.source.load(request)
                 yield _pinned(batch) if self._pins else batch
             return
-        try:
+        with telling_of_ended_processes():
             for loaded in processes:
                 if isinstance(loaded, BridgeError):
                     raise loaded
                 yield loaded
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            hint = (
-                "try DispatchInBackground=False; a script of yours needs `if __name__ == '__main__':` where it starts"
-            )
-            raise UsageError("a process that loads observations ended", str(error), hint) from error
 
     def close(self) -> None:
         """End the worker processes and forget what is kept; the next request begins anew."""

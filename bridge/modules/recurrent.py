@@ -74,8 +74,8 @@ class GRU(Recurrent, nn.GRU):  # type: ignore[misc]
         return y, (hidden,)
 
 
-class ProjectedLSTM(Recurrent):
-    """LSTM whose weights are products: InputWeights * InputProjector', RecurrentWeights * OutputProjector'."""
+class Projected(Recurrent):
+    """Weights that are products: InputWeights * InputProjector', RecurrentWeights * OutputProjector'."""
 
     input_weights: Tensor
     recurrent_weights: Tensor
@@ -88,35 +88,33 @@ class ProjectedLSTM(Recurrent):
         for name, shape in shapes.items():
             self.register_parameter(name, nn.Parameter(torch.empty(shape)))
 
+    def products(self) -> list[Tensor]:
+        """Return the weights of inputs and of the state before, as torch's kernels take them."""
+        return [
+            self.input_weights @ self.input_projector.T,
+            self.recurrent_weights @ self.output_projector.T,
+        ]
+
+
+class ProjectedLSTM(Projected):
+    """LSTM whose weights are products."""
+
     def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        inputs = self.input_weights @ self.input_projector.T
-        recurrent = self.recurrent_weights @ self.output_projector.T
-        weights = [inputs, recurrent, self.bias, torch.zeros_like(self.bias)]
+        weights = [*self.products(), self.bias, torch.zeros_like(self.bias)]
         y, hidden, cell = torch.lstm(x, [state[0], state[1]], weights, True, 1, 0.0, False, False, True)
         return y, (hidden, cell)
 
 
-class ProjectedGRU(Recurrent):
-    """GRU whose weights are products, as those of ProjectedLSTM; a bias of 6H ends with the recurrent one."""
-
-    input_weights: Tensor
-    recurrent_weights: Tensor
-    input_projector: Tensor
-    output_projector: Tensor
-    bias: Tensor
-
-    def __init__(self, **shapes: tuple[int, ...]) -> None:
-        super().__init__()
-        for name, shape in shapes.items():
-            self.register_parameter(name, nn.Parameter(torch.empty(shape)))
+class ProjectedGRU(Projected):
+    """GRU whose weights are products; a bias of 6H ends with the recurrent one."""
 
     def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        inputs = self.input_weights @ self.input_projector.T
-        recurrent = self.recurrent_weights @ self.output_projector.T
+        inputs, recurrent = self.products()
         rows = len(inputs)
         behind = self.bias[rows:] if len(self.bias) > rows else torch.zeros_like(self.bias)
-        weights = [inputs, recurrent, self.bias[:rows], behind]
-        y, hidden = torch.gru(x, state[0], weights, True, 1, 0.0, False, False, True)
+        y, hidden = torch.gru(
+            x, state[0], [inputs, recurrent, self.bias[:rows], behind], True, 1, 0.0, False, False, True
+        )
         return y, (hidden,)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, fx, nn
 from bridge.arrays.lazy import NDArray
 from bridge.data.expected import Expected, lacking
 from bridge.data.kept import Kept
-from bridge.data.loading import Loader, loaders
+from bridge.data.loading import Loader, loaders, telling_of_ended_processes
 from bridge.data.observations import Sources, sources
 from bridge.data.sources import DatasetSource, Request, SequenceSource, Source
 from bridge.errors import BridgeError, UsageError, reading
@@ -296,7 +296,7 @@ def _run(loop: Loop, folder: Path | None, notes: Sequence[str], random: str) -> 
     for line in (*told(loop.model), random, *(f"note: {note}" for note in notes)):
         progress.say(line)
     try:
-        with progress, Interrupt() as interrupt:
+        with progress, Interrupt() as interrupt, telling_of_ended_processes():
             outcome = loop.run(progress, interrupt)
             progress.finish(outcome.reason)
     except BridgeError as error:

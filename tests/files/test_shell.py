@@ -22,7 +22,7 @@ def test_usual_ones(text: str, written: str) -> None:
 
 
 @pytest.mark.parametrize("text", [*HOSTILE.values(), *USUAL], ids=ascii)
-@pytest.mark.skipif(shutil.which("sh") is None, reason="there is no sh")
+@pytest.mark.skipif(shutil.which("sh") is None, reason="needs a POSIX shell, which Windows has not")
 def test_a_shell_hands_over_the_text(text: str) -> None:
     written = argument(text, "IT")
     done = subprocess.run(["sh", "-c", f"printf %s {written}"], capture_output=True, check=True)

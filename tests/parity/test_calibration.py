@@ -35,6 +35,19 @@ def statistics(stored: float, variance: float, mean: float, word: str) -> dict[s
     }  # fmt: skip
 
 
+def saved(path: Path, answers: dict[str, Any]) -> Path:
+    """A probe.mat with some answers."""
+    probe = {
+        "Format": "bridge.probe/1",
+        "Release": "2024b",
+        "Toolbox": "24.2",
+        "Hardware": {"Architecture": "glnxa64", "Threads": 1.0, "Environment": "cpu", "GPU": ""},
+        "Answers": answers,
+    }
+    savemat(path, {"probe": probe}, long_field_names=True)
+    return path
+
+
 def write(path: Path, form: str, counts: bool) -> Path:
     """A probe of a release with Adam's form A or B, of which one choice of every switch is true, or the other."""
     step = {"A": 1e-3 * 1e-6 / (1e-6 + 1e-8), "B": 1e-3 * math.sqrt(0.001) * 1e-6 / (math.sqrt(0.001) * 1e-6 + 1e-8)}[
@@ -61,16 +74,7 @@ def write(path: Path, form: str, counts: bool) -> Path:
                                   "Schedule": {"Class": "exponentialLearnRate", "Properties": {"DropFactor": 0.5, "Period": 2.0}}}),
         "Cyclical": answer(6, {}, "Undefined function 'cyclicalLearnRate'"),
     }  # fmt: skip
-    hardware = {"Architecture": "glnxa64", "Threads": 1.0, "Environment": "cpu", "GPU": ""}
-    probe = {
-        "Format": "bridge.probe/1",
-        "Release": "2024b",
-        "Toolbox": "24.2",
-        "Hardware": hardware,
-        "Answers": answers,
-    }
-    savemat(path, {"probe": probe}, long_field_names=True)
-    return path
+    return saved(path, answers)
 
 
 EXPECTED = {
@@ -219,32 +223,14 @@ def test_orders_of_epochs_are_recognised(composed: bool, draws: bool, tmp_path: 
     for prefix, begins in validated.items():
         answers[f"{prefix}EpochOrder"] = answer(10, {**losses(orders([0, 5, 10])), "ValidationObservations": 0.0})
         answers[f"{prefix}EpochOrderValidated"] = answer(10, {**losses(orders(begins)), "ValidationObservations": 2.0})
-    path = write(tmp_path / "probe.mat", "A", True)
-    probe = {
-        "Format": "bridge.probe/1",
-        "Release": "2024b",
-        "Toolbox": "24.2",
-        "Hardware": {"Environment": "cpu"},
-        "Answers": answers,
-    }
-    savemat(path, {"probe": probe}, long_field_names=True)
-    found = calibrate(path)
+    found = calibrate(saved(tmp_path / "probe.mat", answers))
     for trainer in ("trainNetwork", "trainnet"):
         expected = {"epoch_order": "composed" if composed else "fresh", "validation_draws": draws}
         assert found.overrides(trainer) == expected, [each.told for each in found.answers]
 
 
 def test_an_order_of_another_stream_settles_nothing(tmp_path: Path) -> None:
-    path = write(tmp_path / "probe.mat", "A", True)
     answers = {"EpochOrder": answer(10, {**losses([1, 2, 3, 4, 5] * 3), "ValidationObservations": 0.0})}
-    probe = {
-        "Format": "bridge.probe/1",
-        "Release": "2024b",
-        "Toolbox": "24.2",
-        "Hardware": {"Environment": "cpu"},
-        "Answers": answers,
-    }
-    savemat(path, {"probe": probe}, long_field_names=True)
-    found = calibrate(path)
+    found = calibrate(saved(tmp_path / "probe.mat", answers))
     assert "epoch_order" not in found.overrides("trainNetwork")
     assert any("MATLAB 1 2 3 4 5" in each.told for each in found.answers)

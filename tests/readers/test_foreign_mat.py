@@ -14,10 +14,7 @@ import scipy.io.matlab
 from bridge.errors import BridgeError
 from bridge.readers import load
 from bridge.readers.mat.contents import contents
-from tests.real import MATIO, needs_matio
-
-SCIPY = Path(scipy.io.matlab.__path__[0]) / "tests" / "data"
-needs_scipy = pytest.mark.skipif(not SCIPY.is_dir(), reason="this scipy comes without the files of its tests")
+from tests.real import MATIO, SCIPY, needs_matio, needs_scipy
 
 
 def files(folder: Path) -> list[Path]:

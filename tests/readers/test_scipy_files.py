@@ -12,12 +12,12 @@ from scipy.sparse import issparse
 
 from bridge.arrays.matlab import Cell, Object
 from bridge.readers.mat.v5 import File
+from tests.real import SCIPY, needs_scipy
 
-DATA = Path(scipy.io.matlab.__file__).parent / "tests" / "data"
-FILES = [path for path in sorted(DATA.glob("*.mat")) if path.read_bytes()[126:128] in (b"IM", b"MI")]
+FILES = [path for path in sorted(SCIPY.glob("*.mat")) if path.read_bytes()[126:128] in (b"IM", b"MI")]
 BIG_ENDIAN = [path for path in FILES if path.read_bytes()[126:128] == b"MI"]
 
-pytestmark = pytest.mark.skipif(not FILES, reason="this scipy was installed without its test files")
+pytestmark = needs_scipy
 
 
 def same(ours: Any, theirs: Any, where: str, classes: bool) -> int:

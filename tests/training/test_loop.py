@@ -466,3 +466,17 @@ def test_a_module_alone_needs_a_loss() -> None:
 def test_a_gpu_that_is_not_there_is_asked_for(word: str) -> None:
     with pytest.raises(UsageError, match=f"ExecutionEnvironment is '{word}', and there is no GPU"):
         train(nets.classifier(), observations(11, True, 1), small(ExecutionEnvironment=word))
+
+
+@pytest.mark.parametrize("message", ["DataLoader worker (pid 1) is killed by signal: Killed.", "something else"])
+def test_a_worker_process_that_ends_is_told_wherever_the_training_is(message: str) -> None:
+    """torch raises in a handler of a signal, so behind any line; here that line is in an OutputFcn."""
+
+    def handler(row: object) -> None:
+        raise RuntimeError(message)
+
+    options = training_options("sgdm", MaxEpochs=1, MiniBatchSize=4, Verbose=False, OutputFcn=handler)
+    x = torch.arange(8.0).reshape(8, 1)
+    ended = message.startswith("DataLoader")
+    with pytest.raises(UsageError if ended else RuntimeError, match="process that loads" if ended else message):
+        train(torch.nn.Linear(1, 1), (x, x), options, loss=torch.nn.functional.mse_loss)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from bridge.detection.family import Head
+from bridge.detection.grid import anchor_sizes, cells
 
 QUANTITIES = 5  # of a box: x, y, width, height, whether it holds an object
 LARGEST_GROWTH = 20.0  # of the logarithm of a size, so that exp stays finite
@@ -54,16 +55,3 @@ def boxes(found: Tensor, head: Head) -> Tensor:
     centre = (found[..., :2].sigmoid() + cells(head, found)) * stride
     half = found[..., 2:4].clamp(max=LARGEST_GROWTH).exp() * anchor_sizes(head, found) / 2
     return torch.cat([centre - half, centre + half], -1)
-
-
-def cells(head: Head, like: Tensor) -> Tensor:
-    """Return (column, row) of the cell of each prediction: M x 2, from 0."""
-    rows, columns = (torch.arange(n, device=like.device, dtype=like.dtype) for n in head.grid)
-    grid = torch.stack([columns.expand(len(rows), -1), rows[:, None].expand(-1, len(columns))], -1)
-    return grid[:, :, None].expand(-1, -1, len(head.anchors), -1).flatten(0, 2)
-
-
-def anchor_sizes(head: Head, like: Tensor) -> Tensor:
-    """Return (width, height) of the anchor of each prediction: M x 2, in pixels."""
-    anchors = torch.tensor(head.anchors, device=like.device, dtype=like.dtype).flip(1)
-    return anchors.repeat(head.grid[0] * head.grid[1], 1)

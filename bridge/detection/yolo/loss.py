@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from bridge.detection.boxes import overlap_ratio
 from bridge.detection.family import Head
-from bridge.detection.yolo.decode import Decoded, anchor_sizes, cells, decode, predictions
+from bridge.detection.grid import anchor_sizes, cells
+from bridge.detection.yolo.decode import Decoded, decode, predictions
 
 MOST_RATIO = 1e-7  # what keeps a division by an empty box finite
 

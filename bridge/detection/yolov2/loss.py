@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from bridge.detection.boxes import overlap_ratio
 from bridge.detection.family import Head
+from bridge.detection.grid import anchor_sizes, cells
 from bridge.errors import UsageError
 from bridge.tables.layers import table
 
@@ -121,19 +122,6 @@ def predictions(output: Tensor, head: Head) -> Tensor:
     by_anchor = output.unflatten(1, (-1, len(head.anchors)))
     flat: Tensor = by_anchor.permute(0, 3, 4, 2, 1).flatten(1, 3)
     return flat
-
-
-def cells(head: Head, like: Tensor) -> Tensor:
-    """Return (column, row) of the cell that each prediction belongs to: M x 2, from 0."""
-    rows, columns = (torch.arange(n, device=like.device, dtype=like.dtype) for n in head.grid)
-    grid = torch.stack([columns.expand(len(rows), -1), rows[:, None].expand(-1, len(columns))], -1)
-    return grid[:, :, None].expand(-1, -1, len(head.anchors), -1).flatten(0, 2)
-
-
-def anchor_sizes(head: Head, like: Tensor) -> Tensor:
-    """Return (width, height) of the anchor that each prediction belongs to: M x 2, in pixels."""
-    anchors = torch.tensor(head.anchors, device=like.device, dtype=like.dtype).flip(1)
-    return anchors.repeat(head.grid[0] * head.grid[1], 1)
 
 
 def assign(targets: Tensor, head: Head) -> Assigned:
